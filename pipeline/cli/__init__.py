@@ -1,0 +1,22 @@
+"""The command ``cloudmask``: thin; it reads arguments, calls a room, and shows what came back.
+
+::
+
+    app        every command by its name; errors become one line and an exit code
+    ├── jobs       run · plan · schema           what a job file asks for
+    ├── archives   query · evaluate · report     what a store holds
+    ├── data       simulate · models             what there is to work with
+    └── demo       all of it, once, on a simulated archive
+    progress   bars on a terminal, lines elsewhere
+    show       tables, sizes, JSON and CSV
+
+Results go to stdout; progress, messages and errors to stderr. The rooms bring torch, geopandas and
+zarr with them, which take seconds to import, so that commands import them when they are called
+and ``cloudmask --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+from pipeline.cli.app import app, main
+
+__all__ = ["app", "main"]

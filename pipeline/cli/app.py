@@ -1,0 +1,84 @@
+"""Every command by its name, and what becomes of errors."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pipeline.cli import archives, data, demo, jobs
+from pipeline.errors import CloudmaskError
+
+
+class Commands(TyperGroup):
+    """A group whose errors end as one line on stderr and the error's own exit code."""
+
+    # Some releases of typer carry their own copy of click's classes, others do not.
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Call the command; ``--debug`` lets the traceback through."""
+        try:
+            return super().invoke(ctx)
+        except CloudmaskError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    # Its tracebacks show the values of local variables.
+    pretty_exceptions_enable=False,
+)
+models = typer.Typer(no_args_is_help=True, help="The models that can mask.")
+
+app.command()(jobs.run)
+app.command()(jobs.plan)
+app.command()(archives.query)
+app.command()(archives.evaluate)
+app.command()(archives.report)
+app.command()(demo.demo)
+app.command()(data.simulate)
+app.command()(jobs.schema)
+app.add_typer(models, name="models")
+models.command("list")(data.list_models)
+models.command("show")(data.show_model)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cloudmask {version('cloudmask')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _cloudmask(
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Log everything; show tracebacks.")
+    ] = False,
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Mask clouds and their shadows in satellite archives, and make cloud-free composites."""
+    from pipeline.config import read_settings
+
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    level = "DEBUG" if debug else read_settings().log_level
+    for ours in ("pipeline", "flows"):
+        logging.getLogger(ours).setLevel(level)

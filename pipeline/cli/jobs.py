@@ -1,0 +1,187 @@
+"""Commands on a job file: run it, say what a run would do, describe such files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli import show
+from pipeline.cli.progress import showing
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.run import Plan
+    from pipeline.types import Job, Record
+
+JobPath = Annotated[
+    Path, typer.Argument(metavar="JOB", help="Job file (YAML).", show_default=False)
+]
+Plain = Annotated[
+    bool,
+    typer.Option("--plain", help="Run in this process, without Prefect.", show_default=False),
+]
+
+
+def run(
+    job: JobPath,
+    *,
+    plain: Plain = False,
+    store: Annotated[
+        str | None, typer.Option(help="Path or URL of the store, instead of the job's.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads inside a tile, instead of the job's.", min=1)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Where the report goes; NAME-report.html beside JOB if not given."),
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Mask and compose what is new or has changed since the last run."""
+    asked = read_job(job, store=store, workers=workers)
+    record = carry_out(asked, plain=plain, quiet=quiet)
+    if record is None or no_report:
+        return
+    from pipeline.cli.archives import write_report
+
+    path = write_report(
+        asked.store, report or job.with_name(f"{asked.name}-report.html"), record
+    )
+    if not quiet:
+        typer.echo(f"report: {path}")
+
+
+def plan(
+    job: JobPath,
+    *,
+    store: Annotated[
+        str | None, typer.Option(help="Path or URL of the store, instead of the job's.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan.")] = False,
+) -> None:
+    """Say what a run would do, without reading a pixel."""
+    from pipeline.run import prepare
+
+    asked = read_job(job, store=store)
+    found = prepare(asked)
+    if as_json:
+        show.as_json(found.to_dict())
+    else:
+        _show_plan(found, asked)
+
+
+def schema(
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; printed if not given.")
+    ] = None,
+) -> None:
+    """Print the JSON schema of job files, for editors."""
+    from pipeline.config import job_schema
+
+    show.as_json(job_schema(), out)
+
+
+def read_job(path: Path, *, store: str | None = None, workers: int | None = None) -> Job:
+    """Read a job file; the command line stands above the environment, and that above the file."""
+    from pipeline.config import load_job, read_settings, store_url
+
+    overrides: dict[str, object] = {}
+    if (budget := read_settings().memory_bytes) is not None:
+        overrides["run.memory_bytes"] = int(budget)
+    if store is not None:
+        overrides["store"] = store_url(store, Path.cwd())
+    if workers is not None:
+        overrides["run.workers"] = workers
+    return load_job(path, overrides)
+
+
+def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
+    """Run a job and say what came of it; none: there was nothing to do."""
+    from pipeline.run import execute, prepare
+
+    plan = prepare(job)
+    if plan.nothing_to_do:
+        if not quiet:
+            typer.echo(f"{job.name} is up to date")
+        return None
+    if plain:
+        with showing(show.console(stderr=True), quiet=quiet) as progress:
+            record = execute(plan, progress)
+    else:
+        record = _find_flow()(job, plan=plan)
+    if not quiet:
+        _show_record(record, job)
+    return record
+
+
+def _find_flow() -> Callable[..., Record]:
+    """Find the Prefect flow by its name, so that nothing here imports Prefect."""
+    (found, *_) = [*entry_points(group="cloudmask.flows", name="region"), None]
+    if found is None:
+        raise ConfigError(
+            "no Prefect flow `region` is installed (entry points `cloudmask.flows`); "
+            "install cloudmask again, or run with --plain"
+        )
+    flow: Callable[..., Record] = found.load()
+    return flow
+
+
+def _show_plan(plan: Plan, job: Job) -> None:
+    rows = plan.rows()
+    states = ("new", "changed", "unchanged", "uncovered")
+    by_sensor: dict[str, Counter[str]] = {}
+    for row in rows:
+        by_sensor.setdefault(row["sensor"], Counter())[row["state"]] += 1
+    show.table(
+        [
+            {"sensor": sensor} | {state: counts[state] for state in states}
+            for sensor, counts in sorted(by_sensor.items())
+        ],
+        title="cells (scene × tile)",
+    )
+    show.table(_changes(rows), title="why cells are done again")
+    if plan.nothing_to_do:
+        typer.echo(f"{job.name} is up to date")
+        return
+    typer.echo(f"to read: {show.size(plan.bytes_to_read)} of pixels")
+    typer.echo(
+        f"memory:  {show.size(plan.bytes_needed)} needed, {show.size(_memory(job))} to use"
+    )
+
+
+def _changes(rows: list[dict[str, Any]]) -> list[show.Row]:
+    reasons = Counter(str(row["reason"]) for row in rows if row["state"] == "changed")
+    return [{"reason": reason, "cells": count} for reason, count in reasons.most_common()]
+
+
+def _memory(job: Job) -> int:
+    import psutil
+
+    return job.run.memory_bytes or int(psutil.virtual_memory().available)
+
+
+def _show_record(record: Record, job: Job) -> None:
+    cells = Counter(cell.status for tile in record.tiles for cell in tile.cells)
+    periods = {start for tile in record.tiles for start in tile.composites}
+    seconds = (record.finished - record.started).total_seconds()
+    read = sum(cost.bytes_read for cost in record.stages.values())
+    show.lines(
+        [
+            f"{job.name}: {record.complete} of {record.expected} cells (scene × tile) are masked, "
+            f"{cells['masked']} of them now; {len(periods)} periods composed",
+            f"took {seconds:.1f} s and read {show.size(read)} of pixels",
+            f"store: {job.store} (snapshot {record.snapshot or 'as before'})",
+        ]
+    )
+    reasons = Counter(dropped.reason for dropped in record.dropped)
+    show.table(
+        [{"reason": reason, "items": count} for reason, count in reasons.most_common(10)],
+        title=f"{len(record.dropped)} times something was dropped",
+    )

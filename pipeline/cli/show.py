@@ -1,0 +1,99 @@
+"""What people see: tables, sizes, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.errors import ConfigError
+
+Row = Mapping[str, Any]
+
+_WIDE = 10_000
+"""Columns of a console that is no terminal: rich would cut its tables at 80."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console of now: tests and pipes change what stdout is."""
+    found = Console(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=_WIDE)
+
+
+def table(rows: Sequence[Row], title: str | None = None) -> None:
+    """Print rows under their keys, numbers to the right."""
+    if not rows:
+        return
+    drawn = Table(title=title, title_justify="left")
+    for key, value in rows[0].items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        drawn.add_column(key.replace("_", " "), justify="right" if number else "left")
+    for row in rows:
+        drawn.add_row(*(cell(value) for value in row.values()))
+    console().print(drawn)
+
+
+def cell(value: object) -> str:
+    """Return one value of a table."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    if isinstance(value, date):
+        return value.isoformat()
+    # Rich reads square brackets as markup.
+    return str(value).replace("[", r"\[")
+
+
+def as_json(value: object, out: Path | None = None) -> None:
+    """Print, or write to a file, a value as JSON."""
+    text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    if out is None:
+        typer.echo(text)
+    else:
+        write_text(out, text + "\n")
+
+
+def as_csv(rows: Sequence[Row]) -> None:
+    """Print rows as CSV, with a line of names."""
+    if rows:
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def size(number: float) -> str:
+    """Return a number of bytes in words: ``3.2 GiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Print texts as they are."""
+    for text in texts:
+        typer.echo(text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be written there.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None

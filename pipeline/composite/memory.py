@@ -1,0 +1,76 @@
+"""How large a block may be, and what a tile needs: sizes in bytes.
+
+A block in work holds every observation of its pixels. Dask joins the chunks of the time axis band by
+band, so one band stands twice at that moment.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pipeline.composite.blocks import STRIP_PX
+
+BLOCK_BUDGET_BYTES = 256 * 2**20
+"""What one worker's block may hold by default."""
+
+_FINEST_PX = 16
+
+_STRIP_BYTES = 3 * 4 * STRIP_PX
+"""Per time, what a method holds while it works on a strip: a band filled, sorted, and spare."""
+
+
+def block_px(n_times: int, n_roles: int, budget_bytes: int = BLOCK_BUDGET_BYTES) -> int:
+    """Return the edge of the blocks to work in: what the cube's (y, x) chunks should be.
+
+    Parameters
+    ----------
+    n_times, n_roles
+        Scenes of the period, bands of the composite.
+    budget_bytes
+        What one block may hold.
+
+    Returns
+    -------
+    The largest power of two, at least 16, whose square fits: it divides tiles and chunks.
+    """
+    edge = math.isqrt(budget_bytes // _block_bytes(1, n_times, n_roles))
+    return max(_FINEST_PX, 1 << max(edge.bit_length() - 1, 0))
+
+
+def bytes_needed(
+    tile_px: int,
+    n_times: int,
+    n_roles: int,
+    workers: int,
+    budget_bytes: int = BLOCK_BUDGET_BYTES,
+) -> int:
+    """Return what composing a tile holds at its peak, reading of the sources not counted.
+
+    Parameters
+    ----------
+    tile_px
+        Edge of the tile, composed in blocks of `block_px`.
+    n_times, n_roles
+        Scenes of the period, bands of the composite.
+    workers
+        Blocks in work at once.
+    budget_bytes
+        As in `block_px`.
+    """
+    edge = min(tile_px, block_px(n_times, n_roles, budget_bytes))
+    blocks = math.ceil(tile_px / edge) ** 2
+    block = _block_bytes(edge, n_times, n_roles) + n_times * _STRIP_BYTES
+    composite = tile_px**2 * _composite_bytes(n_roles)
+    # Either the last blocks are in work, or all are done and joined, when the tile stands twice.
+    return composite + max(min(workers, blocks) * block, composite)
+
+
+def _block_bytes(edge_px: int, n_times: int, n_roles: int) -> int:
+    # Per observation: float32 bands, int32 source, a byte of usable, and the band that stands twice.
+    observations = n_times * (4 * n_roles + 4 + 1 + 4)
+    return edge_px**2 * (observations + _composite_bytes(n_roles))
+
+
+def _composite_bytes(n_roles: int) -> int:
+    # float32 bands and three int32 layers: they travel as one array.
+    return 4 * n_roles + 12

@@ -1,0 +1,155 @@
+"""Mistakes in words: what pydantic found, as one clear line each.
+
+job.yaml:12: grid.tile_px: found 1000, expected a multiple of chunk_px (256)
+"""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+Location = tuple[int | str, ...]
+"""Keys and positions from the root of the job file to a value."""
+
+_EXPECTED: Mapping[str, str] = {
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "byte_size": 'a size such as 4000000000 or "4 GiB"',
+    "byte_size_unit": 'a size such as 4000000000 or "4 GiB"',
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "{expected}",
+    "model_type": "a mapping of keys",
+    "string_too_short": "some text",
+    "string_type": "text",
+    "too_short": "at least one",
+    "tuple_type": "a list",
+}
+"""Pydantic's kind of error -> what is expected instead; the rest speak pydantic's own words."""
+
+_SECRETS = frozenset(
+    {
+        "access_token",
+        "api_key",
+        "apikey",
+        "key",
+        "sig",
+        "signature",
+        "subscription-key",
+        "token",
+    }
+    | {"x-amz-credential", "x-amz-security-token", "x-amz-signature", "x-goog-signature"}
+)
+"""Parameters of URLs that open doors."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def refuse(expected: str, *, key: str | None = None, found: object = None) -> NoReturn:
+    """Refuse a value in words of our own.
+
+    Parameters
+    ----------
+    expected
+        What there should be.
+    key
+        Which key of a section is wrong, where the whole section was looked at.
+    found
+        Its value, where `key` is given.
+    """
+    # The text goes through a template of pydantic's, which would read braces in it.
+    raise PydanticCustomError(
+        "refused", "{expected}", {"expected": expected, "key": key, "found": found}
+    )
+
+
+def describe(error: ErrorDetails) -> str:
+    """Say what was found and what was expected."""
+    context: Mapping[str, Any] = error.get("ctx", {})
+    found = context["found"] if context.get("key") else error["input"]
+    template = "{expected}" if error["type"] == "refused" else _EXPECTED.get(error["type"])
+    expected = template.format_map(context) if template else error["msg"].lower()
+    hint = _hint(found, context) if error["type"] == "literal_error" else ""
+    return f"found {show(found)}, expected {expected}{hint}"
+
+
+def show(value: object) -> str:
+    """Return a value as it may be printed: short, and without secrets."""
+    if isinstance(value, str) and holds_secret(value):
+        return "a URL with a secret in it"
+    return "nothing" if value is None else _SHORT.repr(value)
+
+
+def holds_secret(text: str) -> bool:
+    """Say whether a text is a URL with a password or a token."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    named = {name.lower() for name, _ in parse_qsl(parts.query)}
+    return bool(parts.scheme and (parts.password or named & _SECRETS))
+
+
+def path_of(location: Location) -> str:
+    """Return ``sources[0].catalog`` for ``("sources", 0, "catalog")``."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return text.removeprefix(".")
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """Return `` (did you mean …?)``, or nothing where no known word is near."""
+    near = difflib.get_close_matches(str(word), list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _hint(found: object, context: Mapping[str, Any]) -> str:
+    return did_you_mean(
+        found, str(context["expected"]).replace(" or ", ", ").strip("'").split("', '")
+    )
+
+
+def mistakes(
+    errors: Sequence[ErrorDetails],
+    known_keys: Callable[[Location], Sequence[str]],
+    wanted: Callable[[Location], str],
+) -> list[tuple[Location, str]]:
+    """Return where and what each mistake is, in the order of the file's keys.
+
+    Parameters
+    ----------
+    errors
+        What pydantic found.
+    known_keys
+        Keys that may stand in the mapping at a location.
+    wanted
+        What should stand at a location.
+    """
+    return [_mistake(error, known_keys, wanted) for error in errors]
+
+
+def _mistake(
+    error: ErrorDetails,
+    known_keys: Callable[[Location], Sequence[str]],
+    wanted: Callable[[Location], str],
+) -> tuple[Location, str]:
+    location = error["loc"]
+    if error["type"] == "missing":
+        return location, f"missing, expected {wanted(location)}"
+    if error["type"] == "extra_forbidden":
+        known = known_keys(location[:-1])
+        hint = did_you_mean(location[-1], known)
+        return location, f"unknown key{hint}, expected {' | '.join(known)}"
+    key = error.get("ctx", {}).get("key")
+    return (*location, key) if key else location, describe(error)

@@ -1,0 +1,41 @@
+"""What the environment says; the only place of the package that reads it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ByteSize, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.config.mistakes import describe
+from pipeline.errors import ConfigError
+
+_PREFIX = "CLOUDMASK_"
+
+
+class Settings(BaseSettings):
+    """Settings of a machine rather than of a job: ``CLOUDMASK_LOG_LEVEL`` and so on."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    memory_bytes: ByteSize | None = Field(default=None, gt=0)
+    """What runs may use on this machine, e.g. ``4 GiB``; stands above the job file's."""
+
+
+def read_settings() -> Settings:
+    """Read the environment.
+
+    Raises
+    ------
+    ConfigError
+        A variable has a value that it cannot have; one line each.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        found = [
+            f"{_PREFIX}{str(each['loc'][0]).upper()}: {describe(each)}"
+            for each in error.errors()
+        ]
+    raise ConfigError("\n".join(found))

@@ -1,0 +1,223 @@
+"""One window of one asset: the same pixels, bit for bit, however a region is cut into windows.
+
+odc-stac asks a driver for pixels. This one resamples every pixel for itself (`resample` says why),
+counts what it reads, and says which item and asset could not be read.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from odc.geo.converters import rio_geobox
+from odc.geo.gcp import GCPGeoBox
+from odc.geo.geobox import GeoBox
+from odc.loader import RioDriver
+from odc.loader.types import RasterLoadParams, RasterSource
+from rasterio.errors import RasterioError
+
+from pipeline.cube.resample import (
+    aligned_offset,
+    bilinear,
+    block_mean,
+    shrink_factor,
+    source_coordinates,
+)
+from pipeline.errors import AssetError, AssetUnavailableError
+from pipeline.types import Cost
+
+MAX_RASTER_PX = 2**31
+"""Pixels of the largest raster that is opened: a Sentinel-2 band has 1.2e8."""
+
+PASSING = (
+    "429",
+    "500",
+    "502",
+    "503",
+    "504",
+    "timed out",
+    "timeout",
+    "connection",
+    "resolve host",
+)
+"""What GDAL's messages say when a later try may succeed."""
+
+
+class Meter:
+    """Counts what was read in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = Cost()
+
+    def add(self, bytes_read: int) -> None:
+        """Count one window."""
+        with self._lock:
+            self._total += Cost(bytes_read=bytes_read, reads=1)
+
+    def total(self) -> Cost:
+        """Return everything so far; the difference of two calls is what happened between."""
+        with self._lock:
+            return self._total
+
+
+METER = Meter()
+
+
+@dataclass(frozen=True, slots=True)
+class AssetName:
+    """Which asset of which item a URI belongs to."""
+
+    item_id: str
+    asset: str
+
+
+class ExactDriver(RioDriver):  # type: ignore[misc]
+    """Driver for odc-stac: nodata becomes NaN, DNs become float32, coordinates are exact."""
+
+    def __init__(self, names: Mapping[str, AssetName], nodata: Mapping[str, int]) -> None:
+        super().__init__()
+        self._names = names
+        self._nodata = nodata
+
+    def open(self, src: RasterSource, ctx: object) -> ExactReader:
+        """Return a reader for one asset; nothing is opened yet."""
+        del ctx
+        return ExactReader(src, self._names[src.uri], self._nodata[src.uri])
+
+
+class ExactReader:
+    """Reads windows of one asset."""
+
+    def __init__(self, src: RasterSource, name: AssetName, nodata: int) -> None:
+        self._src = src
+        self._name = name
+        self._nodata = nodata
+
+    def read(
+        self,
+        cfg: RasterLoadParams,
+        dst_geobox: GeoBox,
+        *,
+        dst: NDArray[np.float32] | None = None,
+        selection: object = None,
+    ) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+        """Read a geobox.
+
+        Reflectance is averaged over whole blocks, or taken from an overview, where the geobox is
+        coarser than the asset by two or more, and interpolated bilinearly where grids differ.
+
+        Returns
+        -------
+        The (y, x) slices of the whole geobox, and its DNs as float32, NaN = no data.
+
+        Raises
+        ------
+        AssetError
+            The asset cannot be read.
+        """
+        del cfg, selection
+        try:
+            pixels = self._read(dst_geobox)
+        except (RasterioError, OSError, ValueError, TypeError) as error:
+            raise self._translated(error) from error
+        everywhere = (slice(0, dst_geobox.shape.y), slice(0, dst_geobox.shape.x))
+        if dst is not None:
+            dst[:] = pixels
+        return everywhere, pixels
+
+    def _read(self, geobox: GeoBox) -> NDArray[np.float32]:
+        with rasterio.open(self._src.uri, sharing=False) as raster:
+            self._check(raster)
+            shrink = shrink_factor(_geobox(raster), geobox)
+            fitting = [
+                (factor, level)
+                for level, factor in enumerate(raster.overviews(self._src.band))
+                if factor <= shrink
+            ]
+            if not fitting:
+                return self._resampled(raster, geobox, shrink)
+        factor, level = max(fitting)
+        with rasterio.open(self._src.uri, sharing=False, overview_level=level) as raster:
+            return self._resampled(raster, geobox, shrink // factor)
+
+    def _check(self, raster: Any) -> None:  # noqa: ANN401  (rasterio has no types)
+        if raster.crs is None:
+            raise ValueError("it has no CRS")
+        if raster.width * raster.height > MAX_RASTER_PX:
+            raise ValueError(
+                f"it has {raster.width} × {raster.height} pixels; at most {MAX_RASTER_PX} are read"
+            )
+        if self._src.band > raster.count:
+            raise ValueError(
+                f"it has {raster.count} bands, band {self._src.band} was asked for"
+            )
+
+    def _resampled(
+        self,
+        raster: Any,  # noqa: ANN401  (rasterio has no types)
+        geobox: GeoBox,
+        shrink: int,
+    ) -> NDArray[np.float32]:
+        """Read a geobox from a raster whose pixels, `shrink` of them averaged, are not coarser."""
+        full = _geobox(raster)
+        source = full.zoom_out(shrink) if shrink > 1 else full
+        start = aligned_offset(source, geobox)
+        if start is not None:
+            stop = (start[0] + geobox.shape.y, start[1] + geobox.shape.x)
+            return self._window(raster, start, stop, shrink)
+        assert source.crs is not None
+        rows, cols = source_coordinates(source.crs, source.transform, geobox)
+        inside = (rows > -1) & (rows < source.shape.y) & (cols > -1) & (cols < source.shape.x)
+        if not inside.any():
+            return np.full(rows.shape, np.nan, np.float32)
+        start = (math.floor(rows[inside].min()), math.floor(cols[inside].min()))
+        stop = (math.floor(rows[inside].max()) + 2, math.floor(cols[inside].max()) + 2)
+        pixels = self._window(raster, start, stop, shrink)
+        return bilinear(pixels, rows - start[0], cols - start[1])
+
+    def _window(
+        self,
+        raster: Any,  # noqa: ANN401  (rasterio has no types)
+        start: tuple[int, int],
+        stop: tuple[int, int],
+        shrink: int,
+    ) -> NDArray[np.float32]:
+        """Read rows and columns from start to stop, counted in averaged pixels; NaN outside."""
+        shape = (stop[0] - start[0], stop[1] - start[1])
+        pixels = np.full((shape[0] * shrink, shape[1] * shrink), np.nan, np.float32)
+        edges = (raster.height, raster.width)
+        held = [
+            (max(first * shrink, 0), min(last * shrink, edge))
+            for first, last, edge in zip(start, stop, edges, strict=True)
+        ]
+        if any(first >= last for first, last in held):
+            return np.full(shape, np.nan, np.float32)
+        numbers = raster.read(self._src.band, window=tuple(held))
+        METER.add(numbers.nbytes)
+        inner = tuple(
+            slice(low - first * shrink, high - first * shrink)
+            for (low, high), first in zip(held, start, strict=True)
+        )
+        pixels[inner] = np.where(numbers == self._nodata, np.nan, numbers)
+        return block_mean(pixels, shrink)
+
+    def _translated(self, error: Exception) -> AssetError:
+        # GDAL's own words are in the cause; rasterio's wrapper often says only "Read failed".
+        said = "; ".join(str(each) for each in (error, error.__cause__) if each is not None)
+        passing = any(sign in said.lower() for sign in PASSING)
+        kind = AssetUnavailableError if passing else AssetError
+        return kind(self._name.item_id, self._name.asset, f"cannot be read: {said}")
+
+
+def _geobox(raster: Any) -> GeoBox:  # noqa: ANN401  (rasterio has no types)
+    geobox = rio_geobox(raster)
+    if isinstance(geobox, GCPGeoBox):
+        raise TypeError("it is placed by ground control points, not by a transform")
+    return geobox

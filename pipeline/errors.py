@@ -1,0 +1,126 @@
+"""Everything that can go wrong, as a tree.
+
+::
+
+    CloudmaskError
+    ├── ConfigError                 the job file or a setting is wrong
+    ├── SearchError                 a catalogue gave an answer that cannot be used
+    │   ├── EmptySearchError        … no item of it covers the AOI and the dates
+    │   └── CatalogUnavailableError … no answer at all                        (a retry can help)
+    ├── GridError                   no pixel grid can be drawn for the AOI
+    ├── AssetError                  an asset of an item cannot be read: the item is dropped
+    │   └── AssetUnavailableError   … for now: timeouts, 5xx, 429             (a retry can help)
+    ├── RadiometryError             no rule says what an item's numbers mean: the item is dropped
+    ├── ModelError                  a model is unknown, lacks a band, or its weights are not what they should be
+    ├── MemoryBudgetError           the run cannot fit in the memory that it may use
+    ├── StoreError                  a store cannot be opened, read or written
+    │   └── StoreConflictError      … because another run moved it meanwhile  (a retry can help)
+    ├── IncompleteError             more was dropped than the job allows: nothing is published
+    └── QueryError                  a question that the archive cannot answer
+
+Each class says whether trying the same again can help (`retryable`) and with which status the
+command line ends (`exit_code`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CloudmaskError(Exception):
+    """The root: every error that is raised on purpose."""
+
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(CloudmaskError):
+    """The job file or a setting is wrong; the message has one line per mistake."""
+
+    exit_code = 2
+
+
+class SearchError(CloudmaskError):
+    """A catalogue gave an answer that cannot be used."""
+
+    exit_code = 3
+
+
+class EmptySearchError(SearchError):
+    """No item covers the AOI within the dates."""
+
+
+class CatalogUnavailableError(SearchError):
+    """A catalogue did not answer."""
+
+    retryable = True
+
+
+class GridError(CloudmaskError):
+    """No pixel grid can be drawn for the AOI with the settings of the job."""
+
+    exit_code = 2
+
+
+class AssetError(CloudmaskError):
+    """An asset of an item cannot be read; the item can be dropped with this reason."""
+
+    exit_code = 4
+
+    def __init__(self, item_id: str, asset: str, reason: str) -> None:
+        super().__init__(f"item {item_id}, asset {asset!r}: {reason}")
+        self.item_id = item_id
+        self.asset = asset
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[AssetError], tuple[str, str, str]]:
+        """Survive pickling: worker processes send errors home."""
+        return type(self), (self.item_id, self.asset, self.reason)
+
+
+class AssetUnavailableError(AssetError):
+    """An asset cannot be read for now."""
+
+    retryable = True
+
+
+class RadiometryError(CloudmaskError):
+    """No rule says how an item's numbers become reflectance."""
+
+    exit_code = 4
+
+
+class ModelError(CloudmaskError):
+    """A model is unknown, lacks a band, or its weights are not what they should be."""
+
+    exit_code = 5
+
+
+class MemoryBudgetError(CloudmaskError):
+    """The run cannot fit in the memory that it may use."""
+
+    exit_code = 2
+
+
+class StoreError(CloudmaskError):
+    """A store cannot be opened, read or written."""
+
+    exit_code = 6
+
+
+class StoreConflictError(StoreError):
+    """Another run moved the store meanwhile."""
+
+    retryable = True
+
+
+class IncompleteError(CloudmaskError):
+    """More was dropped than the job allows."""
+
+    exit_code = 7
+
+
+class QueryError(CloudmaskError):
+    """The archive cannot answer the question."""
+
+    exit_code = 2

@@ -1,0 +1,173 @@
+"""What an evaluation found: scenes, periods, and both as rows of tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluate.confusion import class_scores, median_skipping, overall_accuracy, ratio
+from pipeline.evaluate.truth import CLASSES
+
+Row = dict[str, Any]
+
+_CLEAR, _CLOUD, _SHADOW = range(3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneAccuracy:
+    """One mask against the truth."""
+
+    sensor: str
+    time: datetime
+    matrix: NDArray[np.int64]
+    """(3, 3) pixels that have data and a truth: row = truth, column = prediction, by `CLASSES`."""
+    away: NDArray[np.int64]
+    """The same without the pixels that lie within `BORDER_PX` of another class of the truth."""
+    without_data: int
+    """Pixels that have a truth and no data in the mask: not counted above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandErrors:
+    """Root mean square errors of one band in reflectance, all over the same pixels."""
+
+    band: str
+    composite: float
+    """Of the composite."""
+    unmasked: float | None
+    """Of the same method over all observations, cloudy or not; none: not asked for."""
+    truth_masked: float | None
+    """Of the same method over the observations that are clear in truth: the best that any mask can
+    reach; none: not asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodAccuracy:
+    """One composite of one period against the median of the clean surface."""
+
+    composite: str
+    start: datetime
+    end: datetime
+    scenes: int
+    """Scenes of the truth in the period."""
+    pixels: int
+    """Pixels that everything compared has: the errors are over these."""
+    defined: Mapping[str, int]
+    """What is compared -> pixels where it has a value and the surface is known."""
+    bands: tuple[BandErrors, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """An archive against the truth. It judges nothing."""
+
+    scenes: tuple[SceneAccuracy, ...]
+    periods: tuple[PeriodAccuracy, ...]
+
+    def matrix(self, sensor: str | None = None) -> NDArray[np.int64]:
+        """Return the confusion matrix of all scenes, or of one sensor's."""
+        return _total(s.matrix for s in self.scenes if sensor in (None, s.sensor))
+
+    def rows(self) -> list[Row]:
+        """Return the accuracy of masks as rows: summaries first, then every scene.
+
+        Columns: ``scene``, ``pixels``, precision, recall, F1 and IoU of ``cloud`` and ``shadow``,
+        recall of ``clear``, overall accuracy (all 0 to 1, NaN = nothing out of nothing), and
+        ``cloud_difference``: predicted minus true share of cloud, in percent points.
+        """
+        sensors = sorted({scene.sensor for scene in self.scenes})
+        rows = [_row("all scenes, pooled", self.matrix())]
+        rows.append(_row("… 2 px away from borders", _total(s.away for s in self.scenes)))
+        if len(sensors) > 1:
+            rows += [_row(f"{sensor}, pooled", self.matrix(sensor)) for sensor in sensors]
+        each = [_row(f"{s.sensor} {s.time:%Y-%m-%d %H:%M}", s.matrix) for s in self.scenes]
+        return [*rows, _median_row(each), *each] if each else []
+
+    def composite_rows(self) -> list[Row]:
+        """Return the accuracy of composites as rows: one for each composite, period and band."""
+        return [
+            {
+                "composite": period.composite,
+                "period": f"{period.start:%Y-%m-%d}/{period.end:%Y-%m-%d}",
+                "scenes": period.scenes,
+                "pixels": period.pixels,
+                **dataclasses.asdict(band),
+            }
+            for period in self.periods
+            for band in period.bands
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values; NaN and infinity as none."""
+        return {
+            "classes": list(CLASSES),
+            "matrix": self.matrix().tolist(),
+            "masks": [_plain(row) for row in self.rows()],
+            "composites": [_plain(row) for row in self.composite_rows()],
+            "scenes": [
+                {
+                    "sensor": scene.sensor,
+                    "time": _iso(scene.time),
+                    "matrix": scene.matrix.tolist(),
+                    "matrix_away_from_borders": scene.away.tolist(),
+                    "without_data": scene.without_data,
+                }
+                for scene in self.scenes
+            ],
+            "pixels_defined": [
+                {"composite": p.composite, "start": _iso(p.start), **p.defined}
+                for p in self.periods
+            ],
+        }
+
+
+def _total(matrices: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    total = np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int64)
+    for matrix in matrices:
+        total += matrix
+    return total
+
+
+def _row(name: str, matrix: NDArray[np.int64]) -> Row:
+    pixels = int(matrix.sum())
+    cloud, shadow = class_scores(matrix, _CLOUD), class_scores(matrix, _SHADOW)
+    difference = int(matrix[:, _CLOUD].sum() - matrix[_CLOUD].sum())
+    return {
+        "scene": name,
+        "pixels": pixels,
+        **{f"cloud_{key}": value for key, value in dataclasses.asdict(cloud).items()},
+        **{f"shadow_{key}": value for key, value in dataclasses.asdict(shadow).items()},
+        "clear_recall": class_scores(matrix, _CLEAR).recall,
+        "overall_accuracy": overall_accuracy(matrix),
+        "cloud_difference": 100 * ratio(difference, pixels),
+    }
+
+
+def _median_row(rows: Sequence[Row]) -> Row:
+    """Summarise scenes by the median of each column; ``skipped`` counts what was NaN."""
+    columns = [key for key in rows[0] if key not in ("scene", "pixels")]
+    medians = {key: median_skipping(row[key] for row in rows) for key in columns}
+    return {
+        "scene": f"median of {len(rows)} scenes",
+        "pixels": int(np.median([row["pixels"] for row in rows])),
+        **{key: median for key, (median, _) in medians.items()},
+        "skipped": {key: skipped for key, (_, skipped) in medians.items() if skipped},
+    }
+
+
+def _plain(row: Row) -> Row:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()

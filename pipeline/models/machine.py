@@ -1,0 +1,59 @@
+"""Says what the machine can do, without importing torch: a plan must know it and never pays for torch."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+from pathlib import Path
+
+# Names of CPU flags that Linux reports where a bfloat16 product is one instruction.
+_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+
+
+@functools.cache
+def has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Say whether the CPU multiplies bfloat16 natively; elsewhere it is emulated, and slower.
+
+    Parameters
+    ----------
+    cpuinfo
+        Where Linux tells its CPU flags; absent on other systems, which counts as no.
+    """
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return not _BF16_FLAGS.isdisjoint(flags.split())
+
+
+@functools.cache
+def has_cuda() -> bool:
+    """Say whether there is an NVIDIA device and the installed torch was built for one.
+
+    `torch.cuda.is_available` has the last word when a model is loaded.
+    """
+    return _torch_knows_cuda() and _nvidia_devices() > 0
+
+
+def _torch_knows_cuda() -> bool:
+    # Finding a top-level package does not import it.
+    spec = importlib.util.find_spec("torch")
+    folders = spec.submodule_search_locations if spec else None
+    return any(
+        (Path(folder) / "lib" / name).is_file()
+        for folder in folders or ()
+        for name in ("libtorch_cuda.so", "torch_cuda.dll")
+    )
+
+
+def _nvidia_devices() -> int:
+    # NVML counts devices without opening one: after cuInit a process can no longer fork.
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        count = ctypes.c_uint(0)
+        ready = nvml.nvmlInit_v2() == 0 and nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value if ready else 0

@@ -1,0 +1,48 @@
+"""The story of a run: search, grid, and for each tile cube, mask, composite, store; then publish.
+
+::
+
+    scenes.py       items -> scenes, one a sensor and solar day                (pure)
+    fingerprint.py  what made a cell's pixels, as one number                   (pure)
+    plan.py         what is new, changed or unchanged; reads no pixel
+    tile.py         one tile: mask what changed, compose what that changes
+    session.py      one run's work on a store, tile by tile, then its record
+    progress.py     the seam to whoever watches
+
+`run` is the whole story for a caller who wants no say; a flow takes `plan_job` and `open_session`
+and does the tiles its own way.
+"""
+
+from pipeline.run.plan import Plan, plan_job
+from pipeline.run.progress import Progress, Silent
+from pipeline.run.session import Session, open_session
+from pipeline.types import Job, Record
+
+__all__ = ["Plan", "Progress", "Session", "Silent", "execute", "open_session", "plan_job", "run"]
+
+
+def run(job: Job, progress: Progress | None = None) -> Record:
+    """Bring a job's store up to date.
+
+    Returns
+    -------
+    The record of what was used, dropped, made and spent; its `snapshot` is none if nothing had
+    changed.
+
+    Raises
+    ------
+    CloudmaskError
+        As `pipeline.errors` says; the store then stands as it stood before.
+    """
+    return execute(plan_job(job), progress)
+
+
+def execute(plan: Plan, progress: Progress | None = None) -> Record:
+    """Carry out a plan, tile after tile."""
+    watcher = progress or Silent()
+    with open_session(plan, watcher) as session:
+        watcher.start("tiles", len(plan.tiles_to_do))
+        for tile in plan.tiles_to_do:
+            session.do_tile(tile)
+            watcher.advance("tiles")
+        return session.finish()

@@ -1,0 +1,5 @@
+"""Fakes of the seams, shipped: for our tests and for those of third parties."""
+
+from pipeline.testing.models import ThresholdModel, WindowMeanModel
+
+__all__ = ["ThresholdModel", "WindowMeanModel"]

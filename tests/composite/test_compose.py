@@ -1,0 +1,188 @@
+"""Laws of composites: an oracle, a range, and no trace of chunks or order."""
+
+import warnings
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pipeline.composite import METHODS, compose
+
+ROLES = ("blue", "red", "nir")
+
+
+def make_cube(values, source=None, times=None):
+    """Values (B, T, Y, X) as a cube."""
+    values = np.asarray(values, dtype=np.float32)
+    shape = values.shape[1:]
+    if source is None:
+        source = np.broadcast_to(np.arange(shape[0])[:, None, None] + 100, shape)
+    if times is None:
+        times = np.datetime64("2024-05-01T10:30:00", "ns") + np.arange(
+            shape[0]
+        ) * np.timedelta64(5, "D")
+    dims = ("time", "y", "x")
+    variables = {role: (dims, band) for role, band in zip(ROLES, values, strict=False)}
+    variables["source"] = (dims, np.asarray(source, dtype=np.int32))
+    coords = {
+        "time": times,
+        "y": np.arange(shape[1])[::-1] * 10.0,
+        "x": np.arange(shape[2]) * 10.0,
+    }
+    return xr.Dataset(variables, coords=coords)
+
+
+def make_usable(values):
+    return xr.DataArray(np.asarray(values, dtype=bool), dims=("time", "y", "x"))
+
+
+@st.composite
+def cubes(draw):
+    shape = draw(st.tuples(*[st.integers(1, n) for n in (3, 7, 5, 6)]))
+    numbers = st.sampled_from([np.nan, np.inf, -0.0, 0.0, -0.2, 0.1, 0.25, 0.3, 0.9, 1.7, 3e38])
+    values = draw(hnp.arrays(np.float32, shape, elements=numbers | st.floats(-1, 2, width=32)))
+    usable = draw(hnp.arrays(bool, shape[1:]))
+    return make_cube(values), make_usable(usable)
+
+
+def bits(composite):
+    """Everything as comparable bits: NaN equals NaN, 0 differs from −0."""
+    return {
+        name: np.asarray(array).view(np.uint32)
+        if array.dtype == np.float32
+        else np.asarray(array)
+        for name, array in composite.data_vars.items()
+    }
+
+
+def assert_same_bits(a, b):
+    a, b = bits(a), bits(b)
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def taken(cube, usable):
+    """Observations that count: usable, all bands finite."""
+    roles = [name for name in cube.data_vars if name != "source"]
+    return usable.values & np.logical_and.reduce([np.isfinite(cube[r].values) for r in roles])
+
+
+@given(cubes())
+def test_the_median_is_numpys(case):
+    cube, usable = case
+    composite = compose(cube, usable)
+    keep = taken(cube, usable)
+    for role in composite.data_vars.keys() - {"count", "day", "source"}:
+        seen = np.where(keep, cube[role].values, np.float32(np.nan))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = np.nanmedian(seen, axis=0)
+        np.testing.assert_array_equal(composite[role].values, expected)
+    np.testing.assert_array_equal(composite["count"].values, keep.sum(axis=0))
+
+
+@given(cubes())
+def test_it_never_invents(case):
+    cube, usable = case
+    composite = compose(cube, usable)
+    keep = taken(cube, usable)
+    empty = composite["count"].values == 0
+    np.testing.assert_array_equal(empty, composite["day"].values == -1)
+    np.testing.assert_array_equal(empty, composite["source"].values == -1)
+    for role in composite.data_vars.keys() - {"count", "day", "source"}:
+        value = composite[role].values
+        np.testing.assert_array_equal(empty, np.isnan(value))
+        low = np.where(keep, cube[role].values, np.inf).min(axis=0)
+        high = np.where(keep, cube[role].values, -np.inf).max(axis=0)
+        sane = ~empty & (
+            high < 1e38
+        )  # beyond, the sum of two middle ones overflows, as in numpy
+        assert np.all((low <= value)[sane])
+        assert np.all((value <= high)[sane])
+
+
+@given(cubes())
+def test_day_and_source_are_of_the_nearest_observation(case):
+    cube, usable = case
+    composite = compose(cube, usable)
+    keep = taken(cube, usable)
+    roles = [name for name in cube.data_vars if name != "source"]
+    with np.errstate(all="ignore"):
+        squares = [(cube[r].values - composite[r].values) ** 2 for r in roles]
+    distance = np.zeros_like(squares[0])
+    for square in squares:
+        distance = distance + square
+    distance = np.where(keep, np.nan_to_num(distance, nan=np.inf, posinf=1e38), np.inf)
+    first = distance.argmin(axis=0)
+    days = cube["time"].values.astype("datetime64[D]").astype(int)
+    some = composite["count"].values > 0
+    np.testing.assert_array_equal(composite["day"].values[some], days[first][some])
+    np.testing.assert_array_equal(composite["source"].values[some], first[some] + 100)
+
+
+@given(cubes(), st.data())
+def test_chunks_leave_no_trace(case, data):
+    cube, usable = case
+    chunks = {
+        dim: data.draw(st.integers(1, size), label=dim) for dim, size in cube.sizes.items()
+    }
+    other = {dim: data.draw(st.integers(1, size)) for dim, size in cube.sizes.items()}
+    lazy = usable.chunk(other) if data.draw(st.booleans()) else usable
+    with dask.config.set(scheduler="sync"):
+        composite = compose(cube.chunk(chunks), lazy)
+        assert all(dask.is_dask_collection(array) for array in composite.data_vars.values())
+        assert_same_bits(composite.compute(), compose(cube, usable))
+
+
+@given(cubes(), st.data())
+def test_order_leaves_no_trace(case, data):
+    cube, usable = case
+    order = data.draw(st.permutations(range(cube.sizes["time"])))
+    shuffled = compose(cube.isel(time=list(order)), usable.isel(time=list(order)))
+    assert_same_bits(shuffled, compose(cube, usable))
+
+
+def test_by_hand():
+    # Four dates of two pixels; the second pixel has a NaN in one band, and one date not usable.
+    # Eighths, so that sums are exact and equals are equal.
+    blue = np.array([[[1, 1]], [[2, 2]], [[4, 3]], [[7, 7]]]) / 8
+    red = np.array([[[3, 3]], [[1, np.nan]], [[2, 1]], [[6, 6]]]) / 8
+    cube = make_cube([blue, red])
+    composite = compose(cube, make_usable([[[1, 1]], [[1, 1]], [[1, 1]], [[1, 0]]]))
+    assert composite["blue"].values.tolist() == [[3 / 8, 2 / 8]]
+    assert composite["red"].values.tolist() == [[2.5 / 8, 2 / 8]]
+    assert composite["count"].values.tolist() == [[4, 2]]
+    # Squares in 1/64, first pixel: 4.25, 3.25, 1.25, 28.25; second: 2 and 2, the earlier wins.
+    assert composite["source"].values.tolist() == [[102, 100]]
+    assert composite["day"].values.tolist() == [[19844 + 10, 19844]]
+    assert {name: str(array.dtype) for name, array in composite.data_vars.items()} == {
+        "blue": "float32", "red": "float32", "count": "uint16", "day": "int32", "source": "int32",
+    }  # fmt: skip
+    assert set(composite.coords) == {"y", "x"}
+
+
+def test_large_blocks_are_worked_on_in_strips():
+    rng = np.random.default_rng(1)
+    values = rng.random((3, 5, 61, 700), dtype=np.float32)
+    usable = rng.random((5, 61, 700)) < 0.6
+    composite = compose(make_cube(values), make_usable(usable))
+    seen = np.where(usable, values[2], np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(composite["nir"], np.nanmedian(seen, axis=0))
+
+
+def test_what_does_not_fit_is_refused():
+    cube = make_cube(np.zeros((2, 3, 4, 4)))
+    with pytest.raises(ValueError, match="usable is"):
+        compose(cube, make_usable(np.ones((3, 4, 5))))
+    with pytest.raises(ValueError, match="no compositing method 'mode': there are median"):
+        compose(cube, make_usable(np.ones((3, 4, 4))), method="mode")
+    with pytest.raises(ValueError, match="no scene"):
+        compose(cube.isel(time=slice(0)), make_usable(np.ones((0, 4, 4))))
+    assert set(METHODS) == {"median"}

@@ -1,0 +1,62 @@
+"""The arithmetic of memory is what is measured."""
+
+import tracemalloc
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.composite import block_px, bytes_needed, compose
+
+ROLES = ("blue", "green", "red")
+
+
+@given(st.integers(1, 200), st.integers(1, 12), st.integers(2**20, 2**32))
+def test_blocks_fit_their_budget_and_divide_tiles(n_times, n_roles, budget):
+    edge = block_px(n_times, n_roles, budget)
+    assert edge & (edge - 1) == 0
+    assert edge >= 16
+    observations = edge**2 * n_times * (4 * n_roles + 5)
+    assert observations <= budget or edge == 16
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_peak_is_foreseen(workers):
+    n_times, tile_px, budget = 12, 512, 8 * 2**20
+    edge = block_px(n_times, len(ROLES), budget)
+    assert edge < tile_px
+    dims, shape = ("time", "y", "x"), (n_times, tile_px, tile_px)
+    blocks = (1, edge, edge)
+    cube = xr.Dataset(
+        {
+            role: (
+                dims,
+                da.full(shape, 0.2, dtype=np.float32, chunks=blocks).map_blocks(np.array),
+            )
+            for role in ROLES
+        }
+        | {
+            "source": (
+                dims,
+                da.zeros(shape, dtype=np.int32, chunks=blocks).map_blocks(np.array),
+            )
+        },
+        coords={"time": np.arange(n_times).astype("datetime64[D]").astype("datetime64[ns]")},
+    )
+    usable = xr.DataArray(
+        da.ones(shape, dtype=bool, chunks=blocks).map_blocks(np.array), dims=dims
+    )
+    composite = compose(cube, usable)
+    tracemalloc.start()
+    with dask.config.set(scheduler="threads", num_workers=workers):
+        composite.compute()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    foreseen = bytes_needed(tile_px, n_times, len(ROLES), workers, budget)
+    print(peak, foreseen, peak / foreseen)
+    assert peak < 1.5 * foreseen
+    assert peak > foreseen / 1.5 / 1.5
