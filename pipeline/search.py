@@ -36,6 +36,9 @@ from pipeline.types import Dropped, Items, Job, Source
 REMOTE_SCHEMES = ("https", "http", "s3", "gs", "abfs", "az")
 """What the assets of a remote catalogue may point at: never a file of this machine."""
 
+NOT_STAC = (pystac.STACError, pystac.STACTypeError, KeyError)
+"""What pystac raises on a document that is not what it says."""
+
 
 def search(job: Job) -> Items:
     """Find the items of a job.
@@ -118,13 +121,15 @@ def _from_url(job: Job, source: Source, catalog: catalogs.Catalog) -> Iterator[p
     try:
         client = Client.open(catalog.url, stac_io=io)
         if client.conforms_to("ITEM_SEARCH"):
-            yield from client.search(
+            pages = client.search(
                 collections=list(source.collections or catalog.collections) or None,
                 intersects=mapping(job.aoi),
                 datetime=[job.period.start, job.period.end],
                 query=dict(source.query) or None,
                 limit=catalog.page_size,
-            ).items()
+            )
+            for document in pages.items_as_dicts():
+                yield _absolute(pystac.Item.from_dict(document, migrate=False), catalog.url)
         else:
             yield from _filter(job, source, client.get_items(recursive=True))
     except (APIError, requests.RequestException) as error:
@@ -132,7 +137,7 @@ def _from_url(job: Job, source: Source, catalog: catalogs.Catalog) -> Iterator[p
             f"catalogue {source.catalog} did not answer: {error}; try again later, or point the job "
             "at a saved item collection"
         ) from error
-    except (pystac.STACError, KeyError, ValueError) as error:
+    except (*NOT_STAC, ValueError) as error:
         raise SearchError(
             f"catalogue {source.catalog} is no STAC catalogue that can be read: {error}"
         ) from error
@@ -150,11 +155,13 @@ def _from_path(path: Path) -> Iterator[pystac.Item]:
         if kind == "FeatureCollection":
             yield from _from_collection(document, path)
         elif kind == "Feature":
-            yield _absolute(pystac.Item.from_dict(document), path)
+            yield _absolute(pystac.Item.from_dict(document, migrate=False), str(path.resolve()))
         elif kind in ("Catalog", "Collection"):
             root = pystac.read_file(str(path), stac_io=StacIO.default())
             assert isinstance(root, pystac.Catalog)
-            yield from (_absolute(item, path) for item in root.get_items(recursive=True))
+            yield from (
+                _absolute(item, str(path.resolve())) for item in root.get_items(recursive=True)
+            )
         else:
             raise SearchError(
                 f"catalogue {path} is of type {kind!r}; expected Catalog, Collection, Feature or "
@@ -162,19 +169,19 @@ def _from_path(path: Path) -> Iterator[pystac.Item]:
             )
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise SearchError(f"catalogue {path} cannot be read as JSON: {error}") from error
-    except (pystac.STACError, KeyError) as error:
+    except NOT_STAC as error:
         raise SearchError(f"catalogue {path} is not valid STAC: {error}") from error
 
 
 def _from_collection(document: dict[str, Any], path: Path) -> Iterator[pystac.Item]:
     for feature in document.get("features", []):
-        yield _absolute(pystac.Item.from_dict(feature), path)
+        yield _absolute(pystac.Item.from_dict(feature, migrate=False), str(path.resolve()))
 
 
-def _absolute(item: pystac.Item, path: Path) -> pystac.Item:
-    """Make asset hrefs absolute; without a self link they are meant beside the file they came in."""
+def _absolute(item: pystac.Item, path: str) -> pystac.Item:
+    """Make asset hrefs absolute; without a self link they are meant beside what they came in."""
     if item.get_self_href() is None:
-        item.set_self_href(str(path.resolve()))
+        item.set_self_href(path)
     item.make_asset_hrefs_absolute()
     return item
 
@@ -254,7 +261,9 @@ def _instant(item: pystac.Item) -> str:
     return item.datetime.isoformat()
 
 
-def _suited(job: Job, items: Iterable[pystac.Item]) -> tuple[list[pystac.Item], tuple[Dropped, ...]]:
+def _suited(
+    job: Job, items: Iterable[pystac.Item]
+) -> tuple[list[pystac.Item], tuple[Dropped, ...]]:
     """Split into items that can be used and those that cannot, with the reason."""
     wanted: list[pystac.Item] = []
     dropped: list[Dropped] = []

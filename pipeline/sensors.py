@@ -266,11 +266,12 @@ def acquisition_key(item: pystac.Item) -> tuple[str, ...]:
     platform = str(properties.get("platform", ""))
     datastrip = str(properties.get("s2:datastrip_id", ""))
     tile = properties.get("grid:code") or properties.get("s2:mgrs_tile")
+    level = profile(item).level
     if datastrip and tile:
-        return platform, str(tile), _sensing_start(datastrip)
+        return level, platform, str(tile), _sensing_start(datastrip)
     scene = properties.get("landsat:scene_id")
     if scene:
-        return platform, str(scene)[:16], item.collection_id or ""
+        return level, platform, str(scene)[:16]
     return (item.collection_id or "", item.id)
 
 

@@ -7,6 +7,8 @@
     ├── archives   query · evaluate · report     what a store holds
     ├── data       simulate · models             what there is to work with
     └── demo       all of it, once, on a simulated archive
+    given      arguments as values
+    material   what is shown of a store, gathered from it
     progress   bars on a terminal, lines elsewhere
     show       tables, sizes, JSON and CSV
 

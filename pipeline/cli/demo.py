@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import show
-from pipeline.cli.archives import measure, write_report
+from pipeline.cli.archives import show_accuracy
 from pipeline.cli.data import simulate
 from pipeline.cli.jobs import Plain, carry_out, read_job
+from pipeline.cli.material import measure, open_store, write_report
 from pipeline.errors import ConfigError
 
 EXAMPLE = """\
@@ -48,6 +49,8 @@ def demo(
     plain: Plain = False,
 ) -> None:
     """Simulate an archive, mask and compose it, measure it, and write a report."""
+    from pipeline.simulate import truth_path
+
     archive, job = path / "archive", path / "job.yaml"
     if not (archive / "catalog.json").exists():
         path.mkdir(parents=True, exist_ok=True)
@@ -55,21 +58,21 @@ def demo(
     if not job.exists():
         show.write_text(job, example_job(archive))
     asked = read_job(job)
-    record = carry_out(asked, plain=plain, quiet=False)
-    accuracy = measure(asked.store, archive / "truth.zarr")
-    show.table(accuracy.rows(), title="against the truth")
-    report = write_report(asked.store, path / "report.html", record, accuracy=accuracy)
-    show.lines(
-        [
-            f"report: {report}",
-            f"store:  {asked.store}",
-            "next:",
-            f"  cloudmask run {job}     # again: nothing is new, nothing is read",
-            f"  cloudmask plan {job}",
-            f"  cloudmask query {asked.store} --aoi {_bbox_text(asked.aoi.bounds)} "
-            "--datetime 2023-06",
-        ]
+    carry_out(asked, plain=plain, quiet=False)
+    stored = open_store(asked.store)
+    accuracy = measure(stored, truth_path(archive))
+    show_accuracy(accuracy)
+    bbox = _bbox_text(asked.aoi.bounds)
+    following = (
+        f"cloudmask run {job}     # again: nothing is new, nothing is read",
+        f"cloudmask plan {job}",
+        f"cloudmask query {asked.store} --aoi {bbox} --datetime 2023-06",
     )
+    report = write_report(
+        stored, path / "report.html", job=asked, accuracy=accuracy, next_commands=following
+    )
+    show.lines([f"report: {report}", f"store:  {asked.store}", "next:"])
+    show.lines(f"  {command}" for command in following)
 
 
 def example_job(archive: Path) -> str:

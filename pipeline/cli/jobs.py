@@ -6,17 +6,21 @@ from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli import show
+from pipeline.cli.given import read_store
+from pipeline.cli.material import open_store, write_report
 from pipeline.cli.progress import showing
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.run import Plan
     from pipeline.types import Job, Record
+
+_STATES = ("new", "changed", "unchanged", "uncovered")
 
 JobPath = Annotated[
     Path, typer.Argument(metavar="JOB", help="Job file (YAML).", show_default=False)
@@ -49,11 +53,8 @@ def run(
     record = carry_out(asked, plain=plain, quiet=quiet)
     if record is None or no_report:
         return
-    from pipeline.cli.archives import write_report
-
-    path = write_report(
-        asked.store, report or job.with_name(f"{asked.name}-report.html"), record
-    )
+    path = report or job.with_name(f"{asked.name}-report.html")
+    write_report(open_store(asked.store), path, job=asked)
     if not quiet:
         typer.echo(f"report: {path}")
 
@@ -67,10 +68,10 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan.")] = False,
 ) -> None:
     """Say what a run would do, without reading a pixel."""
-    from pipeline.run import prepare
+    from pipeline.run import plan_job
 
     asked = read_job(job, store=store)
-    found = prepare(asked)
+    found = plan_job(asked)
     if as_json:
         show.as_json(found.to_dict())
     else:
@@ -90,13 +91,13 @@ def schema(
 
 def read_job(path: Path, *, store: str | None = None, workers: int | None = None) -> Job:
     """Read a job file; the command line stands above the environment, and that above the file."""
-    from pipeline.config import load_job, read_settings, store_url
+    from pipeline.config import load_job, read_settings
 
     overrides: dict[str, object] = {}
     if (budget := read_settings().memory_bytes) is not None:
         overrides["run.memory_bytes"] = int(budget)
     if store is not None:
-        overrides["store"] = store_url(store, Path.cwd())
+        overrides["store"] = read_store(store, "--store")
     if workers is not None:
         overrides["run.workers"] = workers
     return load_job(path, overrides)
@@ -104,9 +105,9 @@ def read_job(path: Path, *, store: str | None = None, workers: int | None = None
 
 def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
     """Run a job and say what came of it; none: there was nothing to do."""
-    from pipeline.run import execute, prepare
+    from pipeline.run import execute, plan_job
 
-    plan = prepare(job)
+    plan = plan_job(job)
     if plan.nothing_to_do:
         if not quiet:
             typer.echo(f"{job.name} is up to date")
@@ -115,7 +116,7 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
         with showing(show.console(stderr=True), quiet=quiet) as progress:
             record = execute(plan, progress)
     else:
-        record = _find_flow()(job, plan=plan)
+        record = _find_flow()(job)
     if not quiet:
         _show_record(record, job)
     return record
@@ -134,19 +135,14 @@ def _find_flow() -> Callable[..., Record]:
 
 
 def _show_plan(plan: Plan, job: Job) -> None:
-    rows = plan.rows()
-    states = ("new", "changed", "unchanged", "uncovered")
-    by_sensor: dict[str, Counter[str]] = {}
-    for row in rows:
-        by_sensor.setdefault(row["sensor"], Counter())[row["state"]] += 1
     show.table(
         [
-            {"sensor": sensor} | {state: counts[state] for state in states}
-            for sensor, counts in sorted(by_sensor.items())
+            {"sensor": sensor} | {state: counts.get(state, 0) for state in _STATES}
+            for sensor, counts in sorted(plan.counts().items())
         ],
         title="cells (scene × tile)",
     )
-    show.table(_changes(rows), title="why cells are done again")
+    show.table(_reasons(plan), title="what would be done, and why")
     if plan.nothing_to_do:
         typer.echo(f"{job.name} is up to date")
         return
@@ -156,9 +152,13 @@ def _show_plan(plan: Plan, job: Job) -> None:
     )
 
 
-def _changes(rows: list[dict[str, Any]]) -> list[show.Row]:
-    reasons = Counter(str(row["reason"]) for row in rows if row["state"] == "changed")
-    return [{"reason": reason, "cells": count} for reason, count in reasons.most_common()]
+def _reasons(plan: Plan) -> list[show.Row]:
+    rows = [row for row in plan.rows() if row["state"] in ("new", "changed")]
+    reasons = Counter((row["state"], row["reason"]) for row in rows)
+    return [
+        {"state": state, "reason": reason, "cells": count}
+        for (state, reason), count in reasons.most_common()
+    ]
 
 
 def _memory(job: Job) -> int:

@@ -1,6 +1,6 @@
 """Progress of a run: bars on a terminal, a line now and then elsewhere.
 
-Each class here is a `pipeline.run.Progress`; instances may be used from several threads.
+Each class here is a `pipeline.run.Progress`, and may be told things by several threads.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -21,24 +21,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-
-class ShowsProgress(Protocol):
-    """What a run tells while it works."""
-
-    def start(self, stage: str, total: int) -> None:
-        """Begin a stage of so many steps."""
-
-    def advance(self, stage: str, n: int = 1) -> None:
-        """Finish some steps of a stage."""
-
-    def message(self, text: str) -> None:
-        """Say something once."""
+if TYPE_CHECKING:
+    from pipeline.run import Progress as ShowsProgress
 
 
 @contextmanager
 def showing(console: Console, *, quiet: bool) -> Iterator[ShowsProgress]:
     """Choose how progress is shown on a console, and tidy up afterwards."""
     if quiet:
+        from pipeline.run import Silent
+
         yield Silent()
     elif not console.is_terminal:
         yield Lines(console)
@@ -56,19 +48,6 @@ def _bars(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
-
-
-class Silent:
-    """Shows nothing."""
-
-    def start(self, stage: str, total: int) -> None:
-        """Show nothing."""
-
-    def advance(self, stage: str, n: int = 1) -> None:
-        """Show nothing."""
-
-    def message(self, text: str) -> None:
-        """Show nothing."""
 
 
 class Lines:

@@ -98,17 +98,19 @@ def _from_bbox(numbers: Sequence[Any]) -> BaseGeometry:
     if len(numbers) != 4 or not all(_is_number(each) for each in numbers):
         raise ValueError("a bbox is four numbers: west, south, east, north")
     west, south, east, north = (float(each) for each in numbers)
+    # Before the split: what lies beyond ±180 would vanish in it.
+    _check_bounds(west, south, east, north)
     if south >= north:
         raise ValueError(f"a bbox has its south ({south:g}) below its north ({north:g})")
     if west == east:
         raise ValueError(f"a bbox has some width: west and east are both {west:g}")
     if west < east:
-        return _checked_position(box(west, south, east, north))
+        return box(west, south, east, north)
     sides = [(west, 180.0), (-180.0, east)]
     parts = [box(w, south, e, north) for w, e in sides if w < e]
     if not parts:
         raise ValueError(f"a bbox has some width: {west:g} and {east:g} are one meridian")
-    return _checked_position(MultiPolygon(parts) if len(parts) > 1 else parts[0])
+    return MultiPolygon(parts) if len(parts) > 1 else parts[0]
 
 
 def _is_number(value: object) -> bool:
@@ -225,8 +227,13 @@ def _refuse_infinite(shapes: Iterable[BaseGeometry]) -> None:
 
 def _checked_position(aoi: BaseGeometry) -> BaseGeometry:
     _refuse_infinite([aoi])
-    west, south, east, north = aoi.bounds
-    if west < -180 or east > 180 or south < -90 or north > 90:
+    _check_bounds(*aoi.bounds)
+    return aoi
+
+
+def _check_bounds(west: float, south: float, east: float, north: float) -> None:
+    # Written so that what is not a number fails as well.
+    inside = all(-180 <= each <= 180 for each in (west, east))
+    if not inside or not all(-90 <= each <= 90 for each in (south, north)):
         bounds = f"[{west:g}, {south:g}, {east:g}, {north:g}]"
         raise ValueError(f"its bounds {bounds} are not longitudes and latitudes in degrees")
-    return aoi

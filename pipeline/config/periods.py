@@ -13,6 +13,7 @@ PERIOD_FORMS = (
 
 _YEAR = re.compile(r"(\d{4})")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d.*")
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 
 
@@ -100,8 +101,12 @@ def _next_month(start: datetime) -> datetime:
 
 
 def _parse_instant(text: str) -> datetime:
+    wrong = ValueError(f"{text!r} is no year, month, day or instant")
+    # Python would also take 20230601 and 2023-W23, and read them as midnights.
+    if not _INSTANT.fullmatch(text.upper()):
+        raise wrong
     try:
         instant = datetime.fromisoformat(text.upper())
     except ValueError:
-        raise ValueError(f"{text!r} is no year, month, day or instant") from None
+        raise wrong from None
     return instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)

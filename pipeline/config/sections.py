@@ -151,9 +151,7 @@ def base_of(info: ValidationInfo) -> Path:
 
 def _refuse_secret(text: str) -> None:
     if holds_secret(text):
-        refuse(
-            "a URL without password or token: those belong in the environment of its library"
-        )
+        refuse("a URL without password or token; those belong in the environment")
 
 
 def _crs(text: str) -> str:

@@ -112,9 +112,9 @@ def bilinear(
     places = np.stack([rows, cols])
     places[~np.isfinite(places)] = -2.0
     value = map_coordinates(
-        np.where(has_data, pixels, 0).astype(np.float64), places, order=1, mode="constant"
+        np.where(has_data, pixels, 0).astype(np.float64), places, order=1, mode="grid-constant"
     )
-    weight = map_coordinates(has_data.astype(np.float64), places, order=1, mode="constant")
+    weight = map_coordinates(has_data.astype(np.float64), places, order=1, mode="grid-constant")
     result = np.full(rows.shape, np.nan, np.float32)
     np.divide(value, weight, out=result, where=weight >= HALF, casting="same_kind")
     return result

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.errors import ModelError
-from pipeline.models import allocator
-from pipeline.types import ModelCard
+from pipeline.models import allocator, no_data
+from pipeline.types import Code, ModelCard
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CPU = torch.device("cpu")
@@ -36,25 +36,12 @@ class Normalisation:
     """(B,), reflectance."""
     std: NDArray[np.float32]
     """(B,), reflectance."""
-    no_data: float
-    """Reflectance that stands in for NaN."""
 
     def apply(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Normalise a window (B, H, W) into a new array.
-
-        Raises
-        ------
-        ModelError
-            A value is infinite: it would make the whole window NaN, which argmax calls class 0.
-        """
-        if np.isinf(window).any():
-            raise ModelError(
-                f"{int(np.isinf(window).sum())} infinite reflectances in a window; no data is NaN"
-            )
-        filled = np.where(np.isnan(window), np.float32(self.no_data), window)
-        filled -= self.mean[:, np.newaxis, np.newaxis]
-        filled /= self.std[:, np.newaxis, np.newaxis]
-        return filled
+        """Normalise a window (B, H, W) in place and return it."""
+        window -= self.mean[:, np.newaxis, np.newaxis]
+        window /= self.std[:, np.newaxis, np.newaxis]
+        return window
 
 
 class SegmentationModel:
@@ -114,15 +101,20 @@ class SegmentationModel:
 
         Returns
         -------
-        (H, W) uint8 codes of `pipeline.types.Code`.
+        (H, W) uint8 codes of `pipeline.types.Code`; no data where a band is NaN.
 
         Raises
         ------
         ModelError
             The window has another shape or dtype, or a value is infinite.
         """
-        classes = self._run(window).argmax(dim=1)[0].to(torch.uint8)
+        self._check(window)
+        missing = no_data.is_missing(window)
+        if missing.all():
+            return np.full(missing.shape, Code.NO_DATA, np.uint8)
+        classes = self._run(no_data.mirror(window, missing)).argmax(dim=1)[0].to(torch.uint8)
         codes: NDArray[np.uint8] = self._codes[classes.cpu().numpy()]
+        codes[missing] = Code.NO_DATA
         return codes
 
     def logits(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -131,14 +123,14 @@ class SegmentationModel:
         Parameters
         ----------
         window
-            As for `predict`.
+            As for `predict`, without NaN.
         """
-        logits: NDArray[np.float32] = self._run(window)[0].float().cpu().numpy()
+        self._check(window)
+        logits: NDArray[np.float32] = self._run(window.copy())[0].float().cpu().numpy()
         return logits
 
     def _run(self, window: NDArray[np.float32]) -> torch.Tensor:
-        self._check(window)
-        # B H W -> 1 B H W, bands innermost in memory.
+        # The window is ours to write to. B H W -> 1 B H W, bands innermost in memory.
         x = torch.from_numpy(self._normalisation.apply(window)).unsqueeze(0)
         x = x.to(self._device, self._dtype, memory_format=torch.channels_last)
         with self._alone(), torch.inference_mode():
@@ -157,6 +149,10 @@ class SegmentationModel:
                 f"{self._card.name} takes float32 windows of {bands} bands with edges that are "
                 f"multiples of {self._stride} px; got {window.dtype} {window.shape}"
             )
+        # An infinite value makes the whole window NaN, and the largest of three NaN is class 0: clear.
+        n_infinite = int(np.count_nonzero(np.isinf(window)))
+        if n_infinite:
+            raise ModelError(f"a window has {n_infinite} infinite reflectances; no data is NaN")
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

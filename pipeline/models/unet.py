@@ -50,7 +50,9 @@ def build(weights: OnnxWeights) -> nn.Module:
     """
     stem = weights.tensors.get("encoder._conv_stem.weight")
     if stem is None:
-        raise ModelError("the weights are not those of an EfficientNet U-Net: no encoder._conv_stem")
+        raise ModelError(
+            "the weights are not those of an EfficientNet U-Net: no encoder._conv_stem"
+        )
     net = smp.Unet(ENCODER, encoder_weights=None, in_channels=stem.shape[1], classes=N_CLASSES)
     _fill(net, weights)
     check_paddings(net, weights.paddings)
@@ -62,11 +64,14 @@ def _fill(net: nn.Module, weights: OnnxWeights) -> None:
     # Copies, because a buffer read from a file may not be written to.
     state = {name: torch.from_numpy(array.copy()) for name, array in weights.tensors.items()}
     try:
-        found = net.load_state_dict(state, strict=False)
+        # Torch's own method: smp's drops weights of another shape with no more than a warning.
+        found = nn.Module.load_state_dict(net, state, strict=False)
     except RuntimeError as error:
         raise ModelError(f"the weights do not fit the network: {error}") from error
     missing = [
-        key for key in found.missing_keys if not (key.endswith(COUNTER) or key.startswith(UNUSED))
+        key
+        for key in found.missing_keys
+        if not (key.endswith(COUNTER) or key.startswith(UNUSED))
     ]
     if missing or found.unexpected_keys:
         raise ModelError(
@@ -105,14 +110,14 @@ def fold_batch_norms(net: nn.Module) -> nn.Module:
     105 passes over the activations less: a third of the time on a CPU. Logits move by rounding
     only (3.5e-5 at most on real windows).
     """
-    folded = 0
-    for parent, conv, norm in list(_conv_norm_pairs(net)):
-        fused = fuse_conv_bn_eval(parent.get_submodule(conv), parent.get_submodule(norm))
-        setattr(parent, conv, fused)
-        setattr(parent, norm, nn.Identity())
-        folded += 1
-    if folded != N_BATCH_NORMS:
-        raise ModelError(f"{_release()}: {folded} batch norms folded instead of {N_BATCH_NORMS}")
+    pairs = list(_conv_norm_pairs(net))
+    for parent, (conv_name, conv), (norm_name, norm) in pairs:
+        setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
+        setattr(parent, norm_name, nn.Identity())
+    if len(pairs) != N_BATCH_NORMS:
+        raise ModelError(
+            f"{_release()}: {len(pairs)} batch norms folded instead of {N_BATCH_NORMS}"
+        )
     return net
 
 
@@ -126,14 +131,15 @@ _PAIRS = (
 )
 
 
-def _conv_norm_pairs(net: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+def _conv_norm_pairs(
+    net: nn.Module,
+) -> Iterator[tuple[nn.Module, tuple[str, nn.Conv2d], tuple[str, nn.BatchNorm2d]]]:
     for parent in net.modules():
         children = dict(parent.named_children())
-        for conv, norm in _PAIRS:
-            if isinstance(children.get(conv), nn.Conv2d) and isinstance(
-                children.get(norm), nn.BatchNorm2d
-            ):
-                yield parent, conv, norm
+        for conv_name, norm_name in _PAIRS:
+            conv, norm = children.get(conv_name), children.get(norm_name)
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                yield parent, (conv_name, conv), (norm_name, norm)
 
 
 def _release() -> str:

@@ -13,12 +13,25 @@
 and does the tiles its own way.
 """
 
+from pipeline.errors import CloudmaskError
 from pipeline.run.plan import Plan, plan_job
 from pipeline.run.progress import Progress, Silent
 from pipeline.run.session import Session, open_session
-from pipeline.types import Job, Record
+from pipeline.types import Job, Record, Tile, TileReceipt
 
-__all__ = ["Plan", "Progress", "Session", "Silent", "execute", "open_session", "plan_job", "run"]
+__all__ = [
+    "Plan",
+    "Progress",
+    "Session",
+    "Silent",
+    "execute",
+    "open_session",
+    "plan_job",
+    "run",
+]
+
+TRIES = 3
+"""How often a tile is tried while an asset fails for reasons that may pass."""
 
 
 def run(job: Job, progress: Progress | None = None) -> Record:
@@ -43,6 +56,18 @@ def execute(plan: Plan, progress: Progress | None = None) -> Record:
     with open_session(plan, watcher) as session:
         watcher.start("tiles", len(plan.tiles_to_do))
         for tile in plan.tiles_to_do:
-            session.do_tile(tile)
+            _do_tile(session, tile, watcher)
             watcher.advance("tiles")
         return session.finish()
+
+
+def _do_tile(session: Session, tile: Tile, watcher: Progress) -> TileReceipt:
+    """Try a tile again while what fails may pass; then go on without it."""
+    for _ in range(TRIES - 1):
+        try:
+            return session.do_tile(tile, last_try=False)
+        except CloudmaskError as error:
+            if not error.retryable:
+                raise
+            watcher.message(f"tile {tile.name}: {error}; trying again")
+    return session.do_tile(tile)

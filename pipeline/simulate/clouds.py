@@ -49,8 +49,9 @@ class _Canvas:
     shape: tuple[int, int]
     pixel_m: float
 
-    def noise(self, beta: float, scale_m: float, stretch: float = 1.0) -> Floats:
-        angle = float(self.rng.uniform(0, np.pi)) if stretch != 1.0 else 0.0
+    def noise(
+        self, beta: float, scale_m: float, stretch: float = 1.0, angle: float = 0.0
+    ) -> Floats:
         spectrum = Spectrum(beta, scale_m, stretch, angle)
         return noise(self.rng, self.shape, spectrum, self.pixel_m)
 
@@ -91,7 +92,7 @@ def form(
 def _excess(field: Floats, share: float) -> Floats:
     # Every third pixel is enough for a quantile, and sorting is dear.
     threshold = np.quantile(field[::3, ::3], 1 - share)
-    return np.maximum(field - np.float32(threshold), 0)
+    return np.asarray(np.maximum(field - np.float32(threshold), 0), dtype=np.float32)
 
 
 def _cumulus(canvas: _Canvas, share: float) -> Layer:
@@ -109,7 +110,9 @@ def _cumulus(canvas: _Canvas, share: float) -> Layer:
 
 
 def _stratocumulus(canvas: _Canvas, share: float) -> Layer:
-    field = -np.abs(canvas.noise(4.4, canvas.between(1500, 3000))) + 0.15 * canvas.noise(3.3, 600)
+    field = -np.abs(canvas.noise(4.4, canvas.between(1500, 3000))) + 0.15 * canvas.noise(
+        3.3, 600
+    )
     excess = _excess(field, share)
     tau = canvas.between(14, 26) * excess**0.8
     depth = np.where(excess > 0, np.minimum(150 + 250 * np.sqrt(excess), 500), 0)
@@ -118,13 +121,18 @@ def _stratocumulus(canvas: _Canvas, share: float) -> Layer:
 
 def _stratus(canvas: _Canvas, share: float) -> Layer:
     excess = _excess(canvas.noise(4.6, 8000) + 0.1 * canvas.noise(3.6, 1500), share)
-    tau = canvas.between(10, 22) * excess**0.6
-    return canvas.finish(tau, 300.0, canvas.between(400, 1000))
+    # No deck is even: its water varies with a k^(-5/3) spectrum along a line (Cahalan and Snider
+    # 1989), 8/3 in the plane; light wandering within the cloud smooths what is finer than about
+    # 200 m (Marshak et al. 1995). Where there is more water, the top stands higher.
+    water = blur(canvas.noise(8 / 3, 8000), 80 / canvas.pixel_m)
+    tau = canvas.between(10, 22) * excess**0.6 * np.exp(0.45 * water)
+    return canvas.finish(tau, np.clip(300 + 60 * water, 100, 500), canvas.between(400, 1000))
 
 
 def _cirrus(canvas: _Canvas, share: float) -> Layer:
-    excess = _excess(canvas.noise(4.0, 9000, 5.0), share)
-    tau = canvas.between(1.2, 3.0) * excess**1.2
+    angle = canvas.between(0, np.pi)
+    streaks = canvas.noise(4.0, 9000, 5.0, angle) + 0.25 * canvas.noise(3.3, 2500, 5.0, angle)
+    tau = canvas.between(1.2, 3.0) * _excess(streaks, share) ** 1.2
     return canvas.finish(tau, 500.0, canvas.between(7500, 10_500), ice=True)
 
 

@@ -89,8 +89,6 @@ def slant_depth(layer: Layer, sun: Sun, pixel_m: float) -> Floats:
     for index in range(slices):
         bottom = index * thickness
         filled = np.clip(layer.depth_m - bottom, 0, thickness)
-        if index == 0:
-            filled = np.maximum(filled, np.minimum(layer.depth_m, 1.0))
         total += _cast(density * filled, layer.base_m + bottom + thickness / 2, sun, pixel_m)
     return total
 

@@ -55,9 +55,9 @@ def sun_at(time: datetime, longitude: float, latitude: float) -> Sun:
     )
     hour_angle = math.radians(15 * (hours - 12 + minutes / 60) + longitude)
     phi = math.radians(latitude)
-    up = math.sin(phi) * math.sin(declination) + math.cos(phi) * math.cos(declination) * math.cos(
-        hour_angle
-    )
+    up = math.sin(phi) * math.sin(declination) + math.cos(phi) * math.cos(
+        declination
+    ) * math.cos(hour_angle)
     east = -math.cos(declination) * math.sin(hour_angle)
     north = math.cos(phi) * math.sin(declination) - math.sin(phi) * math.cos(
         declination

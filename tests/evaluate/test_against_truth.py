@@ -137,7 +137,7 @@ def test_it_becomes_json(masks, composites, truth, truth_path):
     again = json.loads(json.dumps(plain, allow_nan=False))
     assert again["matrix"] == [[98, 0, 0], [0, 18, 0], [0, 6, 16]]
     assert again["masks"][2]["cloud_f1"] is None
-    assert again["scenes"][0]["time"] == "2024-05-03T10:00:05+00:00"
+    assert again["scenes"][0]["time"] == "2024-05-03T10:03:05+00:00"
     assert [row["band"] for row in again["composites"]] == list(BANDS)
 
 

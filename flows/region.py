@@ -1,0 +1,150 @@
+"""The flow of a region: plan, one task a tile with retries by error class, publish, artifacts."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import task_run
+from prefect.tasks import Task, exponential_backoff
+
+from pipeline import config, report, run, store
+from pipeline.errors import CloudmaskError
+from pipeline.types import Job, Record, Tile, TileReceipt
+
+RETRIES = 3
+"""Tries of a task after the first, for errors that may pass."""
+
+
+def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Retry by error class: only what says of itself that a retry can help."""
+    try:
+        state.result()
+    except CloudmaskError as error:
+        return error.retryable
+    except Exception:  # noqa: BLE001  (Prefect asks for a verdict on any error; ours is no)
+        return False
+    return False
+
+
+class FlowProgress:
+    """Tells Prefect's log what a run tells."""
+
+    def start(self, stage: str, total: int) -> None:
+        """See `pipeline.run.Progress`."""
+        get_run_logger().info("%s: %d to do", stage, total)
+
+    def advance(self, stage: str, n: int = 1) -> None:
+        """See `pipeline.run.Progress`."""
+
+    def message(self, text: str) -> None:
+        """See `pipeline.run.Progress`."""
+        get_run_logger().warning(text)
+
+
+@task(
+    name="plan",
+    retries=RETRIES,
+    retry_delay_seconds=exponential_backoff(backoff_factor=5),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=may_pass,
+    cache_policy=NO_CACHE,
+)
+def plan_job(job: dict[str, Any]) -> run.Plan:
+    """Search and compare with the store."""
+    return run.plan_job(config.read_job(job))
+
+
+@task(
+    name="tile",
+    task_run_name="tile {tile.name}",
+    retries=RETRIES,
+    retry_delay_seconds=exponential_backoff(backoff_factor=5),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=may_pass,
+    cache_policy=NO_CACHE,
+)
+def do_tile(session: run.Session, tile: Tile) -> TileReceipt:
+    """Mask and compose one tile; on the last try go on without what cannot be read."""
+    last_try = task_run.run_count > RETRIES
+    return session.do_tile(tile, last_try=last_try)
+
+
+@flow(name="region", flow_run_name="{job[name]}", validate_parameters=False)
+def region(job: dict[str, Any]) -> Record:
+    """Bring the store of a job up to date.
+
+    Parameters
+    ----------
+    job
+        The job as `pipeline.config.dump_job` gives it, or as a job file holds it.
+    """
+    logger = get_run_logger()
+    plan = plan_job(job)
+    logger.info(
+        "%d scenes × %d tiles: %s", len(plan.scenes), len(plan.tiles), plan.counts()
+    )
+    with run.open_session(plan, FlowProgress()) as session:
+        for tile in plan.tiles_to_do:
+            receipt = do_tile(session, tile)
+            logger.info("tile %s done: %s", tile.name, _in_words(receipt))
+        record = session.finish()
+    _leave_artifacts(plan, record)
+    return record
+
+
+def run_region(job: Job) -> Record:
+    """Run the flow in this process, on Prefect's embedded server where no other is configured."""
+    with config.local_prefect():
+        return region(config.dump_job(job))
+
+
+def _in_words(receipt: TileReceipt) -> str:
+    masked = sum(cell.status == "masked" for cell in receipt.cells)
+    return f"{masked} scenes masked, {len(receipt.composites)} periods composed"
+
+
+def _leave_artifacts(plan: run.Plan, record: Record) -> None:
+    """Leave a table of scenes, a picture of the latest composite, and the record."""
+    key = _key(plan.job.name)
+    create_table_artifact(key=f"{key}-cells", table=_cells(record), description="Cells, by tile")
+    create_markdown_artifact(key=f"{key}-record", markdown=report.record_markdown(record.to_dict()))
+    settings = plan.job.composite
+    if settings is None or not plan.periods:
+        return
+    latest = store.open_archive(plan.job.store).composite(settings.name).isel(time=-1)
+    if not {"red", "green", "blue"} <= set(latest.data_vars):
+        return
+    png = base64.b64encode(report.rgb_png(latest)).decode()
+    create_image_artifact(
+        key=f"{key}-composite",
+        image_url=f"data:image/png;base64,{png}",
+        description=f"{settings.name} composite of {plan.periods[-1].start:%Y-%m-%d}",
+    )
+
+
+def _cells(record: Record) -> list[dict[str, Any]]:
+    return [
+        {
+            "tile": cell.tile,
+            "sensor": cell.sensor,
+            "time": cell.time.isoformat(),
+            "status": cell.status,
+            "items": ", ".join(cell.items),
+        }
+        for receipt in record.tiles
+        for cell in receipt.cells
+    ]
+
+
+def _key(name: str) -> str:
+    """Make an artifact key of a name: lower case letters, digits and dashes."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())

@@ -1,0 +1,46 @@
+"""Arguments as values; one that is wrong is named in the error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+    from pipeline.types import Period
+
+
+def read_area(text: str) -> BaseGeometry:
+    """Read ``--aoi``; paths are relative to the working directory."""
+    from pipeline.config import AOI_FORMS, read_aoi
+
+    try:
+        return read_aoi(text, Path.cwd())
+    except ValueError as error:
+        raise ConfigError(
+            f"--aoi: found {text!r:.80}, expected {AOI_FORMS}; but {error}"
+        ) from None
+
+
+def read_when(text: str) -> Period:
+    """Read ``--datetime``."""
+    from pipeline.config import PERIOD_FORMS, read_period
+
+    try:
+        return read_period(text)
+    except ValueError as error:
+        wanted = f"expected {PERIOD_FORMS}; but {error}"
+        raise ConfigError(f"--datetime: found {text!r:.80}, {wanted}") from None
+
+
+def read_store(text: str, argument: str) -> str:
+    """Read the path, relative to the working directory, or the URL of a store."""
+    from pipeline.config import store_url
+
+    try:
+        return store_url(text, Path.cwd())
+    except ValueError as error:
+        raise ConfigError(f"{argument}: expected {error}") from None

@@ -1,0 +1,114 @@
+"""What commands show of a store, gathered from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.given import read_store
+from pipeline.errors import ConfigError, QueryError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from pipeline.evaluate import Accuracy
+    from pipeline.store import Archive
+    from pipeline.types import Job, Period, Series
+
+
+def open_store(store: str, as_of: str | None = None) -> Archive:
+    """Open the archive that an argument names."""
+    from pipeline.store import open_archive
+
+    return open_archive(read_store(store, "STORE"), as_of=as_of)
+
+
+def masks_of(archive: Archive, wanted: Sequence[str] | None = None) -> dict[str, xr.Dataset]:
+    """Return the masks of some sensors, or of all."""
+    if unknown := sorted(set(wanted or ()) - set(archive.sensors)):
+        raise QueryError(
+            f"--sensor: found {', '.join(unknown)}, expected {' | '.join(archive.sensors)}"
+        )
+    return {sensor: archive.masks(sensor) for sensor in wanted or archive.sensors}
+
+
+def composites_of(archive: Archive) -> dict[str, xr.Dataset]:
+    """Return all composites, each knowing where its periods end."""
+    found = {name: archive.composite(name) for name in archive.composite_names}
+    return {
+        name: each.assign_coords(period_end=("time", each["time_bnds"].to_numpy()[:, 1]))
+        for name, each in found.items()
+    }
+
+
+def measure(archive: Archive, truth: Path) -> Accuracy:
+    """Compare everything in an archive with the truth."""
+    from pipeline.evaluate import against_truth
+
+    if not truth.exists():
+        raise ConfigError(f"--truth: there is no {truth}")
+    return against_truth(masks_of(archive), composites_of(archive), truth)
+
+
+def write_report(
+    archive: Archive,
+    path: Path,
+    *,
+    job: Job | None = None,
+    accuracy: Accuracy | None = None,
+    next_commands: Sequence[str] = (),
+) -> Path:
+    """Write the report of the latest run that made an archive.
+
+    Raises
+    ------
+    QueryError
+        The archive has no record of a run.
+    """
+    from pipeline.config import dump_job
+    from pipeline.report import Material
+    from pipeline.report import write_report as write
+
+    records = archive.records()
+    if not records:
+        raise QueryError(f"{archive.url} has no record of a run: run `cloudmask run` first")
+    masks = masks_of(archive)
+    material = Material(
+        record=records[-1],
+        series=_series(archive, masks, job),
+        composites=composites_of(archive),
+        masks=masks,
+        accuracy=None if accuracy is None else accuracy.to_dict(),
+        job={} if job is None else dump_job(job),
+        next_commands=tuple(next_commands),
+    )
+    return write(path, material)
+
+
+def _series(archive: Archive, masks: Mapping[str, xr.Dataset], job: Job | None) -> Series:
+    """Return the statistics of the job's area and dates, or of all that the archive has."""
+    from pipeline.query import clear_sky
+    from pipeline.types import Series
+
+    if job is not None:
+        return clear_sky(masks, job.aoi, job.period)
+    period = _whole_period(masks)
+    if period is None:
+        return Series(scenes=())
+    return clear_sky(masks, archive.grid.geobox.geographic_extent.geom, period)
+
+
+def _whole_period(masks: Mapping[str, xr.Dataset]) -> Period | None:
+    from pipeline.types import Period
+
+    times = [_utc(time) for each in masks.values() for time in each["time"].to_numpy()]
+    if not times:
+        return None
+    return Period(start=min(times), end=max(times) + timedelta(seconds=1))
+
+
+def _utc(time: Any) -> datetime:  # noqa: ANN401 -- a numpy.datetime64
+    microseconds = int(time.astype("datetime64[us]").astype(int))
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)

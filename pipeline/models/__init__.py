@@ -1,0 +1,26 @@
+"""The models: from reflectance to classes. The only room that knows torch and ONNX.
+
+::
+
+    names() ─▶ what there is
+    resolve(name, level, roles, options) ─▶ ModelCard     instant; torch is not imported
+    bytes_needed(card) ─▶ memory, by arithmetic           instant
+    load(card) ─▶ Model ─ predict(window) ─▶ codes        once per process; several threads may predict
+
+    registry       who provides which name; one loaded instance of each
+    ukis_csmask    cards of DLR's four networks, and where their files are
+    machine        what this machine can do
+    -- imported by `load` alone: --
+    ukis_network   card ─▶ SegmentationModel
+    onnx_weights   file ─▶ weights and paddings, checked
+    unet           weights ─▶ the network in torch, proved to be the same one
+    inference      the network on one window, the same answer in any thread
+    no_data        what the network sees where there is nothing
+    allocator      memory that layers hand to each other
+
+Another package adds models by an entry point of the group ``cloudmask.models`` that names a `Provider`.
+"""
+
+from pipeline.models.registry import Provider, bytes_needed, load, names, resolve
+
+__all__ = ["Provider", "bytes_needed", "load", "names", "resolve"]

@@ -1,0 +1,150 @@
+"""Finds the provider of a model by name, and keeps one loaded instance of each per process."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Collection, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol
+
+from pipeline.errors import ModelError
+from pipeline.models.ukis_csmask import UkisCsmask
+from pipeline.types import Model, ModelCard
+
+ENTRY_POINTS = "cloudmask.models"
+"""Group in which another package registers its `Provider` object."""
+
+
+class Provider(Protocol):
+    """Someone who has models: this package's own, or an entry point of the group `ENTRY_POINTS`.
+
+    Importing a provider must be cheap: its deep-learning library is for `load` to import.
+    """
+
+    def names(self) -> Collection[str]:
+        """Return every name that `resolve` takes and that a card may carry."""
+        ...
+
+    def resolve(
+        self, name: str, *, level: str, roles: Collection[str], options: Mapping[str, Any]
+    ) -> ModelCard:
+        """Choose a card; see `pipeline.models.resolve`."""
+        ...
+
+    def load(self, card: ModelCard) -> Model:
+        """Load the model of a card that `resolve` gave; it is asked once per process and card."""
+        ...
+
+    def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
+        """State the memory of inference; see `pipeline.models.bytes_needed`."""
+        ...
+
+
+OWN: tuple[Provider, ...] = (UkisCsmask(),)
+
+
+def names() -> tuple[str, ...]:
+    """Return the name of every model family and model, those of installed packages included."""
+    return tuple(sorted({name for each in (*OWN, *_installed()) for name in each.names()}))
+
+
+def resolve(
+    name: str,
+    *,
+    level: str,
+    roles: Collection[str],
+    options: Mapping[str, Any] | None = None,
+) -> ModelCard:
+    """Choose the concrete model for some items, without loading it.
+
+    Parameters
+    ----------
+    name
+        A family (``ukis-csmask``), which picks the best of its models for the items, or one model.
+    level
+        Processing level of the items: ``L1C`` (top of atmosphere) or ``L2A`` (surface).
+    roles
+        Bands that the items offer.
+    options
+        Settings of the model; its defaults stand for those left out.
+
+    Returns
+    -------
+    The card, with every option filled in.
+
+    Raises
+    ------
+    ModelError
+        The name or an option is unknown, or the model fits neither the level nor the bands.
+    """
+    return _provider(name).resolve(name, level=level, roles=roles, options=options or {})
+
+
+def bytes_needed(card: ModelCard, *, windows: int = 1) -> int:
+    """State the memory that inference takes, in bytes: weights once, and so many windows at a time.
+
+    Parameters
+    ----------
+    card
+        The model.
+    windows
+        How many threads call `Model.predict` at once.
+
+    Returns
+    -------
+    An estimate, by arithmetic; libraries' own code is not in it.
+    """
+    return _provider(card.name).bytes_needed(card, windows=windows)
+
+
+_loaded: dict[tuple[str, str, tuple[tuple[str, str], ...]], Model] = {}
+_loading = threading.Lock()
+
+
+def load(card: ModelCard) -> Model:
+    """Return the model of a card, ready for inference: one instance per process and card.
+
+    Parameters
+    ----------
+    card
+        A card that `resolve` gave, here or in another process.
+
+    Raises
+    ------
+    ModelError
+        Its weights are not what the card says, or this process cannot run it.
+    """
+    # Cards hold a mapping and have no hash; these three decide what a model answers.
+    key = (card.name, card.weights_sha256, tuple(sorted(card.options.items())))
+    # Threads that come while the first is loading wait here and then find the same object.
+    with _loading:
+        if key not in _loaded:
+            _loaded[key] = _provider(card.name).load(card)
+        return _loaded[key]
+
+
+def _provider(name: str) -> Provider:
+    for own in OWN:
+        # Other packages are imported only for the sake of names that are not ours.
+        if name in own.names():
+            return own
+    for installed in _installed():
+        if name in installed.names():
+            return installed
+    raise ModelError(f"there is no model {name!r}; known are {', '.join(names())}")
+
+
+@functools.cache
+def _installed() -> tuple[Provider, ...]:
+    return tuple(_import(each) for each in entry_points(group=ENTRY_POINTS))
+
+
+def _import(entry_point: EntryPoint) -> Provider:
+    try:
+        provider: Provider = entry_point.load()
+    except Exception as error:
+        raise ModelError(
+            f"the model provider {entry_point.name!r} ({entry_point.value}) cannot be imported: {error}"
+        ) from error
+    return provider

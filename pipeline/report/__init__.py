@@ -1,0 +1,34 @@
+"""The report of a run: one HTML file that needs nothing else, and pictures.
+
+::
+
+    material.py     what a report is made from
+    pictures.py     composites, masks, counts and days as PNG
+    tables.py       the record, the series and the accuracy as rows of words
+    page.py         all of it as one page (templates/)
+"""
+
+from pipeline.report.material import Material, choose_example
+from pipeline.report.page import write_report
+from pipeline.report.pictures import (
+    Stretch,
+    count_png,
+    day_png,
+    mask_png,
+    rgb_jpeg,
+    rgb_png,
+    stretch_of,
+)
+
+__all__ = [
+    "Material",
+    "Stretch",
+    "choose_example",
+    "count_png",
+    "day_png",
+    "mask_png",
+    "rgb_jpeg",
+    "rgb_png",
+    "stretch_of",
+    "write_report",
+]

@@ -1,0 +1,53 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import xarray as xr
+
+from pipeline.types import CLOUD, Code, ModelCard, SceneShares, Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """Everything on the page. All but the record and the series may be left out."""
+
+    record: Mapping[str, Any]
+    """`Record.to_dict()`."""
+    series: Series
+    """Clear-sky statistics of the whole region."""
+    composites: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    """Name -> the composite contract; with a coordinate ``period_end`` (time), periods are named."""
+    masks: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    """Sensor -> the mask contract."""
+    example: xr.Dataset | None = None
+    """A cloudy scene: the cube contract at one time, with the scalar coordinates ``time`` and
+    ``sensor``; see `choose_example`."""
+    accuracy: Mapping[str, Any] | None = None
+    """``Accuracy.to_dict()`` of `pipeline.evaluate`; none: the truth is not known."""
+    job: Mapping[str, Any] = field(default_factory=dict)
+    """The job as plain JSON values."""
+    cards: Mapping[str, ModelCard] = field(default_factory=dict)
+    """Sensor -> card of the model that masked it."""
+    next_commands: tuple[str, ...] = ()
+    """What the reader could type next."""
+
+
+def choose_example(series: Series) -> SceneShares | None:
+    """Choose the scene that shows best what masking is about.
+
+    Returns
+    -------
+    Of the scenes that cover the most of the region, the one whose cloud is nearest to 40 %, shadow
+    counted in its favour; none where the series is empty.
+    """
+
+    def appeal(scene: SceneShares) -> float:
+        missing = 100.0 * scene.unread / max(scene.pixels, 1) + scene.percent(Code.NO_DATA)
+        shadow = min(scene.percent(Code.CLOUD_SHADOW), 10.0)
+        return shadow - 2 * missing - abs(scene.percent(*CLOUD) - 40.0)
+
+    return max((s for s in series.scenes if s.pixels), key=appeal, default=None)

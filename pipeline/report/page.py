@@ -1,0 +1,241 @@
+"""The page: pictures and tables put into the template."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import odc.geo.xr  # noqa: F401  registers `.odc`
+import xarray as xr
+
+from pipeline.report import tables
+from pipeline.report.material import Material
+from pipeline.report.pictures import (
+    RGB,
+    Stretch,
+    count_colours,
+    count_png,
+    day_colours,
+    day_png,
+    mask_png,
+    rgb_jpeg,
+    stretch_of,
+)
+
+_HERO_PX = 800
+
+_PERIOD_PX = 560
+
+_MANY_PERIODS = 8
+"""From here on pictures shrink, so that the page stays below about 5 MB."""
+
+_MOST_DAYS_NAMED = 12
+
+
+def write_report(path: Path, material: Material) -> Path:
+    """Write the report of a run as one HTML file that loads nothing.
+
+    Parameters
+    ----------
+    path
+        Where to; folders are made, an older report is replaced.
+    material
+        What it is made from.
+
+    Returns
+    -------
+    The path.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(material), encoding="utf-8")
+    return path
+
+
+def render(material: Material) -> str:
+    """Return the page as text."""
+    periods = list(_periods(material))
+    stretch = _stretch(material)
+    record = material.record
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            record=record,
+            started=datetime.fromisoformat(record["started"]),
+            finished=datetime.fromisoformat(record["finished"]),
+            job=material.job,
+            dates=_dates_asked(material),
+            job_text=json.dumps(material.job, indent=2, ensure_ascii=False, default=str),
+            region=_region(material),
+            hero=_hero(material, periods, stretch),
+            periods=[_shown(period, stretch, periods) for period in periods],
+            bars=tables.bars(material.series),
+            shares=tables.SHARES,
+            mean_clear=tables.mean_clear(material.series),
+            items=tables.item_rows(record),
+            cells=tables.cell_counts(record),
+            cards=material.cards,
+            accuracy=material.accuracy,
+            accuracy_rows=tables.summaries((material.accuracy or {}).get("masks", [])),
+            next_commands=material.next_commands,
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.report"),
+        # Item ids, reasons and job names come from catalogues: never markup.
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "size": tables.size,
+        "duration": tables.duration,
+        "number": tables.number,
+    }
+    return environment
+
+
+# -- periods -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Period:
+    """One period of one composite, with dims (y, x), in memory."""
+
+    composite: str
+    start: datetime
+    end: datetime | None
+    data: xr.Dataset
+
+    @property
+    def name(self) -> str:
+        return tables.period_name(self.start, self.end)
+
+
+def _periods(material: Material) -> Iterator[_Period]:
+    for name, dataset in material.composites.items():
+        shown = [band for band in (*RGB, "count", "day") if band in dataset]
+        for i in range(dataset.sizes["time"]):
+            data = dataset[shown].isel(time=i)
+            end = _utc(data["period_end"]) if "period_end" in data.coords else None
+            yield _Period(composite=name, start=_utc(data["time"]), end=end, data=data)
+
+
+def _utc(time: xr.DataArray) -> datetime:
+    moment: datetime = time.to_numpy().astype("datetime64[us]").item()
+    return moment.replace(tzinfo=UTC)
+
+
+def _stretch(material: Material) -> Stretch | None:
+    """Let all periods share one stretch, and the cloudy scene too: else clouds would look grey."""
+    shown = [data for data in material.composites.values() if _has_rgb(data)]
+    return stretch_of(shown) if shown else None
+
+
+def _has_rgb(data: xr.Dataset) -> bool:
+    return all(band in data for band in RGB)
+
+
+def _shown(period: _Period, stretch: Stretch | None, periods: list[_Period]) -> dict[str, Any]:
+    px = round(_PERIOD_PX * min(1, math.sqrt(_MANY_PERIODS / len(periods))))
+    data = period.data.load()
+    highest = max(int(data["count"].max()), 1)
+    days, colours, shares = day_colours(data["day"])
+    return {
+        "composite": period.composite,
+        "name": period.name,
+        "rgb": tables.data_uri(rgb_jpeg(data, RGB, stretch, px)) if _has_rgb(data) else None,
+        "count": tables.data_uri(count_png(data["count"], highest, px)),
+        "day": tables.data_uri(day_png(data["day"], px)),
+        "highest": highest,
+        "median_count": float(data["count"].median()),
+        "filled": 100 * float((data["count"] > 0).mean()),
+        "count_colours": _hex(count_colours(max(highest, 1))[1:]),
+        "days": [
+            {"date": f"{date.day} {date:%b}", "colour": colour, "percent": 100 * share}
+            for date, colour, share in zip(_dates(days), _hex(colours), shares, strict=True)
+        ],
+        "name_days": len(days) <= _MOST_DAYS_NAMED,
+    }
+
+
+def _dates(days: np.ndarray[Any, np.dtype[np.int64]]) -> list[datetime]:
+    return [datetime.fromtimestamp(int(day) * 86400, tz=UTC) for day in days]
+
+
+def _hex(colours: np.ndarray[Any, np.dtype[np.uint8]]) -> list[str]:
+    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colours.tolist()]
+
+
+# -- before and after --------------------------------------------------------------------------
+
+
+def _hero(
+    material: Material, periods: list[_Period], stretch: Stretch | None
+) -> dict[str, Any] | None:
+    """Set a cloudy scene, its mask and the composite of its period side by side."""
+    example = material.example
+    if example is None:
+        return None
+    sensor, time = str(example["sensor"].item()), _utc(example["time"])
+    mask = _mask_of(material, sensor, example["time"])
+    match = next((p for p in periods if _has_rgb(p.data) and _covers(p, time)), None)
+    after = None if match is None else rgb_jpeg(match.data, RGB, stretch, _HERO_PX)
+    return {
+        "sensor": sensor,
+        "date": tables.date_name(time),
+        "before": tables.data_uri(rgb_jpeg(example, RGB, stretch, _HERO_PX)),
+        "after": None if after is None else tables.data_uri(after),
+        "after_name": None if match is None else match.name,
+        "mask": None if mask is None else tables.data_uri(mask_png(mask, _HERO_PX)),
+        "legend": [] if mask is None else tables.legend(np.unique(mask.to_numpy()).tolist()),
+    }
+
+
+def _mask_of(material: Material, sensor: str, time: xr.DataArray) -> xr.DataArray | None:
+    if sensor not in material.masks:
+        return None
+    mask = material.masks[sensor]["mask"]
+    apart = np.abs(mask["time"].to_numpy() - time.to_numpy())
+    return mask.isel(time=int(apart.argmin())).load()
+
+
+def _covers(period: _Period, time: datetime) -> bool:
+    return period.start <= time and (period.end is None or time < period.end)
+
+
+def _dates_asked(material: Material) -> str | None:
+    """Say for which dates the job asked, if it says so in a way that is known."""
+    period = material.job.get("period")
+    if isinstance(period, Mapping) and {"start", "end"} <= period.keys():
+        return f"{str(period['start'])[:10]} to {str(period['end'])[:10]}"
+    return str(period) if isinstance(period, str) else None
+
+
+def _region(material: Material) -> dict[str, Any] | None:
+    """Say where the pixels are and how large."""
+    datasets = [*material.composites.values(), *material.masks.values()]
+    geobox = next((data.odc.geobox for data in datasets), None)
+    if geobox is None:
+        return None
+    box = geobox.geographic_extent.boundingbox
+    ny, nx = geobox.shape
+    resolution = abs(geobox.resolution.x)
+    return {
+        "crs": str(geobox.crs),
+        "pixels": f"{nx} × {ny}",
+        "resolution": resolution,
+        "square_km": nx * ny * resolution**2 / 1e6,
+        "box": f"{box.left:.3f}, {box.bottom:.3f} to {box.right:.3f}, {box.top:.3f}",
+    }

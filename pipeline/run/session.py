@@ -1,0 +1,160 @@
+"""One run's work on a store: tile by tile, committed each, published together at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import numpy as np
+
+from pipeline import sensors, store
+from pipeline.errors import IncompleteError
+from pipeline.run.plan import Plan
+from pipeline.run.progress import Progress, Silent
+from pipeline.run.tile import TileWork
+from pipeline.types import Cost, Dropped, Record, Tile, TileReceipt
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """The work of one run, on its own branch of the store; see `open_session`."""
+
+    def __init__(self, plan: Plan, writer: store.Writer, progress: Progress) -> None:
+        self.plan = plan
+        self._writer = writer
+        self._progress = progress
+        self._started = datetime.now(UTC)
+        self._receipts: dict[str, TileReceipt] = {}
+        ids = [item.id for item in plan.items]
+        documents = [item.to_dict(include_self_link=False) for item in plan.items]
+        self._positions = np.array(writer.item_positions(ids, documents), np.int32)
+        for sensor in plan.cards:
+            writer.set_scenes(
+                sensor,
+                [
+                    (scene.time, scene.platform, tuple(ids[p] for p in scene.items))
+                    for scene in plan.scenes
+                    if scene.sensor == sensor
+                ],
+            )
+        settings = plan.job.composite
+        if settings is not None:
+            attrs = {"method": settings.method, "period": settings.period}
+            writer.set_composite(settings.name, settings.bands, plan.periods, attrs)
+        writer.commit("scenes and periods")
+
+    def do_tile(self, tile: Tile, *, last_try: bool = True) -> TileReceipt:
+        """Do one tile and commit it; what a killed run has committed is not done again.
+
+        Parameters
+        ----------
+        tile
+            One of `Plan.tiles_to_do`.
+        last_try
+            Drop the items whose assets fail for reasons that may pass, too, instead of raising.
+
+        Raises
+        ------
+        CloudmaskError
+            The tile then stands as before; if the error is retryable, do it again.
+        """
+        work = TileWork(
+            plan=self.plan,
+            tile=tile,
+            store=self._writer,
+            positions=self._positions,
+            last_try=last_try,
+        )
+        try:
+            receipt = work.do()
+            self._writer.commit(f"tile {tile.name}")
+        except BaseException:
+            self._writer.discard()
+            raise
+        for dropped in receipt.dropped:
+            self._progress.message(
+                f"tile {tile.name}: item {dropped.item_id} dropped: {dropped.reason}"
+            )
+        self._receipts[tile.name] = receipt
+        return receipt
+
+    def finish(self) -> Record:
+        """Check completeness, publish, and return the record.
+
+        Raises
+        ------
+        IncompleteError
+            Fewer cells than the job wants could be read; nothing is published.
+        StoreConflictError
+            Another run published meanwhile.
+        """
+        record = self._record(snapshot=None)
+        share = record.complete / record.expected if record.expected else 1.0
+        wanted = self.plan.job.run.min_completeness
+        if share < wanted:
+            raise IncompleteError(
+                f"only {record.complete} of {record.expected} cells ({share:.1%}) could be read in "
+                f"full, run.min_completeness is {wanted:.1%}; nothing is published. "
+                f"{_first_reasons(record.dropped)}"
+            )
+        if not self._writer.changed:
+            return record
+        return self._record(snapshot=self._writer.publish(record.to_dict()))
+
+    def _record(self, snapshot: str | None) -> Record:
+        plan = self.plan
+        receipts = tuple(self._receipts.values())
+        stages: dict[str, Cost] = {}
+        for receipt in receipts:
+            for name, cost in receipt.stages.items():
+                stages[name] = stages.get(name, Cost()) + cost
+        covered = [cell for cell in plan.cells if cell.covered]
+        lost = {(each.tile, each.item_id) for tile in receipts for each in tile.dropped}
+        complete = [
+            cell
+            for cell in covered
+            if not any((cell.tile.name, plan.items.items[p].id) in lost for p in cell.items)
+        ]
+        return Record(
+            job=plan.job.name,
+            run_id=f"{self._started:%Y%m%dT%H%M%SZ}",
+            started=self._started,
+            finished=datetime.now(UTC),
+            snapshot=snapshot,
+            expected=len(covered),
+            complete=len(complete),
+            items=tuple(item.id for item in plan.items),
+            dropped=(
+                *plan.items.dropped,
+                *plan.gone,
+                *(dropped for receipt in receipts for dropped in receipt.dropped),
+            ),
+            radiometry={item.id: sensors.radiometry(item).reason for item in plan.items},
+            models={name: f"{card.name} {card.version}" for name, card in plan.cards.items()},
+            tiles=receipts,
+            stages=stages,
+        )
+
+
+@contextmanager
+def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Session]:
+    """Open the store of a plan for one run.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be opened, or is of another grid.
+    StoreConflictError
+        Another run holds it.
+    """
+    job = plan.job
+    with store.open_writer(job.store, plan.grid, title=job.name, run_key=job.name) as writer:
+        yield Session(plan, writer, progress or Silent())
+
+
+def _first_reasons(dropped: tuple[Dropped, ...]) -> str:
+    reasons = sorted({f"{each.item_id}: {each.reason}" for each in dropped if each.tile})
+    return "; ".join(reasons[:3])

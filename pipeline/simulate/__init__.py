@@ -1,0 +1,33 @@
+"""A simulated satellite archive with known truth: COGs and a static STAC catalogue.
+
+::
+
+    archive ─ make_archive: the story of an archive
+      story      ArchiveSettings ─▶ Pass…: dates, satellites, clouds, swath edges, processings
+      products   one Pass ─▶ COGs, items and truth
+        scene      ground + clouds + air ─▶ Level-2A reflectance
+          landscape    fields, woods, water on gentle relief, through the summer
+          clouds       layers of cloud, formed of `noise`
+          shadow       the light that they leave           optics: what they reflect and transmit
+          atmosphere   the air between, and its inversion  sun: where the light comes from
+        encode     reflectance ─▶ digital numbers ─▶ COG
+        items      STAC in the words of Earth Search v1
+      truth      clean surface, optical depth and light beside it, as Zarr
+    bands, grids, noise: what the rest is counted in
+
+Everything follows from the seed; each pass draws from its own randomness, so that the passes can be
+made in any order and by any number of processes.
+"""
+
+from pipeline.simulate.archive import make_archive
+from pipeline.simulate.story import ArchiveSettings
+from pipeline.simulate.truth import cloud_truth, open_truth, shadow_truth, truth_path
+
+__all__ = [
+    "ArchiveSettings",
+    "cloud_truth",
+    "make_archive",
+    "open_truth",
+    "shadow_truth",
+    "truth_path",
+]

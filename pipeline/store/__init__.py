@@ -1,0 +1,41 @@
+"""Everything that lasts: masks, composites, items and records, in one Icechunk repository a region.
+
+::
+
+    /                       format, title, the grid
+    masks/<sensor>/         mask (time,y,x) u1 · platform, items (time) · fingerprint (time,tile_y,tile_x) u8
+                            histogram (time,tile_y,tile_x,class) u4
+    composites/<name>/      one i2 array per role (time,y,x) · count u2 · day i4 · source i4 · time_bnds
+                            fingerprint (time,tile_y,tile_x) u8
+    items/                  id, document, digest (item) · record (run)
+
+Two doors: `open_writer`, for the one run that writes, and `open_archive`, for everybody who reads.
+A run works on a branch of its own and readers see ``main``, which moves once, when the run publishes.
+
+::
+
+    places      URL -> Icechunk repository; the lock; the branches of runs
+    layout      names, dtypes, chunks, CF attributes; the grid as attributes
+    cells       small arrays with one value a cell (scene × tile), written when a tile is done
+    masks, composites, ledger      one group each
+    opening, writer                the door of the run
+    archive                        the door of the readers
+"""
+
+from pipeline.store.archive import Archive, Snapshot, find_archive, open_archive
+from pipeline.store.layout import NEVER, UNCOVERED, UNREADABLE
+from pipeline.store.opening import bytes_needed, open_writer
+from pipeline.store.writer import Writer
+
+__all__ = [
+    "NEVER",
+    "UNCOVERED",
+    "UNREADABLE",
+    "Archive",
+    "Snapshot",
+    "Writer",
+    "bytes_needed",
+    "find_archive",
+    "open_archive",
+    "open_writer",
+]

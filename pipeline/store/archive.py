@@ -1,0 +1,224 @@
+"""The door of everybody who reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import icechunk
+import numpy as np
+import xarray as xr
+import zarr
+
+from pipeline.errors import StoreError
+from pipeline.store import layout, ledger
+from pipeline.store.places import MAIN, explained, place
+from pipeline.types import Grid
+
+SNAPSHOT_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{20}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One published state of a store."""
+
+    id: str
+    time: datetime
+    """When it was written, UTC."""
+    message: str
+
+
+def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
+    """Open a store for reading.
+
+    Parameters
+    ----------
+    url
+        Path or URL of the repository; see `pipeline.store.places.place`.
+    as_of
+        A snapshot id, a tag, or an instant (naive ones and dates are UTC): the store as it was
+        then. None: as it is now; a later publish does not change an open archive.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or nothing that old in it.
+    """
+    repository = place(url).open()
+    with explained(f"cannot read {url} as of {as_of}"):
+        session = _session(repository, as_of)
+    root = layout.open_root(session.store)
+    if root is None:
+        raise StoreError(f"the store {url} is still empty: run `cloudmask run` to fill it")
+    return Archive(url, repository, session, root)
+
+
+def find_archive(url: str) -> Archive | None:
+    """Open a store as it is now; none: there is no store yet, or nothing in it."""
+    where = place(url)
+    with explained(f"cannot look for a store at {url}"):
+        if not where.exists():
+            return None
+    session = where.open().readonly_session(MAIN)
+    return None if layout.open_root(session.store) is None else open_archive(url)
+
+
+def _session(
+    repository: icechunk.Repository, as_of: str | datetime | None
+) -> icechunk.session.Session:
+    if as_of is None:
+        return repository.readonly_session(MAIN)
+    if isinstance(as_of, str):
+        if as_of in repository.list_tags():
+            return repository.readonly_session(tag=as_of)
+        if SNAPSHOT_ID.fullmatch(as_of):
+            return repository.readonly_session(snapshot_id=as_of)
+    instant = _instant(as_of)
+    for snapshot in _published(repository, repository.lookup_branch(MAIN)):
+        if snapshot.time <= instant:
+            return repository.readonly_session(snapshot_id=snapshot.id)
+    raise StoreError(f"nothing was published before {instant.isoformat()}")
+
+
+def _instant(as_of: str | datetime) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    except ValueError:
+        raise StoreError(
+            f"{as_of!r} is no tag or snapshot id of the store, and no date or time in ISO 8601"
+        ) from None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
+
+
+def _published(repository: icechunk.Repository, tip: str) -> Iterator[Snapshot]:
+    """Yield what readers could see, latest first, without the steps between."""
+    for each in repository.ancestry(snapshot_id=tip):
+        if each.metadata.get("published"):
+            yield Snapshot(id=each.id, time=each.written_at, message=each.message)
+
+
+class Archive:
+    """One state of a store, for reading; made by `open_archive`."""
+
+    def __init__(
+        self,
+        url: str,
+        repository: icechunk.Repository,
+        session: icechunk.session.Session,
+        root: zarr.Group,
+    ) -> None:
+        self.url = url
+        self.grid: Grid = layout.stored_grid(root, url)
+        self._repository = repository
+        self._session = session
+        self._root = root
+
+    @property
+    def snapshot(self) -> str:
+        """Id of the state that is read."""
+        return str(self._session.snapshot_id)
+
+    @property
+    def title(self) -> str:
+        """Name of the archive."""
+        return str(self._root.attrs.get("title", ""))
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Sensors that have masks, by name."""
+        return self._names("masks")
+
+    @property
+    def composite_names(self) -> tuple[str, ...]:
+        """Composites, by name."""
+        return self._names("composites")
+
+    def _names(self, kind: str) -> tuple[str, ...]:
+        group = layout.group_of(self._root, kind)
+        return () if group is None else tuple(sorted(name for name, _ in group.groups()))
+
+    def masks(self, sensor: str, chunks: Mapping[str, int] | None = None) -> xr.Dataset:
+        """Return the masks of a sensor, sorted by time; pixels are read when they are used.
+
+        Parameters
+        ----------
+        sensor
+            One of `sensors`.
+        chunks
+            Dask chunks by dimension; {} takes the stored ones, none reads without Dask.
+
+        Returns
+        -------
+        ``mask`` (time, y, x) uint8; ``fingerprint`` (time, tile_y, tile_x); ``histogram`` (time,
+        tile_y, tile_x, class); ``items`` (time), JSON lists; coordinates ``platform`` (time),
+        ``spatial_ref``. The edge of a tile is ``attrs["tile_px"]``.
+        """
+        return self._open("masks", sensor, chunks)
+
+    def composite(self, name: str, chunks: Mapping[str, int] | None = None) -> xr.Dataset:
+        """Return a composite, sorted by time; pixels are read when they are used.
+
+        Parameters
+        ----------
+        name
+            One of `composite_names`.
+        chunks
+            As in `masks`.
+
+        Returns
+        -------
+        The Composite contract of `pipeline.types`, where ``source`` points into `item_ids`;
+        ``fingerprint`` as in `masks`; coordinate ``time_bnds`` (time, nv).
+        """
+        return self._open("composites", name, chunks)
+
+    def _open(self, kind: str, name: str, chunks: Mapping[str, int] | None) -> xr.Dataset:
+        names = self._names(kind)
+        if name not in names:
+            raise StoreError(
+                f"{self.url} has no {kind} {name!r}: it has {', '.join(names) or 'none'}"
+            )
+        stored = xr.open_zarr(
+            self._session.store,
+            group=f"{kind}/{name}",
+            consolidated=False,
+            chunks=chunks,
+            decode_cf=False,
+        )
+        for variable in stored.data_vars.values():
+            if "scale_factor" in variable.attrs:
+                # JSON has one kind of number, and a float64 scale would make float64 reflectance.
+                variable.attrs["scale_factor"] = np.float32(variable.attrs["scale_factor"])
+        dataset: xr.Dataset = xr.decode_cf(stored, decode_coords="all")
+        order = np.argsort(dataset["time"].to_numpy(), kind="stable")
+        if np.array_equal(order, np.arange(order.size)):
+            return dataset
+        ordered: xr.Dataset = dataset.isel(time=order)
+        return ordered
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Ids of the items, in the order that ``source`` points into."""
+        found = self._ledger()
+        return [] if found is None else found.ids
+
+    def items(self) -> list[dict[str, Any]]:
+        """Return the items as STAC JSON, in the order of `item_ids`."""
+        found = self._ledger()
+        return [] if found is None else found.documents()
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the records of the runs that made this state, oldest first."""
+        found = self._ledger()
+        return [] if found is None else found.records()
+
+    def _ledger(self) -> ledger.Ledger | None:
+        group = layout.group_of(self._root, ledger.NAME)
+        return None if group is None else ledger.Ledger(group)
+
+    def log(self) -> list[Snapshot]:
+        """Return the published states up to this one, latest first."""
+        return list(_published(self._repository, self.snapshot))

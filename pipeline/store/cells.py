@@ -1,0 +1,69 @@
+"""Small arrays with one value a cell (scene × tile)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from pipeline.types import Tile
+
+
+class Cells:
+    """An array of cells whose writes wait until the tile is done.
+
+    All times of a tile share a chunk: written one by one, each scene of a tile would write the
+    chunk anew and leave the one before as garbage in the repository. Read once, the values are
+    kept in memory, because a run asks for them cell by cell.
+    """
+
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        self._array = array
+        self._waiting: dict[tuple[int, int], dict[int, Any]] = defaultdict(dict)
+        self._values: NDArray[Any] | None = None
+
+    def reopen(self, array: zarr.Array[Any]) -> None:
+        """Go on with the same array of another session, perhaps with more times."""
+        self._array = array
+        if self._values is not None:
+            more = array.shape[0] - self._values.shape[0]
+            self._values = np.pad(self._values, [(0, more)] + [(0, 0)] * (array.ndim - 1))
+
+    def put(self, index: int, tile: Tile, value: int | NDArray[np.int64]) -> None:
+        """Set the value of one cell; `index` is its position on the time axis."""
+        self._waiting[tile.row, tile.col][index] = value
+        if self._values is not None:
+            self._values[index, tile.row, tile.col] = value
+
+    def clear(self, index: int) -> None:
+        """Set all cells of a time to 0."""
+        self.flush()
+        self._array[index] = 0
+        if self._values is not None:
+            self._values[index] = 0
+
+    def flush(self) -> None:
+        """Hand the waiting values to Zarr, one write a tile."""
+        for (row, col), values in self._waiting.items():
+            order = sorted(values)
+            block = np.array([values[index] for index in order], self._array.dtype)
+            rest = (slice(None),) * (block.ndim - 1)
+            self._array.oindex[(np.array(order), row, col, *rest)] = block
+        self._waiting.clear()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether values wait."""
+        return bool(self._waiting)
+
+    def read(self) -> NDArray[Any]:
+        """Return all values, the waiting ones included: a read-only view that later writes show."""
+        if self._values is None:
+            self.flush()
+            self._values = np.array(self._array[...])
+        view = self._values.view()
+        view.flags.writeable = False
+        return view

@@ -1,0 +1,176 @@
+"""The group ``composites/<name>``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+
+from pipeline.errors import StoreError
+from pipeline.store import layout
+from pipeline.store.cells import Cells
+from pipeline.types import Grid, Period, Tile
+
+SCALE = 1e-4
+"""Reflectance of one stored step."""
+MISSING = -32768
+LARGEST = 32767
+"""Reflectance beyond ±3.2767 is stored as ±3.2767."""
+
+ROLE_ATTRIBUTES = {"scale_factor": SCALE, "_FillValue": MISSING, "units": "1"}
+COUNT_ATTRIBUTES = {"long_name": "usable observations"}
+# No `units`: xarray would decode "days since …" to dates, and -1 to the last day of 1969.
+DAY_ATTRIBUTES = {
+    "long_name": "day of the observation nearest to the value",
+    "comment": "days since 1970-01-01, -1 = none",
+}
+SOURCE_ATTRIBUTES = {
+    "long_name": "item of the observation nearest to the value",
+    "comment": "position in items/id of this store, -1 = none",
+}
+
+
+def encode(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Turn reflectance, NaN = no data, into stored integers, rounded half to even."""
+    # In float64: the product of two float32 is not exact, and halves would round either way.
+    steps = np.rint(reflectance.astype(np.float64) / SCALE)
+    clipped = np.clip(steps, -LARGEST, LARGEST)
+    return np.where(np.isnan(steps), MISSING, clipped).astype(np.int16)
+
+
+class CompositeGroup:
+    """One composite, while a session writes it."""
+
+    def __init__(self, group: zarr.Group, name: str) -> None:
+        self._group = group
+        self._name = name
+        stored = np.asarray(layout.array_of(group, "time")[...])
+        self._axis = {time: at for at, time in enumerate(layout.instants(stored))}
+        self._fingerprint = Cells(layout.array_of(group, "fingerprint"))
+        self._open_arrays()
+
+    def reopen(self, group: zarr.Group) -> None:
+        """Go on with the same group of another session, or after the time axis grew."""
+        self._group = group
+        self._fingerprint.reopen(layout.array_of(group, "fingerprint"))
+        self._open_arrays()
+
+    def _open_arrays(self) -> None:
+        roles = self._group.attrs["roles"]
+        assert isinstance(roles, list)
+        self._roles = {str(each): layout.array_of(self._group, str(each)) for each in roles}
+        self._plain = {
+            each: layout.array_of(self._group, each) for each in ("count", "day", "source")
+        }
+
+    @classmethod
+    def create(
+        cls, parent: zarr.Group, name: str, grid: Grid, roles: Sequence[str]
+    ) -> CompositeGroup:
+        """Create an empty group."""
+        group = parent.create_group(name)
+        group.attrs.update(
+            {
+                "Conventions": "CF-1.11",
+                "roles": list(roles),
+                "tile_px": grid.tile_px,
+                "chunk_px": grid.chunk_px,
+            }
+        )
+        layout.add_georeference(group, grid)
+        time = {**layout.TIME_ATTRIBUTES, "bounds": "time_bnds"}
+        layout.add_list(group, "time", "i8", "time", time)
+        group.create_array(
+            "time_bnds",
+            shape=(0, 2),
+            chunks=(4096, 2),
+            dtype="i8",
+            dimension_names=("time", "nv"),
+        )
+        for role in roles:
+            described = {**ROLE_ATTRIBUTES, "long_name": f"{role} reflectance"}
+            layout.add_pixels(group, role, grid, "i2", MISSING, described)
+        layout.add_pixels(group, "count", grid, "u2", 0, COUNT_ATTRIBUTES)
+        layout.add_pixels(group, "day", grid, "i4", -1, DAY_ATTRIBUTES)
+        layout.add_pixels(group, "source", grid, "i4", -1, SOURCE_ATTRIBUTES)
+        layout.add_cells(group, "fingerprint", grid, "u8")
+        layout.array_of(group, "fingerprint").attrs.update(layout.FINGERPRINT_ATTRIBUTES)
+        return cls(group, name)
+
+    def require_roles(self, roles: Sequence[str]) -> None:
+        """Refuse other roles than those that are stored.
+
+        Raises
+        ------
+        StoreError
+            The composite has other roles.
+        """
+        if list(roles) != list(self._roles):
+            raise StoreError(
+                f"composite {self._name!r} has the bands {list(self._roles)}, the job asks for "
+                f"{list(roles)}: give the new one another name, or ask for the old bands"
+            )
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Add or change attributes of the group."""
+        if any(self._group.attrs.get(key) != value for key, value in attributes.items()):
+            self._group.attrs.update(dict(attributes))
+
+    def set_periods(self, periods: Sequence[Period]) -> None:
+        """Give every period a place on the time axis; one whose end moved is composed anew."""
+        self.flush()
+        new = [each for each in periods if each.start not in self._axis]
+        if new:
+            self._append(new)
+        bounds = layout.array_of(self._group, "time_bnds")
+        stored = np.asarray(bounds[...])
+        for period in periods:
+            at, ends = self._axis[period.start], layout.microseconds([period.start, period.end])
+            if not np.array_equal(stored[at], ends):
+                bounds[at] = ends
+                self._fingerprint.clear(at)
+
+    def _append(self, periods: Sequence[Period]) -> None:
+        for period in periods:
+            self._axis[period.start] = len(self._axis)
+        before = len(self._axis) - len(periods)
+        layout.grow(self._group, len(self._axis))
+        layout.array_of(self._group, "time")[...] = layout.microseconds(self._axis)
+        ends = [layout.microseconds([each.start, each.end]) for each in periods]
+        layout.array_of(self._group, "time_bnds")[before:] = np.array(ends)
+        self.reopen(self._group)
+
+    def fingerprints(self) -> dict[datetime, NDArray[np.uint64]]:
+        """Return the fingerprints (tile_y, tile_x) of every period, by its start."""
+        values = self._fingerprint.read()
+        return {time: values[at] for time, at in self._axis.items()}
+
+    def write(
+        self, start: datetime, tile: Tile, composite: xr.Dataset, fingerprint: int
+    ) -> None:
+        """Write one period of one tile; see `Writer.write_composite`."""
+        if start not in self._axis:
+            raise StoreError(
+                f"composite {self._name!r} has no period from {start.isoformat()}: call set_composite first"
+            )
+        where = (self._axis[start], *tile.window)
+        shape = tuple(tile.geobox.shape)
+        for role, array in self._roles.items():
+            array[where] = encode(composite[role].to_numpy().reshape(shape))
+        for name, array in self._plain.items():
+            array[where] = composite[name].to_numpy().reshape(shape).astype(array.dtype)
+        self._fingerprint.put(where[0], tile, fingerprint)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether cells wait for `flush`."""
+        return self._fingerprint.dirty
+
+    def flush(self) -> None:
+        """Hand waiting cells to Zarr."""
+        self._fingerprint.flush()

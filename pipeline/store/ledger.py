@@ -1,0 +1,119 @@
+"""The group ``items``: which items the store was made from, and the records of its runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import zarr
+
+from pipeline.store import layout
+
+NAME = "items"
+
+LISTS: tuple[tuple[str, str | type[str], str, layout.Attributes], ...] = (
+    ("id", str, "item", {"long_name": "item ids"}),
+    # A document is some 40 kB: 32 of them make an object of a few hundred kB.
+    ("document", str, "item", {"long_name": "STAC items, JSON", "chunk": 32}),
+    ("digest", "u8", "item", {"long_name": "hash of the items' properties"}),
+    ("record", str, "run", {"long_name": "records of runs, JSON", "chunk": 1}),
+)
+"""Name, dtype, dimension and attributes of the arrays."""
+
+
+class Ledger:
+    """Two append-only lists: items by position, and records of runs.
+
+    An item keeps its position for ever, because ``source`` of every composite points at it.
+    """
+
+    def __init__(self, group: zarr.Group) -> None:
+        self._group = group
+
+    @classmethod
+    def create(cls, root: zarr.Group) -> Ledger:
+        """Create the group, empty."""
+        group = root.create_group(NAME)
+        for name, dtype, dimension, attributes in LISTS:
+            layout.add_list(group, name, dtype, dimension, attributes)
+        return cls(group)
+
+    @property
+    def ids(self) -> list[str]:
+        """Item ids, in their order."""
+        return [str(each) for each in np.asarray(layout.array_of(self._group, "id")[...])]
+
+    def documents(self) -> list[dict[str, Any]]:
+        """Return the items, in their order."""
+        return self._read("document")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the records of runs, oldest first."""
+        return self._read("record")
+
+    def _read(self, name: str) -> list[dict[str, Any]]:
+        texts = np.asarray(layout.array_of(self._group, name)[...])
+        return [json.loads(str(each)) for each in texts]
+
+    def register(self, documents: Mapping[str, Mapping[str, Any]]) -> list[int]:
+        """Append the items that are not known yet and return all their positions.
+
+        A known item whose properties changed, because it was processed again, gets the new
+        document. Properties decide, because hrefs may be signed anew at every search; ``updated``
+        is left out, because catalogues touch it without touching a pixel.
+        """
+        known = {each: at for at, each in enumerate(self.ids)}
+        positions = known | {
+            each: len(known) + n
+            for n, each in enumerate(e for e in documents if e not in known)
+        }
+        digests = np.zeros(len(positions), np.uint64)
+        digests[: len(known)] = np.asarray(layout.array_of(self._group, "digest")[...])
+        new = {positions[each]: _digest(document) for each, document in documents.items()}
+        changed = [at for at, digest in new.items() if digests[at] != digest]
+        if not changed:
+            return [positions[each] for each in documents]
+        if len(positions) > len(known):
+            layout.grow(self._group, len(positions), dimension="item")
+            layout.array_of(self._group, "id")[...] = np.array(list(positions), object)
+        texts = {positions[each]: json.dumps(item) for each, item in documents.items()}
+        changed.sort()
+        document = layout.array_of(self._group, "document")
+        document.oindex[(np.array(changed),)] = np.array([texts[at] for at in changed], object)
+        digests[changed] = [new[at] for at in changed]
+        layout.array_of(self._group, "digest")[...] = digests
+        return [positions[each] for each in documents]
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Append the record of a run."""
+        count = layout.array_of(self._group, "record").shape[0]
+        layout.grow(self._group, count + 1, dimension="run")
+        text = json.dumps(record, allow_nan=False)
+        layout.array_of(self._group, "record")[count:] = np.array([text], object)
+
+
+def _digest(document: Mapping[str, Any]) -> int:
+    properties = {k: v for k, v in document.get("properties", {}).items() if k != "updated"}
+    text = json.dumps(properties, sort_keys=True)
+    # Never 0, which is the digest of an item that is not written yet.
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) or 1
+
+
+def documents_by_id(
+    ids: Sequence[str], documents: Sequence[Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Pair ids with documents.
+
+    Raises
+    ------
+    ValueError
+        The two differ in length, or an id comes twice.
+    """
+    pairs = dict(zip(ids, documents, strict=True))
+    if len(pairs) != len(ids):
+        twice = sorted({each for each in ids if ids.count(each) > 1})
+        raise ValueError(f"item ids come once each, these come twice: {twice[:5]}")
+    return pairs

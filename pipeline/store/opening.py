@@ -1,0 +1,88 @@
+"""How a run gets its writer: the lock, the repository, its grid, the branch of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import icechunk
+import zarr
+
+from pipeline.errors import StoreError
+from pipeline.store import layout
+from pipeline.store.places import MAIN, PUBLISHED, explained, own_branch, place
+from pipeline.store.writer import Writer
+from pipeline.types import Grid
+
+
+def bytes_needed(tile_px: int, n_scenes: int) -> int:
+    """Return an upper bound of the memory of writing a tile and reading its masks back, in bytes.
+
+    One byte a pixel and scene for `Writer.read_mask`; 24 bytes a pixel for a band on its way to
+    int16 (float64 steps, their clipped copy, the result, the shard before and after compression).
+    """
+    return tile_px * tile_px * (n_scenes + 24)
+
+
+@contextmanager
+def open_writer(url: str, grid: Grid, *, title: str, run_key: str) -> Iterator[Writer]:
+    """Open a store for one run, and make it if it is not there.
+
+    Parameters
+    ----------
+    url
+        Path or URL of the repository; see `pipeline.store.places.place`.
+    grid
+        The region's grid. A store keeps one grid for ever (an empty one takes a new grid).
+    title
+        Name of the archive, given to a new store.
+    run_key
+        Names the work: a run with the same key goes on where a killed one stopped. Letters,
+        digits and ``._-``.
+
+    Yields
+    ------
+    The writer. What it has not published when the block ends stays on the run's branch as far as
+    it was committed, and is found again by the next run with this key.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be opened, or has another grid.
+    StoreConflictError
+        Another live run writes to it.
+    """
+    where = place(url)
+    with where.lock():
+        repository = where.open_or_create()
+        _ensure_root(repository, url, grid, title)
+        with explained(f"cannot make the branch of run {run_key} in {url}"):
+            branch, base = own_branch(repository, run_key)
+        yield Writer(repository, grid, branch, base)
+
+
+def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: str) -> None:
+    """Write the grid into an empty store, or compare it with the one that is there."""
+    # No root: a run was killed right after it had made the repository.
+    root = layout.open_root(repository.readonly_session(MAIN).store)
+    if root is not None:
+        differing = layout.differences(layout.stored_grid(root, url), grid)
+        if not differing:
+            return
+        if any(True for _ in root.groups()):
+            raise StoreError(
+                f"the store {url} has another grid: {'; '.join(differing)}. "
+                "Use another store, or the old grid"
+            )
+    session = repository.writable_session(MAIN)
+    attributes: dict[str, Any] = {
+        "format": layout.FORMAT,
+        "format_version": layout.FORMAT_VERSION,
+        "Conventions": "CF-1.11",
+        "title": title,
+        "grid": layout.grid_attributes(grid),
+    }
+    zarr.open_group(session.store, mode="a").attrs.update(attributes)
+    with explained(f"cannot write to the store {url}"):
+        session.commit("grid of the region", metadata=PUBLISHED)

@@ -1,0 +1,177 @@
+"""The cube against rasterio, and its laws: any chunks, any cut, the same pixels."""
+
+import dataclasses
+from datetime import UTC, datetime
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+import rioxarray  # noqa: F401  (registers .rio)
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+
+from pipeline import cube
+from pipeline.errors import AssetError
+from pipeline.types import Items, Scene
+
+pytestmark = pytest.mark.usefixtures("single_thread")
+
+ROLES = ("blue", "nir")
+
+
+def scene(*positions: int) -> Scene:
+    return Scene(
+        sensor="sentinel-2", time=datetime(2023, 6, 5, 10, 20, tzinfo=UTC), items=positions
+    )
+
+
+def load(archive, positions, geobox, chunk_px=256, roles=ROLES):
+    return cube.open_cube(
+        [scene(*positions)], archive.items, geobox, roles, chunk_px=chunk_px
+    ).compute()
+
+
+def native(archive, name, role) -> np.ndarray:
+    with rasterio.open(archive.folder / f"{name}_{role}.tif") as raster:
+        return raster.read(1)
+
+
+def test_aligned_pixels_are_those_of_rasterio_scaled(archive):
+    numbers = native(archive, "old", "blue").astype(np.float32)
+    expected = np.where(numbers == 0, np.nan, numbers * np.float32(1e-4))
+    opened = load(archive, [0], archive.geobox, roles=("blue",))
+    np.testing.assert_array_equal(opened["blue"][0], expected)
+    assert opened["blue"].dtype == np.float32
+    assert opened.odc.geobox == archive.geobox
+    assert opened.rio.crs.to_epsg() == 32632
+
+
+def test_half_resolution_comes_from_the_overview(archive):
+    with rasterio.open(archive.folder / "old_blue.tif", overview_level=0) as raster:
+        numbers = raster.read(1).astype(np.float32)
+    expected = np.where(numbers == 0, np.nan, numbers * np.float32(1e-4))
+    opened = load(archive, [0], archive.geobox.zoom_out(2), roles=("blue",))
+    np.testing.assert_array_equal(opened["blue"][0], expected)
+
+
+def test_offsets_are_applied_per_item_before_the_mosaic(archive):
+    whole = GeoBox((640, 940), archive.geobox.transform, archive.geobox.crs)
+    opened = load(archive, [0, 1], whole, roles=("blue",))
+    raw = native(archive, "raw", "blue").astype(np.float32)
+    expected = raw * np.float32(1e-4) + np.float32(-0.1)
+    np.testing.assert_array_equal(opened["blue"][0, :, 640:], expected[:, 340:])
+    # Where the first item has no data the second shows through, with its own offset.
+    assert (opened["source"][0, :200, :260] == -1).all()
+    assert (opened["source"][0, 200:, :640] == 0).all()
+    assert (opened["source"][0, :, 640:] == 1).all()
+
+
+def test_the_first_item_with_data_wins(archive):
+    overlap = archive.geobox[:, 300:640]
+    first, second = (load(archive, [n], overlap) for n in (0, 1))
+    both = load(archive, [1, 0], overlap)
+    np.testing.assert_array_equal(both["blue"], second["blue"])
+    both = load(archive, [0, 1], overlap)
+    np.testing.assert_array_equal(
+        both["blue"], np.where(np.isfinite(first["blue"]), first["blue"], second["blue"])
+    )
+
+
+def test_data_means_all_roles(archive):
+    opened = load(archive, [0], archive.geobox)
+    assert (np.isfinite(opened["blue"]) == np.isfinite(opened["nir"])).all()
+    assert ((opened["source"] >= 0) == np.isfinite(opened["blue"])).all()
+
+
+@settings(max_examples=15)
+@given(
+    st.sampled_from(
+        [(10, "EPSG:32632"), (20, "EPSG:32632"), (15, "EPSG:32632"), (20, "EPSG:3035")]
+    ),
+    st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=3, unique=True),
+    st.integers(40, 300),
+    st.tuples(st.integers(0, 150), st.integers(0, 150)),
+    st.tuples(st.integers(20, 150), st.integers(20, 150)),
+)
+def test_any_chunks_and_any_cut_give_the_same_pixels(
+    archive, grid, items, chunk_px, start, size
+):
+    resolution, crs = grid
+    corner = archive.geobox.extent.to_crs(crs).boundingbox
+    left, top = corner.left // resolution * resolution, corner.top // resolution * resolution
+    whole = GeoBox(
+        (300, 300), Affine(resolution, 0, left, 0, -resolution, top - resolution), crs
+    )
+    cut = tuple(slice(first, first + extent) for first, extent in zip(start, size, strict=True))
+    expected = load(archive, items, whole, 300)
+    found = load(archive, items, whole[cut], chunk_px)
+    for name in (*ROLES, "source"):
+        np.testing.assert_array_equal(found[name][0], expected[name][0][cut])
+
+
+def test_nothing_there_is_no_data(archive):
+    far = GeoBox((64, 64), Affine(10, 0, 0, 0, -10, 100_000), "EPSG:32632")
+    opened = load(archive, [0, 1], far)
+    assert np.isnan(opened["blue"]).all()
+    assert (opened["source"] == -1).all()
+
+
+def test_opening_reads_nothing(archive):
+    before = cube.METER.total()
+    opened = cube.open_cube([scene(0)], archive.items, archive.geobox, ROLES, chunk_px=256)
+    assert cube.METER.total() == before
+    opened.compute()
+    read = cube.METER.total().bytes_read - before.bytes_read
+    assert read >= 640 * 640 * 2 + 320 * 320 * 2
+
+
+def broken(archive, tmp_path, damage) -> Items:
+    item = archive.items.items[0].clone()
+    path = tmp_path / "broken.tif"
+    damage(path, (archive.folder / "old_blue.tif").read_bytes())
+    item.assets["blue"].href = str(path)
+    return Items(items=(item,))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path, content: path.write_bytes(content[: len(content) // 2]),
+        lambda path, content: path.write_bytes(b"<html>not a raster</html>"),
+        lambda path, content: None,
+    ],
+    ids=["truncated", "html", "missing"],
+)
+def test_what_cannot_be_read_is_named(archive, tmp_path, damage):
+    items = broken(archive, tmp_path, damage)
+    opened = cube.open_cube([scene(0)], items, archive.geobox, ROLES, chunk_px=640)
+    with pytest.raises(AssetError, match="item old, asset 'blue': cannot be read") as caught:
+        opened.compute()
+    assert (caught.value.item_id, caught.value.asset) == ("old", "blue")
+
+
+def test_missing_roles_are_named(archive):
+    assert cube.missing_roles(archive.items.items[0], ["blue", "swir16"]) == ["swir16"]
+
+
+def test_covers_goes_by_the_raster_not_by_the_outline(archive):
+    item = archive.items.items[0].clone()
+    item.geometry = None
+    assert cube.covers(item, archive.geobox)
+    far = GeoBox((64, 64), Affine(10, 0, 0, 0, -10, 100_000), "EPSG:32632")
+    assert not cube.covers(item, far)
+    item.properties.pop("proj:epsg")
+    assert cube.covers(item, far)
+
+
+def test_projection_is_read_from_either_version_of_the_extension(archive):
+    item = archive.items.items[0].clone()
+    item.properties["proj:code"] = f"EPSG:{item.properties.pop('proj:epsg')}"
+    assert cube.covers(item, archive.geobox)
+    items = dataclasses.replace(archive.items, items=(item,))
+    opened = cube.open_cube([scene(0)], items, archive.geobox, ("blue",), chunk_px=640)
+    assert np.isfinite(opened["blue"].compute()).any()
+    assert isinstance(item, pystac.Item)

@@ -1,0 +1,210 @@
+"""Names, levels, bands and options to cards, without torch; one instance per process."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import EntryPoint
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import models
+from pipeline.errors import ModelError
+from pipeline.models import machine, registry, ukis_csmask
+from pipeline.types import Code
+
+SIX = ukis_csmask.SIX_BANDS
+FOUR = ukis_csmask.FOUR_BANDS
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "roles", "expected"),
+    [
+        ("ukis-csmask", "L1C", SIX, "ukis-csmask-6b-l1c"),
+        ("ukis-csmask", "L2A", SIX, "ukis-csmask-6b-l2a"),
+        ("ukis-csmask", "L1C", FOUR, "ukis-csmask-4b-l1c"),
+        ("ukis-csmask", "L2A", (*FOUR, "swir16", "nir08"), "ukis-csmask-4b-l2a"),
+        ("ukis-csmask-4b-l2a", "L2A", SIX, "ukis-csmask-4b-l2a"),
+        ("ukis-csmask-6b-l1c", "L1C", (*SIX, "cirrus"), "ukis-csmask-6b-l1c"),
+    ],
+)
+def test_resolves_to_the_network_for_level_and_bands(name, level, roles, expected):
+    card = models.resolve(name, level=level, roles=roles)
+    assert card.name == expected
+    assert card.levels == (level,)
+    assert set(card.roles) <= set(roles)
+    assert card.options == {"precision": "float32", "device": "cpu"}
+    assert set(card.classes) == {Code.CLEAR, Code.THICK_CLOUD, Code.CLOUD_SHADOW}
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "roles", "complaint"),
+    [
+        ("fmask", "L2A", SIX, r"no model 'fmask'; known are ukis-csmask, ukis-csmask-4b-l1c"),
+        ("ukis-csmask", "L2A", ("blue", "green", "red"), "lack nir"),
+        ("ukis-csmask", "L2A", ("nir", "swir16"), "lack blue, green, red"),
+        ("ukis-csmask-6b-l2a", "L2A", FOUR, "lack swir16, swir22"),
+        ("ukis-csmask-6b-l2a", "L1C", SIX, "trained on L2A reflectance; the items are 'L1C'"),
+        ("ukis-csmask", "L3A", SIX, "trained on L1C or L2A reflectance; the items are 'L3A'"),
+    ],
+)
+def test_refuses_what_does_not_fit(name, level, roles, complaint):
+    with pytest.raises(ModelError, match=complaint):
+        models.resolve(name, level=level, roles=roles)
+
+
+@given(
+    roles=st.sets(st.sampled_from([*SIX, "coastal", "nir08", "cirrus"])),
+    level=st.sampled_from(["L1C", "L2A"]),
+)
+def test_asks_only_for_offered_bands_and_takes_all_it_can(roles, level):
+    if not set(FOUR) <= roles:
+        with pytest.raises(ModelError, match="lack"):
+            models.resolve("ukis-csmask", level=level, roles=roles)
+        return
+    card = models.resolve("ukis-csmask", level=level, roles=roles)
+    assert card.roles == (SIX if set(SIX) <= roles else FOUR)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"halo": 3}, "no option 'halo'; it has precision, device"),
+        ({"precision": "float16"}, "one of float32, bfloat16, auto; got 'float16'"),
+        ({"device": 0}, "one of cpu, cuda, auto; got 0"),
+    ],
+)
+def test_refuses_unknown_options(options, complaint):
+    with pytest.raises(ModelError, match=complaint):
+        models.resolve("ukis-csmask", level="L2A", roles=SIX, options=options)
+
+
+@pytest.mark.parametrize(
+    ("bf16", "cuda", "expected"),
+    [
+        (True, False, {"precision": "bfloat16", "device": "cpu"}),
+        (False, False, {"precision": "float32", "device": "cpu"}),
+        (False, True, {"precision": "bfloat16", "device": "cuda"}),
+    ],
+)
+def test_auto_is_resolved_on_the_card(monkeypatch, bf16, cuda, expected):
+    monkeypatch.setattr(machine, "has_fast_bfloat16", lambda: bf16)
+    monkeypatch.setattr(machine, "has_cuda", lambda: cuda)
+    options = {"precision": "auto", "device": "auto"}
+    card = models.resolve("ukis-csmask", level="L2A", roles=SIX, options=options)
+    assert card.options == expected
+
+
+def test_a_plan_never_imports_torch_or_onnx():
+    program = (
+        "import sys; from pipeline import models;"
+        "auto = {'precision': 'auto', 'device': 'auto'};"
+        "card = models.resolve('ukis-csmask', level='L2A', options=auto,"
+        " roles=['blue', 'green', 'red', 'nir']);"
+        "models.bytes_needed(card); models.names();"
+        "print({'torch', 'onnx', 'onnxruntime', 'scipy', 'ukis_csmask'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_says_when_the_weights_are_not_installed(monkeypatch):
+    monkeypatch.setattr(ukis_csmask, "PACKAGE", "no_such_package")
+    ukis_csmask._package_folder.cache_clear()
+    try:
+        with pytest.raises(ModelError, match=r"install ukis-csmask 1\.0\.0"):
+            models.resolve("ukis-csmask", level="L2A", roles=SIX)
+    finally:
+        ukis_csmask._package_folder.cache_clear()
+
+
+def test_bytes_grow_with_windows_and_shrink_with_precision():
+    card = models.resolve("ukis-csmask", level="L2A", roles=SIX)
+    short = models.resolve(
+        "ukis-csmask", level="L2A", roles=SIX, options={"precision": "bfloat16"}
+    )
+    one, four = models.bytes_needed(card), models.bytes_needed(card, windows=4)
+    assert 200e6 < one < 300e6
+    assert four - one == 3 * (one - ukis_csmask.weight_bytes(card))
+    assert models.bytes_needed(short) < 0.6 * one
+
+
+# -- other packages' models --------------------------------------------------------------------
+
+
+class SlowProvider:
+    """Counts its loads, each of which takes long enough for other threads to come by."""
+
+    def __init__(self):
+        self.loads = 0
+        self.pause = threading.Event()
+
+    def names(self):
+        return ("theirs",)
+
+    def resolve(self, name, *, level, roles, options):
+        card = models.resolve("ukis-csmask", level="L2A", roles=SIX)
+        return type(card)(**{**_fields(card), "name": name, "options": dict(options)})
+
+    def load(self, card):
+        self.loads += 1
+        self.pause.wait(0.1)
+        return object()
+
+    def bytes_needed(self, card, *, windows):
+        return 7 * windows
+
+
+def _fields(card):
+    return {name: getattr(card, name) for name in card.__dataclass_fields__}
+
+
+THEIRS = SlowProvider()
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    entry_point = EntryPoint("theirs", f"{__name__}:THEIRS", registry.ENTRY_POINTS)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry_point])
+    monkeypatch.setattr(registry, "_loaded", {})
+    monkeypatch.setattr(EntryPoint, "load", lambda self: THEIRS)
+    registry._installed.cache_clear()
+    yield THEIRS
+    registry._installed.cache_clear()
+
+
+def test_another_package_adds_a_model(theirs):
+    assert "theirs" in models.names()
+    card = models.resolve("theirs", level="L2A", roles=SIX)
+    assert models.bytes_needed(card, windows=3) == 21
+
+
+def test_loads_once_per_process_and_card(theirs):
+    cards = [
+        models.resolve("theirs", level="L2A", roles=SIX, options={"precision": p})
+        for p in ("a", "b", "a", "a", "b", "a", "a", "a")
+    ]
+    before = theirs.loads
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(models.load, cards))
+    assert theirs.loads - before == 2
+    assert len({id(each) for each in loaded}) == 2
+    assert loaded[0] is loaded[2] is loaded[7]
+    assert loaded[1] is loaded[4]
+
+
+def test_a_broken_package_is_named(monkeypatch):
+    entry_point = EntryPoint("broken", "no_such_package:provider", registry.ENTRY_POINTS)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry_point])
+    registry._installed.cache_clear()
+    try:
+        with pytest.raises(ModelError, match="provider 'broken'"):
+            models.names()
+        # Our own models do not depend on it.
+        assert models.resolve("ukis-csmask", level="L2A", roles=SIX).name
+    finally:
+        registry._installed.cache_clear()

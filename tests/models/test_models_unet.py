@@ -1,0 +1,91 @@
+"""The network in torch is the released one: against onnxruntime, and with each proof broken on purpose."""
+
+import functools
+
+import numpy as np
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from models_oracle import card_of, noise_window, onnx_logits, real_windows
+
+from pipeline import models
+from pipeline.errors import ModelError
+from pipeline.models import onnx_weights, ukis_csmask, unet
+
+
+@functools.cache
+def weights():
+    files = ukis_csmask.FILES["4b", "L2A"]
+    return onnx_weights.parse(files.onnx.read_bytes(), files.stem)
+
+
+def altered(**changes):
+    return onnx_weights.OnnxWeights(
+        **{"tensors": weights().tensors, "paddings": weights().paddings, **changes}
+    )
+
+
+def test_logits_equal_onnxruntime_in_float32(network):
+    window = noise_window(len(ukis_csmask.BANDS[network[0]]), 256)
+    ours = models.load(card_of(*network)).logits(window)
+    np.testing.assert_allclose(ours, onnx_logits(*network, window, float32=True), atol=1e-3)
+
+
+def test_logits_equal_onnxruntime_on_real_windows(network, shared_data):
+    model = models.load(card_of(*network))
+    for window in real_windows(shared_data, network[0]):
+        ours = model.logits(window)
+        np.testing.assert_allclose(ours, onnx_logits(*network, window, float32=True), atol=1e-3)
+        released = onnx_logits(*network, window, float32=False)
+        assert (ours.argmax(axis=0) == released.argmax(axis=0)).mean() >= 0.998
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_logits_equal_onnxruntime_on_more_noise(network, seed):
+    window = noise_window(len(ukis_csmask.BANDS[network[0]]), 256, seed)
+    ours = models.load(card_of(*network)).logits(window)
+    np.testing.assert_allclose(ours, onnx_logits(*network, window, float32=True), atol=1e-3)
+
+
+def test_another_padding_is_noticed():
+    net = smp.Unet(unet.ENCODER, encoder_weights=None, in_channels=4, classes=3)
+    unet.check_paddings(net, weights().paddings)
+    net.encoder._blocks[6]._depthwise_conv.static_padding.padding = (1, 2, 1, 2)
+    complaint = r"pads encoder._blocks.6._depthwise_conv.static_padding by \(1, 2, 1, 2\).*\(2, 2, 2, 2\)"
+    with pytest.raises(ModelError, match=complaint):
+        unet.check_paddings(net, weights().paddings)
+
+
+def test_a_padding_too_few_is_noticed():
+    paddings = dict(weights().paddings)
+    del paddings["encoder._conv_stem.static_padding"]
+    with pytest.raises(ModelError, match=r"_conv_stem.static_padding by .* by None"):
+        unet.build(altered(paddings=paddings))
+
+
+@pytest.mark.parametrize("change", ["lost", "unknown", "misshapen", "headless"])
+def test_weights_of_another_network_are_noticed(change):
+    tensors = dict(weights().tensors)
+    if change == "lost":
+        del tensors["decoder.blocks.0.conv1.0.weight"]
+    if change == "unknown":
+        tensors["decoder.blocks.9.weight"] = np.zeros(3, np.float32)
+    if change == "misshapen":
+        tensors["decoder.blocks.0.conv1.0.weight"] = np.zeros(3, np.float32)
+    if change == "headless":
+        del tensors["encoder._conv_stem.weight"]
+    with pytest.raises(ModelError, match=r"places? without|do not fit|not those of"):
+        unet.build(altered(tensors=tensors))
+
+
+def test_every_batch_norm_that_runs_is_folded():
+    net = unet.build(weights())
+    left = [
+        path for path, each in net.named_modules() if isinstance(each, torch.nn.BatchNorm2d)
+    ]
+    assert left == ["encoder._bn1"]
+    assert not net.training
+    assert not any(each.requires_grad for each in net.parameters())
+    with pytest.raises(ModelError, match="0 batch norms folded instead of 105"):
+        unet.fold_batch_norms(net)
