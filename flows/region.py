@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -60,7 +61,7 @@ class FlowProgress:
 )
 def plan_job(job: dict[str, Any]) -> run.Plan:
     """Search and compare with the store."""
-    return run.plan_job(config.read_job(job))
+    return run.plan_job(config.parse_job(job, base=Path()))
 
 
 @task(
@@ -89,9 +90,7 @@ def region(job: dict[str, Any]) -> Record:
     """
     logger = get_run_logger()
     plan = plan_job(job)
-    logger.info(
-        "%d scenes × %d tiles: %s", len(plan.scenes), len(plan.tiles), plan.counts()
-    )
+    logger.info("%d scenes × %d tiles: %s", len(plan.scenes), len(plan.tiles), plan.counts())
     with run.open_session(plan, FlowProgress()) as session:
         for tile in plan.tiles_to_do:
             receipt = do_tile(session, tile)
@@ -103,8 +102,7 @@ def region(job: dict[str, Any]) -> Record:
 
 def run_region(job: Job) -> Record:
     """Run the flow in this process, on Prefect's embedded server where no other is configured."""
-    with config.local_prefect():
-        return region(config.dump_job(job))
+    return region(config.dump_job(job))
 
 
 def _in_words(receipt: TileReceipt) -> str:
@@ -115,8 +113,12 @@ def _in_words(receipt: TileReceipt) -> str:
 def _leave_artifacts(plan: run.Plan, record: Record) -> None:
     """Leave a table of scenes, a picture of the latest composite, and the record."""
     key = _key(plan.job.name)
-    create_table_artifact(key=f"{key}-cells", table=_cells(record), description="Cells, by tile")
-    create_markdown_artifact(key=f"{key}-record", markdown=report.record_markdown(record.to_dict()))
+    create_table_artifact(
+        key=f"{key}-cells", table=_cells(record), description="Cells, by tile"
+    )
+    create_markdown_artifact(
+        key=f"{key}-record", markdown=report.record_markdown(record.to_dict())
+    )
     settings = plan.job.composite
     if settings is None or not plan.periods:
         return

@@ -18,7 +18,7 @@ from pipeline.errors import ConfigError
 EXAMPLE = """\
 # A job of cloudmask: `cloudmask run job.yaml`. `cloudmask schema` says what may stand here.
 name: {name}
-aoi: {aoi}                       # west, south, east, north; or GeoJSON, WKT, a vector file
+aoi: {aoi}  # west, south, east, north; or GeoJSON, WKT, a vector file
 datetime: {datetime}
 sources:
   - catalog: {catalog}

@@ -124,6 +124,9 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
 
 def _find_flow() -> Callable[..., Record]:
     """Find the Prefect flow by its name, so that nothing here imports Prefect."""
+    from pipeline.config import set_prefect_defaults
+
+    set_prefect_defaults()
     (found, *_) = [*entry_points(group="cloudmask.flows", name="region"), None]
     if found is None:
         raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -33,20 +34,34 @@ def table(rows: Sequence[Row], title: str | None = None) -> None:
     if not rows:
         return
     drawn = Table(title=title, title_justify="left")
-    for key, value in rows[0].items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        drawn.add_column(key.replace("_", " "), justify="right" if number else "left")
-    for row in rows:
-        drawn.add_row(*(cell(value) for value in row.values()))
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    for key, values in columns.items():
+        drawn.add_column(key.replace("_", " "), justify="right" if _numbers(values) else "left")
+    for row in zip(*(_cells(values) for values in columns.values()), strict=True):
+        drawn.add_row(*row)
     console().print(drawn)
 
 
-def cell(value: object) -> str:
+def _numbers(values: Sequence[object]) -> list[float]:
+    return [
+        each
+        for each in values
+        if isinstance(each, int | float) and not isinstance(each, bool) and math.isfinite(each)
+    ]
+
+
+def _cells(values: Sequence[object]) -> list[str]:
+    """Return a column: per cents with one digit after the point, shares and errors with three."""
+    largest = max(map(abs, _numbers(values)), default=0.0)
+    return [cell(value, digits=1 if largest >= 10 else 3) for value in values]
+
+
+def cell(value: object, *, digits: int = 1) -> str:
     """Return one value of a table."""
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
-        return f"{value:.1f}"
+        return f"{value:.{digits}f}"
     if isinstance(value, date):
         return value.isoformat()
     # Rich reads square brackets as markup.

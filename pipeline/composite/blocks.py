@@ -96,12 +96,12 @@ def _map(work: Callable[..., NDArray[np.int32]], arrays: list[Any]) -> NDArray[n
     _, ys, xs = lazy[0].chunks
     columns = {0: -1, 1: ys, 2: xs}
     blocks = [
-        array.rechunk(columns)  # type: ignore[no-untyped-call]
+        array.rechunk(columns)
         if isinstance(array, da.Array)
-        else da.from_array(array, chunks=(-1, ys, xs))  # type: ignore[no-untyped-call]
+        else da.from_array(array, chunks=(-1, ys, xs))
         for array in arrays
     ]
-    mapped: NDArray[np.int32] = da.map_blocks(  # type: ignore[no-untyped-call]
+    mapped: NDArray[np.int32] = da.map_blocks(
         work,
         *blocks,
         dtype=np.int32,

@@ -17,7 +17,7 @@ from pipeline.config.aoi import AOI_FORMS, read_aoi
 from pipeline.config.jobs import dump_job, job_schema, load_job, parse_job
 from pipeline.config.periods import PERIOD_FORMS, read_period
 from pipeline.config.sections import store_url
-from pipeline.config.settings import Settings, read_settings
+from pipeline.config.settings import Settings, read_settings, set_prefect_defaults
 
 __all__ = [
     "AOI_FORMS",
@@ -30,5 +30,6 @@ __all__ = [
     "read_aoi",
     "read_period",
     "read_settings",
+    "set_prefect_defaults",
     "store_url",
 ]

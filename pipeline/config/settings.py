@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from pydantic import ByteSize, Field, ValidationError
@@ -39,3 +40,22 @@ def read_settings() -> Settings:
             for each in error.errors()
         ]
     raise ConfigError("\n".join(found))
+
+
+PREFECT_DEFAULTS = {
+    # A cold database on a busy machine takes longer than Prefect's 20 seconds.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # Nothing is told to anybody unless the user wants it.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def set_prefect_defaults() -> None:
+    """Give Prefect our defaults, below what the user's environment says.
+
+    Prefect reads its environment when it is imported, and its servers inherit it: call this
+    before the first import.
+    """
+    for name, value in PREFECT_DEFAULTS.items():
+        os.environ.setdefault(name, value)

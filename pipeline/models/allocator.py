@@ -1,7 +1,8 @@
 """Makes the C library keep the memory that a network frees, because the next layer asks for it again.
 
-By default glibc gives every block above its threshold back to the kernel on `free`, and a network on a
-CPU then spends up to half of its time on page faults.
+By default glibc gives large blocks back to the kernel on `free`, and the next layer pays for fresh pages.
+One window of 640 px, CPU seconds a megapixel: 1.36 by default, 1.12 with the thresholds raised; under a
+Dask nanny, which lowers them (``MALLOC_TRIM_THRESHOLD_=65536``), 2.68 and 1.14.
 """
 
 from __future__ import annotations

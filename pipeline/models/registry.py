@@ -93,7 +93,8 @@ def bytes_needed(card: ModelCard, *, windows: int = 1) -> int:
 
     Returns
     -------
-    An estimate, by arithmetic; libraries' own code is not in it.
+    An estimate, by arithmetic. What a process takes once torch is imported, before any model, is not
+    in it: some 0.75 GB, of which 0.4 GB are not shared with other processes.
     """
     return _provider(card.name).bytes_needed(card, windows=windows)
 

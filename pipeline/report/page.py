@@ -233,7 +233,7 @@ def _region(material: Material) -> dict[str, Any] | None:
     ny, nx = geobox.shape
     resolution = abs(geobox.resolution.x)
     return {
-        "crs": str(geobox.crs),
+        "crs": f"EPSG:{geobox.crs.epsg}" if geobox.crs.epsg else geobox.crs.proj.name,
         "pixels": f"{nx} × {ny}",
         "resolution": resolution,
         "square_km": nx * ny * resolution**2 / 1e6,

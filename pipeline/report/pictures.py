@@ -44,7 +44,10 @@ class Stretch:
 
 
 def stretch_of(datasets: Iterable[xr.Dataset], bands: Sequence[str] = RGB) -> Stretch:
-    """Find a stretch that pictures can share: the 2nd to the 98th percentile of all their pixels.
+    """Find a stretch that pictures can share, from the 2nd and 98th percentile of all their pixels.
+
+    Black is each band's own low, which takes the haze away; the width is the widest band's, so that
+    colours keep their balance and the noise of a flat band is not blown up.
 
     Parameters
     ----------
@@ -55,7 +58,9 @@ def stretch_of(datasets: Iterable[xr.Dataset], bands: Sequence[str] = RGB) -> St
     """
     shown = list(datasets)
     limits = [_limits([_thinned(dataset[band], 512) for dataset in shown]) for band in bands]
-    return Stretch(low=tuple(low for low, _ in limits), high=tuple(high for _, high in limits))
+    width = max(high - low for low, high in limits)
+    low = tuple(low for low, _ in limits)
+    return Stretch(low=low, high=tuple(each + width for each in low))
 
 
 def rgb_png(
@@ -121,11 +126,10 @@ def count_colours(highest: int) -> NDArray[np.uint8]:
 def day_png(day: xr.DataArray, max_px: int = MAX_PX) -> bytes:
     """Draw which day each pixel comes from, dims (y, x), as a PNG in the colours of `day_colours`."""
     known, colours, _ = day_colours(day)
-    days = _thinned(day, max_px)
+    days: NDArray[np.int32] = _thinned(day, max_px)
     index = np.searchsorted(known, days).clip(0, max(len(known) - 1, 0))
     shown = colours[index] if len(known) else np.zeros((*days.shape, 3), dtype=np.uint8)
-    some: NDArray[np.bool_] = np.greater_equal(days, 0)
-    return _encoded(_on_checker(shown, some), "PNG")
+    return _encoded(_on_checker(shown, days >= 0), "PNG")
 
 
 def day_colours(

@@ -7,6 +7,7 @@
     plan.py         what is new, changed or unchanged; reads no pixel
     tile.py         one tile: mask what changed, compose what that changes
     session.py      one run's work on a store, tile by tile, then its record
+    stored.py       what a store was made from, opened again
     progress.py     the seam to whoever watches
 
 `run` is the whole story for a caller who wants no say; a flow takes `plan_job` and `open_session`
@@ -17,6 +18,7 @@ from pipeline.errors import CloudmaskError
 from pipeline.run.plan import Plan, plan_job
 from pipeline.run.progress import Progress, Silent
 from pipeline.run.session import Session, open_session
+from pipeline.run.stored import observations
 from pipeline.types import Job, Record, Tile, TileReceipt
 
 __all__ = [

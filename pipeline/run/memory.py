@@ -39,7 +39,7 @@ def bytes_needed(
         halo = 2 * card.lattice.halo_px
         read = cube.bytes_needed(rows + halo, cols + halo, max_items, len(card.roles))
         masked = mask.bytes_needed(card.lattice, held.rows, held.cols, len(card.roles), workers)
-        stages.append(workers * read + masked + models.bytes_needed(card) * workers)
+        stages.append(workers * read + masked + models.bytes_needed(card, windows=workers))
     if job.composite is not None:
         n_roles = len(job.composite.bands)
         stages.append(composite.bytes_needed(grid.tile_px, max_scenes, n_roles, workers))

@@ -11,7 +11,7 @@
           shadow       the light that they leave           optics: what they reflect and transmit
           atmosphere   the air between, and its inversion  sun: where the light comes from
         encode     reflectance ─▶ digital numbers ─▶ COG
-        items      STAC in the words of Earth Search v1
+        items_sentinel2, items_landsat, stac: STAC in the words of Earth Search v1
       truth      clean surface, optical depth and light beside it, as Zarr
     bands, grids, noise: what the rest is counted in
 

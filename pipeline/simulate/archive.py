@@ -10,9 +10,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from pipeline.simulate import items
-from pipeline.simulate.items import Json
 from pipeline.simulate.products import Made, make_pass
+from pipeline.simulate.stac import Json, catalog, collection
 from pipeline.simulate.story import ArchiveSettings, Pass, passes
 from pipeline.simulate.truth import SceneTruth, truth_path, write_truth
 
@@ -146,8 +145,8 @@ def _write_catalog(path: Path, made: Sequence[Json]) -> None:
     }
     present = [name for name in COLLECTIONS if owned[name]]
     for name in present:
-        _write(path / name / "collection.json", items.collection(name, owned[name]))
-    _write(path / "catalog.json", items.catalog(present))
+        _write(path / name / "collection.json", collection(name, owned[name]))
+    _write(path / "catalog.json", catalog(present))
 
 
 def _stamp(settings: ArchiveSettings) -> Json:

@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.simulate import encode, items
+from pipeline.simulate import encode, items_landsat, items_sentinel2
 from pipeline.simulate.atmosphere import band_air
 from pipeline.simulate.bands import LANDSAT, SENTINEL2, Band
 from pipeline.simulate.grids import (
@@ -29,10 +29,10 @@ from pipeline.simulate.grids import (
     same,
     to_landsat,
 )
-from pipeline.simulate.items import Content, Json
 from pipeline.simulate.landscape import Landscape, make_landscape
 from pipeline.simulate.noise import Floats
 from pipeline.simulate.scene import Look, Stage, level2a, set_stage, take_look
+from pipeline.simulate.stac import Content, Json
 from pipeline.simulate.story import TILES, ArchiveSettings, Pass, Processing
 
 _Number = TypeVar("_Number", np.float32, np.uint8)
@@ -165,7 +165,11 @@ def _write_tile(
 ) -> Json:
     tile, processing = product
     window = tile_window(tile, scene.settings.size_px)
-    target = folder / "sentinel-2-l2a" / items.sentinel2_id(scene.overflight, tile, processing)
+    target = (
+        folder
+        / "sentinel-2-l2a"
+        / items_sentinel2.sentinel2_id(scene.overflight, tile, processing)
+    )
     target.mkdir(parents=True, exist_ok=True)
     fine = _seen(scene, window)
     grids = {10: window, 20: _coarse(window)}
@@ -179,7 +183,7 @@ def _write_tile(
     codes = np.where(seen[20], _cut(classes, grids[20]), 0).astype(np.uint8)
     encode.write_cog(target / "SCL.tif", codes, grids[20], classes=True)
     content = _content(_footprint(scene, window), codes)
-    item = items.sentinel2_item(scene.overflight, tile, processing, window, content)
+    item = items_sentinel2.sentinel2_item(scene.overflight, tile, processing, window, content)
     return _write_item(target, item)
 
 
@@ -225,7 +229,7 @@ def _write_landsat(folder: Path, scene: _Scene) -> list[Json]:
     reduce = to_landsat(size_px)
     inner = landsat_window(size_px)
     window = inner.grown(LANDSAT_MARGIN_PX)
-    name = items.landsat_id(scene.overflight)
+    name = items_landsat.landsat_id(scene.overflight)
     target = folder / "landsat-c2-l2" / name
     target.mkdir(parents=True, exist_ok=True)
     for role, plane in scene.reflectance(LANDSAT, lambda _: reduce).items():
@@ -241,7 +245,7 @@ def _write_landsat(folder: Path, scene: _Scene) -> list[Json]:
     codes = encode.scene_classes(sky, (nir - red) / (nir + red), water, seen)
     west, south, east, north = inner.bounds
     content = _content(shapely.box(west, south, east, north), codes)
-    return [_write_item(target, items.landsat_item(scene.overflight, window, content))]
+    return [_write_item(target, items_landsat.landsat_item(scene.overflight, window, content))]
 
 
 # -- both --------------------------------------------------------------------------------------

@@ -176,8 +176,8 @@ SHIFTED = Processing(
 REPROCESSED = Processing(
     sequence=1,
     baseline="05.00",
-    offset_in_pixels=1000,
-    offset_applied=False,
+    offset_in_pixels=0,
+    offset_applied=True,
     listed_offset=-0.1,
     generated_after=timedelta(days=400),
 )
@@ -190,6 +190,11 @@ _ENCODINGS: tuple[tuple[Processing, ...], ...] = (
     (OLD,),
     (SHIFTED,),
     (APPLIED,),
+    (SHIFTED,),
+    (APPLIED_AND_SAID,),
+    (OLD,),
+    (APPLIED,),
+    (SHIFTED,),
 )
 
 

@@ -116,6 +116,16 @@ class Archive:
         self._session = session
         self._root = root
 
+    def require_grid(self, grid: Grid) -> None:
+        """Check that a job's grid is the store's.
+
+        Raises
+        ------
+        StoreError
+            It is another, and the store has pixels.
+        """
+        layout.same_grid(self._root, grid, self.url)
+
     @property
     def snapshot(self) -> str:
         """Id of the state that is read."""

