@@ -13,8 +13,8 @@ the definition and the source in the docstring, and name it in `METHODS`; chunks
 sources are the same for all and live in `blocks`.
 """
 
-from pipeline.composite.blocks import METHODS, Method, compose
+from pipeline.composite.blocks import METHODS, Method, compose, nothing
 from pipeline.composite.memory import block_px, bytes_needed
 from pipeline.composite.periods import periods
 
-__all__ = ["METHODS", "Method", "block_px", "bytes_needed", "compose", "periods"]
+__all__ = ["METHODS", "Method", "block_px", "bytes_needed", "compose", "nothing", "periods"]

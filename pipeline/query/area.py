@@ -93,7 +93,9 @@ def _polygons(geometry: BaseGeometry) -> Iterator[BaseGeometry]:
 
 
 def _project(aoi: BaseGeometry, geobox: GeoBox) -> BaseGeometry:
-    transformer = pyproj.Transformer.from_crs("EPSG:4326", geobox.crs.proj, always_xy=True)
+    crs = geobox.crs
+    assert crs is not None, "the masks of an archive have a CRS"
+    transformer = pyproj.Transformer.from_crs("EPSG:4326", crs.proj, always_xy=True)
 
     def to_grid(lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.column_stack(transformer.transform(lonlat[:, 0], lonlat[:, 1]))
@@ -101,7 +103,7 @@ def _project(aoi: BaseGeometry, geobox: GeoBox) -> BaseGeometry:
     projected = shapely.transform(shapely.segmentize(aoi, STEP_DEGREES), to_grid)
     if not np.isfinite(projected.bounds).all():
         raise QueryError(
-            f"the AOI ({_extent(aoi)}) reaches beyond where the archive's CRS {geobox.crs.epsg or ''} "
+            f"the AOI ({_extent(aoi)}) reaches beyond where the archive's CRS {crs.epsg or ''} "
             "can be used: give longitude and latitude in degrees, near the region"
         )
     return _polygonal(projected)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import odc.geo.xr  # noqa: F401 (the accessor .odc)
 import rasterio
 import xarray as xr
 from numpy.typing import NDArray
@@ -135,12 +136,13 @@ def _to_geotiff(dataset: xr.Dataset, path: Path) -> None:
         raise QueryError(f"nothing to write to {path.suffix}: no scenes in the selection")
     geobox = dataset.odc.geobox
     height, width = geobox.shape
+    dtype = "uint8" if is_mask else "float32"
     profile = {
         "driver": "GTiff",
         "height": height,
         "width": width,
         "count": len(bands),
-        "dtype": "uint8" if is_mask else "float32",
+        "dtype": dtype,
         "nodata": 0 if is_mask else np.nan,
         "crs": geobox.crs.to_wkt(),
         "transform": geobox.affine,
@@ -155,7 +157,7 @@ def _to_geotiff(dataset: xr.Dataset, path: Path) -> None:
         if is_mask:
             raster.update_tags(classes=", ".join(f"{e.code.value} {e.meaning}" for e in LEGEND))
         for number, (description, tags, band) in enumerate(bands, start=1):
-            raster.write(_pixels(band, profile["dtype"]), number)
+            raster.write(_pixels(band, dtype), number)
             raster.set_band_description(number, description)
             raster.update_tags(number, **tags)
 
@@ -183,8 +185,8 @@ def _description(name: str, band: xr.DataArray) -> str:
     return str(time) if name == "mask" else f"{time} {name}"
 
 
-def _pixels(band: xr.DataArray, dtype: Any) -> NDArray[Any]:
-    return band.transpose("y", "x").to_numpy().astype(dtype)
+def _pixels(band: xr.DataArray, dtype: str) -> NDArray[Any]:
+    return np.asarray(band.transpose("y", "x").to_numpy(), dtype)
 
 
 WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import odc.geo.xr  # noqa: F401 (the accessor .odc)
 import xarray as xr
 from shapely.geometry.base import BaseGeometry
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import odc.geo.xr  # noqa: F401 (the accessor .odc)
 import xarray as xr
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
@@ -60,8 +61,10 @@ def scenes_in(dataset: xr.Dataset, period: Period | None) -> xr.Dataset:
     """Keep the scenes of a period."""
     if period is None:
         return dataset
-    inside = [at for at, time in enumerate(times_of(dataset)) if time in period]
-    chosen: xr.Dataset = dataset.isel(time=inside)
+    inside = np.array([time in period for time in times_of(dataset)], bool)
+    # Times are sorted: a slice stays lazy and cheap where a list of positions would not.
+    at = np.flatnonzero(inside)
+    chosen: xr.Dataset = dataset.isel(time=slice(at[0], at[-1] + 1) if at.size else slice(0))
     return chosen
 
 
@@ -82,7 +85,7 @@ def _scenes(
     pixels = outside
     for part in parts(area, geobox, int(dataset.attrs["tile_px"])):
         pixels += part.pixels
-        fingerprint = dataset["fingerprint"].to_numpy()[:, part.row, part.col]
+        fingerprint = _cells(dataset["fingerprint"], part)
         counts += _counts(dataset, part, fingerprint)
         unread[np.isin(fingerprint, (NEVER, UNREADABLE))] += part.pixels
     if not pixels:
@@ -108,14 +111,17 @@ def _counts(
     counts[fingerprint == UNCOVERED, Code.NO_DATA] = part.pixels
     masked = np.flatnonzero(fingerprint > UNREADABLE)
     if part.inside is None:
-        histogram = dataset["histogram"].to_numpy()[:, part.row, part.col]
-        counts[masked] = histogram[masked]
+        counts[masked] = _cells(dataset["histogram"], part)[masked]
         return counts
     ys, xs = part.window
     for at in masked:
         codes = dataset["mask"].isel(time=int(at), y=ys, x=xs).to_numpy()[part.inside]
         counts[at] = np.bincount(codes, minlength=len(Code))
     return counts
+
+
+def _cells(values: xr.DataArray, part: Part) -> NDArray[Any]:
+    return values.isel(tile_y=part.row, tile_x=part.col).to_numpy()
 
 
 def to_rows(series: Series) -> list[dict[str, Any]]:

@@ -190,6 +190,7 @@ def _hero(
         return None
     sensor, time = str(example["sensor"].item()), _utc(example["time"])
     mask = _mask_of(material, sensor, example["time"])
+    codes, counts = np.unique([] if mask is None else mask.to_numpy(), return_counts=True)
     match = next((p for p in periods if _has_rgb(p.data) and _covers(p, time)), None)
     after = None if match is None else rgb_jpeg(match.data, RGB, stretch, _HERO_PX)
     return {
@@ -199,7 +200,7 @@ def _hero(
         "after": None if after is None else tables.data_uri(after),
         "after_name": None if match is None else match.name,
         "mask": None if mask is None else tables.data_uri(mask_png(mask, _HERO_PX)),
-        "legend": [] if mask is None else tables.legend(np.unique(mask.to_numpy()).tolist()),
+        "legend": tables.legend(dict(zip(codes.tolist(), counts.tolist(), strict=True))),
     }
 
 

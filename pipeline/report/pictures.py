@@ -25,6 +25,8 @@ MAX_PX = 800
 
 _PERCENTILES = (2.0, 98.0)
 
+_FOOT = 0.12
+
 _GAMMA = 1.2
 
 _MOST_READ_PX = 4096
@@ -59,8 +61,9 @@ def stretch_of(datasets: Iterable[xr.Dataset], bands: Sequence[str] = RGB) -> St
     shown = list(datasets)
     limits = [_limits([_thinned(dataset[band], 512) for dataset in shown]) for band in bands]
     width = max(high - low for low, high in limits)
-    low = tuple(low for low, _ in limits)
-    return Stretch(low=low, high=tuple(each + width for each in low))
+    # A little room below, so that woods and lakes are dark but not black.
+    low = tuple(low - _FOOT * width for low, _ in limits)
+    return Stretch(low=low, high=tuple(each + (1 + _FOOT) * width for each in low))
 
 
 def rgb_png(
@@ -126,10 +129,11 @@ def count_colours(highest: int) -> NDArray[np.uint8]:
 def day_png(day: xr.DataArray, max_px: int = MAX_PX) -> bytes:
     """Draw which day each pixel comes from, dims (y, x), as a PNG in the colours of `day_colours`."""
     known, colours, _ = day_colours(day)
-    days: NDArray[np.int32] = _thinned(day, max_px)
+    days = _thinned(day, max_px)
     index = np.searchsorted(known, days).clip(0, max(len(known) - 1, 0))
     shown = colours[index] if len(known) else np.zeros((*days.shape, 3), dtype=np.uint8)
-    return _encoded(_on_checker(shown, days >= 0), "PNG")
+    some: NDArray[np.bool_] = np.isin(days, known)
+    return _encoded(_on_checker(shown, some), "PNG")
 
 
 def day_colours(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -124,10 +124,14 @@ def cell_counts(record: Plain) -> dict[str, int]:
     return dict(counts)
 
 
-def legend(codes: Iterable[int]) -> list[tuple[str, str]]:
-    """Return (colour, label) of the classes that occur."""
-    present = set(codes)
-    return [(entry.colour, entry.label) for entry in LEGEND if int(entry.code) in present]
+def legend(counts: Mapping[int, int]) -> list[tuple[str, str, float]]:
+    """Return (colour, label, percent) of the classes that occur, given the pixels of each."""
+    total = sum(counts.values())
+    return [
+        (entry.colour, entry.label, 100 * counts[int(entry.code)] / total)
+        for entry in LEGEND
+        if counts.get(int(entry.code))
+    ]
 
 
 # -- words -------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ __all__ = [
     "Session",
     "Silent",
     "execute",
+    "observations",
     "open_session",
     "plan_job",
     "run",

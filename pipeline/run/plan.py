@@ -85,11 +85,8 @@ class Plan:
     @cached_property
     def tiles_to_do(self) -> tuple[Tile, ...]:
         """Tiles with anything new or changed, row by row."""
-        names = {
-            cell.tile.name
-            for cell in (*self.cells, *self.composites)
-            if cell.state != "unchanged"
-        }
+        cells: list[Cell | CompositeCell] = [*self.cells, *self.composites]
+        names = {cell.tile.name for cell in cells if cell.state != "unchanged"}
         return tuple(tile for tile in self.tiles if tile.name in names)
 
     @property

@@ -231,7 +231,7 @@ class TileWork:
         chosen = _reduced(scenes, used)
         roles, geobox = settings.bands, self.tile.geobox
         if not chosen:
-            return composite.nothing(geobox, roles)
+            return composite.nothing((geobox.shape.y, geobox.shape.x), roles)
         opened = cube.open_cube(
             list(chosen.values()),
             self.plan.items,
@@ -264,7 +264,8 @@ class TileWork:
         return int(stored[self.tile.row, self.tile.col])
 
     def _stored_mask(self, scene: Scene) -> NDArray[np.uint8]:
-        return self.store.read_mask(scene.sensor, [scene.time], self.tile)[0]
+        (mask,) = self.store.read_mask(scene.sensor, [scene.time], self.tile)
+        return mask
 
     # -- both ----------------------------------------------------------------------------------
 

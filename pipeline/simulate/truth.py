@@ -7,6 +7,7 @@ full. The coordinate ``sensor`` says whose scene it is.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,7 +48,7 @@ def truth_path(path: Path) -> Path:
 
 def open_truth(path: Path) -> xr.Dataset:
     """Open the truth of an archive."""
-    truth: xr.Dataset = xr.open_zarr(truth_path(path), chunks=None, consolidated=False)
+    truth: xr.Dataset = xr.open_zarr(truth_path(path), chunks=None)
     return truth
 
 
@@ -79,9 +80,13 @@ def write_truth(path: Path, size_px: int, scenes: Sequence[SceneTruth]) -> None:
         }
         for name in dataset.data_vars
     }
-    dataset.to_zarr(
-        truth_path(path), mode="w", zarr_format=3, consolidated=False, encoding=encoding
-    )
+    with warnings.catch_warnings():
+        # Consolidated metadata are not in the specification of Zarr v3 yet, which zarr warns of on
+        # writing; without them xarray warns on every plain opening.
+        warnings.filterwarnings("ignore", "Consolidated metadata", category=UserWarning)
+        dataset.to_zarr(
+            truth_path(path), mode="w", zarr_format=3, consolidated=True, encoding=encoding
+        )
 
 
 def _dataset(size_px: int, scenes: Sequence[SceneTruth]) -> xr.Dataset:

@@ -158,7 +158,8 @@ class Archive:
         sensor
             One of `sensors`.
         chunks
-            Dask chunks by dimension; {} takes the stored ones, none reads without Dask.
+            Dask chunks of the pixels by dimension; {} takes the stored ones, none reads without
+            Dask.
 
         Returns
         -------
@@ -195,7 +196,7 @@ class Archive:
             self._session.store,
             group=f"{kind}/{name}",
             consolidated=False,
-            chunks=chunks,
+            chunks=None,
             decode_cf=False,
         )
         for variable in stored.data_vars.values():
@@ -204,10 +205,21 @@ class Archive:
                 variable.attrs["scale_factor"] = np.float32(variable.attrs["scale_factor"])
         dataset: xr.Dataset = xr.decode_cf(stored, decode_coords="all")
         order = np.argsort(dataset["time"].to_numpy(), kind="stable")
-        if np.array_equal(order, np.arange(order.size)):
-            return dataset
-        ordered: xr.Dataset = dataset.isel(time=order)
-        return ordered
+        if not np.array_equal(order, np.arange(order.size)):
+            dataset = dataset.isel(time=order)
+        return dataset if chunks is None else self._chunked(dataset, chunks)
+
+    def _chunked(self, dataset: xr.Dataset, chunks: Mapping[str, int]) -> xr.Dataset:
+        # Pixels alone: arrays of cells share dimensions with them, but not their chunks.
+        edge = self.grid.chunk_px
+        wanted = dict(chunks) or {"time": 1, "y": edge, "x": edge}
+        return dataset.assign(
+            {
+                name: array.chunk({dim: n for dim, n in wanted.items() if dim in array.dims})
+                for name, array in dataset.data_vars.items()
+                if "y" in array.dims
+            }
+        )
 
     @property
     def item_ids(self) -> list[str]:

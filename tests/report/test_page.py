@@ -1,0 +1,175 @@
+"""The page is whole, loads nothing, and believes nothing."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import xarray as xr
+from odc.geo.geobox import GeoBox
+from odc.geo.xr import xr_coords
+
+from pipeline.report import Material, choose_example, write_report
+from pipeline.report.tables import bars, duration, mean_clear, period_name, size
+from pipeline.types import Series
+
+VOID = {"meta", "img", "input", "br", "hr", "link"}
+SHAPES = {"rect"}
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order, and collects what a browser would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.loads, self.tags, self.alts = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        self._collect(tag, dict(attrs))
+
+    def handle_startendtag(self, tag, attrs):
+        assert tag in VOID | SHAPES
+        self._collect(tag, dict(attrs))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def _collect(self, tag, attrs):
+        if tag == "img":
+            self.alts.append(attrs["alt"])
+        if tag != "a":
+            self.loads += [
+                attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs
+            ]
+
+
+@pytest.fixture
+def text(material, tmp_path):
+    path = write_report(tmp_path / "new" / "report.html", material)
+    return path.read_text(encoding="utf-8")
+
+
+def test_it_is_one_whole_page_that_loads_nothing(text):
+    page = Page(text)
+    assert page.loads
+    assert all(load.startswith("data:image/") for load in page.loads)
+    assert "http://" not in text
+    assert "https://" not in text
+    assert not re.findall(r"@import|url\((?!#)", text)
+    assert page.tags.count("img") == 3 + 2 * 3
+    assert all(page.alts)
+
+
+def test_it_says_what_was_done(text):
+    for words in (
+        "lake &amp; shore", "May 2024", "June 2024", "2024-05-01 to 2024-07-01", "EPSG:32632",
+        "2 of 3", "2 min 05 s", "1CECHNKREP0F1RSTCMT0", "superseded by S2A_one",
+        "HTTP 404 (tile r000c000)", "baseline 05.10", "1 min 23 s", "1.2 GB", "1 masked, 1 unreadable",
+        "ukis-csmask-6b-l2a 1.0", "cloudmask query store",
+    ):  # fmt: skip
+        assert words in text
+    assert "Against the truth" not in text
+
+
+def test_names_from_catalogues_are_no_markup(text):
+    assert "S2A_&lt;script&gt;alert" in text
+    assert Page(text).tags.count("script") == 1
+
+
+def test_it_can_be_made_from_a_record_alone(record, tmp_path):
+    material = Material(
+        record={**record, "snapshot": None, "tiles": []}, series=Series(scenes=())
+    )
+    text = write_report(tmp_path / "report.html", material).read_text()
+    assert "nothing had changed" in text
+    assert Page(text).loads == []
+
+
+def test_accuracy_is_shown_where_it_is_known(material, tmp_path):
+    measures = {
+        f"{c}_{m}": 0.5
+        for c in ("cloud", "shadow")
+        for m in ("f1", "precision", "recall", "iou")
+    }
+    row = {
+        **measures,
+        "pixels": 1200,
+        "clear_recall": 0.9,
+        "overall_accuracy": 0.8,
+        "cloud_difference": -1.25,
+    }
+    accuracy = {
+        "masks": [
+            {**row, "scene": "all scenes, pooled", "cloud_f1": 0.9432},
+            {**row, "scene": "median of 1 scenes", "skipped": {}},
+            {**row, "scene": "sentinel-2 2024-05-03 10:20", "shadow_f1": None},
+        ],
+        "composites": [
+            {"composite": 0.0123, "period": "2024-05-01/2024-06-01", "scenes": 3, "pixels": 1175,
+             "band": "nir", "unmasked": None, "truth_masked": 0.0081}
+        ],
+    }  # fmt: skip
+    text = write_report(
+        tmp_path / "report.html", dataclasses.replace(material, accuracy=accuracy)
+    ).read_text()
+    Page(text)
+    for words in ("Against the truth", "0.943", "Every scene (1)", "0.0123", "0.0081", "–"):
+        assert words in text
+
+
+def test_a_long_series_of_large_composites_stays_small(material, tmp_path):
+    rng = np.random.default_rng(5)
+    n, edge = 24, 600
+    box = GeoBox.from_bbox((0, 0, edge, edge), "EPSG:32632", resolution=1)
+    dims, shape = ("time", "y", "x"), (n, edge, edge)
+    times = np.datetime64("2022-01", "M") + np.arange(n + 1)
+    noise = xr.Dataset(
+        {band: (dims, rng.random(shape, dtype=np.float32)) for band in ("red", "green", "blue")}
+        | {
+            "count": (dims, rng.integers(1, 9, shape, dtype=np.uint16)),
+            "day": (dims, rng.integers(19000, 19012, shape, dtype=np.int32)),
+        },
+        coords={
+            "time": times[:-1].astype("datetime64[ns]"),
+            "period_end": ("time", times[1:].astype("datetime64[ns]")),
+            **xr_coords(box),
+        },
+    )
+    # Noise is the worst case: no picture of the Earth compresses as badly.
+    more = dataclasses.replace(material, composites={"monthly": noise}, masks={}, example=None)
+    assert write_report(tmp_path / "report.html", more).stat().st_size < 8e6
+
+
+def test_bars_fill_the_line(series):
+    first, second, _ = bars(series)
+    assert [share.kind for share in first.shares] == ["clear"]
+    assert [share.kind for share in second.shares] == ["clear", "thick", "shadow", "nodata"]
+    assert sum(share.percent for share in second.shares) == pytest.approx(100)
+    assert mean_clear(series) == pytest.approx((100 + 2 * 500 / 9) / 3)
+    assert mean_clear(Series(scenes=())) is None
+
+
+def test_the_example_is_a_cloudy_scene(series):
+    assert choose_example(series) is series.scenes[1]
+    assert choose_example(Series(scenes=())) is None
+
+
+def test_words(composites):
+    times = [
+        time.astype("datetime64[us]").item()
+        for time in composites["monthly"]["time"].to_numpy()
+    ]
+    may, june = times
+    assert period_name(may, june) == "May 2024"
+    assert period_name(may.replace(month=1), may.replace(year=2025, month=1)) == "2024"
+    assert period_name(may.replace(month=3), june) == "1 March 2024 – 31 May 2024"
+    assert period_name(may, None) == "from 1 May 2024"
+    assert [size(n) for n in (12, 12_345, 9.9e12)] == ["12 B", "12.3 kB", "9.9 TB"]
+    assert [duration(s) for s in (3.21, 125, 7322)] == ["3.2 s", "2 min 05 s", "2 h 02 min"]

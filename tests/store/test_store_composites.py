@@ -1,0 +1,137 @@
+"""Composites and items: written = read, within half a stored step."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rioxarray  # noqa: F401
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pipeline import store
+from pipeline.errors import StoreError
+from pipeline.store.composites import encode
+
+
+@given(
+    hnp.arrays(
+        np.float32,
+        5,
+        elements=st.floats(width=32, allow_nan=True, allow_infinity=True),
+    )
+)
+def test_reflectance_is_kept_to_half_a_step(values):
+    stored = encode(values)
+    missing = np.isnan(values)
+    assert ((stored == -32768) == missing).all()
+    clipped = np.clip(values[~missing].astype("float64"), -3.2767, 3.2767)
+    assert (np.abs(stored[~missing] * 1e-4 - clipped) <= 0.5e-4 * (1 + 1e-9)).all()
+
+
+def test_written_is_read(make, url):
+    grid = make.grid()
+    with store.open_writer(url, grid, title="", run_key="run") as writer:
+        writer.set_composite(
+            "monthly", make.roles, [make.july, make.june], {"method": "median"}
+        )
+        for tile in grid.tiles():
+            made = make.composite(tile, seed=tile.row)
+            writer.write_composite("monthly", make.june.start, tile, made, 70 + tile.row)
+        assert writer.composite_fingerprints("monthly")[make.june.start][2, 0] == 72
+        writer.publish({})
+    archive = store.open_archive(url)
+    assert archive.composite_names == ("monthly",)
+    read = archive.composite("monthly")
+    assert read.attrs["method"] == "median"
+    assert read["fingerprint"].to_numpy()[:, :, 0].tolist() == [[70, 71, 72], [0, 0, 0]]
+    assert [read[name].dtype for name in ("red", "count", "day", "source")] == [
+        np.float32,
+        np.uint16,
+        np.int32,
+        np.int32,
+    ]
+    for tile in grid.tiles():
+        made, cell = make.composite(tile, seed=tile.row), read.isel(time=0)
+        for name in ("count", "day", "source"):
+            np.testing.assert_array_equal(cell[name].to_numpy()[tile.window], made[name])
+        for name in make.roles:
+            expected = np.clip(made[name].to_numpy(), -3.2767, 3.2767)
+            got = cell[name].to_numpy()[tile.window]
+            np.testing.assert_allclose(got, expected, rtol=0, atol=0.51e-4)
+    empty = read.isel(time=1)
+    assert np.isnan(empty["red"].to_numpy()).all()
+    assert not empty["count"].to_numpy().any()
+    assert (empty["day"].to_numpy() == -1).all()
+    assert (empty["source"].to_numpy() == -1).all()
+    assert read["red"].odc.geobox == grid.geobox
+    assert read["red"].rio.crs.to_epsg() == 32632
+
+
+def test_bounds_of_periods_are_times(make, url):
+    with store.open_writer(url, make.grid(), title="", run_key="run") as writer:
+        writer.set_composite("monthly", make.roles, [make.july, make.june], {})
+        writer.publish({})
+    archive = store.open_archive(url)
+    plain = xr.open_zarr(archive._session.store, group="composites/monthly", consolidated=False)
+    for read in (archive.composite("monthly"), plain.sortby("time")):
+        assert read["time_bnds"].to_numpy().astype("M8[D]").astype(str).tolist() == [
+            ["2026-06-01", "2026-07-01"],
+            ["2026-07-01", "2026-08-01"],
+        ]
+        assert read["day"].dtype == np.int32
+
+
+def test_a_period_whose_end_moves_is_composed_anew(make, url):
+    tile = make.grid().tile(0, 0)
+    longer = replace(make.june, end=make.july.end)
+    with store.open_writer(url, make.grid(), title="", run_key="run") as writer:
+        writer.set_composite("all", make.roles, [make.june], {})
+        writer.write_composite("all", make.june.start, tile, make.composite(tile), 70)
+        writer.set_composite("all", make.roles, [longer], {})
+        assert not writer.composite_fingerprints("all")[make.june.start].any()
+
+
+def test_other_bands_need_another_name(make, url):
+    with store.open_writer(url, make.grid(), title="", run_key="run") as writer:
+        writer.set_composite("monthly", make.roles, [make.june], {})
+        with pytest.raises(StoreError, match="another name"):
+            writer.set_composite("monthly", ["red"], [make.june], {})
+        with pytest.raises(StoreError, match="no period from 2026-07"):
+            writer.write_composite("monthly", make.july.start, None, xr.Dataset(), 5)
+
+
+def test_items_keep_their_positions(make, url):
+    ids, documents = make.documents(70)
+    with store.open_writer(url, make.grid(), title="", run_key="run") as writer:
+        assert writer.item_positions(ids[:40], documents[:40]) == list(range(40))
+        assert writer.item_positions(ids[30:][::-1], documents[30:][::-1]) == [
+            *range(40, 70),
+            *range(39, 29, -1),
+        ]
+        writer.publish({"run_id": "a"})
+    archive = store.open_archive(url)
+    assert sorted(archive.item_ids) == sorted(ids)
+    assert [each["id"] for each in archive.items()] == archive.item_ids
+
+
+def test_documents_change_only_with_properties(make, url):
+    ids, (document,) = make.documents(1)
+    signed = {**document, "assets": {"red": {"href": "https://x?sig=2"}}}
+    touched = {**document, "properties": document["properties"] | {"updated": "today"}}
+    again = {**document, "properties": {"s2:processing_baseline": "05.11"}}
+    with store.open_writer(url, make.grid(), title="", run_key="run") as writer:
+        writer.item_positions(ids, [document])
+        tip = writer.commit("item")
+        assert writer.item_positions(ids, [signed]) == [0]
+        assert writer.item_positions(ids, [touched]) == [0]
+        assert writer.commit("nothing") == tip
+        assert writer.item_positions(ids, [again]) == [0]
+        writer.publish({})
+    assert store.open_archive(url).items() == [again]
+    with (
+        store.open_writer(url, make.grid(), title="", run_key="run") as writer,
+        pytest.raises(ValueError, match="come twice"),
+    ):
+        writer.item_positions(["a", "a"], [{}, {}])
