@@ -116,9 +116,7 @@ def _leave_artifacts(plan: run.Plan, record: Record) -> None:
     create_table_artifact(
         key=f"{key}-cells", table=_cells(record), description="Cells, by tile"
     )
-    create_markdown_artifact(
-        key=f"{key}-record", markdown=report.record_markdown(record.to_dict())
-    )
+    create_markdown_artifact(key=f"{key}-record", markdown=_markdown(record))
     settings = plan.job.composite
     if settings is None or not plan.periods:
         return
@@ -145,6 +143,28 @@ def _cells(record: Record) -> list[dict[str, Any]]:
         for receipt in record.tiles
         for cell in receipt.cells
     ]
+
+
+def _markdown(record: Record) -> str:
+    """Say in a few lines what the run did, and what it went without."""
+    lines = [
+        f"# {record.job}, run {record.run_id}",
+        f"- {record.complete} of {record.expected} cells (scene × tile) complete",
+        f"- published: {record.snapshot or 'nothing, nothing had changed'}",
+        *(f"- {sensor} masked by {model}" for sensor, model in record.models.items()),
+        "",
+        "| stage | seconds | CPU seconds | bytes read | reads |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {cost.seconds:.1f} | {cost.cpu_seconds:.1f} | {cost.bytes_read} "
+            f"| {cost.reads} |"
+            for name, cost in record.stages.items()
+        ),
+        "",
+        f"## Dropped ({len(record.dropped)})",
+        *(f"- {each.item_id} {each.tile or ''}: {each.reason}" for each in record.dropped),
+    ]
+    return "\n".join(lines)
 
 
 def _key(name: str) -> str:

@@ -44,12 +44,15 @@ def composites_of(archive: Archive) -> dict[str, xr.Dataset]:
 
 
 def measure(archive: Archive, truth: Path) -> Accuracy:
-    """Compare everything in an archive with the truth."""
-    from pipeline.evaluate import against_truth
+    """Compare everything in an archive with the truth; the scenes' own files are read again."""
+    from pipeline.evaluate import BANDS, against_truth
+    from pipeline.run import observations
 
     if not truth.exists():
         raise ConfigError(f"--truth: there is no {truth}")
-    return against_truth(masks_of(archive), composites_of(archive), truth)
+    return against_truth(
+        masks_of(archive), composites_of(archive), truth, observations(archive, BANDS)
+    )
 
 
 def write_report(
@@ -75,9 +78,11 @@ def write_report(
     if not records:
         raise QueryError(f"{archive.url} has no record of a run: run `cloudmask run` first")
     masks = masks_of(archive)
+    series = _series(archive, masks, job)
     material = Material(
         record=records[-1],
-        series=_series(archive, masks, job),
+        series=series,
+        example=_example(archive, series),
         composites=composites_of(archive),
         masks=masks,
         accuracy=None if accuracy is None else accuracy.to_dict(),
@@ -85,6 +90,25 @@ def write_report(
         next_commands=tuple(next_commands),
     )
     return write(path, material)
+
+
+def _example(archive: Archive, series: Series) -> xr.Dataset | None:
+    """Open the scene that shows best what masking is about; none if its files have gone."""
+    from pipeline.errors import AssetError
+    from pipeline.report import choose_example
+    from pipeline.run import observations
+    from pipeline.types import Period
+
+    chosen = choose_example(series)
+    if chosen is None:
+        return None
+    instant = Period(start=chosen.time, end=chosen.time + timedelta(microseconds=1))
+    cube = observations(archive, ("red", "green", "blue"))(instant, archive.grid.geobox)
+    (position,) = (cube["sensor"] == chosen.sensor).to_numpy().nonzero()[0]
+    try:
+        return cube.isel(time=int(position)).compute()
+    except AssetError:
+        return None
 
 
 def _series(archive: Archive, masks: Mapping[str, xr.Dataset], job: Job | None) -> Series:

@@ -14,8 +14,6 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
 
 from pipeline.composite.median import median
 
@@ -95,20 +93,6 @@ def nothing(shape: tuple[int, int], roles: Sequence[str]) -> xr.Dataset:
     layers["count"] = np.zeros(shape, np.uint16)
     layers |= {name: np.full(shape, NONE, np.int32) for name in ("day", "source")}
     return xr.Dataset({name: (("y", "x"), layer) for name, layer in layers.items()})
-
-
-def nothing(geobox: GeoBox, roles: Sequence[str]) -> xr.Dataset:
-    """Return the composite of no scene at all: what `compose` gives, with nothing in it."""
-    empty = {
-        **dict.fromkeys(roles, np.float32(np.nan)),
-        "count": np.uint16(0),
-        "day": np.int32(NONE),
-        "source": np.int32(NONE),
-    }
-    variables = {
-        name: (("y", "x"), np.full(geobox.shape, value)) for name, value in empty.items()
-    }
-    return xr.Dataset(variables, coords=xr_coords(geobox))
 
 
 def _map(work: Callable[..., NDArray[np.int32]], arrays: list[Any]) -> NDArray[np.int32]:

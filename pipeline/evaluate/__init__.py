@@ -9,7 +9,7 @@
 """
 
 from pipeline.evaluate.accuracy import Accuracy, BandErrors, PeriodAccuracy, SceneAccuracy
-from pipeline.evaluate.against import Observations, against_truth
+from pipeline.evaluate.against import BANDS, Observations, against_truth
 from pipeline.evaluate.confusion import (
     Agreement,
     ClassScores,
@@ -21,6 +21,7 @@ from pipeline.evaluate.confusion import (
 from pipeline.evaluate.truth import CLASSES, Truth
 
 __all__ = [
+    "BANDS",
     "CLASSES",
     "Accuracy",
     "Agreement",

@@ -91,14 +91,21 @@ class Accuracy:
         return [*rows, _median_row(each), *each] if each else []
 
     def composite_rows(self) -> list[Row]:
-        """Return the accuracy of composites as rows: one for each composite, period and band."""
+        """Return the accuracy of composites as rows: one for each composite, period and band.
+
+        Columns: ``composite`` (its name), ``period``, ``scenes``, ``pixels``, ``band``, ``rmse`` (of
+        the composite), ``unmasked`` and ``truth_masked`` (as in `BandErrors`).
+        """
         return [
             {
                 "composite": period.composite,
                 "period": f"{period.start:%Y-%m-%d}/{period.end:%Y-%m-%d}",
                 "scenes": period.scenes,
                 "pixels": period.pixels,
-                **dataclasses.asdict(band),
+                "band": band.band,
+                "rmse": band.composite,
+                "unmasked": band.unmasked,
+                "truth_masked": band.truth_masked,
             }
             for period in self.periods
             for band in period.bands
@@ -122,8 +129,7 @@ class Accuracy:
                 for scene in self.scenes
             ],
             "pixels_defined": [
-                {"composite": p.composite, "start": _iso(p.start), **p.defined}
-                for p in self.periods
+                {"name": p.composite, "start": _iso(p.start), **p.defined} for p in self.periods
             ],
         }
 

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyproj
-import rasterio.features
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
@@ -187,32 +185,41 @@ def _reach(area: BaseGeometry, geobox: GeoBox) -> tuple[tuple[int, int], tuple[i
 def draw(area: BaseGeometry, geobox: GeoBox, window: Window) -> NDArray[np.bool_]:
     """Say which pixels (y, x) of a window have their centre in an area."""
     ys, xs = window
-    drawn = rasterio.features.rasterize(
-        [area],
-        out_shape=(ys.stop - ys.start, xs.stop - xs.start),
-        transform=geobox.affine @ Affine.translation(xs.start, ys.start),
-        dtype=np.uint8,
+    a, b, x0, d, e, y0 = tuple(geobox.affine)[:6]
+    cols, rows = np.meshgrid(
+        np.arange(xs.start, xs.stop) + 0.5, np.arange(ys.start, ys.stop) + 0.5
     )
-    return np.asarray(drawn, bool)
+    # Not GDAL's rasterizer: it is four times faster, but counts pixels along slivers whose centre
+    # lies outside; and one rule for all windows keeps the sum of tiles equal to the whole.
+    shapely.prepare(area)
+    return np.asarray(
+        shapely.contains_xy(area, a * cols + b * rows + x0, d * cols + e * rows + y0), bool
+    )
 
 
 def pixels_outside(area: BaseGeometry, geobox: GeoBox) -> int:
     """Count the pixels of an area beyond the region, on the same grid carried on."""
-    region = shapely.box(*geobox.boundingbox)
-    if region.covers(area):
-        return 0
-    beyond = shapely.difference(area, region)
-    shapely.prepare(beyond)
-    (top, bottom), (left, right) = _reach(beyond, geobox)
-    return _count(beyond, geobox, (slice(top, bottom), slice(left, right)))
+    shapely.prepare(area)
+    ny, nx = geobox.shape
+    (top, bottom), (left, right) = _reach(area, geobox)
+    across, down = slice(left, right), slice(max(top, 0), min(bottom, ny))
+    round_about = (
+        (slice(top, min(bottom, 0)), across),
+        (slice(max(top, ny), bottom), across),
+        (down, slice(left, min(right, 0))),
+        (down, slice(max(left, nx), right)),
+    )
+    return sum(_count(area, geobox, window) for window in round_about)
 
 
 def _count(area: BaseGeometry, geobox: GeoBox, window: Window) -> int:
     """Count by halving: only blocks that the outline crosses are drawn."""
     ys, xs = window
     height, width = ys.stop - ys.start, xs.stop - xs.start
+    if height <= 0 or width <= 0:
+        return 0
     box = shapely.box(*_boundingbox(geobox, window))
-    if not height * width or not area.intersects(box):
+    if not area.intersects(box):
         return 0
     if area.covers(box):
         return int(height * width)

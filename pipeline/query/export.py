@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from pipeline.errors import QueryError
 from pipeline.types import LEGEND
 
-KEPT = ("grid_mapping", "scale_factor", "_FillValue", "units", "calendar", "dtype")
-"""What a file takes over from how the store encodes a variable."""
+KEPT = ("grid_mapping", "units", "calendar")
+"""What a file takes over from how the store encodes a variable. Not the scale of composites: JSON
+and most readers would make float64 of it."""
 BLOCK_PX = 512
 
 
@@ -118,8 +119,9 @@ def _plain(dataset: xr.Dataset) -> xr.Dataset:
     for name, variable in plain.variables.items():
         before = dataset[name].encoding
         variable.encoding = {key: before[key] for key in KEPT if key in before}
-        if variable.dtype == object:
-            variable.encoding.pop("dtype", None)
+        if variable.dtype.kind in "OUT":
+            # Zarr 3 has a stable type for strings of any length, and none for fixed lengths.
+            variable.data = np.array([str(each) for each in variable.to_numpy()], object)
     return plain
 
 

@@ -41,13 +41,13 @@ def choose_example(series: Series) -> SceneShares | None:
 
     Returns
     -------
-    Of the scenes that cover the most of the region, the one whose cloud is nearest to 40 %, shadow
-    counted in its favour; none where the series is empty.
+    The one whose cloud is nearest to 40 %; shadow counts in its favour, what is missing against it.
+    None where the series is empty.
     """
 
     def appeal(scene: SceneShares) -> float:
         missing = 100.0 * scene.unread / max(scene.pixels, 1) + scene.percent(Code.NO_DATA)
         shadow = min(scene.percent(Code.CLOUD_SHADOW), 10.0)
-        return shadow - 2 * missing - abs(scene.percent(*CLOUD) - 40.0)
+        return shadow - missing - abs(scene.percent(*CLOUD) - 40.0)
 
     return max((s for s in series.scenes if s.pixels), key=appeal, default=None)

@@ -33,7 +33,7 @@ _HERO_PX = 800
 
 _PERIOD_PX = 560
 
-_MANY_PERIODS = 8
+_MANY_PERIODS = 5
 """From here on pictures shrink, so that the page stays below about 5 MB."""
 
 _MOST_DAYS_NAMED = 12

@@ -157,7 +157,7 @@ def _rgb(
 ) -> NDArray[np.uint8]:
     stretch = stretch or stretch_of([dataset], bands)
     values = np.stack([_averaged(dataset[band], max_px) for band in bands], axis=-1)
-    known = np.isfinite(values).all(axis=-1)
+    known: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(values), axis=-1)
     low, high = np.array(stretch.low), np.array(stretch.high)
     scaled = np.clip((np.nan_to_num(values) - low) / (high - low), 0, 1) ** (1 / _GAMMA)
     return _on_checker(np.rint(255 * scaled).astype(np.uint8), known)

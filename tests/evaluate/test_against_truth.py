@@ -139,6 +139,12 @@ def test_it_becomes_json(masks, composites, truth, truth_path):
     assert again["masks"][2]["cloud_f1"] is None
     assert again["scenes"][0]["time"] == "2024-05-03T10:03:05+00:00"
     assert [row["band"] for row in again["composites"]] == list(BANDS)
+    assert again["composites"][0]["composite"] == "monthly"
+    assert again["composites"][0]["rmse"] == pytest.approx(0.02, abs=1e-6)
+    assert again["pixels_defined"][0] == {
+        "name": "monthly", "start": "2024-05-01T00:00:00+00:00",
+        "composite": 47, "unmasked": 48, "truth_masked": 48,
+    }  # fmt: skip
 
 
 def test_what_cannot_be_compared_is_named(masks, composites, geobox, truth_path):
