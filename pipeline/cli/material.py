@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.cli.given import read_store
 from pipeline.errors import ConfigError, QueryError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pipeline.evaluate import Accuracy
     from pipeline.store import Archive
     from pipeline.types import Job, Period, Series
+
+T = TypeVar("T", bound="xr.Dataset | None")
 
 
 def open_store(store: str, as_of: str | None = None) -> Archive:
@@ -78,13 +80,13 @@ def write_report(
     if not records:
         raise QueryError(f"{archive.url} has no record of a run: run `cloudmask run` first")
     masks = masks_of(archive)
-    series = _series(archive, masks, job)
+    series = _series(masks, job)
     material = Material(
         record=records[-1],
         series=series,
-        example=_example(archive, series),
-        composites=composites_of(archive),
-        masks=masks,
+        example=_cropped(_example(archive, series), job),
+        composites={name: _cropped(each, job) for name, each in composites_of(archive).items()},
+        masks={sensor: _cropped(each, job) for sensor, each in masks.items()},
         accuracy=None if accuracy is None else accuracy.to_dict(),
         job={} if job is None else dump_job(job),
         next_commands=tuple(next_commands),
@@ -111,7 +113,17 @@ def _example(archive: Archive, series: Series) -> xr.Dataset | None:
         return None
 
 
-def _series(archive: Archive, masks: Mapping[str, xr.Dataset], job: Job | None) -> Series:
+def _cropped(dataset: T, job: Job | None) -> T:
+    """Cut a dataset to the job's area: a region reaches beyond it to whole chunks."""
+    from odc.geo.geom import Geometry
+
+    if job is None or dataset is None:
+        return dataset
+    cropped: T = dataset.odc.crop(Geometry(job.aoi, "EPSG:4326"), apply_mask=False)
+    return cropped
+
+
+def _series(masks: Mapping[str, xr.Dataset], job: Job | None) -> Series:
     """Return the statistics of the job's area and dates, or of all that the archive has."""
     from pipeline.query import clear_sky
     from pipeline.types import Series
@@ -121,7 +133,7 @@ def _series(archive: Archive, masks: Mapping[str, xr.Dataset], job: Job | None) 
     period = _whole_period(masks)
     if period is None:
         return Series(scenes=())
-    return clear_sky(masks, archive.grid.geobox.geographic_extent.geom, period)
+    return clear_sky(masks, None, period)
 
 
 def _whole_period(masks: Mapping[str, xr.Dataset]) -> Period | None:

@@ -14,10 +14,19 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import QueryError
 from pipeline.query.area import Part, area_on, parts, pixels_outside
-from pipeline.types import USABLE, Code, Period, SceneShares, Series
+from pipeline.types import (
+    NEVER,
+    UNCOVERED,
+    UNREADABLE,
+    USABLE,
+    Code,
+    Period,
+    SceneShares,
+    Series,
+)
 
-NEVER, UNCOVERED, UNREADABLE = 0, 1, 2
-"""Fingerprints of cells without pixels, as the store's ``flag_meanings`` name them."""
+OUTSIDE = np.uint8(255)
+"""Stands for pixels that do not belong to the AOI."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -115,8 +124,10 @@ def _counts(
         return counts
     ys, xs = part.window
     for at in masked:
-        codes = dataset["mask"].isel(time=int(at), y=ys, x=xs).to_numpy()[part.inside]
-        counts[at] = np.bincount(codes, minlength=len(Code))
+        pixels = dataset["mask"].isel(time=int(at), y=ys, x=xs).to_numpy()
+        # Comparing bytes takes a third of the time of selecting and counting them.
+        codes = np.where(part.inside, pixels, OUTSIDE)
+        counts[at] = [np.count_nonzero(codes == code) for code in Code]
     return counts
 
 

@@ -48,8 +48,8 @@ class Stretch:
 def stretch_of(datasets: Iterable[xr.Dataset], bands: Sequence[str] = RGB) -> Stretch:
     """Find a stretch that pictures can share, from the 2nd and 98th percentile of all their pixels.
 
-    Black is each band's own low, which takes the haze away; the width is the widest band's, so that
-    colours keep their balance and the noise of a flat band is not blown up.
+    One black and one white for all bands: reflectance needs no white balance, and a black of its
+    own for each band would turn summer green into brown.
 
     Parameters
     ----------
@@ -60,10 +60,10 @@ def stretch_of(datasets: Iterable[xr.Dataset], bands: Sequence[str] = RGB) -> St
     """
     shown = list(datasets)
     limits = [_limits([_thinned(dataset[band], 512) for dataset in shown]) for band in bands]
-    width = max(high - low for low, high in limits)
+    darkest, brightest = min(low for low, _ in limits), max(high for _, high in limits)
     # A little room below, so that woods and lakes are dark but not black.
-    low = tuple(low - _FOOT * width for low, _ in limits)
-    return Stretch(low=low, high=tuple(each + (1 + _FOOT) * width for each in low))
+    darkest -= _FOOT * (brightest - darkest)
+    return Stretch(low=(darkest,) * len(bands), high=(brightest,) * len(bands))
 
 
 def rgb_png(

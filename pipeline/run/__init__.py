@@ -4,7 +4,8 @@
 
     scenes.py       items -> scenes, one a sensor and solar day                (pure)
     fingerprint.py  what made a cell's pixels, as one number                   (pure)
-    plan.py         what is new, changed or unchanged; reads no pixel
+    planning.py     what is new, changed or unchanged; reads no pixel
+    plan.py         … as a value
     tile.py         one tile: mask what changed, compose what that changes
     session.py      one run's work on a store, tile by tile, then its record
     stored.py       what a store was made from, opened again
@@ -15,7 +16,8 @@ and does the tiles its own way.
 """
 
 from pipeline.errors import CloudmaskError
-from pipeline.run.plan import Plan, plan_job
+from pipeline.run.plan import Plan
+from pipeline.run.planning import plan_job
 from pipeline.run.progress import Progress, Silent
 from pipeline.run.session import Session, open_session
 from pipeline.run.stored import observations

@@ -10,13 +10,7 @@ from typing import Any
 import pystac
 
 from pipeline import sensors
-from pipeline.types import PIXEL_VERSION, CompositeSettings, ModelCard
-
-UNCOVERED = 1
-"""No item covers the cell: that is known, and there is nothing to do."""
-
-UNREADABLE = 2
-"""Items cover the cell, but none of them could be read."""
+from pipeline.types import PIXEL_VERSION, UNCOVERED, CompositeSettings, ModelCard
 
 _RESERVED = 16
 

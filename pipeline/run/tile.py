@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import dask
 import numpy as np
@@ -23,9 +22,11 @@ from numpy.typing import NDArray
 from pipeline import composite, cube, models
 from pipeline.errors import AssetError
 from pipeline.mask import mask_cube, read_geobox
-from pipeline.run.fingerprint import UNREADABLE, composite_fingerprint, mask_fingerprint
+from pipeline.run.cellstore import CellStore
+from pipeline.run.fingerprint import composite_fingerprint, mask_fingerprint
 from pipeline.run.plan import Cell, Plan
 from pipeline.types import (
+    UNREADABLE,
     CellReceipt,
     Cost,
     Dropped,
@@ -37,41 +38,6 @@ from pipeline.types import (
 )
 
 T = TypeVar("T")
-
-
-class CellStore(Protocol):
-    """What a tile's work needs of a store's writer."""
-
-    def fingerprints(self, sensor: str) -> Mapping[datetime, NDArray[np.uint64]]:
-        """Return the fingerprints of a sensor's cells: time -> (tile_y, tile_x)."""
-        ...
-
-    def composite_fingerprints(self, name: str) -> Mapping[datetime, NDArray[np.uint64]]:
-        """Return the fingerprints of a composite's cells: period start -> (tile_y, tile_x)."""
-        ...
-
-    def write_mask(
-        self,
-        sensor: str,
-        time: datetime,
-        tile: Tile,
-        mask: NDArray[np.uint8],
-        fingerprint: int,
-    ) -> None:
-        """Write one cell."""
-        ...
-
-    def read_mask(
-        self, sensor: str, times: Sequence[datetime], tile: Tile
-    ) -> NDArray[np.uint8]:
-        """Return masks of a tile, (time, y, x), also those not committed yet."""
-        ...
-
-    def write_composite(
-        self, name: str, start: datetime, tile: Tile, composite: xr.Dataset, fingerprint: int
-    ) -> None:
-        """Write one period of a tile."""
-        ...
 
 
 @dataclass(kw_only=True)
@@ -264,7 +230,8 @@ class TileWork:
         return int(stored[self.tile.row, self.tile.col])
 
     def _stored_mask(self, scene: Scene) -> NDArray[np.uint8]:
-        (mask,) = self.store.read_mask(scene.sensor, [scene.time], self.tile)
+        masks: NDArray[np.uint8] = self.store.read_mask(scene.sensor, [scene.time], self.tile)
+        mask: NDArray[np.uint8] = masks[0]
         return mask
 
     # -- both ----------------------------------------------------------------------------------

@@ -23,14 +23,10 @@ A run works on a branch of its own and readers see ``main``, which moves once, w
 """
 
 from pipeline.store.archive import Archive, Snapshot, find_archive, open_archive
-from pipeline.store.layout import NEVER, UNCOVERED, UNREADABLE
 from pipeline.store.opening import bytes_needed, open_writer
 from pipeline.store.writer import Writer
 
 __all__ = [
-    "NEVER",
-    "UNCOVERED",
-    "UNREADABLE",
     "Archive",
     "Snapshot",
     "Writer",

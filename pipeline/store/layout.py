@@ -16,17 +16,10 @@ from zarr.abc.store import Store
 from zarr.core.metadata import ArrayV3Metadata
 
 from pipeline.errors import StoreError
-from pipeline.types import LEGEND, Grid
+from pipeline.types import LEGEND, NEVER, UNCOVERED, UNREADABLE, Grid
 
 FORMAT = "cloudmask-archive"
 FORMAT_VERSION = 1
-
-NEVER = 0
-"""Fingerprint of a cell that was never masked or composed."""
-UNCOVERED = 1
-"""Fingerprint of a cell that no item covers: all of it is no data."""
-UNREADABLE = 2
-"""Fingerprint of a cell whose assets could not be read: nothing is known of it."""
 
 CLASSES = len(LEGEND)
 

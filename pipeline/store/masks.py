@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import StoreError
 from pipeline.store import layout
 from pipeline.store.cells import Cells
-from pipeline.types import Grid, Tile
+from pipeline.types import NEVER, Grid, Tile
 
 SceneRow = tuple[datetime, str, Sequence[str]]
 """Time, platform and item ids of a scene."""
@@ -131,10 +131,8 @@ class MaskGroup:
         self, time: datetime, tile: Tile, mask: NDArray[np.uint8] | None, fingerprint: int
     ) -> None:
         """Write one cell; see `Writer.write_mask`."""
-        if fingerprint == layout.NEVER:
-            raise ValueError(
-                f"{layout.NEVER} is the fingerprint of cells that were never written"
-            )
+        if fingerprint == NEVER:
+            raise ValueError(f"{NEVER} is the fingerprint of cells that were never written")
         shape = tuple(tile.geobox.shape)
         codes = np.zeros(shape, np.uint8) if mask is None else mask
         if codes.shape != shape or codes.dtype != np.uint8:

@@ -172,11 +172,17 @@ def rooms(monkeypatch) -> Rooms:
     def export(dataset: Any, path: Path, overwrite: bool = False) -> None:
         found.note("export", (dataset, path, overwrite))
 
-    def against_truth(masks: Any, composites: Any, truth: Path) -> FakeAccuracy:
+    def against_truth(masks: Any, composites: Any, truth: Path, seen: Any) -> FakeAccuracy:
         found.note("against_truth", truth)
         return FakeAccuracy()
 
-    module("run", plan_job=found.plan_job, execute=found.execute, Silent=Silent)
+    module(
+        "run",
+        plan_job=found.plan_job,
+        execute=found.execute,
+        observations=lambda *_: "observations",
+        Silent=Silent,
+    )
     module("store", open_archive=open_archive)
     module(
         "query",
@@ -185,8 +191,15 @@ def rooms(monkeypatch) -> Rooms:
         export=export,
         to_rows=lambda _: [] if found.nothing_to_do else ROWS,
     )
-    module("evaluate", against_truth=against_truth)
-    module("report", Material=SimpleNamespace, write_report=write_report)
+    module("evaluate", against_truth=against_truth, BANDS=("red",))
+    module(
+        "report",
+        Material=SimpleNamespace,
+        write_report=write_report,
+        choose_example=lambda _: None,
+    )
+    # The fakes' masks are words, which have no pixels to cut.
+    monkeypatch.setattr("pipeline.cli.material._cropped", lambda dataset, _: dataset)
     module(
         "simulate",
         ArchiveSettings=lambda seed=7, size_px=1536: SimpleNamespace(

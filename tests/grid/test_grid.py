@@ -15,7 +15,9 @@ from pipeline.types import GridSettings
 def aois(draw):
     west = draw(st.floats(-170, 165))
     south = draw(st.floats(-75, 70))
-    return box(west, south, west + draw(st.floats(0.001, 1.5)), south + draw(st.floats(0.001, 1.0)))
+    return box(
+        west, south, west + draw(st.floats(0.001, 1.5)), south + draw(st.floats(0.001, 1.0))
+    )
 
 
 settings = st.builds(

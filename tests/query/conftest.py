@@ -9,14 +9,14 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from pipeline import store
+from pipeline import store, types
 from pipeline.types import Grid, Period
 
 START = datetime(2026, 6, 1, 10, 30, 20, tzinfo=UTC)
 TO_DEGREES = Transformer.from_crs("EPSG:32632", "EPSG:4326", always_xy=True)
 
 
-@dataclass
+@dataclass(repr=False)
 class Region:
     """A store of two sensors, three scenes each, in which every kind of cell occurs."""
 
@@ -50,10 +50,10 @@ def fill(writer, grid, sensor, offset):
             if (number + at) % 7 == 5:
                 continue
             if (number + at) % 7 == 6:
-                writer.write_mask(sensor, time, tile, None, store.UNREADABLE)
+                writer.write_mask(sensor, time, tile, None, types.UNREADABLE)
                 continue
             if (number + at) % 7 == 4:
-                writer.write_mask(sensor, time, tile, None, store.UNCOVERED)
+                writer.write_mask(sensor, time, tile, None, types.UNCOVERED)
                 whole[(at, *tile.window)] = 0
                 continue
             codes = random.integers(0, 7, tile.geobox.shape, np.uint8)

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import box
 
-from pipeline.run.fingerprint import UNCOVERED, mask_fingerprint
+from pipeline.run.fingerprint import mask_fingerprint
 from pipeline.run.scenes import scenes_of, solar_day
 from pipeline.testing.models import ThresholdModel
-from pipeline.types import Items
+from pipeline.types import UNCOVERED, Items
 
 
 def make_item(name, when, collection="sentinel-2-l2a", platform="sentinel-2a", **properties):

@@ -276,9 +276,7 @@ def test_an_api_is_paged_through(api):
     assert handler.asked[0]["query"] == {"eo:cloud_cover": {"lt": 80}}
 
 
-@pytest.mark.parametrize(
-    "href", ["file:///etc/passwd", "/vsicurl/http://x/y.tif"]
-)
+@pytest.mark.parametrize("href", ["file:///etc/passwd", "/vsicurl/http://x/y.tif"])
 def test_a_remote_item_cannot_point_at_this_machine(api, href):
     handler, url = api
     item = make_item("hostile")

@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import store
+from pipeline import store, types
 from pipeline.errors import StoreError
 from pipeline.store import layout
 
@@ -175,15 +175,15 @@ def test_cells_without_pixels_are_told_apart(make, url):
     tile, other = grid.tile(0, 0), grid.tile(0, 1)
     with store.open_writer(url, grid, title="", run_key="run") as writer:
         writer.set_scenes(make.sensor, make.scenes(1))
-        writer.write_mask(make.sensor, time, tile, None, store.UNCOVERED)
-        writer.write_mask(make.sensor, time, other, None, store.UNREADABLE)
+        writer.write_mask(make.sensor, time, tile, None, types.UNCOVERED)
+        writer.write_mask(make.sensor, time, other, None, types.UNREADABLE)
         writer.publish({})
     masks = store.open_archive(url).masks(make.sensor)
     assert masks["fingerprint"].to_numpy()[0].tolist() == [[1, 2], [0, 0], [0, 0]]
     assert masks["histogram"].to_numpy()[0, 0, 0].tolist() == [64 * 64, 0, 0, 0, 0, 0, 0]
     meanings = masks["fingerprint"].attrs["flag_meanings"].split()
-    assert meanings[store.NEVER] == "never"
-    assert meanings[store.UNREADABLE] == "unreadable"
+    assert meanings[types.NEVER] == "never"
+    assert meanings[types.UNREADABLE] == "unreadable"
 
 
 @pytest.mark.parametrize(

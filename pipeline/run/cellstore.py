@@ -1,0 +1,48 @@
+"""The seam between a tile's work and whatever keeps its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pipeline.types import Tile
+
+
+class CellStore(Protocol):
+    """What a tile's work needs of a store's writer."""
+
+    def fingerprints(self, sensor: str) -> Mapping[datetime, NDArray[np.uint64]]:
+        """Return the fingerprints of a sensor's cells: time -> (tile_y, tile_x)."""
+        ...
+
+    def composite_fingerprints(self, name: str) -> Mapping[datetime, NDArray[np.uint64]]:
+        """Return the fingerprints of a composite's cells: period start -> (tile_y, tile_x)."""
+        ...
+
+    def write_mask(
+        self,
+        sensor: str,
+        time: datetime,
+        tile: Tile,
+        mask: NDArray[np.uint8],
+        fingerprint: int,
+    ) -> None:
+        """Write one cell."""
+        ...
+
+    def read_mask(
+        self, sensor: str, times: Sequence[datetime], tile: Tile
+    ) -> NDArray[np.uint8]:
+        """Return masks of a tile, (time, y, x), also those not committed yet."""
+        ...
+
+    def write_composite(
+        self, name: str, start: datetime, tile: Tile, composite: xr.Dataset, fingerprint: int
+    ) -> None:
+        """Write one period of a tile."""
+        ...

@@ -1,0 +1,95 @@
+"""The words that the rooms share: what a job asks for, what flows between the rooms, and the legend.
+
+::
+
+    Job  = AOI + Period + Source… + GridSettings + MaskSettings + CompositeSettings? + RunSettings
+    Items = pystac items + what was dropped at the search        Scene = items of one sensor and solar day
+    Grid ─▶ Tile                                                 Lattice: where inference windows sit
+    Model: the seam between `mask` and `models`, described by a ModelCard
+    CellReceipt ─▶ TileReceipt ─▶ Record: what was done, from what, at which cost
+    Series: clear-sky statistics of an AOI, one row a scene
+
+Three contracts are xarray Datasets, so they have no class here:
+
+Cube
+    one float32 variable per role, dims ``(time, y, x)``, surface or top-of-atmosphere reflectance
+    (1.0 = 100 %, may be negative or above one), NaN = no data, and ``source``, int32, the position
+    in `Items.items` of the item that the pixel comes from, -1 = no data. ``spatial_ref`` by odc-geo.
+Mask
+    ``mask``, uint8, dims ``(time, y, x)``, codes of `Code`, with CF flag attributes, no ``_FillValue``.
+Composite
+    one float32 variable per role, dims ``(time, y, x)`` with one time a period, NaN = no data;
+    ``count`` uint16 (usable observations), ``day`` int32 (days since 1970-01-01, -1 = none) and
+    ``source`` int32 (as in the cube, -1 = none) of the observation nearest to the value.
+"""
+
+from pipeline.types.grid import Grid, Tile
+from pipeline.types.items import Dropped, Items, Scene
+from pipeline.types.job import (
+    STRICT,
+    CompositeSettings,
+    GridSettings,
+    Job,
+    MaskSettings,
+    Period,
+    RunSettings,
+    Source,
+)
+from pipeline.types.legend import (
+    CLOUD,
+    LEGEND,
+    NEVER,
+    PIXEL_VERSION,
+    UNCOVERED,
+    UNREADABLE,
+    USABLE,
+    Code,
+    LegendEntry,
+    is_usable,
+)
+from pipeline.types.model import Lattice, Model, ModelCard
+from pipeline.types.record import (
+    CellReceipt,
+    CellStatus,
+    Cost,
+    Record,
+    SceneShares,
+    Series,
+    TileReceipt,
+)
+
+__all__ = [
+    "CLOUD",
+    "LEGEND",
+    "NEVER",
+    "PIXEL_VERSION",
+    "STRICT",
+    "UNCOVERED",
+    "UNREADABLE",
+    "USABLE",
+    "CellReceipt",
+    "CellStatus",
+    "Code",
+    "CompositeSettings",
+    "Cost",
+    "Dropped",
+    "Grid",
+    "GridSettings",
+    "Items",
+    "Job",
+    "Lattice",
+    "LegendEntry",
+    "MaskSettings",
+    "Model",
+    "ModelCard",
+    "Period",
+    "Record",
+    "RunSettings",
+    "Scene",
+    "SceneShares",
+    "Series",
+    "Source",
+    "Tile",
+    "TileReceipt",
+    "is_usable",
+]

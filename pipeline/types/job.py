@@ -1,0 +1,121 @@
+"""What a job asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from shapely.geometry.base import BaseGeometry
+
+STRICT = {"extra": "forbid"}
+"""Configuration that pydantic reads from the settings classes: unknown keys are mistakes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A half-open span of time, UTC."""
+
+    start: datetime
+    """First instant inside; timezone-aware, UTC."""
+    end: datetime
+    """First instant after; timezone-aware, UTC."""
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError(f"a period is in UTC: {self.start} to {self.end} has no time zone")
+        if self.start >= self.end:
+            raise ValueError(f"a period ends after its start: {self.start} to {self.end}")
+
+    def __contains__(self, instant: datetime) -> bool:
+        return self.start <= instant < self.end
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%dT%H:%M:%SZ}/{self.end:%Y-%m-%dT%H:%M:%SZ}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where items come from."""
+
+    __pydantic_config__ = STRICT
+
+    catalog: str
+    """Name of a row of `pipeline.catalogs`, URL of a STAC API or static catalogue, or path of a
+    catalogue, collection or item collection."""
+    collections: tuple[str, ...] = ()
+    """Collection ids; empty takes all that `pipeline.sensors` knows."""
+    query: Mapping[str, Any] = field(default_factory=dict)
+    """STAC API query extension, e.g. ``{"eo:cloud_cover": {"lt": 80}}``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridSettings:
+    """The pixel grid of the region."""
+
+    __pydantic_config__ = STRICT
+
+    crs: str = "utm"
+    """``utm`` for the UTM zone of the AOI, or any projected CRS in metres (``EPSG:3035``)."""
+    resolution_m: float = 10.0
+    tile_px: int = 2048
+    """Edge of a tile, the unit of work, retry and commit; a multiple of `chunk_px`."""
+    chunk_px: int = 256
+    """Edge of a stored chunk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskSettings:
+    """Which model masks, and how."""
+
+    __pydantic_config__ = STRICT
+
+    model: str = "ukis-csmask"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the model; `cloudmask models show NAME` lists them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositeSettings:
+    """What is composed from the clear observations."""
+
+    __pydantic_config__ = STRICT
+
+    name: str = "monthly"
+    """Name of the composite in the store."""
+    method: Literal["median"] = "median"
+    period: Literal["month", "season", "year", "all"] = "month"
+    bands: tuple[str, ...] = ("blue", "green", "red", "nir", "swir16")
+    """Roles, as in `pipeline.sensors`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """How a run behaves; none of it changes a pixel."""
+
+    __pydantic_config__ = STRICT
+
+    workers: int = 2
+    """Threads that read and mask inside a tile."""
+    memory_bytes: int | None = None
+    """What the run may use; none: what the machine has."""
+    min_completeness: float = 0.9
+    """Share of the expected cells (scene × tile, 0 to 1) that must be readable, else nothing is published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One region: what to read, how to mask and compose it, where to keep it."""
+
+    name: str
+    aoi: BaseGeometry
+    """Polygon or multipolygon, longitude and latitude in degrees (EPSG:4326)."""
+    period: Period
+    sources: tuple[Source, ...]
+    store: str
+    """Path or URL of the Icechunk repository."""
+    grid: GridSettings = field(default_factory=GridSettings)
+    mask: MaskSettings = field(default_factory=MaskSettings)
+    composite: CompositeSettings | None = None
+    run: RunSettings = field(default_factory=RunSettings)

@@ -1,0 +1,41 @@
+"""The small region, whole and copied, with a model that needs no weights."""
+
+import pytest
+from small_region import Region, Threshold, contents, copy_of, make_pristine, provide
+from typer.testing import CliRunner
+
+from pipeline import run
+from pipeline.cli import app
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory):
+    return make_pristine(tmp_path_factory.mktemp("region") / "archive")
+
+
+@pytest.fixture
+def region(pristine, tmp_path) -> Region:
+    return copy_of(pristine, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def threshold(monkeypatch) -> Threshold:
+    return provide(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(pristine, tmp_path_factory):
+    """What the store holds when nothing is broken."""
+    region = copy_of(pristine, tmp_path_factory.mktemp("undisturbed"))
+    with pytest.MonkeyPatch.context() as patch:
+        provide(patch)
+        run.run(region.job())
+    return contents(region)
+
+
+@pytest.fixture
+def cloudmask(monkeypatch, tmp_path):
+    """Call the command line in the folder of the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CLOUDMASK_MEMORY_BYTES", raising=False)
+    return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])
