@@ -151,7 +151,10 @@ def _markdown(record: Record) -> str:
         f"# {record.job}, run {record.run_id}",
         f"- {record.complete} of {record.expected} cells (scene × tile) complete",
         f"- published: {record.snapshot or 'nothing, nothing had changed'}",
-        *(f"- {sensor} masked by {model}" for sensor, model in record.models.items()),
+        *(
+            f"- {sensor} masked by {model['name']} {model['version']}"
+            for sensor, model in record.models.items()
+        ),
         "",
         "| stage | seconds | CPU seconds | bytes read | reads |",
         "|---|---|---|---|---|",

@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from pipeline.types import CLOUD, Code, ModelCard, SceneShares, Series
+from pipeline.types import CLOUD, Code, SceneShares, Series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +30,6 @@ class Material:
     """``Accuracy.to_dict()`` of `pipeline.evaluate`; none: the truth is not known."""
     job: Mapping[str, Any] = field(default_factory=dict)
     """The job as plain JSON values."""
-    cards: Mapping[str, ModelCard] = field(default_factory=dict)
-    """Sensor -> card of the model that masked it."""
     next_commands: tuple[str, ...] = ()
     """What the reader could type next."""
 

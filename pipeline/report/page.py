@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,7 +81,6 @@ def render(material: Material) -> str:
             mean_clear=tables.mean_clear(material.series),
             items=tables.item_rows(record),
             cells=tables.cell_counts(record),
-            cards=material.cards,
             accuracy=material.accuracy,
             accuracy_rows=tables.summaries((material.accuracy or {}).get("masks", [])),
             next_commands=material.next_commands,
@@ -218,10 +217,11 @@ def _covers(period: _Period, time: datetime) -> bool:
 
 def _dates_asked(material: Material) -> str | None:
     """Say for which dates the job asked, if it says so in a way that is known."""
-    period = material.job.get("period")
-    if isinstance(period, Mapping) and {"start", "end"} <= period.keys():
-        return f"{str(period['start'])[:10]} to {str(period['end'])[:10]}"
-    return str(period) if isinstance(period, str) else None
+    asked = material.job.get("datetime")
+    if not isinstance(asked, str) or "/" not in asked:
+        return asked if isinstance(asked, str) else None
+    start, end = asked.split("/", 1)
+    return f"{start[:10]} to {end[:10]}"
 
 
 def _region(material: Material) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +15,8 @@ from pipeline.run.progress import Progress, Silent
 from pipeline.run.tile import TileWork
 from pipeline.types import Cost, Dropped, Record, Tile, TileReceipt
 
-logger = logging.getLogger(__name__)
+CARD_PARTS = ("name", "version", "weights", "weights_sha256", "licence", "source")
+"""What a record keeps of a model."""
 
 
 class Session:
@@ -133,7 +133,10 @@ class Session:
                 *(dropped for receipt in receipts for dropped in receipt.dropped),
             ),
             radiometry={item.id: sensors.radiometry(item).reason for item in plan.items},
-            models={name: f"{card.name} {card.version}" for name, card in plan.cards.items()},
+            models={
+                sensor: {part: str(getattr(card, part)) for part in CARD_PARTS}
+                for sensor, card in plan.cards.items()
+            },
             tiles=receipts,
             stages=stages,
         )

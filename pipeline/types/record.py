@@ -81,8 +81,9 @@ class Record:
     dropped: tuple[Dropped, ...]
     radiometry: Mapping[str, str]
     """Item id -> which rule makes reflectance of its numbers, and why."""
-    models: Mapping[str, str]
-    """Sensor -> name and version of the model that masked it."""
+    models: Mapping[str, Mapping[str, str]]
+    """Sensor -> the model that masked it: ``name``, ``version``, ``weights``, ``weights_sha256``,
+    ``licence`` and ``source`` of its card."""
     tiles: tuple[TileReceipt, ...]
     stages: Mapping[str, Cost]
 

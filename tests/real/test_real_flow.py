@@ -18,9 +18,7 @@ ENVIRONMENT = ("PREFECT_", "CLOUDMASK_")
 def cloudmask(tmp_path):
     """Run the command in a process of its own: Prefect reads its environment when it is imported."""
     inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(ENVIRONMENT)
+        name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)
     }
     environment = inherited | {"PREFECT_HOME": str(tmp_path / "prefect")}
     program = "import sys; from pipeline.cli import main; sys.exit(main())"
@@ -52,9 +50,7 @@ def test_the_flow_gives_what_the_plain_run_gave(cloudmask, lake, tmp_path):
     plain, flow = lake.archive, store.open_archive(str(tmp_path / "flow-store"))
     assert flow.sensors == plain.sensors
     for sensor in plain.sensors:
-        np.testing.assert_array_equal(
-            flow.masks(sensor)["mask"], plain.masks(sensor)["mask"]
-        )
+        np.testing.assert_array_equal(flow.masks(sensor)["mask"], plain.masks(sensor)["mask"])
         np.testing.assert_array_equal(
             flow.masks(sensor)["fingerprint"], plain.masks(sensor)["fingerprint"]
         )

@@ -138,7 +138,9 @@ def test_the_mask_agrees_with_the_products_own(product, mask):
     print("\n              F1    precision recall  cover  cover in SCL")
     for name, (f1, precision, recall) in figures.items():
         ours, theirs = cover[name]
-        print(f"  {name:12}{f1:.3f} {precision:.3f}     {recall:.3f}   {ours:.3f}  {theirs:.3f}")
+        print(
+            f"  {name:12}{f1:.3f} {precision:.3f}     {recall:.3f}   {ours:.3f}  {theirs:.3f}"
+        )
     assert figures["cloud"][0] > 0.9
     assert figures["cloud shadow"][0] > 0.7
     # What the product calls shadow is found; the network calls more so, lake water among it.
@@ -149,7 +151,9 @@ def test_the_mask_agrees_with_the_products_own(product, mask):
 def test_water_is_not_cloud(product, mask):
     water = (mask != Code.NO_DATA) & (product("SCL") == SCL_WATER)
     shares = {code.name: float((mask[water] == code).mean()) for code in Code}
-    print(f"\nSCL's water is {({name: round(each, 3) for name, each in shares.items() if each})}")
+    print(
+        f"\nSCL's water is { ({name: round(each, 3) for name, each in shares.items() if each}) }"
+    )
     assert shares["THICK_CLOUD"] + shares["THIN_CLOUD"] < 0.1
 
 

@@ -29,6 +29,14 @@ GRID = {"resolution_m": 600.0, "tile_px": 256}
 pytestmark = pytest.mark.parametrize("name", CRS)
 
 
+class BrightModel(ThresholdModel):
+    """Tells the brighter clouds from the rest, and the brighter snow."""
+
+    def predict(self, window: np.ndarray) -> np.ndarray:
+        bright = window.mean(axis=0) > 0.9
+        return np.where(bright, Code.THICK_CLOUD, Code.CLEAR).astype(np.uint8)
+
+
 def band_of(role: str) -> str:
     return LANDSAT_BANDS["nir08" if role == "nir" else role]
 
@@ -49,7 +57,9 @@ def opened(job):
 @pytest.fixture
 def reflectance(name, real):
     """Return a function that scales a band as the product's own metadata says."""
-    said = landsat_metadata(real.imagery / METADATA[name])["LEVEL2_SURFACE_REFLECTANCE_PARAMETERS"]
+    said = landsat_metadata(real.imagery / METADATA[name])[
+        "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS"
+    ]
     source = real.source(name)
 
     def scaled(role: str) -> np.ndarray:
@@ -75,9 +85,9 @@ def test_on_its_own_pixels_it_is_what_the_metadata_say(name, opened, reflectance
         wanted = np.where(held, expected[role], np.nan)
         np.testing.assert_allclose(seen[role].isel(time=0), wanted, atol=1e-6)
     assert 0.3 < held.mean() < 0.8
-    assert not (held & fill).any()
-    # The thinned QA band and the reflectance agree on the swath but for a few pixels at its edge.
-    assert (held == ~fill).mean() > 0.999
+    # Whoever thinned the scene thinned QA_PIXEL otherwise: its fill reaches a few pixels further in.
+    assert held[~fill].all()
+    assert (held == ~fill).mean() > 0.99
 
 
 def test_on_a_grid_of_its_crs_it_is_what_gdal_interpolates(
@@ -113,7 +123,7 @@ def test_on_a_grid_of_its_crs_it_is_what_gdal_interpolates(
 
 
 def test_it_goes_through_a_run(name, carried_out, monkeypatch):
-    model = ThresholdModel(roles=("blue", "nir"))
+    model = BrightModel()
     monkeypatch.setattr(models, "resolve", lambda *_, **__: model.card)
     monkeypatch.setattr(models, "load", lambda _: model)
     monkeypatch.setattr(models, "bytes_needed", lambda *_, **__: 0)
@@ -126,4 +136,5 @@ def test_it_goes_through_a_run(name, carried_out, monkeypatch):
     mask = masks["mask"].isel(time=0).to_numpy()
     cloudy = (mask == Code.THICK_CLOUD).sum() / (mask != Code.NO_DATA).sum()
     print(f"\n{name}: {cloudy:.1%} brighter than the threshold")
+    assert 0.0 < cloudy < 1.0
     np.testing.assert_array_equal(composite["count"] == 1, mask == Code.CLEAR)

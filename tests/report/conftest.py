@@ -72,7 +72,16 @@ def record():
         items=("S2A_one", EVIL, "LC08_late"),
         dropped=(Dropped(item_id="S2A_zero", reason="superseded by S2A_one"),),
         radiometry={"S2A_one": "× 0.0001 − 0.1: baseline 05.10"},
-        models={"sentinel-2": "ukis-csmask-6b-l2a 1.0"},
+        models={
+            "sentinel-2": {
+                "name": "ukis-csmask-6b-l2a",
+                "version": "1.0",
+                "weights": "in the wheel",
+                "weights_sha256": "0",
+                "licence": "Apache-2.0",
+                "source": "DLR",
+            }
+        },
         tiles=(
             TileReceipt(
                 tile="r000c000",
@@ -125,7 +134,7 @@ def material(record, series, composites, geobox):
         example=example,
         job={
             "name": "lake & shore",
-            "period": {"start": "2024-05-01T00:00:00Z", "end": "2024-07-01T00:00:00Z"},
+            "datetime": "2024-05-01T00:00:00Z/2024-07-01T00:00:00Z",
         },
         next_commands=("cloudmask query store --aoi lake.geojson",),
     )

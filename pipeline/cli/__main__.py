@@ -1,0 +1,5 @@
+"""`python -m pipeline.cli` is `cloudmask`."""
+
+from pipeline.cli.app import main
+
+main()
