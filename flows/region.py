@@ -59,9 +59,9 @@ class FlowProgress:
     retry_condition_fn=may_pass,
     cache_policy=NO_CACHE,
 )
-def plan_job(job: dict[str, Any]) -> run.Plan:
+def plan_job(job: dict[str, Any] | str) -> run.Plan:
     """Search and compare with the store."""
-    return run.plan_job(config.parse_job(job, base=Path()))
+    return run.plan_job(_read(job))
 
 
 @task(
@@ -79,14 +79,14 @@ def do_tile(session: run.Session, tile: Tile) -> TileReceipt:
     return session.do_tile(tile, last_try=last_try)
 
 
-@flow(name="region", flow_run_name="{job[name]}", validate_parameters=False)
-def region(job: dict[str, Any]) -> Record:
+@flow(name="region", validate_parameters=False)
+def region(job: dict[str, Any] | str) -> Record:
     """Bring the store of a job up to date.
 
     Parameters
     ----------
     job
-        The job as `pipeline.config.dump_job` gives it, or as a job file holds it.
+        Path of a job file on the worker, or the content of one.
     """
     logger = get_run_logger()
     plan = plan_job(job)
@@ -103,6 +103,12 @@ def region(job: dict[str, Any]) -> Record:
 def run_region(job: Job) -> Record:
     """Run the flow in this process, on Prefect's embedded server where no other is configured."""
     return region(config.dump_job(job))
+
+
+def _read(job: dict[str, Any] | str) -> Job:
+    if isinstance(job, str):
+        return config.load_job(Path(job))
+    return config.parse_job(job, base=Path())
 
 
 def _in_words(receipt: TileReceipt) -> str:

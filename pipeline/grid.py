@@ -72,10 +72,12 @@ def _crs(name: str, aoi: BaseGeometry) -> CRS:
         raise GridError(
             f"grid.crs {name!r} is not known to PROJ; expected 'utm' or e.g. EPSG:32632"
         ) from error
-    if not crs.projected or set(crs.units) != {"metre"}:
+    # Not odc's `units`: it tells axes by their direction, and both of a polar CRS point north.
+    units = {axis.unit_name for axis in crs.proj.axis_info}
+    if not crs.projected or not units <= {"metre", "meter"}:
         raise GridError(
-            f"grid.crs {name!r} is in {crs.units[0]}; expected a projected CRS in metres, "
-            "e.g. 'utm', EPSG:3035 (Europe) or EPSG:6933 (the world, equal area)"
+            f"grid.crs {name!r} is in {' and '.join(sorted(units))}; expected a projected CRS in "
+            "metres, e.g. 'utm', EPSG:3035 (Europe) or EPSG:6933 (the world, equal area)"
         )
     return crs
 

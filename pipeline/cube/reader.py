@@ -26,6 +26,7 @@ from pipeline.cube.resample import (
     aligned_offset,
     bilinear,
     block_mean,
+    finer,
     shrink_factor,
     source_coordinates,
 )
@@ -34,6 +35,9 @@ from pipeline.types import Cost
 
 MAX_RASTER_PX = 2**31
 """Pixels of the largest raster that is opened: a Sentinel-2 band has 1.2e8."""
+
+STRIP_PX = 2**22
+"""Finer pixels that are held at once while coarse ones are averaged."""
 
 PASSING = (
     "429",
@@ -142,10 +146,10 @@ class ExactReader:
                 if factor <= shrink
             ]
             if not fitting:
-                return self._resampled(raster, geobox, shrink)
+                return self._averaged(raster, geobox, shrink)
         factor, level = max(fitting)
         with rasterio.open(self._src.uri, sharing=False, overview_level=level) as raster:
-            return self._resampled(raster, geobox, shrink // factor)
+            return self._averaged(raster, geobox, shrink // factor)
 
     def _check(self, raster: Any) -> None:  # noqa: ANN401  (rasterio has no types)
         if raster.crs is None:
@@ -159,19 +163,36 @@ class ExactReader:
                 f"it has {raster.count} bands, band {self._src.band} was asked for"
             )
 
-    def _resampled(
+    def _averaged(
         self,
         raster: Any,  # noqa: ANN401  (rasterio has no types)
         geobox: GeoBox,
         shrink: int,
     ) -> NDArray[np.float32]:
-        """Read a geobox from a raster whose pixels, `shrink` of them averaged, are not coarser."""
-        full = _geobox(raster)
-        source = full.zoom_out(shrink) if shrink > 1 else full
+        """Resample to pixels `shrink` times finer and average them, a few rows at a time."""
+        height = geobox.shape.y
+        rows = max(1, STRIP_PX // (geobox.shape.x * shrink * shrink))
+        strips = [
+            geobox[start : min(start + rows, height), :] for start in range(0, height, rows)
+        ]
+        return np.concatenate(
+            [
+                block_mean(self._resampled(raster, finer(strip, shrink)), shrink)
+                for strip in strips
+            ]
+        )
+
+    def _resampled(
+        self,
+        raster: Any,  # noqa: ANN401  (rasterio has no types)
+        geobox: GeoBox,
+    ) -> NDArray[np.float32]:
+        source = _geobox(raster)
         start = aligned_offset(source, geobox)
         if start is not None:
-            stop = (start[0] + geobox.shape.y, start[1] + geobox.shape.x)
-            return self._window(raster, start, stop, shrink)
+            return self._window(
+                raster, start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x)
+            )
         assert source.crs is not None
         rows, cols = source_coordinates(source.crs, source.transform, geobox)
         inside = (rows > -1) & (rows < source.shape.y) & (cols > -1) & (cols < source.shape.x)
@@ -179,7 +200,7 @@ class ExactReader:
             return np.full(rows.shape, np.nan, np.float32)
         start = (math.floor(rows[inside].min()), math.floor(cols[inside].min()))
         stop = (math.floor(rows[inside].max()) + 2, math.floor(cols[inside].max()) + 2)
-        pixels = self._window(raster, start, stop, shrink)
+        pixels = self._window(raster, start, stop)
         return bilinear(pixels, rows - start[0], cols - start[1])
 
     def _window(
@@ -187,26 +208,25 @@ class ExactReader:
         raster: Any,  # noqa: ANN401  (rasterio has no types)
         start: tuple[int, int],
         stop: tuple[int, int],
-        shrink: int,
     ) -> NDArray[np.float32]:
-        """Read rows and columns from start to stop, counted in averaged pixels; NaN outside."""
-        shape = (stop[0] - start[0], stop[1] - start[1])
-        pixels = np.full((shape[0] * shrink, shape[1] * shrink), np.nan, np.float32)
-        edges = (raster.height, raster.width)
+        """Read rows and columns from start to stop; NaN outside the raster."""
+        pixels = np.full((stop[0] - start[0], stop[1] - start[1]), np.nan, np.float32)
         held = [
-            (max(first * shrink, 0), min(last * shrink, edge))
-            for first, last, edge in zip(start, stop, edges, strict=True)
+            (max(first, 0), min(last, edge))
+            for first, last, edge in zip(
+                start, stop, (raster.height, raster.width), strict=True
+            )
         ]
         if any(first >= last for first, last in held):
-            return np.full(shape, np.nan, np.float32)
+            return pixels
         numbers = raster.read(self._src.band, window=tuple(held))
         METER.add(numbers.nbytes)
         inner = tuple(
-            slice(low - first * shrink, high - first * shrink)
+            slice(low - first, high - first)
             for (low, high), first in zip(held, start, strict=True)
         )
         pixels[inner] = np.where(numbers == self._nodata, np.nan, numbers)
-        return block_mean(pixels, shrink)
+        return pixels
 
     def _translated(self, error: Exception) -> AssetError:
         # GDAL's own words are in the cause; rasterio's wrapper often says only "Read failed".

@@ -50,6 +50,12 @@ def block_mean(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return mean
 
 
+def finer(geobox: GeoBox, factor: int) -> GeoBox:
+    """Return a geobox with ``factor × factor`` pixels in place of each."""
+    shape = (geobox.shape.y * factor, geobox.shape.x * factor)
+    return GeoBox(shape, geobox.transform @ Affine.scale(1 / factor), geobox.crs)
+
+
 def aligned_offset(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
     """Return the (row, column) of the source where the target starts, none where grids differ."""
     if source.crs != target.crs:

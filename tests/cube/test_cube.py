@@ -89,7 +89,14 @@ def test_data_means_all_roles(archive):
 @settings(max_examples=15)
 @given(
     st.sampled_from(
-        [(10, "EPSG:32632"), (20, "EPSG:32632"), (15, "EPSG:32632"), (20, "EPSG:3035")]
+        [
+            (10, "EPSG:32632"),
+            (20, "EPSG:32632"),
+            (15, "EPSG:32632"),
+            (25, "EPSG:32632"),
+            (20, "EPSG:3035"),
+            (50, "EPSG:3035"),
+        ]
     ),
     st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=3, unique=True),
     st.integers(40, 300),

@@ -1,4 +1,4 @@
-"""A region of two tiles and five scenes, its damage, and what a store holds.
+"""A region of two tiles and three scenes, its damage, and what a store holds.
 
 ::
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from shapely.geometry import box
 
 from pipeline import store
+from pipeline.models import registry
 from pipeline.simulate import ArchiveSettings, make_archive
 from pipeline.testing import ThresholdModel, make_job
 from pipeline.types import (
@@ -40,8 +41,6 @@ WEST, EAST = "S2A_32UPU_20230613_0_L2A", "S2A_32UQU_20230613_0_L2A"
 """The two products of one day; the western comes first in the mosaic."""
 DAY = datetime(2023, 6, 13, 10, 27, 44, tzinfo=UTC)
 LANDSAT = "LC09_L2SP_193026_20230716_02_T1"
-ITEMS = 9
-CELLS = 10
 
 AOI = (11.645, 48.2245, 11.6685, 48.2295)
 """Inside the landscape, and inside its northern row of tiles."""
@@ -53,7 +52,7 @@ SETTINGS = ArchiveSettings(
 JOB = f"""\
 name: region
 aoi: {list(AOI)}
-datetime: 2023-06-01/2023-08-31
+datetime: 2023-06-01/2023-07-20
 sources: {{catalog: archive/catalog.json}}
 grid: {{resolution_m: 10.0, tile_px: 128, chunk_px: 64}}
 mask: {{model: threshold}}
@@ -86,7 +85,7 @@ class Region:
             "name": "region",
             "aoi": box(*AOI),
             "period": Period(
-                start=datetime(2023, 6, 1, tzinfo=UTC), end=datetime(2023, 9, 1, tzinfo=UTC)
+                start=datetime(2023, 6, 1, tzinfo=UTC), end=datetime(2023, 7, 21, tzinfo=UTC)
             ),
             "sources": (Source(catalog=str(self.catalog)),),
             "grid": GridSettings(resolution_m=10.0, tile_px=128, chunk_px=64),
@@ -179,8 +178,6 @@ class Threshold:
 
 def provide(monkeypatch) -> Threshold:
     """Put the threshold model among the models of this process."""
-    from pipeline.models import registry
-
     provider = Threshold()
     monkeypatch.setattr(registry, "OWN", (*registry.OWN, provider))
     monkeypatch.setattr(registry, "_loaded", {})
@@ -215,5 +212,25 @@ def assert_same(found: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArra
         np.testing.assert_array_equal(found[name], each, err_msg=name)
 
 
+def mask_of_day(found: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return the mask of the day of `EAST` and `WEST`."""
+    day = np.datetime64(DAY.replace(tzinfo=None))
+    (at,) = np.flatnonzero(found["masks/sentinel-2/time"] == day)
+    return found["masks/sentinel-2/mask"][at]
+
+
 def snapshot(region: Region) -> str:
     return store.open_archive(str(region.store)).snapshot
+
+
+def refused(result, code: int, *words: str) -> None:
+    """Check that a command ended with one clear error and no traceback."""
+    assert result.exception is None or isinstance(result.exception, SystemExit), (
+        result.exception
+    )
+    said = result.stderr
+    assert result.exit_code == code, said
+    assert said.count("error: ") == 1, said
+    assert "Traceback" not in said + result.stdout
+    for word in words:
+        assert word in said, said

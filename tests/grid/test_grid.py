@@ -77,6 +77,14 @@ def test_two_regions_of_one_crs_share_pixels():
     assert shift.f == int(shift.f)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:3031", "EPSG:3413", "EPSG:5041"])
+def test_polar_grids_can_be_drawn(crs):
+    south = -1 if crs == "EPSG:3031" else 1
+    aoi = box(40, min(75 * south, 75.2 * south), 40.5, max(75 * south, 75.2 * south))
+    drawn = grid.make_grid(make_job(aoi=aoi, grid=GridSettings(crs=crs)))
+    assert drawn.geobox.crs.epsg == int(crs[5:])
+
+
 def test_a_tile_outside_is_an_error():
     drawn = grid.make_grid(make_job())
     with pytest.raises(IndexError, match="outside a grid of"):

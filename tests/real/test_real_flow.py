@@ -30,7 +30,7 @@ def cloudmask(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=580,
             check=False,
         )
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import rasterio.warp
 import xarray as xr
+from real_catalogue import LAKE_LANDSAT, LAKE_SENTINEL, LANDSAT_BANDS
 
 from pipeline import cube
 from pipeline.run import observations
 from pipeline.run.scenes import scenes_of
 from pipeline.types import Code, is_usable
-from real_catalogue import LAKE_LANDSAT, LAKE_SENTINEL, LANDSAT_BANDS
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 SENSORS = ("landsat", "sentinel-2")
@@ -88,7 +88,7 @@ def test_a_clear_day_is_clear(masks):
 
 
 def test_the_sensors_agree(scenes, masks):
-    """Bounds are twice what was seen: a wrong offset or scale is off by far more."""
+    """Bounds are a little above what was seen: a wrong offset or scale is off by far more."""
     both = is_usable(masks).all(axis=0)
     table = [
         Comparison.of(band, *(scenes[band].to_numpy()[at][both] for at in (0, 1)))
@@ -99,7 +99,8 @@ def test_the_sensors_agree(scenes, masks):
     print("\n".join(map(str, table)))
     assert both.sum() > 100_000
     for row in table:
-        # Short-wave infrared: Landsat is 8 to 15 % darker, in proportion, so no offset is wrong.
+        # Short-wave infrared: Landsat is 8 to 15 % darker in proportion, and both are near zero over
+        # water, so that no offset is wrong. Blue: Landsat's correction takes turbid water for haze.
         assert abs(row.difference) < (0.02 if row.band.startswith("swir") else 0.01), row
         assert row.rmse < 0.03, row
         assert row.correlation > (0.7 if row.band == "blue" else 0.9), row

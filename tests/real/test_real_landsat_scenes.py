@@ -8,12 +8,6 @@ import odc.geo.xr  # noqa: F401
 import pytest
 import rasterio.warp
 from odc.geo.geobox import GeoBox
-
-from pipeline import cube, models, search
-from pipeline.grid import make_grid
-from pipeline.run.scenes import scenes_of
-from pipeline.testing import ThresholdModel
-from pipeline.types import Code
 from real_catalogue import (
     ANTARCTICA,
     COLOMBIA,
@@ -21,6 +15,12 @@ from real_catalogue import (
     METADATA,
     landsat_metadata,
 )
+
+from pipeline import cube, models, search
+from pipeline.grid import make_grid
+from pipeline.run.scenes import scenes_of
+from pipeline.testing import ThresholdModel
+from pipeline.types import Code
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 CRS = {ANTARCTICA: "EPSG:3031", COLOMBIA: "EPSG:32618"}

@@ -1,0 +1,65 @@
+"""The small region of `tests/faults`, and a Prefect server of its own for the session."""
+
+import asyncio
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import config
+
+# Before anything imports Prefect: it reads its environment then.
+config.set_prefect_defaults()
+
+sys.path.append(str(Path(__file__).parents[1] / "faults"))
+
+small = importlib.import_module("small_region")
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Start a server with an empty database; it takes some ten seconds."""
+    utilities = importlib.import_module("prefect.testing.utilities")
+    with utilities.prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory):
+    return small.make_pristine(tmp_path_factory.mktemp("region") / "archive")
+
+
+@pytest.fixture
+def region(pristine, tmp_path):
+    return small.copy_of(pristine, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def threshold(monkeypatch):
+    return small.provide(monkeypatch)
+
+
+@pytest.fixture
+def flow(server, monkeypatch):
+    """Return the flow's module, its tasks without delays between their tries."""
+    module = importlib.import_module("flows.region")
+    for task in (module.plan_job, module.do_tile):
+        monkeypatch.setattr(task, "retry_delay_seconds", [0] * module.RETRIES)
+        monkeypatch.setattr(task, "retry_jitter_factor", None)
+    return module
+
+
+@pytest.fixture
+def asked(server):
+    """Ask the server: (method of its client, arguments) -> answer."""
+    client_of = importlib.import_module("prefect.client.orchestration").get_client
+
+    def ask(method, *arguments, **options):
+        async def answer():
+            async with client_of() as client:
+                return await getattr(client, method)(*arguments, **options)
+
+        return asyncio.run(answer())
+
+    return ask
