@@ -36,6 +36,17 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     return False
 
 
+PATIENTLY: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=5),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": may_pass,
+    # What a task did is kept in the store, by fingerprint.
+    "cache_policy": NO_CACHE,
+}
+"""How tasks meet what may pass."""
+
+
 class FlowProgress:
     """Tells Prefect's log what a run tells."""
 
@@ -53,11 +64,7 @@ class FlowProgress:
 
 @task(
     name="plan",
-    retries=RETRIES,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=may_pass,
-    cache_policy=NO_CACHE,
+    **PATIENTLY,
 )
 def plan_job(job: dict[str, Any] | str) -> run.Plan:
     """Search and compare with the store."""
@@ -67,11 +74,7 @@ def plan_job(job: dict[str, Any] | str) -> run.Plan:
 @task(
     name="tile",
     task_run_name="tile {tile.name}",
-    retries=RETRIES,
-    retry_delay_seconds=exponential_backoff(backoff_factor=5),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=may_pass,
-    cache_policy=NO_CACHE,
+    **PATIENTLY,
 )
 def do_tile(session: run.Session, tile: Tile) -> TileReceipt:
     """Mask and compose one tile; on the last try go on without what cannot be read."""

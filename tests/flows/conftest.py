@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
+from pipeline import config, run
 
 # Before anything imports Prefect: it reads its environment then.
 config.set_prefect_defaults()
@@ -28,6 +28,16 @@ def server():
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory):
     return small.make_pristine(tmp_path_factory.mktemp("region") / "archive")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(pristine, tmp_path_factory):
+    """What a plain run makes of the region."""
+    region = small.copy_of(pristine, tmp_path_factory.mktemp("undisturbed"))
+    with pytest.MonkeyPatch.context() as patch:
+        small.provide(patch)
+        run.run(region.job())
+    return small.contents(region)
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""Tables of what collections hold: which sensor, which bands, which numbers mean which reflectance.
+
+Data, not code paths::
+
+    types.py         words: roles, Profile, Radiometry
+    bands.py         role -> asset keys, a table for each way of naming bands
+    profiles.py      PROFILES: collection -> what it holds     (a new collection is a row here)
+    rules.py         RULES: what turns numbers to reflectance  (a new quirk is a row here)
+    metadata.py      what an item says of itself: catalogue, baseline, scale and offset
+    acquisitions.py  which items are processings of one acquisition, and which is newest
+    projection.py    the CRS that an item states
+    qa.py            what the codes and bits of the products' own masks mean
+
+Reflectance = DN · scale + offset is decided per item, before items are mosaicked, because
+metadata lies: the sensing date does not tell the processing, and some catalogues announce an
+offset that they have already applied to the pixels.
+"""
+
+from pipeline.sensors.acquisitions import acquisition_key, processing_rank
+from pipeline.sensors.metadata import origin, processing_baseline
+from pipeline.sensors.profiles import PROFILES, profile
+from pipeline.sensors.projection import crs_of
+from pipeline.sensors.rules import RULES, radiometry
+from pipeline.sensors.types import ROLES, THERMAL_ROLES, Profile, Radiometry
+
+__all__ = [
+    "PROFILES",
+    "ROLES",
+    "RULES",
+    "THERMAL_ROLES",
+    "Profile",
+    "Radiometry",
+    "acquisition_key",
+    "crs_of",
+    "origin",
+    "processing_baseline",
+    "processing_rank",
+    "profile",
+    "radiometry",
+]

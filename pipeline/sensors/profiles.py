@@ -1,0 +1,174 @@
+"""Collection -> what it holds: a new collection is a new row of `PROFILES`, with a test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pystac
+
+from pipeline.errors import RadiometryError
+from pipeline.sensors import bands
+from pipeline.sensors.types import Profile
+
+
+def _sentinel_2(level: str, rule: str) -> Profile:
+    # 65535 is SATURATED of the special values in MTD_MSIL1C.xml and MTD_MSIL2A.xml (ESA, "Sentinel-2
+    # Products Specification Document" 14.9, Special_Values).
+    return Profile(
+        sensor="sentinel-2",
+        level=level,
+        assets=bands.SENTINEL_2,
+        rule=rule,
+        native_m=10.0,
+        saturated=65535,
+        qa=bands.SENTINEL_2_QA if level == "L2A" else {},
+    )
+
+
+def _landsat(level: str, assets: bands.Assets, rule: str) -> Profile:
+    # Saturation has a band of its own, QA_RADSAT.
+    return Profile(
+        sensor="landsat",
+        level=level,
+        assets=assets,
+        rule=rule,
+        native_m=30.0,
+        qa=bands.LANDSAT_QA,
+    )
+
+
+def _hls(assets: bands.Assets) -> Profile:
+    return Profile(
+        sensor="hls",
+        level="L2A",
+        assets=assets,
+        rule="hls",
+        native_m=30.0,
+        qa=bands.HLS_QA,
+    )
+
+
+def _dea(sensor: str, assets: bands.Assets, native_m: float) -> Profile:
+    return Profile(
+        sensor=sensor,
+        level="L2A",
+        assets=assets,
+        rule="dea-nbart",
+        native_m=native_m,
+        qa=bands.DEA_QA,
+    )
+
+
+_SR = "landsat-c2-sr"
+_OLI = _landsat("L2A", bands.landsat_numbered(bands.OLI_NUMBERS), _SR)
+_TM = _landsat("L2A", bands.landsat_numbered(bands.TM_NUMBERS), _SR)
+_L1 = _landsat("L1C", bands.LANDSAT_L1, "landsat-c2-l1")
+_ST = _landsat("ST", bands.LANDSAT_TEMPERATURE, "landsat-c2-st")
+_NAMED = _landsat("L2A", bands.LANDSAT, _SR)
+_L30, _S30 = _hls(bands.HLS_L30), _hls(bands.HLS_S30)
+_BASELINE = "sentinel-2-baseline"
+
+PROFILES: dict[str, Profile] = {
+    # -- Sentinel-2. One id, several catalogues: Earth Search v1, Planetary Computer, Copernicus
+    # Data Space and, copied from Earth Search, Digital Earth Africa: the rule tells them apart.
+    "sentinel-2-l2a": _sentinel_2("L2A", "sentinel-2-l2a"),
+    "sentinel-2-l1c": _sentinel_2("L1C", "sentinel-2-as-made"),
+    # Earth Search v1, Collection 1 (baseline 05.00 on) and what it has of older processing
+    "sentinel-2-c1-l2a": _sentinel_2("L2A", _BASELINE),
+    "sentinel-2-pre-c1-l2a": _sentinel_2("L2A", _BASELINE),
+    # Earth Search v0
+    "sentinel-s2-l2a-cogs": _sentinel_2("L2A", "sentinel-2-l2a"),
+    # Digital Earth Africa: copies of Earth Search v0 and of its Collection 1
+    "s2_l2a": _sentinel_2("L2A", "sentinel-2-l2a"),
+    "s2_l2a_c1": _sentinel_2("L2A", _BASELINE),
+    # Items that no catalogue names, made by stactools from products as ESA delivers them
+    "S2MSI2A": _sentinel_2("L2A", _BASELINE),
+    "S2MSI1C": _sentinel_2("L1C", _BASELINE),
+    # -- Landsat Collection 2. `@` and an instrument: where bands may be numbered.
+    # Earth Search v1 and Planetary Computer
+    "landsat-c2-l2": _NAMED,
+    "landsat-c2-l2@oli": _OLI,
+    "landsat-c2-l2@etm": _TM,
+    "landsat-c2-l2@tm": _TM,
+    "landsat-8-c2-l2": _OLI,
+    "landsat-c2-l1": _L1,
+    # USGS LandsatLook
+    "landsat-c2l2-sr": _NAMED,
+    "landsat-c2l2-sr@oli": _OLI,
+    "landsat-c2l2-sr@etm": _TM,
+    "landsat-c2l2-sr@tm": _TM,
+    "landsat-c2l2-st": _ST,
+    "landsat-c2l1": _L1,
+    # Digital Earth Africa
+    "ls5_sr": _TM,
+    "ls7_sr": _TM,
+    "ls8_sr": _OLI,
+    "ls9_sr": _OLI,
+    # -- Harmonized Landsat Sentinel-2: Planetary Computer, CMR-STAC (old ids and new), stactools
+    "hls2-l30": _L30,
+    "hls2-s30": _S30,
+    **{f"HLSL30{version}": _L30 for version in ("", ".v1.5", ".v2.0", "_2.0", ".002")},
+    **{f"HLSS30{version}": _S30 for version in ("", ".v1.5", ".v2.0", "_2.0", ".002")},
+    "hls@l30": _L30,
+    "hls@s30": _S30,
+    # -- Digital Earth Australia, analysis-ready Collection 3
+    **{
+        f"ga_s2{platform}m_ard_3": _dea("sentinel-2", bands.DEA_SENTINEL_2, 10.0)
+        for platform in "abc"
+    },
+    **{
+        f"ga_ls{platform}_ard_3": _dea("landsat", bands.DEA_LANDSAT, 30.0)
+        for platform in ("5t", "7e", "8c", "9c")
+    },
+}
+"""Collection id, or id ``@`` instrument, -> what it holds."""
+
+
+def profile(item: pystac.Item) -> Profile:
+    """Return what an item's collection holds.
+
+    Raises
+    ------
+    RadiometryError
+        The collection has no row in `PROFILES`, and the item does not say what it is.
+    """
+    name = item.collection_id or ""
+    for row in (f"{name}@{_variant(item.properties)}", name, _self_described(item)):
+        if row in PROFILES:
+            return PROFILES[row]
+    known = sorted({row.split("@")[0] for row in PROFILES})
+    raise RadiometryError(
+        f"item {item.id}: collection {item.collection_id!r} is not known; "
+        f"known are {', '.join(known)}"
+    )
+
+
+def _self_described(item: pystac.Item) -> str:
+    """Return the row of an item whose collection tells nothing, from what it says itself.
+
+    Sentinel-2 products say their type whatever collection a user put them in; an item of Digital
+    Earth Australia names its product. Nothing else is guessed.
+    """
+    product_type = item.properties.get("s2:product_type")
+    if product_type in ("S2MSI1C", "S2MSI2A"):
+        return str(product_type)
+    return "" if item.collection_id else str(item.properties.get("odc:product", ""))
+
+
+_INSTRUMENTS = ("oli", "etm", "mss", "tm")
+_OF_PLATFORM = {"8": "oli", "9": "oli", "7": "etm", "3": "mss", "2": "mss", "1": "mss"}
+
+
+def _variant(properties: Mapping[str, object]) -> str:
+    """Return the Landsat instrument, or which of the two HLS products, an item is of."""
+    product = str(properties.get("hls:product", ""))
+    if product:
+        return product[-3:].lower()
+    stated = properties.get("instruments") or properties.get("eo:instrument") or ""
+    names = re.split(r"[^a-z]+", str(stated).lower())
+    for instrument in _INSTRUMENTS:
+        if instrument in names:
+            return instrument
+    platform = str(properties.get("platform") or properties.get("eo:platform") or "")
+    return _OF_PLATFORM.get(platform[-1:], "") if "landsat" in platform.lower() else ""
