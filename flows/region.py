@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +108,29 @@ def region(job: dict[str, Any] | str) -> Record:
 
 def run_region(job: Job) -> Record:
     """Run the flow in this process, on Prefect's embedded server where no other is configured."""
-    return region(config.dump_job(job))
+    with _expected_errors_in_one_line():
+        return region(config.dump_job(job))
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Shorten the log of an error that is raised on purpose: its text says what to do."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, CloudmaskError):
+        record.exc_info = record.exc_text = None
+        record.msg, record.args = "%s", (str(error),)
+    return True
+
+
+@contextmanager
+def _expected_errors_in_one_line() -> Iterator[None]:
+    loggers = [logging.getLogger(f"prefect.{name}_runs") for name in ("flow", "task")]
+    for logger in loggers:
+        logger.addFilter(_without_traceback)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_without_traceback)
 
 
 def _read(job: dict[str, Any] | str) -> Job:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pystac.stac_io import StacIO
 from pystac_client import Client
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
-from shapely.geometry import box, mapping, shape
+from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 from urllib3.util import Retry
 
@@ -31,7 +32,7 @@ from pipeline.errors import (
     RadiometryError,
     SearchError,
 )
-from pipeline.types import Dropped, Items, Job, Source
+from pipeline.types import Dropped, Items, Job, Source, footprint
 
 REMOTE_SCHEMES = ("https", "http", "s3", "gs", "abfs", "az")
 """What the assets of a remote catalogue may point at: never a file of this machine."""
@@ -182,6 +183,9 @@ def _absolute(item: pystac.Item, path: str) -> pystac.Item:
     """Make asset hrefs absolute; without a self link they are meant beside what they came in."""
     if item.get_self_href() is None:
         item.set_self_href(path)
+    if item.datetime is not None and item.datetime.tzinfo is None:
+        # STAC 0.7 of LandsatLook: UTC, unsaid.
+        item.datetime = item.datetime.replace(tzinfo=UTC)
     item.make_asset_hrefs_absolute()
     return item
 
@@ -241,16 +245,6 @@ def matches_query(query: Mapping[str, Any], properties: Mapping[str, Any]) -> bo
     return True
 
 
-def footprint(item: pystac.Item) -> BaseGeometry | None:
-    """Return an item's geometry, or its bounding box, or none where it has neither."""
-    if item.geometry:
-        return shape(item.geometry)
-    if item.bbox:
-        west, south, *_, east, north = (*item.bbox[:2], *item.bbox[len(item.bbox) // 2 :][:2])
-        return box(west, south, east, north)
-    return None
-
-
 def _touches(aoi: BaseGeometry, item: pystac.Item) -> bool:
     outline = footprint(item)
     return outline is None or bool(aoi.intersects(outline))
@@ -282,7 +276,7 @@ def _unsuited(job: Job, item: pystac.Item) -> str | None:
         return "it has no datetime, only a range"
     outline = footprint(item)
     if outline is None:
-        return "it has neither geometry nor bbox"
+        return "it has neither a geometry nor a bbox that says where it is"
     # A STAC interval is closed and catalogues compare bounding boxes: ours is half-open and exact.
     if item.datetime not in job.period or not job.aoi.intersects(outline):
         return ""

@@ -10,6 +10,6 @@
 
 from pipeline.cube.build import bytes_needed, open_cube
 from pipeline.cube.reader import METER
-from pipeline.cube.roles import covers, missing_roles
+from pipeline.cube.roles import covers, misplaced, missing_roles
 
-__all__ = ["METER", "bytes_needed", "covers", "missing_roles", "open_cube"]
+__all__ = ["METER", "bytes_needed", "covers", "misplaced", "missing_roles", "open_cube"]

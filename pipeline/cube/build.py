@@ -17,8 +17,8 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
 from pipeline import sensors
-from pipeline.cube.reader import AssetName, ExactDriver
-from pipeline.cube.roles import by_role, covers
+from pipeline.cube.reader import AssetFacts, ExactDriver
+from pipeline.cube.roles import by_role, covers, raster_outline
 from pipeline.types import Items, Scene
 
 
@@ -104,14 +104,16 @@ def _reflectance(
 ) -> da.Array:
     """Load items one by one: (item, role, y, x) float32 reflectance, NaN = no data."""
     chosen = [items.items[position] for position in positions]
-    rules = [sensors.radiometry(item) for item in chosen]
+    rules = [[sensors.radiometry(item, role) for role in roles] for item in chosen]
     slim = [by_role(item, roles, geobox) for item in chosen]
-    names, nodata = {}, {}
-    for original, item, rule in zip(chosen, slim, rules, strict=True):
+    facts = {}
+    for original, item, of_roles in zip(chosen, slim, rules, strict=True):
         offered = sensors.profile(original).offered(original)
-        for role, asset in item.assets.items():
-            names[asset.href] = AssetName(item.id, offered[role])
-            nodata[asset.href] = rule.nodata
+        outline = raster_outline(original)
+        for role, rule in zip(roles, of_roles, strict=True):
+            facts[item.assets[role].href] = AssetFacts(
+                item.id, offered[role], rule.nodata, outline
+            )
     loaded = odc.stac.load(
         slim,
         bands=list(roles),
@@ -120,15 +122,15 @@ def _reflectance(
         chunks={"y": chunk_px, "x": chunk_px},
         dtype="float32",
         nodata=float("nan"),
-        driver=ExactDriver(names, nodata),
+        driver=ExactDriver(facts),
         preserve_original_order=True,
     )
     numbers = da.stack([loaded[role].data for role in roles], axis=1)
     numbers = numbers.rechunk((1, len(roles), chunk_px, chunk_px))
-    shape = (-1, 1, 1, 1)
-    scale = np.array([rule.scale for rule in rules], "float32").reshape(shape)
-    offset = np.array([rule.offset for rule in rules], "float32").reshape(shape)
-    reflectance = numbers * scale + offset
+    shape = (len(chosen), len(roles), 1, 1)
+    scale = np.array([[rule.scale for rule in each] for each in rules], "float32")
+    offset = np.array([[rule.offset for rule in each] for each in rules], "float32")
+    reflectance = numbers * scale.reshape(shape) + offset.reshape(shape)
     return reflectance.rechunk((len(chosen), len(roles), chunk_px, chunk_px))
 
 

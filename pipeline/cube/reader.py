@@ -7,6 +7,7 @@ counts what it reads, and says which item and asset could not be read.
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from odc.geo.converters import rio_geobox
 from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
 from odc.loader import RioDriver
 from odc.loader.types import RasterLoadParams, RasterSource
 from rasterio.errors import RasterioError
@@ -30,27 +32,19 @@ from pipeline.cube.resample import (
     shrink_factor,
     source_coordinates,
 )
+from pipeline.cube.roles import MAX_RASTER_PX
 from pipeline.errors import AssetError, AssetUnavailableError
 from pipeline.types import Cost
-
-MAX_RASTER_PX = 2**31
-"""Pixels of the largest raster that is opened: a Sentinel-2 band has 1.2e8."""
 
 STRIP_PX = 2**22
 """Finer pixels that are held at once while coarse ones are averaged."""
 
-PASSING = (
-    "429",
-    "500",
-    "502",
-    "503",
-    "504",
-    "timed out",
-    "timeout",
-    "connection",
-    "resolve host",
+PASSING = re.compile(
+    r"(?:HTTP|response_?code|error)\D{0,24}(?:429|500|502|503|504)\b|timed? ?out"
+    r"|failed to connect|could not connect|connection (?:reset|refused|aborted|was)|could not resolve|couldn't resolve",
+    re.IGNORECASE,
 )
-"""What GDAL's messages say when a later try may succeed."""
+"""What GDAL and curl say when a later try may succeed; a bare number may be a date in a path."""
 
 
 class Meter:
@@ -75,34 +69,35 @@ METER = Meter()
 
 
 @dataclass(frozen=True, slots=True)
-class AssetName:
-    """Which asset of which item a URI belongs to."""
+class AssetFacts:
+    """What is known of an asset before it is opened."""
 
     item_id: str
     asset: str
+    nodata: int
+    outline: Geometry | None
+    """Where the item says that its rasters lie; none: it does not say."""
 
 
 class ExactDriver(RioDriver):  # type: ignore[misc]
     """Driver for odc-stac: nodata becomes NaN, DNs become float32, coordinates are exact."""
 
-    def __init__(self, names: Mapping[str, AssetName], nodata: Mapping[str, int]) -> None:
+    def __init__(self, facts: Mapping[str, AssetFacts]) -> None:
         super().__init__()
-        self._names = names
-        self._nodata = nodata
+        self._facts = facts
 
     def open(self, src: RasterSource, ctx: object) -> ExactReader:
         """Return a reader for one asset; nothing is opened yet."""
         del ctx
-        return ExactReader(src, self._names[src.uri], self._nodata[src.uri])
+        return ExactReader(src, self._facts[src.uri])
 
 
 class ExactReader:
     """Reads windows of one asset."""
 
-    def __init__(self, src: RasterSource, name: AssetName, nodata: int) -> None:
+    def __init__(self, src: RasterSource, facts: AssetFacts) -> None:
         self._src = src
-        self._name = name
-        self._nodata = nodata
+        self._facts = facts
 
     def read(
         self,
@@ -158,6 +153,13 @@ class ExactReader:
             raise ValueError(
                 f"it has {raster.width} × {raster.height} pixels; at most {MAX_RASTER_PX} are read"
             )
+        stated = self._facts.outline
+        if stated is not None:
+            found = _geobox(raster).extent.to_crs(stated.crs)  # type: ignore[arg-type]
+            if not found.intersects(stated):
+                raise ValueError(
+                    f"it lies at {_bounds(found)} in {stated.crs}, the item says {_bounds(stated)}"
+                )
         if self._src.band > raster.count:
             raise ValueError(
                 f"it has {raster.count} bands, band {self._src.band} was asked for"
@@ -225,15 +227,18 @@ class ExactReader:
             slice(low - first, high - first)
             for (low, high), first in zip(held, start, strict=True)
         )
-        pixels[inner] = np.where(numbers == self._nodata, np.nan, numbers)
+        pixels[inner] = np.where(numbers == self._facts.nodata, np.nan, numbers)
         return pixels
 
     def _translated(self, error: Exception) -> AssetError:
         # GDAL's own words are in the cause; rasterio's wrapper often says only "Read failed".
         said = "; ".join(str(each) for each in (error, error.__cause__) if each is not None)
-        passing = any(sign in said.lower() for sign in PASSING)
-        kind = AssetUnavailableError if passing else AssetError
-        return kind(self._name.item_id, self._name.asset, f"cannot be read: {said}")
+        kind = AssetUnavailableError if PASSING.search(said) else AssetError
+        return kind(self._facts.item_id, self._facts.asset, f"cannot be read: {said}")
+
+
+def _bounds(outline: Geometry) -> str:
+    return ", ".join(f"{edge:.0f}" for edge in outline.boundingbox)
 
 
 def _geobox(raster: Any) -> GeoBox:  # noqa: ANN401  (rasterio has no types)

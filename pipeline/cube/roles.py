@@ -10,10 +10,14 @@ from affine import Affine
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
-from pyproj.exceptions import CRSError
+from pyproj import CRS as ProjCRS
 from shapely.geometry import mapping
 
 from pipeline import sensors
+from pipeline.types import footprint
+
+MAX_RASTER_PX = 2**31
+"""Pixels of the largest raster that is believed and opened: a Sentinel-2 band has 1.2e8."""
 
 
 def missing_roles(item: pystac.Item, roles: Collection[str]) -> list[str]:
@@ -50,31 +54,55 @@ def by_role(item: pystac.Item, roles: Sequence[str], geobox: GeoBox) -> pystac.I
     )
     for role in roles:
         asset = item.assets[offered[role]]
-        slim.add_asset(role, pystac.Asset(href=asset.get_absolute_href() or asset.href))
+        # odc-stac asks the media type, or the name's ending, whether an asset is a raster.
+        href = asset.get_absolute_href() or asset.href
+        slim.add_asset(role, pystac.Asset(href=href, media_type=pystac.MediaType.COG))
     return slim
 
 
 def raster_outline(item: pystac.Item) -> Geometry | None:
     """Return the rectangle of an item's rasters in their CRS, none where it is not stated."""
     for key in sensors.profile(item).offered(item).values():
-        outline = _outline({**item.properties, **item.assets[key].extra_fields})
+        fields = {**item.properties, **item.assets[key].extra_fields}
+        outline = _outline(sensors.crs_of(item, key), fields)
         if outline is not None:
             return outline
     return None
 
 
-def _outline(fields: Mapping[str, Any]) -> Geometry | None:
-    """Draw the rectangle of the projection extension's fields, of version 1 or 2.
+def misplaced(item: pystac.Item) -> str | None:
+    """Say how an item contradicts itself about where it lies; none: it does not.
 
-    The extension's own class is not used: it refuses items that have its fields but forget to
-    declare it.
+    Its rasters, by the projection extension, must meet its geometry. A wrong CRS code would
+    otherwise put them where nobody looks, and the item's ground would be blank without a word.
     """
-    code = fields.get("proj:code") or fields.get("proj:epsg")
-    shape, transform = fields.get("proj:shape"), fields.get("proj:transform")
-    if code is None or shape is None or transform is None:
+    outline, claimed = raster_outline(item), footprint(item)
+    if outline is None or claimed is None:
+        return None
+    place = outline.to_crs("EPSG:4326").geom
+    west, south, east, north = place.bounds
+    # Written so that NaN is nowhere, too.
+    if not (-360 <= west <= east <= 360 and -90 <= south <= north <= 90):
+        return f"its projection ({outline.crs}) puts its rasters nowhere on Earth"
+    # A raster across the antimeridian is torn apart by longitudes: nothing can be said of it.
+    if east - west < 180 and not place.intersects(claimed):
+        return (
+            f"its projection ({outline.crs}) puts its rasters at {west:.2f} to {east:.2f}° east and "
+            f"{south:.2f} to {north:.2f}° north, where its geometry is not"
+        )
+    return None
+
+
+def _outline(crs: ProjCRS | None, fields: Mapping[str, Any]) -> Geometry | None:
+    """Draw the rectangle that the projection extension's fields tell, if they tell one."""
+    sizes, transform = fields.get("proj:shape"), fields.get("proj:transform")
+    if crs is None or sizes is None or transform is None:
         return None
     try:
-        crs = CRS(code if isinstance(code, str) else f"EPSG:{code}")
-    except CRSError:
+        height, width = (int(size) for size in sizes)
+        place = Affine(*(float(number) for number in transform[:6]))
+    except (TypeError, ValueError):
         return None
-    return GeoBox((int(shape[0]), int(shape[1])), Affine(*transform[:6]), crs).extent
+    if not 0 < height * width <= MAX_RASTER_PX:
+        return None
+    return GeoBox((height, width), place, CRS(crs)).extent

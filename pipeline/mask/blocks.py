@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.errors import ModelError
+from pipeline.errors import CloudmaskError, ModelError
 from pipeline.mask.lattice import geobox_cover, origin_px, read_geobox
 from pipeline.types import Code, Lattice, Model
 
@@ -111,9 +111,20 @@ class _Classifier:
         has_data = np.isfinite(window[(slice(None), *inner)]).all(axis=0)
         if not has_data.any():
             return np.full((1, lattice.core_px, lattice.core_px), Code.NO_DATA, np.uint8)
-        codes = self._model.predict(np.ascontiguousarray(window))
+        codes = self._predict(np.ascontiguousarray(window))
         _check(self._model.card.name, codes, window.shape[1:])
         return np.where(has_data, codes[inner], np.uint8(Code.NO_DATA))[None]
+
+    def _predict(self, window: NDArray[np.float32]) -> NDArray[np.uint8]:
+        try:
+            return self._model.predict(window)
+        except CloudmaskError:
+            raise
+        except Exception as error:
+            name = self._model.card.name
+            raise ModelError(
+                f"model {name} failed in a window: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _check(name: str, codes: NDArray[np.uint8], shape: tuple[int, ...]) -> None:

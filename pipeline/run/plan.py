@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,21 @@ class Plan:
         cells: list[Cell | CompositeCell] = [*self.cells, *self.composites]
         names = {cell.tile.name for cell in cells if cell.state != "unchanged"}
         return tuple(tile for tile in self.tiles if tile.name in names)
+
+    @cached_property
+    def key(self) -> str:
+        """Name of this work: a run goes on where a killed one of the same plan stopped.
+
+        Not the job's name alone: what a run of other dates or items has left half done must not
+        be published by this one.
+        """
+        cells = sorted(
+            (cell.scene.sensor, cell.scene.time.isoformat(), cell.tile.name, cell.fingerprint)
+            for cell in self.cells
+        )
+        periods = [period.start.isoformat() for period in self.periods]
+        digest = hashlib.sha256(repr((cells, periods, self.job.composite)).encode())
+        return f"{self.job.name}-{digest.hexdigest()[:12]}"
 
     @property
     def nothing_to_do(self) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 import pystac
-import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline import composite, cube, grid, models, sensors, store
@@ -81,10 +80,10 @@ class _Stored:
         if archive is None:
             return cls(masks={}, composites={})
         archive.require_grid(drawn)
-        name = job.composite.name if job.composite else None
+        name = job.composite.name if job.composite else ""
         return cls(
-            masks={sensor: _by_time(archive.masks(sensor)) for sensor in archive.sensors},
-            composites=_by_time(archive.composite(name))
+            masks={sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors},
+            composites=archive.composite_fingerprints(name)
             if name in archive.composite_names
             else {},
         )
@@ -95,12 +94,6 @@ class _Stored:
         if value == expected:
             return "unchanged"
         return "changed" if value else "new"
-
-
-def _by_time(dataset: xr.Dataset) -> dict[datetime, NDArray[np.uint64]]:
-    instants = dataset["time"].to_numpy().astype("datetime64[us]").tolist()
-    cells = dataset["fingerprint"].to_numpy()
-    return {instant.replace(tzinfo=UTC): cells[index] for index, instant in enumerate(instants)}
 
 
 # -- parts -------------------------------------------------------------------------------------
@@ -154,8 +147,10 @@ def _with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items
         if job.composite is not None:
             needed += job.composite.bands
         missing = sorted(set(cube.missing_roles(item, needed)))
-        if missing:
-            reason = f"it has no asset for {', '.join(missing)}"
+        reason = (
+            f"it has no asset for {', '.join(missing)}" if missing else cube.misplaced(item)
+        )
+        if reason is not None:
             dropped.append(Dropped(item_id=item.id, reason=reason))
         else:
             kept.append(item)

@@ -61,7 +61,10 @@ def _scene(
         sensor=sensor,
         time=known or earliest,
         items=tuple(positions),
-        platform=_joined(str(item.properties.get("platform", sensor)) for item in members),
+        platform=_joined(
+            str(item.properties.get("platform") or item.properties.get("eo:platform") or sensor)
+            for item in members
+        ),
     )
 
 

@@ -154,7 +154,7 @@ def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Sessi
         Another run holds it.
     """
     job = plan.job
-    with store.open_writer(job.store, plan.grid, title=job.name, run_key=job.name) as writer:
+    with store.open_writer(job.store, plan.grid, title=job.name, run_key=plan.key) as writer:
         yield Session(plan, writer, progress or Silent())
 
 

@@ -6,6 +6,7 @@ Data, not code paths::
     bands.py         role -> asset keys, a table for each way of naming bands
     profiles.py      PROFILES: collection -> what it holds     (a new collection is a row here)
     rules.py         RULES: what turns numbers to reflectance  (a new quirk is a row here)
+    conflicts.py     whether what its assets announce agrees with that
     metadata.py      what an item says of itself: catalogue, baseline, scale and offset
     acquisitions.py  which items are processings of one acquisition, and which is newest
     projection.py    the CRS that an item states

@@ -89,8 +89,8 @@ class Profile:
             return 1
         wanted = {role, *self.assets[role]}
         for position, band in enumerate(described, start=1):
-            names = {band.get("name"), band.get("common_name"), band.get("eo:common_name")}
-            if names & wanted:
+            names = (band.get(name) for name in ("name", "common_name", "eo:common_name"))
+            if any(isinstance(name, str) and name in wanted for name in names):
                 return position
         raise RadiometryError(
             f"item {item.id}: the asset of {role} holds {len(described)} bands, none is called "
@@ -103,7 +103,8 @@ def described_bands(asset: pystac.Asset) -> Iterator[Mapping[str, Any]]:
     for name in ("bands", "eo:bands"):
         listed = asset.extra_fields.get(name)
         # LandsatLook's STAC 0.7 lists positions in the item's own list instead.
-        found = [band for band in listed or () if isinstance(band, Mapping)]
+        positions = listed if isinstance(listed, list) else []
+        found = [band for band in positions if isinstance(band, Mapping)]
         if found:
             yield from found
             return

@@ -12,6 +12,7 @@ import icechunk
 import numpy as np
 import xarray as xr
 import zarr
+from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
 from pipeline.store import layout, ledger
@@ -50,7 +51,7 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
     repository = place(url).open()
     with explained(f"cannot read {url} as of {as_of}"):
         session = _session(repository, as_of)
-    root = layout.open_root(session.store)
+        root = layout.open_root(session.store)
     if root is None:
         raise StoreError(f"the store {url} is still empty: run `cloudmask run` to fill it")
     return Archive(url, repository, session, root)
@@ -62,8 +63,11 @@ def find_archive(url: str) -> Archive | None:
     with explained(f"cannot look for a store at {url}"):
         if not where.exists():
             return None
-    session = where.open().readonly_session(MAIN)
-    return None if layout.open_root(session.store) is None else open_archive(url)
+    repository = where.open()
+    with explained(f"cannot read the store {url}"):
+        session = repository.readonly_session(MAIN)
+        empty = layout.open_root(session.store) is None
+    return None if empty else open_archive(url)
 
 
 def _session(
@@ -192,22 +196,23 @@ class Archive:
             raise StoreError(
                 f"{self.url} has no {kind} {name!r}: it has {', '.join(names) or 'none'}"
             )
+        with explained(f"cannot read {kind}/{name} of the store {self.url}"):
+            dataset = self._decoded(f"{kind}/{name}")
+        order = np.argsort(dataset["time"].to_numpy(), kind="stable")
+        if not np.array_equal(order, np.arange(order.size)):
+            dataset = dataset.isel(time=order)
+        return dataset if chunks is None else self._chunked(dataset, chunks)
+
+    def _decoded(self, group: str) -> xr.Dataset:
         stored = xr.open_zarr(
-            self._session.store,
-            group=f"{kind}/{name}",
-            consolidated=False,
-            chunks=None,
-            decode_cf=False,
+            self._session.store, group=group, consolidated=False, chunks=None, decode_cf=False
         )
         for variable in stored.data_vars.values():
             if "scale_factor" in variable.attrs:
                 # JSON has one kind of number, and a float64 scale would make float64 reflectance.
                 variable.attrs["scale_factor"] = np.float32(variable.attrs["scale_factor"])
-        dataset: xr.Dataset = xr.decode_cf(stored, decode_coords="all")
-        order = np.argsort(dataset["time"].to_numpy(), kind="stable")
-        if not np.array_equal(order, np.arange(order.size)):
-            dataset = dataset.isel(time=order)
-        return dataset if chunks is None else self._chunked(dataset, chunks)
+        decoded: xr.Dataset = xr.decode_cf(stored, decode_coords="all")
+        return decoded
 
     def _chunked(self, dataset: xr.Dataset, chunks: Mapping[str, int]) -> xr.Dataset:
         # Pixels alone: arrays of cells share dimensions with them, but not their chunks.
@@ -220,6 +225,23 @@ class Archive:
                 if "y" in array.dims
             }
         )
+
+    def mask_fingerprints(self, sensor: str) -> dict[datetime, NDArray[np.uint64]]:
+        """Return the fingerprints (tile_y, tile_x) of every scene of a sensor, by its time."""
+        return self._fingerprints("masks", sensor)
+
+    def composite_fingerprints(self, name: str) -> dict[datetime, NDArray[np.uint64]]:
+        """Return the fingerprints (tile_y, tile_x) of every period, by its start."""
+        return self._fingerprints("composites", name)
+
+    def _fingerprints(self, kind: str, name: str) -> dict[datetime, NDArray[np.uint64]]:
+        dataset = self._open(kind, name, None)
+        with explained(f"cannot read {kind}/{name} of the store {self.url}"):
+            cells = dataset["fingerprint"].to_numpy()
+            instants = dataset["time"].to_numpy().astype("datetime64[us]").tolist()
+        return {
+            instant.replace(tzinfo=UTC): cells[index] for index, instant in enumerate(instants)
+        }
 
     @property
     def item_ids(self) -> list[str]:

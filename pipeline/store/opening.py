@@ -58,7 +58,11 @@ def open_writer(url: str, grid: Grid, *, title: str, run_key: str) -> Iterator[W
         _ensure_root(repository, url, grid, title)
         with explained(f"cannot make the branch of run {run_key} in {url}"):
             branch, base = own_branch(repository, run_key)
-        yield Writer(repository, grid, branch, base)
+        try:
+            yield Writer(repository, grid, branch, base)
+        except icechunk.IcechunkError:
+            with explained(f"cannot go on with the store {url}"):
+                raise
 
 
 def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: str) -> None:

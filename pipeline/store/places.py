@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -44,6 +45,10 @@ class Place:
     def exists(self) -> bool:
         """Say whether a repository is there."""
         if self.path is not None and not self.path.is_dir():
+            if self.path.exists():
+                raise StoreError(
+                    f"{self.url} is a file: a store is a folder, name another place"
+                )
             return False
         return icechunk.Repository.exists(self._storage())
 
@@ -147,10 +152,10 @@ def _configuration() -> icechunk.RepositoryConfig:
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Raise Icechunk's and the disk's errors as `StoreError`, first line only."""
+    """Raise the errors of Icechunk, of codecs and of the disk as `StoreError`, first line only."""
     try:
         yield
-    except (icechunk.IcechunkError, OSError) as error:
+    except (icechunk.IcechunkError, OSError, RuntimeError, json.JSONDecodeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise StoreError(f"{what}: {reason.lstrip('x ')}") from error
 
@@ -165,7 +170,9 @@ def _locked(path: Path) -> Iterator[None]:
     held = FileLock(lock)
     try:
         held.acquire(timeout=LOCK_SECONDS)
-    except Timeout as error:
+    except OSError as error:
+        if not isinstance(error, Timeout):
+            raise StoreError(f"cannot take the lock {lock}: {error}") from error
         raise StoreConflictError(
             f"another run writes to {path} (it holds {lock}): wait until it ends, or use another store"
         ) from error

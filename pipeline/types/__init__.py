@@ -24,7 +24,7 @@ Composite
 """
 
 from pipeline.types.grid import Grid, Tile
-from pipeline.types.items import Dropped, Items, Scene
+from pipeline.types.items import Dropped, Items, Scene, footprint
 from pipeline.types.job import (
     STRICT,
     CompositeSettings,
@@ -91,5 +91,6 @@ __all__ = [
     "Source",
     "Tile",
     "TileReceipt",
+    "footprint",
     "is_usable",
 ]

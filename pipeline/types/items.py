@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pystac
+from shapely.errors import ShapelyError
+from shapely.geometry import box, mapping, shape
+from shapely.geometry.base import BaseGeometry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +50,25 @@ class Scene:
     """Positions in `Items.items`; the first that has data at a pixel gives the pixel."""
     platform: str = ""
     """Platforms of the items, ``/`` between them, e.g. ``sentinel-2a``."""
+
+
+def footprint(item: pystac.Item) -> BaseGeometry | None:
+    """Return an item's geometry, or its bounding box, or none where it has neither that is one."""
+    for document in (item.geometry, _box_document(item)):
+        if document:
+            try:
+                outline = shape(document)
+            except (ShapelyError, KeyError, TypeError, ValueError, AttributeError):
+                continue
+            if not outline.is_empty:
+                return outline
+    return None
+
+
+def _box_document(item: pystac.Item) -> dict[str, Any] | None:
+    """Return a bounding box of two or three dimensions as GeoJSON."""
+    edges = item.bbox
+    if not edges or len(edges) not in (4, 6):
+        return None
+    west, south, east, north = (*edges[:2], *edges[len(edges) // 2 :][:2])
+    return dict(mapping(box(west, south, east, north)))

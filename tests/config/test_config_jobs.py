@@ -116,7 +116,7 @@ MISTAKES = [
     (
         "sources",
         [{"catalog": "earth-serch"}],
-        "sources[0].catalog: found 'earth-serch', expected earth-search (did you mean earth-search?)",
+        "sources[0].catalog: found 'earth-serch', expected earth-search | planetary-computer",
     ),
     (
         "sources",

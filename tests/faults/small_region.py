@@ -230,7 +230,7 @@ def refused(result, code: int, *words: str) -> None:
     )
     said = result.stderr
     assert result.exit_code == code, said
-    assert said.count("error: ") == 1, said
+    assert len([line for line in said.splitlines() if line.startswith("error: ")]) == 1, said
     assert "Traceback" not in said + result.stdout
     for word in words:
         assert word in said, said

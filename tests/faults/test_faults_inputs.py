@@ -10,6 +10,7 @@ import rasterio
 from small_region import DAY, EAST, LANDSAT, WEST, contents, mask_of_day, refused
 
 from pipeline import cube, run, store
+from pipeline.cube.roles import raster_outline
 from pipeline.errors import EmptySearchError
 from pipeline.types import Period
 
@@ -125,12 +126,16 @@ def dropped_reasons(record, item):
     return {each.reason for each in record.dropped if each.item_id == item}
 
 
-def without(*keys):
-    def change(item):
-        for key in keys:
-            item["properties"].pop(key, None)
+def of_nowhere(item):
+    """Leave nothing that says what satellite or product it is."""
+    item["collection"] = "naip"
+    item["properties"] = {"datetime": item["properties"]["datetime"], "platform": "aeroplane"}
 
-    return change
+
+def without_baseline(item):
+    """Leave nothing that says how it was processed."""
+    properties = item["properties"]
+    item["properties"] = {k: v for k, v in properties.items() if not k.startswith("s2:")}
 
 
 @pytest.mark.parametrize(
@@ -138,8 +143,8 @@ def without(*keys):
     [
         (lambda item: item["assets"].pop("blue"), "it has no asset for blue"),
         (lambda item: item.update(assets={}), "it has no asset for"),
-        (lambda item: item.update(collection="naip"), "collection 'naip' is not known"),
-        (without("s2:processing_baseline"), "no processing baseline"),
+        (of_nowhere, "collection 'naip' is not known"),
+        (without_baseline, "no processing baseline"),
     ],
     ids=["asset-not-listed", "no-assets", "unknown-collection", "no-baseline"],
 )
@@ -188,8 +193,20 @@ def test_a_crs_that_does_not_exist_in_an_item_is_not_needed(region, undisturbed)
     np.testing.assert_array_equal(mask_of_day(contents(region)), mask_of_day(undisturbed))
 
 
-@pytest.mark.xfail(reason=KNOWN_BUG + "the item's cells become `uncovered`, without a word")
-@pytest.mark.parametrize("code", [32633, 4326], ids=["other-zone", "degrees"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        32633,
+        pytest.param(
+            4326,
+            marks=pytest.mark.xfail(
+                reason=KNOWN_BUG
+                + "metres as degrees are taken for a raster across the antimeridian"
+            ),
+        ),
+    ],
+    ids=["other-zone", "degrees"],
+)
 def test_an_item_with_the_wrong_crs_code_is_no_silent_blank(region, undisturbed, code):
     region.edit(EAST, stated(proj_epsg=code))
     record = run.run(region.job(period=ONE_DAY))
@@ -197,12 +214,9 @@ def test_an_item_with_the_wrong_crs_code_is_no_silent_blank(region, undisturbed,
     assert right or dropped_reasons(record, EAST)
 
 
-@pytest.mark.xfail(
-    reason=KNOWN_BUG + "its pixels become no data, and its cells count as masked"
-)
 def test_a_raster_with_the_wrong_crs_is_no_silent_blank(region):
     move_to_zone_33(region, EAST)
-    record = run.run(region.job(period=ONE_DAY))
+    record = run.run(region.job(period=ONE_DAY, min_completeness=0.0))
     assert dropped_reasons(record, EAST)
     cells = {
         (cell.tile, cell.time): cell.status for tile in record.tiles for cell in tile.cells
@@ -216,7 +230,15 @@ def move_to_zone_33(region, item):
             raster.crs = "EPSG:32633"
 
 
-@pytest.mark.xfail(reason=KNOWN_BUG + "search.footprint raises what shapely raises")
+@pytest.mark.xfail(reason=KNOWN_BUG + "its outline is densified, point by point, for ever")
+def test_a_projection_without_bounds_is_not_believed(region):
+    """The run itself would hang here."""
+    region.edit(EAST, stated(proj_shape=[10**12, 10**12]))
+    (item,) = (each for each in run.plan_job(region.job()).items if each.id == EAST)
+    assert raster_outline(item) is None
+
+
+@pytest.mark.xfail(reason=KNOWN_BUG + "cube.misplaced raises what shapely raises")
 @pytest.mark.parametrize(
     "geometry",
     [
@@ -231,7 +253,6 @@ def test_a_geometry_that_is_none(cloudmask, region, geometry):
     named_or_dropped(cloudmask("run", region.job_file(IN_JUNE), *RUN), region)
 
 
-@pytest.mark.xfail(reason=KNOWN_BUG + "cube.roles._outline trusts the projection extension")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -247,7 +268,6 @@ def test_a_projection_that_is_none(cloudmask, region, fields):
     named_or_dropped(cloudmask("run", region.job_file(IN_JUNE), *RUN), region)
 
 
-@pytest.mark.xfail(reason=KNOWN_BUG + "odc-stac takes an asset for a raster by its extension")
 def test_an_asset_whose_name_has_no_extension(cloudmask, region, undisturbed):
     path = region.asset(EAST, "blue")
     path.rename(path.with_suffix(""))

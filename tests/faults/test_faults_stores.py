@@ -38,9 +38,6 @@ def test_a_place_where_no_store_can_be(cloudmask, region, where, words):
     refused(cloudmask("run", path, *RUN), 6, *words)
 
 
-@pytest.mark.xfail(
-    reason=KNOWN_BUG + "icechunk panics, which is no Exception", raises=BaseException
-)
 def test_a_file_in_the_place_of_the_store(region):
     region.store.write_text("mine")
     try:
@@ -50,7 +47,6 @@ def test_a_file_in_the_place_of_the_store(region):
         assert region.store.read_text() == "mine"
 
 
-@pytest.mark.xfail(reason=KNOWN_BUG + "the lock is taken outside of `explained`")
 def test_a_folder_that_may_not_be_written(cloudmask, region, monkeypatch):
     def forbidden(*_, **__):
         raise PermissionError(13, "Permission denied")
@@ -124,7 +120,7 @@ def rubbish(region, part):
         path.write_bytes(b"rubbish")
 
 
-bug = pytest.mark.xfail(reason=KNOWN_BUG + "errors of reading through zarr are not explained")
+bug = pytest.mark.xfail(reason=KNOWN_BUG + "errors of `_ensure_root` are not explained")
 
 
 @pytest.mark.parametrize(
@@ -133,8 +129,8 @@ bug = pytest.mark.xfail(reason=KNOWN_BUG + "errors of reading through zarr are n
         "refs",
         "config",
         pytest.param("snapshots", marks=bug),
-        pytest.param("manifests", marks=bug),
-        pytest.param("chunks", marks=bug),
+        "manifests",
+        "chunks",
     ],
 )
 def test_a_damaged_store(cloudmask, region, part):
@@ -162,10 +158,7 @@ def break_model(threshold, error, at=4):
 
 ERRORS = [
     ModelError("the weights are not what they should be"),
-    pytest.param(
-        RuntimeError("CUDA out of memory"),
-        marks=pytest.mark.xfail(reason=KNOWN_BUG + "only a ModelError leaves the mask as one"),
-    ),
+    RuntimeError("CUDA out of memory"),
 ]
 
 

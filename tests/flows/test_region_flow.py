@@ -186,9 +186,6 @@ class Tracebacks(logging.Handler):
             self.errors.append(record.exc_info[1])
 
 
-@pytest.mark.xfail(
-    reason="known bug, reported with a patch: Prefect logs the flow's error with a traceback"
-)
 def test_an_expected_error_leaves_no_traceback_in_the_log(flow, region, threshold):
     break_model(threshold, ModelError("broken"))
     heard, logger = Tracebacks(), logging.getLogger("prefect.flow_runs")

@@ -1,0 +1,40 @@
+"""Whether what an item's assets announce agrees with what was decided."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pystac
+
+from pipeline.sensors.metadata import stated_offsets
+from pipeline.sensors.profiles import profile
+from pipeline.sensors.types import THERMAL_ROLES, Radiometry
+
+
+def compared(item: pystac.Item, decided: Radiometry) -> Radiometry:
+    """Doubt a decision that what the item's assets announce contradicts."""
+    announced = stated_offsets(item, reflectance_keys(item))
+    if all(same_numbers(each, decided) for each in announced):
+        return decided
+    said = " and ".join(
+        f"scale {scale:g}, offset {offset:g}" for scale, offset in sorted(announced)
+    )
+    return dataclasses.replace(
+        decided, reason=f"{decided.reason}; but its assets announce {said}", doubtful=True
+    )
+
+
+def reflectance_keys(item: pystac.Item) -> list[str]:
+    """Return the keys of the assets that hold an item's reflectances."""
+    offered = profile(item).offered(item)
+    return sorted({key for role, key in offered.items() if role not in THERMAL_ROLES})
+
+
+def same_numbers(announced: tuple[float, float], decided: Radiometry) -> bool:
+    """Say whether an announced (scale, offset) is the decided one."""
+    # Catalogues round: 2.75e-05 and 0.0000275 are one number, -0.1 and -0.1000000015 too.
+    scale, offset = announced
+    return math.isclose(scale, decided.scale, rel_tol=1e-5) and math.isclose(
+        offset, decided.offset, abs_tol=1e-6
+    )

@@ -1,0 +1,113 @@
+"""What an item says of itself: its catalogue, its processing baseline, its scale and offset.
+
+Everything here reads items as recorded, of any STAC version, and trusts no shape: a field that is
+not what it should be counts as not stated.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pystac
+
+_PROPERTY_MARKS = {
+    "earthsearch:": "earth-search",
+    "eopf:": "cdse",
+    "dea:": "dea",
+    "odc:region_code": "deafrica",
+}
+"""Start of a property's name -> catalogue that writes it."""
+
+_HREF_MARKS = {
+    "earth-search.aws.element84.com": "earth-search",
+    "earth-search-sentinel": "earth-search",
+    "planetarycomputer.microsoft.com": "planetary-computer",
+    ".blob.core.windows.net/": "planetary-computer",
+    "dataspace.copernicus.eu": "cdse",
+    "s3://eodata/": "cdse",
+    "deafrica-": "deafrica",
+    "digitalearth.africa": "deafrica",
+    "dea-public-data": "dea",
+    "dea.ga.gov.au": "dea",
+    "cmr.earthdata.nasa.gov": "cmr-lpcloud",
+    "earthdatacloud.nasa.gov": "cmr-lpcloud",
+    "landsatlook.usgs.gov": "usgs-landsatlook",
+    # Buckets that Digital Earth Africa's items point at too: after it.
+    "sentinel-cogs": "earth-search",
+}
+"""Part of an href -> catalogue whose it is; the first that is found counts."""
+
+
+def origin(item: pystac.Item) -> str | None:
+    """Return the name of the catalogue that made an item, as in `pipeline.catalogs`, or none.
+
+    Told from the item alone: neither from the file that it came in nor from who was asked for it,
+    since items are saved, copied and passed on. A self link may be missing.
+    """
+    # `target`, never `href`: pystac resolves the root link for that, by network.
+    hrefs = [link.target for link in item.links if isinstance(link.target, str)]
+    hrefs += [str(asset.href) for asset in item.assets.values()]
+    for mark, name in _HREF_MARKS.items():
+        if any(mark in href for href in hrefs):
+            return name
+    for mark, name in _PROPERTY_MARKS.items():
+        if any(key.startswith(mark) for key in item.properties):
+            return name
+    return None
+
+
+_BASELINE_PROPERTIES = (
+    "s2:processing_baseline",
+    "sentinel:processing_baseline",  # Earth Search v0
+    "processing:version",  # Copernicus Data Space
+)
+_PRODUCT_PROPERTIES = ("s2:product_uri", "sentinel:product_id")
+_IN_PRODUCT_NAME = re.compile(r"_N(\d\d)(\d\d)_")
+
+
+def processing_baseline(item: pystac.Item) -> tuple[int, int] | None:
+    """Return the Sentinel-2 processing baseline, e.g. (5, 9), or none where it is not stated.
+
+    Old items of Earth Search v0 state it only as ``_N0214_`` in the name of ESA's product.
+    """
+    for name in _BASELINE_PROPERTIES:
+        stated = re.match(r"^(\d+)\.(\d+)", str(item.properties.get(name) or ""))
+        if stated:
+            return int(stated[1]), int(stated[2])
+    for name in _PRODUCT_PROPERTIES:
+        named = _IN_PRODUCT_NAME.search(str(item.properties.get(name) or ""))
+        if named:
+            return int(named[1]), int(named[2])
+    return None
+
+
+def stated_offsets(item: pystac.Item, keys: Iterable[str]) -> set[tuple[float, float]]:
+    """Return the (scale, offset) that assets announce; none stated leaves nothing."""
+    found = set()
+    for key in keys:
+        for fields in _raster_fields(item.assets[key]):
+            scale = _number(fields.get("raster:scale", fields.get("scale")))
+            offset = _number(fields.get("raster:offset", fields.get("offset")))
+            if scale is not None or offset is not None:
+                found.add((1.0 if scale is None else scale, offset or 0.0))
+                break
+    return found
+
+
+def _raster_fields(asset: pystac.Asset) -> Iterator[Mapping[str, Any]]:
+    """Yield where an asset may say it: version 2 of the raster extension, then version 1."""
+    own = asset.extra_fields
+    yield {name: own[name] for name in ("raster:scale", "raster:offset") if name in own}
+    for name in ("bands", "raster:bands"):
+        listed = own.get(name)
+        if isinstance(listed, list) and listed and isinstance(listed[0], Mapping):
+            yield listed[0]
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
