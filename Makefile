@@ -9,7 +9,7 @@ demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	$(BIN)/cloudmask demo demo
 
 test: $(INSTALLED)  ## the quick tests
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto --dist loadfile
 
 check: lint types imports test  ## what must hold before a commit
 

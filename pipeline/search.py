@@ -145,6 +145,8 @@ def _from_url(job: Job, source: Source, catalog: catalogs.Catalog) -> Iterator[p
 
 
 def _from_path(path: Path) -> Iterator[pystac.Item]:
+    if path.is_dir():
+        path /= "catalog.json"
     if not path.is_file():
         raise SearchError(
             f"catalogue {path} does not exist; expected the name of a known catalogue "

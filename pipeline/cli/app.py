@@ -29,6 +29,15 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             raise typer.Exit(130) from None
+        except Exception as error:
+            # Click's own, for exits and wrong arguments, know how they end.
+            if ctx.params.get("debug") or hasattr(error, "exit_code"):
+                raise
+            typer.echo(
+                f"error: unexpected {type(error).__name__}: {error}; `cloudmask --debug …` shows where",
+                err=True,
+            )
+            raise typer.Exit(1) from None
 
 
 app = typer.Typer(

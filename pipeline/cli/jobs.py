@@ -116,17 +116,17 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
         with showing(show.console(stderr=True), quiet=quiet) as progress:
             record = execute(plan, progress)
     else:
-        record = _find_flow()(job)
+        record = _find_flow(quiet=quiet)(job)
     if not quiet:
         _show_record(record, job)
     return record
 
 
-def _find_flow() -> Callable[..., Record]:
+def _find_flow(*, quiet: bool) -> Callable[..., Record]:
     """Find the Prefect flow by its name, so that nothing here imports Prefect."""
     from pipeline.config import set_prefect_defaults
 
-    set_prefect_defaults()
+    set_prefect_defaults(quiet=quiet)
     (found, *_) = [*entry_points(group="cloudmask.flows", name="region"), None]
     if found is None:
         raise ConfigError(

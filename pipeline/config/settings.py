@@ -51,7 +51,7 @@ PREFECT_DEFAULTS = {
 }
 
 
-def set_prefect_defaults() -> None:
+def set_prefect_defaults(*, quiet: bool = False) -> None:
     """Give Prefect our defaults, below what the user's environment says.
 
     Prefect reads its environment when it is imported, and its servers inherit it: call this
@@ -59,3 +59,5 @@ def set_prefect_defaults() -> None:
     """
     for name, value in PREFECT_DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if quiet:
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")

@@ -14,6 +14,7 @@ from pyproj import CRS as ProjCRS
 from shapely.geometry import mapping
 
 from pipeline import sensors
+from pipeline.errors import AssetError
 from pipeline.types import footprint
 
 MAX_RASTER_PX = 2**31
@@ -40,6 +41,11 @@ def by_role(item: pystac.Item, roles: Sequence[str], geobox: GeoBox) -> pystac.I
     The loader bins items to chunks by their geometry, which is an outline of the valid data and
     often rough: a pixel beyond it would be read or not depending on the chunks. So the copy's
     geometry is the outline of its raster, or, where that is not stated, all of the geobox.
+
+    Raises
+    ------
+    AssetError
+        A role is not the first band of its asset.
     """
     offered = sensors.profile(item).offered(item)
     outline = raster_outline(item) or geobox.extent
@@ -53,6 +59,10 @@ def by_role(item: pystac.Item, roles: Sequence[str], geobox: GeoBox) -> pystac.I
         collection=item.collection_id,
     )
     for role in roles:
+        if sensors.profile(item).band(item, role) != 1:
+            raise AssetError(
+                item.id, offered[role], "is a stack of bands: only the first is read"
+            )
         asset = item.assets[offered[role]]
         # odc-stac asks the media type, or the name's ending, whether an asset is a raster.
         href = asset.get_absolute_href() or asset.href

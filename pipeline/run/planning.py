@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import psutil
 import pystac
 from numpy.typing import NDArray
 
@@ -220,10 +221,12 @@ def _gone(job: Job, scenes: Sequence[Scene], before: _Stored) -> tuple[Dropped, 
 
 
 def _check_memory(plan: Plan) -> None:
-    budget = plan.job.run.memory_bytes
-    if budget is not None and plan.bytes_needed > budget:
+    asked = plan.job.run.memory_bytes
+    budget = asked or psutil.virtual_memory().available
+    if plan.bytes_needed > budget:
+        allowed = "run.memory_bytes allows" if asked else "this machine has free"
         raise MemoryBudgetError(
-            f"the run needs about {plan.bytes_needed / 2**30:.1f} GiB, run.memory_bytes allows "
+            f"the run needs about {plan.bytes_needed / 2**30:.1f} GiB, {allowed} "
             f"{budget / 2**30:.1f} GiB; take a smaller grid.tile_px (now {plan.grid.tile_px}) or "
             f"fewer run.workers (now {plan.job.run.workers})"
         )

@@ -132,7 +132,7 @@ class Session:
                 *plan.gone,
                 *(dropped for receipt in receipts for dropped in receipt.dropped),
             ),
-            radiometry={item.id: sensors.radiometry(item).reason for item in plan.items},
+            radiometry={item.id: _in_words(sensors.radiometry(item)) for item in plan.items},
             models={
                 sensor: {part: str(getattr(card, part)) for part in CARD_PARTS}
                 for sensor, card in plan.cards.items()
@@ -156,6 +156,10 @@ def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Sessi
     job = plan.job
     with store.open_writer(job.store, plan.grid, title=job.name, run_key=plan.key) as writer:
         yield Session(plan, writer, progress or Silent())
+
+
+def _in_words(rule: sensors.Radiometry) -> str:
+    return f"{rule.reason} (doubtful: look at the pixels)" if rule.doubtful else rule.reason
 
 
 def _first_reasons(dropped: tuple[Dropped, ...]) -> str:

@@ -79,6 +79,6 @@ def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: s
         "title": title,
         "grid": layout.grid_attributes(grid),
     }
-    zarr.open_group(session.store, mode="a").attrs.update(attributes)
     with explained(f"cannot write to the store {url}"):
+        zarr.open_group(session.store, mode="a").attrs.update(attributes)
         session.commit("grid of the region", metadata=PUBLISHED)

@@ -57,6 +57,16 @@ def test_a_quiet_run_prints_nothing(cloudmask, rooms, job):
     assert cloudmask("run", job, "--quiet").output == ""
 
 
+def test_what_nobody_expected_is_one_line_too(cloudmask, rooms, job):
+    rooms.error = ZeroDivisionError("boom")
+    result = cloudmask("run", job)
+    assert result.exit_code == 1
+    assert lines(result.stderr) == [
+        "error: unexpected ZeroDivisionError: boom; `cloudmask --debug …` shows where"
+    ]
+    assert isinstance(cloudmask("--debug", "run", job).exception, ZeroDivisionError)
+
+
 def test_options_stand_above_the_file(cloudmask, rooms, job, tmp_path, monkeypatch):
     monkeypatch.setenv("CLOUDMASK_MEMORY_BYTES", "4 GiB")
     result = cloudmask(

@@ -9,7 +9,6 @@ from pipeline import run, store
 from pipeline.errors import ModelError, StoreConflictError, StoreError
 
 RUN = ("--plain", "--no-report", "--quiet")
-KNOWN_BUG = "known bug, reported with a patch: "
 
 
 def changed(region):
@@ -120,15 +119,12 @@ def rubbish(region, part):
         path.write_bytes(b"rubbish")
 
 
-bug = pytest.mark.xfail(reason=KNOWN_BUG + "errors of `_ensure_root` are not explained")
-
-
 @pytest.mark.parametrize(
     "part",
     [
         "refs",
         "config",
-        pytest.param("snapshots", marks=bug),
+        "snapshots",
         "manifests",
         "chunks",
     ],
