@@ -65,13 +65,20 @@ def plan(
     store: Annotated[
         str | None, typer.Option(help="Path or URL of the store, instead of the job's.")
     ] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option(help="Save the items here: a job can name the file as its catalogue."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan.")] = False,
 ) -> None:
     """Say what a run would do, without reading a pixel."""
     from pipeline.run import plan_job
+    from pipeline.search import save_items
 
     asked = read_job(job, store=store)
     found = plan_job(asked)
+    if items is not None:
+        save_items(found.items, items)
     if as_json:
         show.as_json(found.to_dict())
     else:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from odc.geo.geom import Geometry
 
 from pipeline import cube, run, store
-from pipeline.types import NEVER, UNCOVERED, Code, Items, Job, Period, is_usable
+from pipeline.search import save_items
+from pipeline.types import NEVER, UNCOVERED, Code, Items, Job, Period, Source, is_usable
 from tests.laws.conftest import BANDS, contents, make_job, same
 
 pytestmark = pytest.mark.usefixtures("window_model")
@@ -227,3 +228,13 @@ def test_no_data_is_told_from_what_was_never_covered(undisturbed):
     uncovered = masks["fingerprint"] == UNCOVERED
     only_no_data = masks["histogram"].isel({"class": int(Code.NO_DATA)}) == counts
     assert (only_no_data | ~uncovered).all()
+
+
+def test_a_run_pointed_at_the_saved_items_is_the_same_run(undisturbed, tmp_path):
+    """What `cloudmask plan --items` saves needs no catalogue, and gives the same plan."""
+    job, _ = undisturbed
+    plan, saved = run.plan_job(job), tmp_path / "items.json"
+    save_items(plan.items, saved)
+    again = run.plan_job(dataclasses.replace(job, sources=(Source(catalog=str(saved)),)))
+    assert again.key == plan.key
+    assert again.nothing_to_do
