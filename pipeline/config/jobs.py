@@ -26,6 +26,7 @@ from pipeline.config.mistakes import Location, mistakes, path_of, refuse
 from pipeline.config.periods import PERIOD_FORMS, read_period, write_period
 from pipeline.config.sections import (
     CompositeSection,
+    CubeSection,
     GridSection,
     MaskSection,
     RunSection,
@@ -37,6 +38,7 @@ from pipeline.config.sections import (
 from pipeline.errors import ConfigError
 from pipeline.types import (
     CompositeSettings,
+    CubeSettings,
     GridSettings,
     Job,
     MaskSettings,
@@ -112,6 +114,7 @@ class JobFile(BaseModel):
     store: Annotated[str, Field(min_length=1), AfterValidator(_store)] = Field(
         description="Path, relative to the job file, or URL of the Icechunk repository."
     )
+    cube: CubeSection = CubeSettings()
     grid: GridSection = GridSettings()
     mask: MaskSection = MaskSettings()
     composite: CompositeSection | None = None
@@ -120,6 +123,7 @@ class JobFile(BaseModel):
 
 _SECTIONS: Mapping[str, type] = {
     "sources": Source,
+    "cube": CubeSettings,
     "grid": GridSettings,
     "mask": MaskSettings,
     "composite": CompositeSettings,
@@ -190,6 +194,7 @@ def dump_job(job: Job) -> dict[str, Any]:
         "datetime": write_period(job.period),
         "sources": [_plain(each) for each in job.sources],
         "store": job.store,
+        "cube": _plain(job.cube),
         "grid": _plain(job.grid),
         "mask": _plain(job.mask),
         "composite": None if job.composite is None else _plain(job.composite),

@@ -35,7 +35,14 @@ from pipeline.catalogs import CATALOGS
 from pipeline.config.aoi import exists
 from pipeline.config.mistakes import did_you_mean, holds_secret, refuse
 from pipeline.sensors import ROLES
-from pipeline.types import CompositeSettings, GridSettings, MaskSettings, RunSettings, Source
+from pipeline.types import (
+    CompositeSettings,
+    CubeSettings,
+    GridSettings,
+    MaskSettings,
+    RunSettings,
+    Source,
+)
 
 _IS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -180,6 +187,12 @@ def _no_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", text):
+        refuse("the name or address of a host, without scheme or path")
+    return text.lower()
+
+
 def _chunk(value: int) -> int:
     if value < 16 or value % 16:
         refuse("a multiple of 16")
@@ -221,8 +234,12 @@ SourceSection = Annotated[
             "catalog": Annotated[_Text, AfterValidator(_catalog)],
             "collections": tuple[_Text, ...],
             "query": _Json,
+            "filter": _Json,
         }
     ),
+]
+CubeSection = Annotated[
+    CubeSettings, Checked({"hosts": tuple[Annotated[str, AfterValidator(_host)], ...]})
 ]
 GridSection = Annotated[
     GridSettings,

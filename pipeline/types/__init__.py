@@ -2,7 +2,7 @@
 
 ::
 
-    Job  = AOI + Period + Source… + GridSettings + MaskSettings + CompositeSettings? + RunSettings
+    Job  = AOI + Period + Source… + CubeSettings + GridSettings + MaskSettings + CompositeSettings? + RunSettings
     Items = pystac items + what was dropped at the search        Scene = items of one sensor and solar day
     Grid ─▶ Tile                                                 Lattice: where inference windows sit
     Model: the seam between `mask` and `models`, described by a ModelCard
@@ -28,6 +28,7 @@ from pipeline.types.items import Dropped, Items, Scene, footprint
 from pipeline.types.job import (
     STRICT,
     CompositeSettings,
+    CubeSettings,
     GridSettings,
     Job,
     MaskSettings,
@@ -72,6 +73,7 @@ __all__ = [
     "Code",
     "CompositeSettings",
     "Cost",
+    "CubeSettings",
     "Dropped",
     "Grid",
     "GridSettings",

@@ -48,6 +48,23 @@ class Source:
     """Collection ids; empty takes all that `pipeline.sensors` knows."""
     query: Mapping[str, Any] = field(default_factory=dict)
     """STAC API query extension, e.g. ``{"eo:cloud_cover": {"lt": 80}}``."""
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    """CQL2 as JSON, e.g. ``{op: "<", args: [{property: "eo:cloud_cover"}, 80]}``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CubeSettings:
+    """How pixels are read."""
+
+    __pydantic_config__ = STRICT
+
+    loader: Literal["odc-stac", "stackstac"] = "odc-stac"
+    """What lays out reads; both give the same cube. ``stackstac`` is an extra."""
+    unreadable: Literal["drop", "fail"] = "drop"
+    """What an asset that stays unreadable costs: its item, with the reason on the record, or the run."""
+    hosts: tuple[str, ...] = ()
+    """Hosts of private addresses that assets may lie at all the same, e.g. ``minio.internal`` or
+    ``10.1.2.3``; items of a remote catalogue reach no other private address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +132,7 @@ class Job:
     sources: tuple[Source, ...]
     store: str
     """Path or URL of the Icechunk repository."""
+    cube: CubeSettings = field(default_factory=CubeSettings)
     grid: GridSettings = field(default_factory=GridSettings)
     mask: MaskSettings = field(default_factory=MaskSettings)
     composite: CompositeSettings | None = None

@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError
 from pipeline.sensors import ROLES
 from pipeline.types import (
     CompositeSettings,
+    CubeSettings,
     GridSettings,
     Job,
     MaskSettings,
@@ -398,6 +399,11 @@ def jobs(draw: st.DrawFn) -> Job:
         period=Period(start=start, end=end),
         sources=tuple(draw(st.lists(sources, min_size=1, max_size=2))),
         store=draw(st.sampled_from(["/data/store", "s3://bucket/store"])),
+        cube=CubeSettings(
+            loader=draw(st.sampled_from(["odc-stac", "stackstac"])),
+            unreadable=draw(st.sampled_from(["drop", "fail"])),
+            hosts=draw(st.sampled_from([(), ("10.1.2.3", "minio.internal:9000")])),
+        ),
         grid=GridSettings(
             crs=draw(st.sampled_from(["utm", "EPSG:3035"])),
             resolution_m=draw(st.floats(0.1, 1e4)),
