@@ -2,14 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+API_INSTALLED := .venv-api/installed
 
-.PHONY: demo test check lint types imports format laws real kill bench clean
+.PHONY: demo test check lint types imports format laws real api kill bench clean
 
 demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	$(BIN)/cloudmask demo demo
 
 test: $(INSTALLED)  ## the quick tests
-	$(BIN)/pytest -m "not slow" -n auto --dist loadfile
+	$(BIN)/pytest -m "not slow and not integration" -n auto --dist loadfile
 
 check: lint types imports test  ## what must hold before a commit
 
@@ -33,8 +34,17 @@ laws: $(INSTALLED)  ## the demo's laws with the real networks: partitions, kills
 real: $(INSTALLED)  ## real imagery through the same flow
 	$(BIN)/pytest tests/real
 
+api: $(INSTALLED) $(API_INSTALLED)  ## searches on a real STAC API; root installs PostGIS where it is missing
+	ls /usr/share/postgresql/*/extension/postgis.control > /dev/null 2>&1 || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql-postgis; }
+	$(BIN)/pytest tests/integration --require-api
+
 slow: $(INSTALLED)  ## everything that `make test` leaves out
 	$(BIN)/pytest -m slow
+
+bench: $(INSTALLED)  ## ratios against peers and physical limits
+	$(BIN)/python -W ignore benchmarks/planning.py
+	$(BIN)/python -W ignore benchmarks/reading.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudmask needs Python 3.11 or newer")'
@@ -42,5 +52,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,stackstac]'
 	touch $@
 
+# What serves the API is no dependency of ours: it has its own environment.
+$(API_INSTALLED): constraints-api.txt
+	$(PYTHON) -m venv .venv-api
+	.venv-api/bin/python -m pip install --quiet --constraint constraints-api.txt stac-fastapi-pgstac 'pypgstac[psycopg]' uvicorn
+	touch $@
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-api demo

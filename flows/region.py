@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,9 +135,17 @@ def _expected_errors_in_one_line() -> Iterator[None]:
 
 
 def _read(job: dict[str, Any] | str) -> Job:
+    # A worker's environment says what its machine allows, as the command line's does.
+    budget = config.read_settings().memory_bytes
+    over = {} if budget is None else {"run.memory_bytes": int(budget)}
     if isinstance(job, str):
-        return config.load_job(Path(job))
-    return config.parse_job(job, base=Path())
+        return config.load_job(Path(job), over)
+    read = config.parse_job(job, base=Path())
+    if budget is None:
+        return read
+    return dataclasses.replace(
+        read, run=dataclasses.replace(read.run, memory_bytes=int(budget))
+    )
 
 
 def _in_words(receipt: TileReceipt) -> str:

@@ -1,19 +1,32 @@
-"""Tables of named STAC endpoints: a new one is a new row.
+"""Tables of named STAC endpoints and of the storages that their assets lie in.
 
-A job names a row (``catalog: earth-search``) or gives a URL or a path; a URL that no row has is
-used with the defaults of `Catalog`. What the collections hold is told in `pipeline.sensors`.
+A job names a row of `CATALOGS` (``catalog: earth-search``) or gives a URL or a path; a URL that no
+row has is used with the defaults of `Catalog`. What the collections hold is told in
+`pipeline.sensors`; how an asset is reached is told by where it lies, in `STORAGES`, whichever
+catalogue names it. Adding a catalogue is adding a row to one table or to both: see
+docs/catalogues.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Literal
 
-Signing = Literal["none", "planetary-computer-sas", "requester-pays", "earthdata", "cdse-s3"]
-"""What reading the assets asks for. ``none``: any client may; ``planetary-computer-sas``: a token of
-minutes in the query; ``requester-pays``: an AWS account that pays for the transfer; ``earthdata``: a
-login of NASA Earthdata; ``cdse-s3``: S3 keys of the Copernicus Data Space. Search needs none."""
+Signing = Literal[
+    "none",
+    "planetary-computer-sas",
+    "requester-pays",
+    "earthdata",
+    "cdse-s3",
+    "web-login",
+]
+"""What reading assets asks for; `pipeline.access` does it. ``none``: any client may;
+``planetary-computer-sas``: a token of minutes in the query; ``requester-pays``: an AWS account that
+pays for the transfer; ``earthdata``: a login of NASA Earthdata; ``cdse-s3``: S3 keys of the Copernicus
+Data Space; ``web-login``: a session of a browser, so that alternates are read instead. Search needs
+none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,19 +39,44 @@ class Catalog:
     also: tuple[str, ...] = ()
     """Further collections of it that `pipeline.sensors` knows."""
     page_size: int = 100
-    """Items a page. Large pages of large items end in 502 (Element84/earth-search#17)."""
+    """Items a page. Earth Search fails above 267 items or a few megabytes (Element84/earth-search#60,
+    #17), CMR gives 100 at most (nasa/cmr-stac#411), the Planetary Computer 1000 (allenai/rslearn#418),
+    Explorer 20 unasked (opendatacube/datacube-explorer#575); 100 suits all of them."""
     signing: Signing = "none"
-    """What reading its assets asks for. Only ``none`` is done so far: see `note`."""
+    """What reading most of its assets asks for; the table that decides is `STORAGES`."""
     signing_of: Mapping[str, Signing] = field(default_factory=dict)
     """Collections of it that differ from `signing`."""
     requests_per_second: float | None = None
-    """What it allows a client, where it says so; not enforced so far."""
+    """What it allows a client, where it says so."""
     note: str = ""
     """What to know of it, with sources."""
 
     def signing_for(self, collection: str) -> Signing:
         """Return what reading the assets of a collection asks for."""
         return self.signing_of.get(collection, self.signing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """Where assets lie, and what reading there asks for."""
+
+    signing: Signing
+    hosts: tuple[str, ...] = ()
+    """Hosts of its https URLs, ``*`` standing for any letters."""
+    buckets: tuple[str, ...] = ()
+    """Its S3 buckets, however a URL names them."""
+    region: str | None = None
+    """AWS region of the buckets."""
+    endpoint: str | None = None
+    """Host that serves the buckets where it is not AWS."""
+    tokens: str | None = None
+    """URL that gives tokens, by ``/ACCOUNT/CONTAINER`` after it."""
+    connections: int = 16
+    """Reads at once that it takes from one client; 16 where nothing is said."""
+    same_as: Mapping[str, str] = field(default_factory=dict)
+    """Where the same files lie too, by beginning of the path: that is read instead."""
+    account: str = ""
+    """Page that gives an account, or says how to read."""
 
 
 CATALOGS: dict[str, Catalog] = {
@@ -49,7 +87,7 @@ CATALOGS: dict[str, Catalog] = {
         signing_of={"landsat-c2-l2": "requester-pays", "sentinel-2-l1c": "requester-pays"},
         note=(
             "Sentinel-2 L2A is open COGs; landsat-c2-l2 and sentinel-2-l1c point at buckets whose "
-            "reader pays (storage:requester_pays of the items), which is not implemented yet. "
+            "reader pays (storage:requester_pays of the items): they need an AWS account. "
             "sentinel-2-l2a is shifted by the catalogue, sentinel-2-c1-l2a is not "
             "(Element84/earth-search#9, #41). Throttled requests answer Forbidden "
             "(Element84/earth-search#19)."
@@ -61,10 +99,10 @@ CATALOGS: dict[str, Catalog] = {
         also=("hls2-s30", "hls2-l30", "landsat-c2-l1"),
         signing="planetary-computer-sas",
         note=(
-            "Assets need a token that expires within the hour; signing is not implemented yet, so "
-            "name items signed beforehand (https://planetarycomputer.microsoft.com/docs/concepts/sas; "
-            "microsoft/PlanetaryComputer#418). Search fails for whole days at times "
-            "(microsoft/PlanetaryComputer#476). landsat-8-c2-l2 is retired; saved items are read."
+            "Assets need a token that expires within the hour; it is got without an account just "
+            "before each read (https://planetarycomputer.microsoft.com/docs/concepts/sas; "
+            "microsoft/PlanetaryComputer#418). Its token server answers 429 at times (#457), and search "
+            "fails for whole days (microsoft/PlanetaryComputer#476). landsat-8-c2-l2 is retired; saved items are read."
         ),
     ),
     "cdse": Catalog(
@@ -75,9 +113,10 @@ CATALOGS: dict[str, Catalog] = {
         requests_per_second=5.0,
         note=(
             "Assets are s3://eodata at https://eodata.dataspace.copernicus.eu and need S3 keys of "
-            "an account; not implemented yet "
-            "(https://documentation.dataspace.copernicus.eu/APIs/S3.html). The 429 of its limit "
-            "may come disguised (e-sensing/sits#1560). JPEG 2000, not COG: windows cost more."
+            "an account, in CLOUDMASK_CDSE_S3_KEY and CLOUDMASK_CDSE_S3_SECRET "
+            "(https://documentation.dataspace.copernicus.eu/APIs/S3.html). Its 429 comes with "
+            "Retry-After: 2 after 5 requests in a second (e-sensing/sits#1560), and a client has four "
+            "connections to the files (https://documentation.dataspace.copernicus.eu/Quotas.html). JPEG 2000, not COG: windows cost more."
         ),
     ),
     "usgs-landsatlook": Catalog(
@@ -86,9 +125,10 @@ CATALOGS: dict[str, Catalog] = {
         also=("landsat-c2l2-st", "landsat-c2l1"),
         signing="requester-pays",
         note=(
-            "The items' https links need a login of USGS; their alternates are in s3://usgs-landsat, "
-            "whose reader pays (https://www.usgs.gov/landsat-missions/landsat-commercial-cloud-data-"
-            "access). Neither is implemented yet. Surface temperature is a collection of its own."
+            "The items' https links need a login of USGS in a browser, so the same files in "
+            "s3://usgs-landsat are read, whose reader pays: they need an AWS account "
+            "(https://www.usgs.gov/landsat-missions/landsat-commercial-cloud-data-access). Surface "
+            "temperature is a collection of its own."
         ),
     ),
     "deafrica": Catalog(
@@ -117,10 +157,91 @@ CATALOGS: dict[str, Catalog] = {
         collections=("HLSL30_2.0", "HLSS30_2.0"),
         signing="earthdata",
         note=(
-            "Assets need a login of NASA Earthdata, and the CRS is told by their headers alone; "
-            "neither is implemented yet (https://lpdaac.usgs.gov/products/hlsl30v002/). Ids were "
-            "HLSL30.v1.5 and HLSL30.v2.0 before: saved items of those are read."
+            "Assets need a login of NASA Earthdata, in CLOUDMASK_EARTHDATA_TOKEN or ~/.netrc, and "
+            "the CRS is told by their headers alone (https://lpdaac.usgs.gov/products/hlsl30v002/). "
+            "Ids were HLSL30.v1.5 and HLSL30.v2.0 before: saved items of those are read."
         ),
+    ),
+}
+
+
+STORAGES: dict[str, Storage] = {
+    "aws-open-us-west-2": Storage(
+        # https://registry.opendata.aws/sentinel-2-l2a-cogs
+        signing="none",
+        buckets=("sentinel-cogs", "e84-earth-search-sentinel-data"),
+        region="us-west-2",
+        connections=32,
+    ),
+    "aws-sentinel-2": Storage(
+        # https://registry.opendata.aws/sentinel-2: the original JPEG 2000 files.
+        signing="requester-pays",
+        buckets=("sentinel-s2-l1c", "sentinel-s2-l2a"),
+        region="eu-central-1",
+        connections=32,
+        account="https://docs.aws.amazon.com/AmazonS3/latest/userguide/RequesterPaysBuckets.html",
+    ),
+    "aws-landsat": Storage(
+        # https://registry.opendata.aws/usgs-landsat
+        signing="requester-pays",
+        buckets=("usgs-landsat",),
+        region="us-west-2",
+        connections=32,
+        account="https://www.usgs.gov/landsat-missions/landsat-commercial-cloud-data-access",
+    ),
+    "deafrica": Storage(
+        # https://registry.opendata.aws/deafrica-sentinel-2, …/deafrica-landsat
+        signing="none",
+        buckets=("deafrica-*",),
+        region="af-south-1",
+        connections=32,
+    ),
+    "dea": Storage(
+        # https://registry.opendata.aws/dea: the bucket and its forerunner.
+        signing="none",
+        buckets=("dea-public-data", "dea-public-data-dev"),
+        region="ap-southeast-2",
+        connections=32,
+    ),
+    "planetary-computer": Storage(
+        # Accounts as `msft:storage_account` of the collections says.
+        signing="planetary-computer-sas",
+        hosts=tuple(
+            f"{account}.blob.core.windows.net"
+            for account in ("sentinel2l2a01", "landsateuwest", "hls2euwest")
+        ),
+        tokens="https://planetarycomputer.microsoft.com/api/sas/v1/token",
+        account="https://planetarycomputer.microsoft.com/docs/concepts/sas",
+    ),
+    "cdse": Storage(
+        signing="cdse-s3",
+        hosts=("eodata.dataspace.copernicus.eu", "eodata.*.dataspace.copernicus.eu"),
+        buckets=("eodata",),
+        endpoint="eodata.dataspace.copernicus.eu",
+        region="default",
+        # Four connections for a general user: https://documentation.dataspace.copernicus.eu/Quotas.html
+        connections=4,
+        account="https://documentation.dataspace.copernicus.eu/APIs/S3.html",
+    ),
+    "cdse-downloads": Storage(
+        signing="web-login",
+        hosts=("zipper.dataspace.copernicus.eu", "datahub.creodias.eu"),
+        connections=4,
+        account="https://documentation.dataspace.copernicus.eu/APIs/S3.html",
+    ),
+    "usgs-landsatlook": Storage(
+        signing="web-login",
+        hosts=("landsatlook.usgs.gov",),
+        # As the alternates of its items say; some items have none.
+        same_as={"/data/": "s3://usgs-landsat/"},
+        account="https://www.usgs.gov/landsat-missions/landsat-commercial-cloud-data-access",
+    ),
+    "lpdaac": Storage(
+        # https://lpdaac.usgs.gov/products/hlsl30v002: LP DAAC's cloud, and its archive before that.
+        signing="earthdata",
+        hosts=("data.lpdaac.earthdatacloud.nasa.gov", "lpdaac.earthdata.nasa.gov"),
+        connections=8,
+        account="https://urs.earthdata.nasa.gov/users/new",
     ),
 }
 
@@ -128,3 +249,12 @@ CATALOGS: dict[str, Catalog] = {
 def find(name: str) -> Catalog:
     """Return the row of a name, or the defaults for a URL or path."""
     return CATALOGS.get(name, Catalog(url=name))
+
+
+def storage_of(*, host: str = "", bucket: str = "") -> Storage | None:
+    """Return the storage that a host of https URLs or an S3 bucket belongs to, or none."""
+    for storage in STORAGES.values():
+        names, patterns = (bucket, storage.buckets) if bucket else (host, storage.hosts)
+        if any(fnmatchcase(names.lower(), pattern) for pattern in patterns):
+            return storage
+    return None

@@ -10,13 +10,16 @@
     ├── GridError                   no pixel grid can be drawn for the AOI
     ├── AssetError                  an asset of an item cannot be read: the item is dropped
     │   └── AssetUnavailableError   … for now: timeouts, 5xx, 429             (a retry can help)
+    ├── AccessError                 a location may not be read, or not without an account
+    │   └── AccessUnavailableError  … or who must say so did not answer       (a retry can help)
     ├── RadiometryError             no rule says what an item's numbers mean: the item is dropped
     ├── ModelError                  a model is unknown, lacks a band, or its weights are not what they should be
     ├── MemoryBudgetError           the run cannot fit in the memory that it may use
     ├── StoreError                  a store cannot be opened, read or written
     │   └── StoreConflictError      … because another run moved it meanwhile  (a retry can help)
     ├── IncompleteError             more was dropped than the job allows: nothing is published
-    └── QueryError                  a question that the archive cannot answer
+    ├── QueryError                  a question that the archive cannot answer
+    └── LabelledDataError           a file of a labelled data set is not what its layout says
 
 Each class says whether trying the same again can help (`retryable`) and with which status the
 command line ends (`exit_code`).
@@ -84,6 +87,18 @@ class AssetUnavailableError(AssetError):
     retryable = True
 
 
+class AccessError(CloudmaskError):
+    """A location may not be read: it is refused, or needs a login that is missing or invalid."""
+
+    exit_code = 4
+
+
+class AccessUnavailableError(AccessError):
+    """The name server, the token server or the host of a location did not answer."""
+
+    retryable = True
+
+
 class RadiometryError(CloudmaskError):
     """No rule says how an item's numbers become reflectance."""
 
@@ -122,5 +137,11 @@ class IncompleteError(CloudmaskError):
 
 class QueryError(CloudmaskError):
     """The archive cannot answer the question."""
+
+    exit_code = 2
+
+
+class LabelledDataError(CloudmaskError):
+    """A file of a labelled data set is not what its layout says."""
 
     exit_code = 2

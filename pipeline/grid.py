@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import shapely
 from affine import Affine
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from pyproj.exceptions import CRSError
+from shapely.affinity import translate
+from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import GridError
 from pipeline.types import Grid, GridSettings, Job, Tile
+from pipeline.types.lonlat import cut_box, unrolled
 
 SNAP_PX = 512
 """Edges of a region lie on multiples of this (and of the chunk), so that inference windows, whose
@@ -25,6 +30,19 @@ cores are of this size or divide it, are not cut by the region's edge."""
 
 UTM_REACH_DEG = 6.0
 """How far from the central meridian a UTM zone may be stretched: scale is off by 0.4 % there."""
+
+UTM_SOUTH_DEG, UTM_NORTH_DEG = -80.0, 84.0
+"""Where UTM ends, and with it the tiles of Sentinel-2 (MGRS)."""
+
+POLAR_DEG = 60.0
+"""Beyond it a polar grid may be drawn for ``utm``."""
+
+SOUTH_POLAR, NORTH_POLAR = "EPSG:3031", "EPSG:3413"
+"""Polar stereographic grids of the field: Landsat Collection 2 delivers Antarctica in EPSG:3031 (USGS
+LSDS-1619, section 2), as REMA does; ArcticDEM and NSIDC's sea ice are in EPSG:3413."""
+
+CRS_REACH_DEG = 15.0
+"""How far from its area of use a CRS may be taken: regions reach over borders, not over oceans."""
 
 
 def make_grid(job: Job) -> Grid:
@@ -50,8 +68,28 @@ def make_grid(job: Job) -> Grid:
 def tiles(grid: Grid, aoi: BaseGeometry) -> list[Tile]:
     """Return the tiles that the AOI touches, row by row."""
     assert grid.geobox.crs is not None
-    outline = _project(aoi, grid.geobox.crs)
-    return [tile for tile in grid.tiles() if tile.geobox.extent.intersects(outline)]
+    outline = _project(aoi, grid.geobox.crs).geom
+    shapely.prepare(outline)
+    rows, cols = grid.shape_in_tiles
+    bounds, edge = grid.geobox.boundingbox, grid.tile_px * grid.resolution_m
+    wests = bounds.left + np.arange(cols) * edge
+    norths = bounds.top - np.arange(rows) * edge
+    # One row of boxes at a time: a grid of the world has millions.
+    return [
+        grid.tile(row, int(col))
+        for row, north in enumerate(norths)
+        for col in np.flatnonzero(
+            shapely.intersects(
+                outline,
+                shapely.box(
+                    wests,
+                    max(north - edge, bounds.bottom),
+                    np.minimum(wests + edge, bounds.right),
+                    north,
+                ),
+            )
+        )
+    ]
 
 
 def _check(settings: GridSettings) -> None:
@@ -79,20 +117,69 @@ def _crs(name: str, aoi: BaseGeometry) -> CRS:
             f"grid.crs {name!r} is in {' and '.join(sorted(units))}; expected a projected CRS in "
             "metres, e.g. 'utm', EPSG:3035 (Europe) or EPSG:6933 (the world, equal area)"
         )
+    _require_near(name, crs, aoi)
     return crs
+
+
+def _require_near(name: str, crs: CRS, aoi: BaseGeometry) -> None:
+    """Refuse a CRS that was made for another part of the world: its metres are none here."""
+    area = crs.proj.area_of_use
+    if area is None:
+        return
+    used = cut_box(area.west, area.south, area.east, area.north)
+    # Longitudes are on a circle: whole worlds apart is the same place.
+    shifts = (-360.0, 0.0, 360.0)
+    apart = min(used.distance(translate(aoi, xoff=shift)) for shift in shifts)
+    if crs.proj.utm_zone is not None:
+        # Scale does not depend on latitude: Landsat counts northern zones on to the south pole.
+        belt = box(area.west, -90.0, area.east, 90.0)
+        apart = min(belt.distance(translate(aoi, xoff=shift)) for shift in shifts)
+    if apart > CRS_REACH_DEG:
+        west, south, east, north = aoi.bounds
+        raise GridError(
+            f"grid.crs {name!r} ({crs.proj.name}) is meant for {area.west:g}° to {area.east:g}° "
+            f"east and {area.south:g}° to {area.north:g}° north; the AOI, {west:.2f}° to "
+            f"{east:.2f}° east and {south:.2f}° to {north:.2f}° north, is {apart:.0f}° away. Give "
+            "grid.crs 'utm' or a CRS of the AOI's part of the world"
+        )
 
 
 def _utm(aoi: BaseGeometry) -> CRS:
-    west, _, east, _ = aoi.bounds
-    centre = aoi.representative_point() if aoi.geom_type != "Polygon" else aoi.centroid
-    crs = CRS.utm(centre.x, centre.y)
-    meridian = math.floor(centre.x / 6) * 6 + 3
+    """Return the UTM zone of an AOI, or a polar grid where there is none."""
+    outline = unrolled(aoi)
+    west, south, east, north = outline.bounds
+    if south < UTM_SOUTH_DEG or north > UTM_NORTH_DEG:
+        return _polar(south, north)
+    centre = (
+        outline.representative_point() if outline.geom_type != "Polygon" else outline.centroid
+    )
+    # Not odc's `CRS.utm`: it searches PROJ's tables for a tenth of a second.
+    zone = max(math.ceil((_on_the_circle(centre.x) + 180.0) / 6.0), 1)
+    crs = CRS(f"EPSG:{(32600 if centre.y >= 0 else 32700) + zone}")
+    meridian = round((centre.x - (zone * 6.0 - 183.0)) / 360.0) * 360.0 + zone * 6.0 - 183.0
     if max(meridian - west, east - meridian) > UTM_REACH_DEG:
         raise GridError(
             f"the AOI reaches from {west:.2f}° to {east:.2f}°, too wide for UTM zone {crs}; give "
-            "grid.crs an equal-area CRS such as EPSG:3035 (Europe) or EPSG:6933 (the world)"
+            "grid.crs an equal-area CRS such as EPSG:3035 (Europe) or EPSG:6933 (the world), or "
+            "near a pole EPSG:3413 (north) or EPSG:3031 (south)"
         )
     return crs
+
+
+def _polar(south: float, north: float) -> CRS:
+    if south > POLAR_DEG:
+        return CRS(NORTH_POLAR)
+    if north < -POLAR_DEG:
+        return CRS(SOUTH_POLAR)
+    raise GridError(
+        f"the AOI reaches from {south:.2f}° to {north:.2f}° north: UTM ends at {UTM_SOUTH_DEG:g}° "
+        f"and {UTM_NORTH_DEG:g}°, and polar grids are for what lies beyond ±{POLAR_DEG:g}° as a "
+        "whole; cut the AOI, or give grid.crs an equal-area CRS such as EPSG:6933 (the world)"
+    )
+
+
+def _on_the_circle(longitude: float) -> float:
+    return (longitude + 180.0) % 360.0 - 180.0
 
 
 def _project(aoi: BaseGeometry, crs: CRS) -> Geometry:
@@ -100,7 +187,10 @@ def _project(aoi: BaseGeometry, crs: CRS) -> Geometry:
     projected = Geometry(aoi, "EPSG:4326").to_crs(crs, resolution=0.01)
     if projected.is_empty or not all(math.isfinite(edge) for edge in projected.boundingbox):
         raise GridError(f"the AOI {aoi.bounds} has no place in {crs}; give another grid.crs")
-    return projected
+    if projected.is_valid:
+        return projected
+    # Round a pole both ends of an AOI meet: the slit between them closes.
+    return Geometry(shapely.make_valid(projected.geom), crs)
 
 
 def _snapped(outline: Geometry, crs: CRS, settings: GridSettings) -> GeoBox:

@@ -4,12 +4,15 @@
 
     app        every command by its name; errors become one line and an exit code
     ├── jobs       run · plan · schema           what a job file asks for
+    ├── inspect    inspect                       what is understood of an item
     ├── archives   query · evaluate · report     what a store holds
-    ├── data       simulate · models             what there is to work with
+    ├── data       simulate                      what there is to work with
+    ├── models     models list · show · fetch    what can mask
     └── demo       all of it, once, on a simulated archive
     given      arguments as values
     material   what is shown of a store, gathered from it
     progress   bars on a terminal, lines elsewhere
+    understanding  what an item is, and why it would be refused
     show       tables, sizes, JSON and CSV
 
 Results go to stdout; progress, messages and errors to stderr. The rooms bring torch, geopandas and

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import archives, data, demo, jobs
+from pipeline.cli import archives, data, demo, history, inspect, jobs, labelled, stac
+from pipeline.cli import models as masking
 from pipeline.errors import CloudmaskError
 
 
@@ -48,18 +49,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 models = typer.Typer(no_args_is_help=True, help="The models that can mask.")
+evaluate = typer.Typer(
+    cls=labelled.StoreByDefault,
+    no_args_is_help=True,
+    help="Measure masks and composites against a truth, or a model against labels.",
+)
 
 app.command()(jobs.run)
 app.command()(jobs.plan)
+app.command()(inspect.inspect)
 app.command()(archives.query)
-app.command()(archives.evaluate)
+app.add_typer(evaluate, name="evaluate")
 app.command()(archives.report)
+app.command()(stac.stac)
+app.command()(history.runs)
+app.command()(history.log)
+app.command()(history.rollback)
+app.command()(history.expire)
 app.command()(demo.demo)
 app.command()(data.simulate)
 app.command()(jobs.schema)
 app.add_typer(models, name="models")
-models.command("list")(data.list_models)
-models.command("show")(data.show_model)
+evaluate.command(labelled.AGAINST_TRUTH)(archives.evaluate)
+evaluate.command("labelled")(labelled.evaluate_labelled)
+models.command("list")(masking.list_models)
+models.command("show")(masking.show_model)
+models.command("fetch")(masking.fetch_model)
 
 
 def main() -> None:

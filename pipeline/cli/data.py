@@ -1,10 +1,8 @@
-"""Commands on what there is to work with: simulated archives and models."""
+"""Commands on what there is to work with: simulated archives."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +10,9 @@ import typer
 
 from pipeline.cli import show
 from pipeline.cli.progress import showing
-from pipeline.errors import ModelError
 
 if TYPE_CHECKING:
     from pipeline.run import Progress
-    from pipeline.types import ModelCard
 
 
 def simulate(
@@ -54,48 +50,3 @@ def _counted(progress: Progress) -> Callable[[str, int, int], None]:
         shown[stage] = done
 
     return tell
-
-
-def list_models() -> None:
-    """Name the models."""
-    from pipeline.models import names
-
-    show.lines(names())
-
-
-def show_model(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As in `models list`.")],
-    *,
-    level: Annotated[
-        str | None,
-        typer.Option(help="L2A or L1C; the first that the model takes if not given."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Show the card of a model: bands, classes, licence, options."""
-    card = dataclasses.asdict(_card(name, (level,) if level else ("L2A", "L1C")))
-    card["classes"] = [code.name.lower() for code in card["classes"]]
-    if as_json:
-        show.as_json(card)
-    else:
-        show.table([{"key": key, "value": _words(value)} for key, value in card.items()])
-
-
-def _card(name: str, levels: tuple[str, ...]) -> ModelCard:
-    """Return the card for the first level that the model takes, given every band there is."""
-    from pipeline.models import resolve
-    from pipeline.sensors import ROLES
-
-    *others, last = levels
-    for level in others:
-        with contextlib.suppress(ModelError):
-            return resolve(name, level=level, roles=ROLES)
-    return resolve(name, level=last, roles=ROLES)
-
-
-def _words(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_words(each)}" for key, each in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_words(each) for each in value)
-    return str(value)

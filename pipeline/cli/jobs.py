@@ -71,7 +71,7 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan.")] = False,
 ) -> None:
-    """Say what a run would do, without reading a pixel."""
+    """Say what a run would do; of pixels only overviews of doubtful items are read."""
     from pipeline.run import plan_job
     from pipeline.search import save_items
 

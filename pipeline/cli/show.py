@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,16 @@ def size(number: float) -> str:
             return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1024
     return f"{number:.1f} TiB"
+
+
+def instant(when: datetime) -> str:
+    """Return an instant as people write it: ``2026-06-01 10:30:20``, UTC."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def seconds(number: float) -> str:
+    """Return a duration: ``2:03:04``, or ``12.3 s`` below a minute."""
+    return f"{number:.1f} s" if number < 60 else str(timedelta(seconds=round(number)))
 
 
 def lines(texts: Iterable[str]) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import shapely
 from shapely.errors import GEOSException, ShapelyError
-from shapely.geometry import MultiPolygon, Polygon, box, shape
+from shapely.geometry import MultiPolygon, Point, Polygon, box, shape
 from shapely.geometry.base import BaseGeometry
+
+from pipeline.types.lonlat import cut, wrapped
 
 AOI_FORMS = (
     "a bbox [west, south, east, north], GeoJSON, WKT, or the path of a vector file; "
@@ -39,7 +41,8 @@ def read_aoi(value: object, base: Path) -> BaseGeometry:
     ----------
     value
         A bbox as numbers or as text, a GeoJSON mapping or text, WKT, a path, or a geometry. A
-        bbox whose west is larger than its east crosses the antimeridian and is split there.
+        bbox whose west is larger than its east crosses the antimeridian and is split there, as are
+        polygons whose longitudes run on past ±180 and files in a projection that crosses it.
     base
         Directory that paths are relative to.
 
@@ -167,9 +170,17 @@ def _to_lonlat(shapes: Any) -> list[BaseGeometry]:  # noqa: ANN401 -- a geopanda
     if shapes.crs.is_geographic:
         return list(shapes.to_crs(4326))
     found = list(shapes.segmentize(_EDGE_M / _metres_per_unit(shapes.crs)).to_crs(4326))
-    if any(_jumps(each) for each in found):
-        raise ValueError("it crosses the antimeridian: cut it in two there")
-    return found
+    inner = shapes.representative_point().to_crs(4326)
+    return [_cut(each, point) for each, point in zip(found, inner, strict=True)]
+
+
+def _cut(outline: BaseGeometry, inner: Point) -> BaseGeometry:
+    """Cut an outline that its projection let pass from one side of the map to the other."""
+    # Vertices are close together here: a step of half the world is no edge.
+    done = cut(outline) if _jumps(outline) else outline
+    if not done.buffer(1e-6).covers(inner):
+        raise ValueError("it goes round a pole or the antimeridian: cut it in two there")
+    return done
 
 
 def _metres_per_unit(crs: Any) -> float:  # noqa: ANN401 -- a pyproj.CRS
@@ -227,6 +238,10 @@ def _refuse_infinite(shapes: Iterable[BaseGeometry]) -> None:
 
 def _checked_position(aoi: BaseGeometry) -> BaseGeometry:
     _refuse_infinite([aoi])
+    west, _, east, _ = aoi.bounds
+    # Drawn on a map that goes on past 180°, as web maps do.
+    if (west < -180 or east > 180) and west >= -360 and east <= 360 and east - west <= 360:
+        aoi = wrapped(aoi)
     _check_bounds(*aoi.bounds)
     return aoi
 

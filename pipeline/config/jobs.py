@@ -37,6 +37,7 @@ from pipeline.config.sections import (
 )
 from pipeline.errors import ConfigError
 from pipeline.types import (
+    CleanSettings,
     CompositeSettings,
     CubeSettings,
     GridSettings,
@@ -44,6 +45,7 @@ from pipeline.types import (
     MaskSettings,
     Period,
     RunSettings,
+    ShadowSettings,
     Source,
 )
 
@@ -129,6 +131,9 @@ _SECTIONS: Mapping[str, type] = {
     "composite": CompositeSettings,
     "run": RunSettings,
 }
+
+_INNER: Mapping[str, type] = {"clean": CleanSettings, "shadows": ShadowSettings}
+"""Sections inside ``mask``."""
 
 _WANTED: Mapping[str, str] = {
     "name": "a name for the region",
@@ -241,7 +246,9 @@ def _overridden(values: Mapping[Any, Any], overrides: Mapping[str, object]) -> d
 def _known_keys(location: Location) -> Sequence[str]:
     names = [step for step in location if isinstance(step, str)]
     if names:
-        return [each.name for each in dataclasses.fields(_SECTIONS[names[0]])]
+        section = _INNER.get(names[1]) if len(names) > 1 else None
+        section = section or _SECTIONS[names[0]]
+        return [each.name for each in dataclasses.fields(section)]
     return [field.alias or name for name, field in JobFile.model_fields.items()]
 
 

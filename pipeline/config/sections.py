@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import pyproj
 from pydantic import (
@@ -36,11 +36,13 @@ from pipeline.config.aoi import exists
 from pipeline.config.mistakes import did_you_mean, holds_secret, refuse
 from pipeline.sensors import ROLES
 from pipeline.types import (
+    CleanSettings,
     CompositeSettings,
     CubeSettings,
     GridSettings,
     MaskSettings,
     RunSettings,
+    ShadowSettings,
     Source,
 )
 
@@ -188,8 +190,8 @@ def _no_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _host(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._:-]+", text):
-        refuse("the name or address of a host, without scheme or path")
+    if not re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", text):
+        refuse("the name or address of a host, with a port or without, and no scheme or path")
     return text.lower()
 
 
@@ -253,7 +255,58 @@ GridSection = Annotated[
         also=_tile,
     ),
 ]
-MaskSection = Annotated[MaskSettings, Checked({"model": _Text, "options": _Json})]
+_Metres = Annotated[float, Field(strict=True, ge=0, le=10_000)]
+_Area = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
+CleanSection = Annotated[
+    CleanSettings,
+    Checked(
+        {
+            "open_m": _Metres,
+            "close_m": _Metres,
+            "dilate_m": _Metres,
+            "min_object_m2": _Area,
+            "min_hole_m2": _Area,
+        }
+    ),
+]
+_Share = Annotated[float, Field(strict=True, gt=0, le=1)]
+
+
+def _heights(settings: ShadowSettings) -> ShadowSettings:
+    if settings.highest_m < settings.lowest_m:
+        refuse(
+            f"at least lowest_m ({settings.lowest_m:g})",
+            key="highest_m",
+            found=settings.highest_m,
+        )
+    return settings
+
+
+ShadowSection = Annotated[
+    ShadowSettings,
+    Checked(
+        {
+            "lowest_m": _Metres,
+            "highest_m": _Metres,
+            "lowest_sun": Annotated[float, Field(strict=True, ge=5, le=90)],
+            "tolerance_m": _Metres,
+            "dark_by": _Share,
+            "dark_within_m": _Metres,
+        },
+        also=_heights,
+    ),
+]
+MaskSection = Annotated[
+    MaskSettings,
+    Checked(
+        {
+            "model": _Text,
+            "options": _Json,
+            "clean": Mapping[Literal["cloud", "shadow"], CleanSection],
+            "shadows": ShadowSection | None,
+        }
+    ),
+]
 CompositeSection = Annotated[
     CompositeSettings,
     Checked(

@@ -2,14 +2,33 @@
 
 ::
 
-    roles.py    an item seen by role: assets renamed, outline of its raster     (pure)
-    resample.py source pixels -> pixels of the grid                             (pure)
-    reader.py   one window of one asset, the same pixels however it is cut      (all the I/O)
-    build.py    scenes -> Dataset: load, radiometry per item, mosaic            (lazy)
+    roles.py      which assets an item offers; where its rasters lie            (pure)
+    outlines.py   … in the plane of a grid, many at once                        (pure)
+    header.py     … read from a file's header, where an item does not say
+    darkness.py   what dark pixels say of a doubtful offset                     (pure)
+    settle.py     … asked of the pixels of doubtful items
+    places.py     which location of an asset is read
+    opening.py    one raster opened and read with patience
+    datasets.py   GDAL in each thread; what a raster must be to be read
+    reader.py     one window of one asset, the same pixels however it is cut
+    resample.py   source pixels -> pixels of the grid                           (pure)
+    layers.py     one item made ready for reading
+    loaders.py    who lays out the reads of a block: odc-stac or stackstac
+    build.py      scenes -> Dataset: load, radiometry per item, mosaic          (lazy)
 """
 
 from pipeline.cube.build import bytes_needed, open_cube
 from pipeline.cube.reader import METER
-from pipeline.cube.roles import covers, misplaced, missing_roles
+from pipeline.cube.roles import asset_keys, misplaced, missing_roles
+from pipeline.cube.settle import ask, settled
 
-__all__ = ["METER", "bytes_needed", "covers", "misplaced", "missing_roles", "open_cube"]
+__all__ = [
+    "METER",
+    "ask",
+    "asset_keys",
+    "bytes_needed",
+    "misplaced",
+    "missing_roles",
+    "open_cube",
+    "settled",
+]

@@ -1,25 +1,31 @@
-"""Scenes -> Cube: load per item, make reflectance per item, then mosaic.
+"""Scenes -> Cube: each block reads its items one after another until it is full.
 
 Numbers become reflectance before items are grouped, since two items of one solar day may need
-different offsets. Everything stays lazy until the caller computes it.
+different offsets. An item is read only where those before it left pixels without data, so that
+the overlap of neighbouring MGRS tiles is read once. Everything stays lazy until the caller
+computes it: one task a block and scene, whatever the number of items and bands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import dask.array as da
 import numpy as np
-import odc.stac
 import xarray as xr
+from dask.array.core import normalize_chunks
+from dask.base import tokenize
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
-from pipeline import sensors
-from pipeline.cube.reader import AssetFacts, ExactDriver
-from pipeline.cube.roles import by_role, covers, raster_outline
-from pipeline.types import Items, Scene
+from pipeline.cube.layers import Layer, make_layer
+from pipeline.cube.loaders import LOADERS
+from pipeline.types import CubeSettings, Items, Scene
+
+BlockInfo = Mapping[None, Mapping[str, Sequence[tuple[int, int]]]]
+"""What dask tells a block of where it lies."""
 
 
 def open_cube(
@@ -29,6 +35,7 @@ def open_cube(
     roles: Sequence[str],
     *,
     chunk_px: int,
+    settings: CubeSettings | None = None,
 ) -> xr.Dataset:
     """Lay out a cube; no pixel is read before it is computed.
 
@@ -41,10 +48,13 @@ def open_cube(
     geobox
         Where: any part of the CRS plane.
     roles
-        Variables of the cube. A pixel of an item counts as data where all of them have data, so
-        that the ragged band edges of a swath do not leak in.
+        Variables of the cube: bands, or the products' own masks (``scl``, ``qa_pixel``,
+        ``fmask``), whose codes are never averaged. A pixel of an item counts as data where all
+        of them have data, so that the ragged band edges of a swath do not leak in.
     chunk_px
         Edge of a dask chunk; it does not change a pixel.
+    settings
+        How pixels are read; none: the defaults.
 
     Returns
     -------
@@ -54,14 +64,15 @@ def open_cube(
     Raises
     ------
     AssetError
-        When computed: an asset cannot be read.
+        A role is not the first band of its asset; when computed: an asset cannot be read.
     """
-    layers = [_scene(scene, items, geobox, roles, chunk_px) for scene in scenes]
+    chosen = settings or CubeSettings()
+    stacks = [_scene(scene, items, geobox, roles, chunk_px, chosen) for scene in scenes]
+    whole = da.stack(stacks)
     variables = {
-        role: (("time", "y", "x"), da.stack([pixels[index] for pixels, _ in layers]))
-        for index, role in enumerate(roles)
+        role: (("time", "y", "x"), whole[:, index]) for index, role in enumerate(roles)
     }
-    variables["source"] = (("time", "y", "x"), da.stack([source for _, source in layers]))
+    variables["source"] = (("time", "y", "x"), whole[:, -1].astype("int32"))
     times = np.array([np.datetime64(scene.time.replace(tzinfo=None), "ns") for scene in scenes])
     coords = {
         "time": ("time", times),
@@ -74,87 +85,78 @@ def open_cube(
     return cube
 
 
-def bytes_needed(height_px: int, width_px: int, n_items: int, n_roles: int) -> int:
+def bytes_needed(height_px: int, width_px: int, n_roles: int) -> int:
     """Return what a computed cube of one scene takes, in bytes.
 
-    Each item's DNs as float32, their reflectance, and the mosaic of both: three copies.
+    The mosaic with its source, and the copy that dask makes when it joins the blocks.
     """
-    return height_px * width_px * n_roles * 4 * (2 * n_items + 1)
+    return height_px * width_px * (n_roles + 1) * 4 * 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The block function of one scene."""
+
+    layers: Mapping[int, Layer]
+    """Position of an item -> how to read it, in mosaic order."""
+    geobox: GeoBox
+    roles: tuple[str, ...]
+    loader: str
+
+    def __call__(self, block_info: BlockInfo | None = None) -> NDArray[np.float32]:
+        """Read one block: (role + 1, y, x); last is the position of the item, -1 = none."""
+        assert block_info is not None
+        rows, cols = (slice(*span) for span in block_info[None]["array-location"][1:])
+        place = self.geobox[rows, cols]
+        mosaic = np.full((len(self.roles) + 1, *place.shape), np.nan, np.float32)
+        # Positions are exact in float32 up to 2**24 items.
+        mosaic[-1] = -1
+        for position, layer in self.layers.items():
+            missing = _bounds(mosaic[-1] < 0)
+            if missing is None:
+                break
+            part = place[missing]
+            if layer.touches(part):
+                read = LOADERS[self.loader](layer, self.roles, part)
+                read *= layer.scale
+                read += layer.offset
+                _fill(mosaic[:, *missing], read, position)
+        return mosaic
 
 
 def _scene(
-    scene: Scene, items: Items, geobox: GeoBox, roles: Sequence[str], chunk_px: int
-) -> tuple[da.Array, da.Array]:
-    """Return one scene's reflectance (role, y, x) and the position of each pixel's item (y, x)."""
-    positions = [position for position in scene.items if covers(items.items[position], geobox)]
-    if not positions:
-        shape, chunks = tuple(geobox.shape), (chunk_px, chunk_px)
-        nothing = da.full((len(roles), *shape), np.nan, "float32", chunks=(-1, *chunks))
-        return nothing, da.full(shape, -1, "int32", chunks=chunks)
-    stack = _reflectance(positions, items, geobox, roles, chunk_px)
-    pixels = stack.map_blocks(_mosaic, drop_axis=0, dtype="float32")
-    source = stack.map_blocks(
-        _origin, np.array(positions, "int32"), drop_axis=(0, 1), dtype="int32"
-    )
-    return pixels, source
-
-
-def _reflectance(
-    positions: Sequence[int], items: Items, geobox: GeoBox, roles: Sequence[str], chunk_px: int
+    scene: Scene,
+    items: Items,
+    geobox: GeoBox,
+    roles: Sequence[str],
+    chunk_px: int,
+    settings: CubeSettings,
 ) -> da.Array:
-    """Load items one by one: (item, role, y, x) float32 reflectance, NaN = no data."""
-    chosen = [items.items[position] for position in positions]
-    rules = [[sensors.radiometry(item, role) for role in roles] for item in chosen]
-    slim = [by_role(item, roles, geobox) for item in chosen]
-    facts = {}
-    for original, item, of_roles in zip(chosen, slim, rules, strict=True):
-        offered = sensors.profile(original).offered(original)
-        outline = raster_outline(original)
-        for role, rule in zip(roles, of_roles, strict=True):
-            facts[item.assets[role].href] = AssetFacts(
-                item.id, offered[role], rule.nodata, outline
-            )
-    loaded = odc.stac.load(
-        slim,
-        bands=list(roles),
-        geobox=geobox,
-        groupby=_one_by_one,
-        chunks={"y": chunk_px, "x": chunk_px},
-        dtype="float32",
-        nodata=float("nan"),
-        driver=ExactDriver(facts),
-        preserve_original_order=True,
+    """Return one scene's (role + 1, y, x) float32: reflectance, and the items' positions."""
+    every = {p: make_layer(items.items[p], roles, geobox, settings) for p in scene.items}
+    layers = {position: layer for position, layer in every.items() if layer.touches(geobox)}
+    shape = (len(roles) + 1, *geobox.shape)
+    chunks = normalize_chunks((-1, chunk_px, chunk_px), shape=shape, dtype=np.float32)
+    hrefs = [list(layer.facts) for layer in layers.values()]
+    return da.map_blocks(
+        _Block(layers, geobox, tuple(roles), settings.loader),
+        chunks=chunks,
+        dtype=np.float32,
+        meta=np.empty((0, 0, 0), np.float32),
+        name=f"scene-{tokenize(list(layers), hrefs, str(geobox), roles, chunk_px, settings)}",
     )
-    numbers = da.stack([loaded[role].data for role in roles], axis=1)
-    numbers = numbers.rechunk((1, len(roles), chunk_px, chunk_px))
-    shape = (len(chosen), len(roles), 1, 1)
-    scale = np.array([[rule.scale for rule in each] for each in rules], "float32")
-    offset = np.array([[rule.offset for rule in each] for each in rules], "float32")
-    reflectance = numbers * scale.reshape(shape) + offset.reshape(shape)
-    return reflectance.rechunk((len(chosen), len(roles), chunk_px, chunk_px))
 
 
-def _one_by_one(item: object, parsed: object, index: int) -> int:
-    """Keep every item a time step of its own: mosaicking is ours, after radiometry."""
-    del item, parsed
-    return index
+def _bounds(wanted: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Return the rows and columns that hold all wanted pixels, none if there is no such pixel."""
+    rows, cols = (np.flatnonzero(wanted.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
 
 
-def _first(stack: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Say for each pixel which item is the first with data, and whether any is.
-
-    `stack` is (item, role, y, x); both results are (y, x).
-    """
-    has_data = np.isfinite(stack).all(axis=1)
-    return np.argmax(has_data, axis=0), np.asarray(has_data.any(axis=0))
-
-
-def _mosaic(stack: NDArray[np.float32]) -> NDArray[np.float32]:
-    first, any_data = _first(stack)
-    chosen = np.take_along_axis(stack, first[None, None], axis=0)[0]
-    return np.where(any_data, chosen, np.float32(np.nan))
-
-
-def _origin(stack: NDArray[np.float32], positions: NDArray[np.int32]) -> NDArray[np.int32]:
-    first, any_data = _first(stack)
-    return np.where(any_data, positions[first], np.int32(-1))
+def _fill(mosaic: NDArray[np.float32], read: NDArray[np.float32], position: int) -> None:
+    """Give an item's pixels to those that have none yet, in place."""
+    new = (mosaic[-1] < 0) & np.isfinite(read).all(axis=0)
+    np.copyto(mosaic[:-1], read, where=new)
+    np.copyto(mosaic[-1], np.float32(position), where=new)

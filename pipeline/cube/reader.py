@@ -1,20 +1,17 @@
 """One window of one asset: the same pixels, bit for bit, however a region is cut into windows.
 
 odc-stac asks a driver for pixels. This one resamples every pixel for itself (`resample` says why),
-counts what it reads, and says which item and asset could not be read.
+counts what it reads, and says which item and asset could not be read. `opening` has the patience.
 """
 
 from __future__ import annotations
 
-import math
-import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from odc.geo.converters import rio_geobox
 from odc.geo.gcp import GCPGeoBox
@@ -22,29 +19,27 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from odc.loader import RioDriver
 from odc.loader.types import RasterLoadParams, RasterSource
-from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 
+from pipeline.cube import datasets
+from pipeline.cube.opening import Place, read_asset
 from pipeline.cube.resample import (
+    Places,
     aligned_offset,
     bilinear,
     block_mean,
     finer,
+    nearest,
     shrink_factor,
-    source_coordinates,
+    source_places,
 )
-from pipeline.cube.roles import MAX_RASTER_PX
-from pipeline.errors import AssetError, AssetUnavailableError
 from pipeline.types import Cost
 
 STRIP_PX = 2**22
 """Finer pixels that are held at once while coarse ones are averaged."""
 
-PASSING = re.compile(
-    r"(?:HTTP|response_?code|error)\D{0,24}(?:429|500|502|503|504)\b|timed? ?out"
-    r"|failed to connect|could not connect|connection (?:reset|refused|aborted|was)|could not resolve|couldn't resolve",
-    re.IGNORECASE,
-)
-"""What GDAL and curl say when a later try may succeed; a bare number may be a date in a path."""
+NOISE = 6
+"""Decimals of a source pixel to which places are known."""
 
 
 class Meter:
@@ -77,6 +72,12 @@ class AssetFacts:
     nodata: int
     outline: Geometry | None
     """Where the item says that its rasters lie; none: it does not say."""
+    remote: bool = False
+    """Whether the item came from elsewhere, not from a file of this machine."""
+    hosts: tuple[str, ...] = ()
+    """Hosts of private addresses that may be read all the same."""
+    nearest: bool = False
+    """Codes, which are neither averaged nor interpolated."""
 
 
 class ExactDriver(RioDriver):  # type: ignore[misc]
@@ -110,7 +111,8 @@ class ExactReader:
         """Read a geobox.
 
         Reflectance is averaged over whole blocks, or taken from an overview, where the geobox is
-        coarser than the asset by two or more, and interpolated bilinearly where grids differ.
+        coarser than the asset by two or more, and interpolated bilinearly where grids differ. Of
+        codes the pixel is taken in which the centre lies.
 
         Returns
         -------
@@ -118,41 +120,49 @@ class ExactReader:
 
         Raises
         ------
-        AssetError
-            The asset cannot be read.
+        AssetError, AssetUnavailableError
+            The asset cannot be read: see `opening.read_asset`.
         """
         del cfg, selection
-        try:
-            pixels = self._read(dst_geobox)
-        except (RasterioError, OSError, ValueError, TypeError) as error:
-            raise self._translated(error) from error
+        pixels = self.pixels(dst_geobox)
         everywhere = (slice(0, dst_geobox.shape.y), slice(0, dst_geobox.shape.x))
         if dst is not None:
             dst[:] = pixels
         return everywhere, pixels
 
-    def _read(self, geobox: GeoBox) -> NDArray[np.float32]:
-        with rasterio.open(self._src.uri, sharing=False) as raster:
-            self._check(raster)
-            shrink = shrink_factor(_geobox(raster), geobox)
-            fitting = [
-                (factor, level)
-                for level, factor in enumerate(raster.overviews(self._src.band))
-                if factor <= shrink
-            ]
-            if not fitting:
-                return self._averaged(raster, geobox, shrink)
-        factor, level = max(fitting)
-        with rasterio.open(self._src.uri, sharing=False, overview_level=level) as raster:
-            return self._averaged(raster, geobox, shrink // factor)
+    def pixels(self, geobox: GeoBox) -> NDArray[np.float32]:
+        """Read a geobox: (y, x) float32 DNs; see `read`."""
+        facts = self._facts
+        place = Place(
+            item_id=facts.item_id,
+            asset=facts.asset,
+            href=self._src.uri,
+            remote=facts.remote,
+            hosts=facts.hosts,
+        )
+        read = read_asset(place, partial(self._read, geobox=geobox))
+        if isinstance(read, _Overview):
+            averaged = partial(self._averaged, geobox=geobox, shrink=read.shrink)
+            return read_asset(place, averaged, overview_level=read.level)
+        return read
 
-    def _check(self, raster: Any) -> None:  # noqa: ANN401  (rasterio has no types)
+    def _read(self, raster: DatasetReader, geobox: GeoBox) -> NDArray[np.float32] | _Overview:
+        """Read a geobox, or say from which overview to read it."""
+        self._check(raster)
+        shrink = shrink_factor(_geobox(raster), geobox)
+        if self._facts.nearest:
+            return self._nearest(raster, geobox, shrink)
+        # Where none can fit they are not looked for: that may cost requests.
+        factors = datasets.overviews(raster, self._src.band) if shrink > 1 else []
+        fitting = [(factor, level) for level, factor in enumerate(factors) if factor <= shrink]
+        if not fitting:
+            return self._averaged(raster, geobox, shrink)
+        factor, level = max(fitting)
+        return _Overview(level, shrink // factor)
+
+    def _check(self, raster: DatasetReader) -> None:
         if raster.crs is None:
             raise ValueError("it has no CRS")
-        if raster.width * raster.height > MAX_RASTER_PX:
-            raise ValueError(
-                f"it has {raster.width} × {raster.height} pixels; at most {MAX_RASTER_PX} are read"
-            )
         stated = self._facts.outline
         if stated is not None:
             found = _geobox(raster).extent.to_crs(stated.crs)  # type: ignore[arg-type]
@@ -166,28 +176,32 @@ class ExactReader:
             )
 
     def _averaged(
-        self,
-        raster: Any,  # noqa: ANN401  (rasterio has no types)
-        geobox: GeoBox,
-        shrink: int,
+        self, raster: DatasetReader, geobox: GeoBox, shrink: int
     ) -> NDArray[np.float32]:
         """Resample to pixels `shrink` times finer and average them, a few rows at a time."""
-        height = geobox.shape.y
-        rows = max(1, STRIP_PX // (geobox.shape.x * shrink * shrink))
-        strips = [
-            geobox[start : min(start + rows, height), :] for start in range(0, height, rows)
-        ]
         return np.concatenate(
             [
-                block_mean(self._resampled(raster, finer(strip, shrink)), shrink)
-                for strip in strips
+                block_mean(self._resampled(raster, finer(strip, shrink), bilinear), shrink)
+                for strip in _strips(geobox, shrink)
             ]
+        )
+
+    def _nearest(
+        self, raster: DatasetReader, geobox: GeoBox, shrink: int
+    ) -> NDArray[np.float32]:
+        """Take the pixel in which each centre lies, a few rows at a time.
+
+        Never from an overview: whoever made it may have averaged codes.
+        """
+        return np.concatenate(
+            [self._resampled(raster, strip, _nearest) for strip in _strips(geobox, shrink)]
         )
 
     def _resampled(
         self,
-        raster: Any,  # noqa: ANN401  (rasterio has no types)
+        raster: DatasetReader,
         geobox: GeoBox,
+        resample: Callable[[NDArray[np.float32], Places], NDArray[np.float32]],
     ) -> NDArray[np.float32]:
         source = _geobox(raster)
         start = aligned_offset(source, geobox)
@@ -196,18 +210,15 @@ class ExactReader:
                 raster, start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x)
             )
         assert source.crs is not None
-        rows, cols = source_coordinates(source.crs, source.transform, geobox)
-        inside = (rows > -1) & (rows < source.shape.y) & (cols > -1) & (cols < source.shape.x)
-        if not inside.any():
-            return np.full(rows.shape, np.nan, np.float32)
-        start = (math.floor(rows[inside].min()), math.floor(cols[inside].min()))
-        stop = (math.floor(rows[inside].max()) + 2, math.floor(cols[inside].max()) + 2)
-        pixels = self._window(raster, start, stop)
-        return bilinear(pixels, rows - start[0], cols - start[1])
+        places = source_places(source.crs, source.transform, geobox)
+        window = places.window(source.shape.y, source.shape.x)
+        if window is None:
+            return np.full(tuple(geobox.shape), np.nan, np.float32)
+        return resample(self._window(raster, *window), places.within(window[0]))
 
     def _window(
         self,
-        raster: Any,  # noqa: ANN401  (rasterio has no types)
+        raster: DatasetReader,
         start: tuple[int, int],
         stop: tuple[int, int],
     ) -> NDArray[np.float32]:
@@ -227,21 +238,43 @@ class ExactReader:
             slice(low - first, high - first)
             for (low, high), first in zip(held, start, strict=True)
         )
-        pixels[inner] = np.where(numbers == self._facts.nodata, np.nan, numbers)
+        pixels[inner] = numbers
+        pixels[inner][numbers == self._facts.nodata] = np.nan
         return pixels
 
-    def _translated(self, error: Exception) -> AssetError:
-        # GDAL's own words are in the cause; rasterio's wrapper often says only "Read failed".
-        said = "; ".join(str(each) for each in (error, error.__cause__) if each is not None)
-        kind = AssetUnavailableError if PASSING.search(said) else AssetError
-        return kind(self._facts.item_id, self._facts.asset, f"cannot be read: {said}")
+
+@dataclass(frozen=True, slots=True)
+class _Overview:
+    """Where to read from instead of the raster itself."""
+
+    level: int
+    shrink: int
+    """Pixels of the overview that make one along an edge."""
+
+
+def _strips(geobox: GeoBox, shrink: int) -> list[GeoBox]:
+    """Cut a geobox into a few rows each, of at most `STRIP_PX` finer pixels or one row."""
+    height = geobox.shape.y
+    rows = max(1, STRIP_PX // (geobox.shape.x * shrink * shrink))
+    return [geobox[start : min(start + rows, height), :] for start in range(0, height, rows)]
+
+
+def _nearest(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
+    """Take the pixel in which each place lies; of a place between two, the lower or right one.
+
+    Where grids are multiples of each other all places lie between pixels, but for noise that
+    depends on the window.
+    """
+    return nearest(
+        pixels, Places(places.rows.round(NOISE), places.cols.round(NOISE), places.parallel)
+    )
 
 
 def _bounds(outline: Geometry) -> str:
     return ", ".join(f"{edge:.0f}" for edge in outline.boundingbox)
 
 
-def _geobox(raster: Any) -> GeoBox:  # noqa: ANN401  (rasterio has no types)
+def _geobox(raster: DatasetReader) -> GeoBox:
     geobox = rio_geobox(raster)
     if isinstance(geobox, GCPGeoBox):
         raise TypeError("it is placed by ground control points, not by a transform")

@@ -3,9 +3,20 @@
 ::
 
     confusion.py    counts of agreement and what follows from them: F1, IoU, accuracy, …
+    -- an archive against the truth it was simulated from --
     truth.py        the simulated truth, scene by scene, on any grid
     accuracy.py     what is reported, as rows and as plain values
     against.py      an archive against the truth: `against_truth`
+    -- a model against labels that people drew (docs/evaluation.md) --
+    labels.py       labels as sets of classes; one image; the Protocol of readers
+    readers/        data sets, each in its authors' layout
+    leaks.py        which model was trained on which data set
+    schemes.py      what is told apart: cloud, invalid, three, four classes, the surface
+    scoring.py      one image: integer counts, with and without borders
+    statistics.py   pooled, by image, and bootstrap intervals over images
+    labelled.py     all images of a data set: `evaluate_labelled`
+    results.py      tables and JSON
+    page.py         one HTML page, with pictures of the worst images (templates/)
 """
 
 from pipeline.evaluate.accuracy import Accuracy, BandErrors, PeriodAccuracy, SceneAccuracy

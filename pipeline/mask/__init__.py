@@ -2,11 +2,30 @@
 
 ::
 
-    lattice.py   where windows sit                        (pure integers)
-    blocks.py    cube and model -> lazy mask              (dask)
+    lattice.py      where windows sit and what they count           (pure integers, weights)
+    blocks.py       cube and model -> lazy mask, confidence         (dask)
+    queue.py        batches for a device, filled by all threads
+    scores.py       scores of windows -> codes                      (arrays)
+    seams.py        does a mask show where it was cut?
+    shadows.py      shadows against the sun                         (arrays)
+    postprocess.py  opening, closing, dilation, smallest sizes      (arrays)
 """
 
-from pipeline.mask.blocks import bytes_needed, mask_cube
+from pipeline.mask.blocks import bytes_needed, mask_cube, mask_with_confidence
 from pipeline.mask.lattice import read_geobox
+from pipeline.mask.postprocess import clean
+from pipeline.mask.postprocess import reach_px as cleaning_reach_px
+from pipeline.mask.shadows import Sun, check_shadows
+from pipeline.mask.shadows import reach_px as shadow_reach_px
 
-__all__ = ["bytes_needed", "mask_cube", "read_geobox"]
+__all__ = [
+    "Sun",
+    "bytes_needed",
+    "check_shadows",
+    "clean",
+    "cleaning_reach_px",
+    "mask_cube",
+    "mask_with_confidence",
+    "read_geobox",
+    "shadow_reach_px",
+]

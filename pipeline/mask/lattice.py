@@ -2,15 +2,17 @@
 
 Most masking networks see their whole window (squeeze-excite, attention, normalisation by the
 window's own mean), so no halo makes "cut into chunks" equal "whole": only windows that never move
-do. Cores tile the plane from the CRS origin; a rectangle is masked by all windows whose cores it
-touches, whatever tile, chunk or region it belongs to.
+do. Cores tile the plane from the CRS origin; a rectangle is masked by all windows that have a say
+in one of its pixels, whatever tile, chunk or region it belongs to.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import GridError
@@ -19,7 +21,7 @@ from pipeline.types import Lattice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """The cores that a rectangle touches."""
+    """The cores whose windows have a say in a rectangle."""
 
     top: int
     left: int
@@ -30,26 +32,49 @@ class Cover:
 
 
 def cover(lattice: Lattice, top: int, left: int, shape: tuple[int, int]) -> Cover:
-    """Return the smallest block of whole cores that holds a rectangle.
+    """Return the smallest block of whole cores that decides a rectangle.
 
     Parameters
     ----------
     lattice
-        Size of the cores.
+        Where the cores are.
     top, left
         First pixel of the rectangle, counted from the CRS origin, y down.
     shape
         (height, width) of the rectangle in pixels, each at least 1.
     """
-    core = lattice.core_px
-    first_row, first_col = top // core, left // core
-    last_row, last_col = (top + shape[0] - 1) // core, (left + shape[1] - 1) // core
-    return Cover(
-        top=first_row * core,
-        left=first_col * core,
-        rows=last_row - first_row + 1,
-        cols=last_col - first_col + 1,
+    (first_row, rows), (first_col, cols) = (
+        _span(lattice, start, size) for start, size in zip((top, left), shape, strict=True)
     )
+    return Cover(
+        top=lattice.shift_px + first_row * lattice.core_px,
+        left=lattice.shift_px + first_col * lattice.core_px,
+        rows=rows,
+        cols=cols,
+    )
+
+
+def _span(lattice: Lattice, start: int, size: int) -> tuple[int, int]:
+    """Return the first core, and how many, whose say reaches into pixels start … start + size."""
+    core, shift, reach = lattice.core_px, lattice.shift_px, lattice.reach_px
+    first = (start - reach - shift) // core
+    last = (start + size - 1 + reach - shift) // core
+    return first, last - first + 1
+
+
+def weights(lattice: Lattice) -> NDArray[np.float32]:
+    """Return what a window's scores count along one axis.
+
+    Returns
+    -------
+    (core_px + 2 · reach_px,) float32 in 0 … 1, from `reach_px` before the core to `reach_px` after
+    it: rises over `blend_px` as sin² (a Hann ramp), is 1 inside and falls likewise. The weights of
+    neighbours add up to one.
+    """
+    steps = (np.arange(lattice.blend_px) + 0.5) / max(lattice.blend_px, 1)
+    rising = (np.sin(np.pi / 2 * steps) ** 2).astype(np.float32)
+    flat = np.ones(lattice.core_px - lattice.blend_px, np.float32)
+    return np.concatenate([rising, flat, np.float32(1) - rising])
 
 
 def origin_px(geobox: GeoBox) -> tuple[int, int]:
@@ -72,13 +97,13 @@ def origin_px(geobox: GeoBox) -> tuple[int, int]:
 
 
 def geobox_cover(lattice: Lattice, geobox: GeoBox) -> Cover:
-    """Return the cores that a geobox touches."""
+    """Return the cores whose windows decide a geobox."""
     top, left = origin_px(geobox)
     return cover(lattice, top, left, (geobox.shape.y, geobox.shape.x))
 
 
 def read_geobox(lattice: Lattice, geobox: GeoBox) -> GeoBox:
-    """Return what must be read to mask a geobox: all windows of the cores that it touches."""
+    """Return what must be read to mask a geobox: all windows that have a say in it."""
     held = geobox_cover(lattice, geobox)
     top, left = origin_px(geobox)
     halo, core = lattice.halo_px, lattice.core_px

@@ -1,18 +1,21 @@
-"""Runs a segmentation network on one window at a time: `SegmentationModel`, the `Model` of this room.
+"""Runs a segmentation network on windows: `SegmentationModel`, the `Model` of this room.
 
-One window gives the same answer whatever else is asked:
+One window gives the same scores whatever else is asked:
 
-- a batch is always one window, so it has no mates that could change how a kernel rounds;
-- every calling thread runs its window alone. Concurrency comes from the callers, and the order in
-  which a sum is taken never depends on how many cores were idle;
-- on a GPU windows queue at a lock, without TF32 and without the search for the fastest kernel.
+- on a CPU a batch of the network is always one window, so it has no mates that could change how a
+  kernel rounds (float32 scores of a window move by up to 9e-6 with the size of its batch), and every
+  calling thread runs its window alone: concurrency comes from the callers, and the order in which a
+  sum is taken never depends on how many cores were idle;
+- on a GPU batches are always filled up to one size, without TF32 and without the search for the
+  fastest kernel, one batch at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +25,9 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models import allocator, no_data
-from pipeline.types import Code, ModelCard
+from pipeline.types import ModelCard
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CPU = torch.device("cpu")
@@ -48,12 +53,7 @@ class SegmentationModel:
     """A network with its card; safe to call from several threads at once."""
 
     def __init__(
-        self,
-        card: ModelCard,
-        net: nn.Module,
-        normalisation: Normalisation,
-        codes: NDArray[np.uint8],
-        stride: int,
+        self, card: ModelCard, net: nn.Module, normalisation: Normalisation, stride: int
     ) -> None:
         """Move a network to its device and precision.
 
@@ -62,11 +62,9 @@ class SegmentationModel:
         card
             Its options ``device`` and ``precision`` say where and how the network runs.
         net
-            (1, B, H, W) normalised reflectance -> (1, K, H, W) logits, float32, on the CPU.
+            (N, B, H, W) normalised reflectance -> (N, K, H, W) scores, float32, on the CPU.
         normalisation
             For the B bands in the order of the card's roles.
-        codes
-            (K,) codes of `pipeline.types.Code` for the network's classes.
         stride
             Edges of a window are multiples of this.
 
@@ -77,10 +75,10 @@ class SegmentationModel:
         """
         self._card = card
         self._normalisation = normalisation
-        self._codes = codes
         self._stride = stride
         self._device = _device(card.options["device"])
         self._dtype = PRECISIONS[card.options["precision"]]
+        self._batch = 1 if self._device == CPU else card.batch
         self._gpu = threading.Lock()
         self._net = net.to(self._device, self._dtype).eval()
         allocator.keep_freed_memory()
@@ -90,67 +88,89 @@ class SegmentationModel:
         """The model's card."""
         return self._card
 
-    def predict(self, window: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Classify one window.
+    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Score windows.
 
         Parameters
         ----------
-        window
-            (B, H, W) float32 reflectance in the order of the card's roles, NaN = no data; H and W
+        windows
+            (N, B, H, W) float32 reflectance in the order of the card's roles, NaN = no data; H and W
             are multiples of the network's stride.
 
         Returns
         -------
-        (H, W) uint8 codes of `pipeline.types.Code`; no data where a band is NaN.
+        (N, K, H, W) float32 scores, as the card's `scores` says; zero outside the part of a window
+        that holds data.
 
         Raises
         ------
         ModelError
-            The window has another shape or dtype, or a value is infinite.
+            The windows have another shape or dtype, a value is infinite, or the GPU has not even
+            memory for one window.
         """
-        self._check(window)
-        missing = no_data.is_missing(window)
-        if missing.all():
-            return np.full(missing.shape, Code.NO_DATA, np.uint8)
-        classes = self._run(no_data.mirror(window, missing)).argmax(dim=1)[0].to(torch.uint8)
-        codes: NDArray[np.uint8] = self._codes[classes.cpu().numpy()]
-        codes[missing] = Code.NO_DATA
-        return codes
+        self._check(windows)
+        parts = [no_data.cut(window, self._stride) for window in windows]
+        scores = np.zeros(
+            (len(windows), len(self._card.classes), *windows.shape[2:]), np.float32
+        )
+        for alike in _by_shape(parts):
+            inputs = (self._normalisation.apply(parts[index].filled()) for index in alike)
+            for index, answer in zip(alike, self._run(list(inputs)), strict=True):
+                scores[index][(slice(None), *parts[index].where)] = answer
+        return scores
 
-    def logits(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the network says before the choice of a class: (K, H, W) float32.
+    def _run(self, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Run the network on normalised windows of one shape, fewer at a time if memory is short."""
+        answers: list[NDArray[np.float32]] = []
+        while len(answers) < len(inputs):
+            size = self._batch
+            try:
+                answers.extend(self._forward(inputs[len(answers) : len(answers) + size], size))
+            except torch.OutOfMemoryError as error:
+                self._halve(size, inputs[0].shape[-1], error)
+        return answers
 
-        Parameters
-        ----------
-        window
-            As for `predict`, without NaN.
-        """
-        self._check(window)
-        logits: NDArray[np.float32] = self._run(window.copy())[0].float().cpu().numpy()
-        return logits
+    def _halve(self, size: int, edge: int, error: torch.OutOfMemoryError) -> None:
+        if size == 1:
+            raise ModelError(
+                f"{self._card.name} runs out of memory on {self._device} with a single window of "
+                f"{edge} px; free the device, or set device to 'cpu'"
+            ) from error
+        # Another thread may have come to the same end meanwhile.
+        self._batch = min(self._batch, size // 2)
+        log.warning(
+            "%s: out of memory; batches of %d from now on", self._card.name, self._batch
+        )
 
-    def _run(self, window: NDArray[np.float32]) -> torch.Tensor:
-        # The window is ours to write to. B H W -> 1 B H W, bands innermost in memory.
-        x = torch.from_numpy(self._normalisation.apply(window)).unsqueeze(0)
-        x = x.to(self._device, self._dtype, memory_format=torch.channels_last)
+    def _forward(self, inputs: list[NDArray[np.float32]], size: int) -> NDArray[np.float32]:
+        # A batch is filled up with its last window, so that its size never changes.
+        filled = [*inputs, *[inputs[-1]] * (size - len(inputs))]
+        x = torch.from_numpy(filled[0][np.newaxis] if size == 1 else np.stack(filled))
+        if self._device != CPU:
+            x = x.pin_memory()
+        x = x.to(
+            self._device, self._dtype, memory_format=torch.channels_last, non_blocking=True
+        )
         with self._alone(), torch.inference_mode():
-            logits: torch.Tensor = self._net(x)
-        return logits
+            # N H W K in memory, so that the copy to N K H W is the only one.
+            scores = self._net(x)[: len(inputs)].float().cpu().contiguous()
+        answer: NDArray[np.float32] = scores.numpy()
+        return answer
 
-    def _check(self, window: NDArray[np.float32]) -> None:
+    def _check(self, windows: NDArray[np.float32]) -> None:
         bands = len(self._card.roles)
         fits = (
-            window.ndim == 3
-            and window.shape[0] == bands
-            and all(edge > 0 and edge % self._stride == 0 for edge in window.shape[1:])
+            windows.ndim == 4
+            and windows.shape[1] == bands
+            and all(edge > 0 and edge % self._stride == 0 for edge in windows.shape[2:])
         )
-        if not fits or window.dtype != np.float32:
+        if not fits or windows.dtype != np.float32:
             raise ModelError(
-                f"{self._card.name} takes float32 windows of {bands} bands with edges that are "
-                f"multiples of {self._stride} px; got {window.dtype} {window.shape}"
+                f"{self._card.name} takes float32 windows (N, {bands}, H, W) with edges that are "
+                f"multiples of {self._stride} px; got {windows.dtype} {windows.shape}"
             )
         # An infinite value makes the whole window NaN, and the largest of three NaN is class 0: clear.
-        n_infinite = int(np.count_nonzero(np.isinf(window)))
+        n_infinite = int(np.count_nonzero(np.isinf(windows)))
         if n_infinite:
             raise ModelError(f"a window has {n_infinite} infinite reflectances; no data is NaN")
 
@@ -177,3 +197,12 @@ def _device(name: str) -> torch.device:
             "set device to 'cpu', or run where the GPU is"
         )
     return torch.device(name)
+
+
+def _by_shape(parts: Sequence[no_data.Part]) -> Collection[list[int]]:
+    """Group the positions of parts that hold data by their shape: a batch has one."""
+    shapes: dict[tuple[int, int], list[int]] = {}
+    for index, part in enumerate(parts):
+        if not part.empty:
+            shapes.setdefault(part.shape, []).append(index)
+    return shapes.values()

@@ -16,6 +16,8 @@ gaps of 20 px every 80 px           .744        .791     .971     .971
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -59,3 +61,65 @@ def mirror(window: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[n
     mirrored = ~missing[*far] & (distances[*here] > REPEAT_PX)
     filled[:, *here] = window[:, *np.where(mirrored, far, near)]
     return filled
+
+
+MARGIN_PX = 32
+"""How far beyond its data a window is shown: the mirror gives what lies near an edge some context."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """The part of a window that a network has to see, because there is data in it or close by."""
+
+    window: NDArray[np.float32]
+    """(B, h, w), NaN = no data."""
+    missing: NDArray[np.bool_]
+    """(h, w)."""
+    where: tuple[slice, slice]
+    """Its rows and columns in the window."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no data at all."""
+        return self.missing.size == 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w)."""
+        h, w = self.missing.shape
+        return h, w
+
+    def filled(self) -> NDArray[np.float32]:
+        """Return a copy without gaps; see `mirror`."""
+        return mirror(self.window, self.missing)
+
+
+def cut(window: NDArray[np.float32], stride: int) -> Part:
+    """Cut away the rows and columns of a window that lie beyond its data.
+
+    At the border of a swath or a scene most of a window can be empty; running it would cost as
+    much as a full one.
+
+    Parameters
+    ----------
+    window
+        (B, H, W), edges multiples of `stride`.
+    stride
+        Edges of the part are multiples of this and start at one, in pixels.
+
+    Returns
+    -------
+    A view of the rows and columns with data and `MARGIN_PX` beyond, rounded outwards.
+    """
+    missing = is_missing(window)
+    ys, xs = (_span(missing, axis, stride) for axis in (1, 0))
+    return Part(window=window[:, ys, xs], missing=missing[ys, xs], where=(ys, xs))
+
+
+def _span(missing: NDArray[np.bool_], axis: int, stride: int) -> slice:
+    held = np.flatnonzero(~missing.all(axis=axis))
+    if held.size == 0:
+        return slice(0, 0)
+    start = max(int(held[0]) - MARGIN_PX, 0) // stride * stride
+    stop = -(-(int(held[-1]) + 1 + MARGIN_PX) // stride) * stride
+    return slice(start, min(stop, missing.shape[1 - axis]))

@@ -9,6 +9,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from pipeline.errors import ModelError
+from pipeline.models.dl_l8s2_uv import DlL8s2Uv
+from pipeline.models.ensemble import Ensemble
+from pipeline.models.omnicloudmask import OmniCloudMask
+from pipeline.models.product_masks import ProductMasks
+from pipeline.models.s2cloudless import S2cloudless
+from pipeline.models.tta import Tta
 from pipeline.models.ukis_csmask import UkisCsmask
 from pipeline.types import Model, ModelCard
 
@@ -41,7 +47,15 @@ class Provider(Protocol):
         ...
 
 
-OWN: tuple[Provider, ...] = (UkisCsmask(),)
+OWN: tuple[Provider, ...] = (
+    UkisCsmask(),
+    OmniCloudMask(),
+    DlL8s2Uv(),
+    S2cloudless(),
+    ProductMasks(),
+    Tta(),
+    Ensemble(),
+)
 
 
 def names() -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.models import onnx_weights, unet
+from pipeline.models import faster, onnx_weights, unet
 from pipeline.models.inference import Normalisation, SegmentationModel
-from pipeline.models.ukis_csmask import CODES, FILES, KEYS, statistics
+from pipeline.models.ukis_csmask import FILES, KEYS, statistics
 from pipeline.types import ModelCard
 
 
@@ -24,10 +24,12 @@ def load(card: ModelCard) -> SegmentationModel:
     mean, std = statistics(
         onnx_weights.read_verified(files.json, files.json_sha256), card.roles
     )
+    net = unet.build(onnx_weights.parse(content, str(files.onnx)))
+    if (card.options["device"], card.options["precision"]) == ("cpu", "float32"):
+        faster.use_onednn(net)
     return SegmentationModel(
         card,
-        unet.build(onnx_weights.parse(content, str(files.onnx))),
+        net,
         Normalisation(mean=np.array(mean, np.float32), std=np.array(std, np.float32)),
-        codes=np.array(CODES, np.uint8),
         stride=unet.STRIDE,
     )

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pipeline.errors import ModelError
+from pipeline.models import faster
 from pipeline.models.onnx_weights import PADDING_MODULE, OnnxWeights
 
 ENCODER = "efficientnet-b4"
@@ -57,7 +58,11 @@ def build(weights: OnnxWeights) -> nn.Module:
     _fill(net, weights)
     check_paddings(net, weights.paddings)
     net.eval().requires_grad_(False)
-    return fold_batch_norms(net).to(memory_format=torch.channels_last)
+    fold_batch_norms(net)
+    faster.fold_paddings(net)
+    faster.activate_in_place(net)
+    ready: nn.Module = net.to(memory_format=torch.channels_last)
+    return ready
 
 
 def _fill(net: nn.Module, weights: OnnxWeights) -> None:

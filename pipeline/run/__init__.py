@@ -4,7 +4,11 @@
 
     scenes.py       items -> scenes, one a sensor and solar day                (pure)
     fingerprint.py  what made a cell's pixels, as one number                   (pure)
-    planning.py     what is new, changed or unchanged; reads no pixel
+    suited.py       items that the models can use; where they lie
+    binning.py      which items touch which tiles, found once                  (pure)
+    cells.py        scene × tile as a table                                    (pure)
+    before.py       what the store has
+    planning.py     what is new, changed or unchanged
     plan.py         … as a value
     tile.py         one tile: mask what changed, compose what that changes
     session.py      one run's work on a store, tile by tile, then its record

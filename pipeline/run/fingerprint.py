@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pystac
 
 from pipeline import sensors
-from pipeline.types import PIXEL_VERSION, UNCOVERED, CompositeSettings, ModelCard
+from pipeline.types import PIXEL_VERSION, UNCOVERED, CompositeSettings, MaskSettings, ModelCard
 
 _RESERVED = 16
 
@@ -25,19 +26,12 @@ def item_identity(item: pystac.Item) -> list[Any]:
     return [item.collection_id, item.id, rank, rule.scale, rule.offset, rule.nodata]
 
 
-def mask_fingerprint(items: Sequence[pystac.Item], card: ModelCard) -> int:
+def mask_fingerprint(
+    items: Sequence[pystac.Item], card: ModelCard, settings: MaskSettings
+) -> int:
     """Return the fingerprint of a mask cell that was made of these items by this model."""
-    if not items:
-        return UNCOVERED
-    model = [
-        card.name,
-        card.version,
-        card.weights_sha256,
-        card.roles,
-        [card.lattice.core_px, card.lattice.halo_px],
-        sorted(card.options.items()),
-    ]
-    return _hashed(["mask", PIXEL_VERSION, model, [item_identity(item) for item in items]])
+    texts = [item_text(item, settings) for item in items]
+    return mask_fingerprint_of(texts, model_text(card, settings))
 
 
 def composite_fingerprint(
@@ -52,12 +46,75 @@ def composite_fingerprint(
     inputs
         For each scene its time, the fingerprint of its mask, and the ids of the items used.
     """
-    made_of = [[time, fingerprint, list(items)] for time, fingerprint, items in inputs]
-    method = [settings.method, list(settings.bands)]
-    return _hashed(["composite", PIXEL_VERSION, method, made_of])
+    return composite_fingerprint_of(
+        settings_text(settings), [input_text(*one) for one in inputs]
+    )
 
 
-def _hashed(content: object) -> int:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+# A plan has many cells of the same few items: their words are written once and put together.
+
+
+def item_text(item: pystac.Item, settings: MaskSettings) -> str:
+    """Return an item's part of a mask's fingerprint."""
+    identity = item_identity(item)
+    # Where the sun stood decides nothing unless shadows are checked against it.
+    return _text(identity if settings.shadows is None else [*identity, sensors.sun(item)])
+
+
+def model_text(card: ModelCard, settings: MaskSettings) -> str:
+    """Return the part of a mask's fingerprint that its model and what follows it give."""
+    lattice = card.lattice
+    # Unsaid where they are nought, so that what was masked before they were known still counts.
+    more = [lattice.blend_px, lattice.shift_px] if lattice.blend_px or lattice.shift_px else []
+    return _text(
+        [
+            card.name,
+            card.version,
+            card.weights_sha256,
+            card.roles,
+            [lattice.core_px, lattice.halo_px, *more],
+            # Where weights lie is no part of what they are: their hash is.
+            sorted((key, value) for key, value in card.options.items() if key != "weights"),
+            *([dataclasses.asdict(settings.shadows)] if settings.shadows else []),
+            *(
+                [{key: dataclasses.asdict(each) for key, each in settings.clean.items()}]
+                if settings.clean
+                else []
+            ),
+        ]
+    )
+
+
+def mask_fingerprint_of(items: Sequence[str], model: str) -> int:
+    """Return a mask cell's fingerprint, of the parts that its items and its model give."""
+    if not items:
+        return UNCOVERED
+    return _hashed(_listed(['"mask"', _text(PIXEL_VERSION), model, _listed(items)]))
+
+
+def input_text(time: str, fingerprint: int, ids: Sequence[str]) -> str:
+    """Return a scene's part of a composite's fingerprint."""
+    return _text([time, fingerprint, list(ids)])
+
+
+def settings_text(settings: CompositeSettings) -> str:
+    """Return the method's part of a composite's fingerprint."""
+    return _text([settings.method, list(settings.bands)])
+
+
+def composite_fingerprint_of(settings: str, inputs: Sequence[str]) -> int:
+    """Return a composite cell's fingerprint, of the parts that its method and its scenes give."""
+    return _hashed(_listed(['"composite"', _text(PIXEL_VERSION), settings, _listed(inputs)]))
+
+
+def _text(content: object) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def _listed(parts: Iterable[str]) -> str:
+    return f"[{','.join(parts)}]"
+
+
+def _hashed(text: str) -> int:
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
     return number if number >= _RESERVED else number + _RESERVED

@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.mask import read_geobox
+from pipeline.run.cells import STATES, Cell, CellTable, State
+from pipeline.run.finishing import reach_px
 from pipeline.run.memory import bytes_needed
 from pipeline.types import (
-    UNCOVERED,
     Dropped,
     Grid,
     Items,
@@ -25,24 +27,7 @@ from pipeline.types import (
     Tile,
 )
 
-State = Literal["new", "changed", "unchanged"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One scene in one tile."""
-
-    scene: Scene
-    tile: Tile
-    items: tuple[int, ...]
-    """Positions of the items that may have pixels in what is read for the tile, mosaic order."""
-    fingerprint: int
-    state: State
-
-    @property
-    def covered(self) -> bool:
-        """Whether any item covers the cell."""
-        return bool(self.items)
+__all__ = ["Cell", "CompositeCell", "Plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +51,8 @@ class Plan:
     cards: Mapping[str, ModelCard]
     """Sensor -> the model that masks it."""
     periods: tuple[Period, ...]
-    cells: tuple[Cell, ...]
+    cells: CellTable
+    """Every scene in every tile."""
     composites: tuple[CompositeCell, ...]
     gone: tuple[Dropped, ...] = field(default=())
     """Scenes that the store has and the catalogue does not any more: reported, never erased."""
@@ -74,8 +60,9 @@ class Plan:
     @cached_property
     def tiles_to_do(self) -> tuple[Tile, ...]:
         """Tiles with anything new or changed, row by row."""
-        cells: list[Cell | CompositeCell] = [*self.cells, *self.composites]
-        names = {cell.tile.name for cell in cells if cell.state != "unchanged"}
+        rows = np.flatnonzero(~self.cells.unchanged.all(axis=1))
+        names = {self.tiles[row].name for row in rows}
+        names |= {each.tile.name for each in self.composites if each.state != "unchanged"}
         return tuple(tile for tile in self.tiles if tile.name in names)
 
     @cached_property
@@ -85,12 +72,11 @@ class Plan:
         Not the job's name alone: what a run of other dates or items has left half done must not
         be published by this one.
         """
-        cells = sorted(
-            (cell.scene.sensor, cell.scene.time.isoformat(), cell.tile.name, cell.fingerprint)
-            for cell in self.cells
-        )
+        scenes = [(scene.sensor, scene.time.isoformat()) for scene in self.scenes]
         periods = [period.start.isoformat() for period in self.periods]
-        digest = hashlib.sha256(repr((cells, periods, self.job.composite)).encode())
+        tiles = [tile.name for tile in self.tiles]
+        digest = hashlib.sha256(repr((scenes, tiles, periods, self.job.composite)).encode())
+        digest.update(self.cells.fingerprints[self.cells.chosen].tobytes())
         return f"{self.job.name}-{digest.hexdigest()[:12]}"
 
     @property
@@ -100,52 +86,60 @@ class Plan:
 
     def cells_of(self, tile: Tile) -> tuple[Cell, ...]:
         """Return a tile's cells, by time."""
-        return self._by_tile[tile.name]
+        return self.cells.row(self._rows[tile.name])
 
     @cached_property
-    def _by_tile(self) -> dict[str, tuple[Cell, ...]]:
-        grouped: dict[str, list[Cell]] = {tile.name: [] for tile in self.tiles}
-        for cell in self.cells:
-            grouped[cell.tile.name].append(cell)
-        return {name: tuple(cells) for name, cells in grouped.items()}
+    def _rows(self) -> dict[str, int]:
+        return {tile.name: row for row, tile in enumerate(self.tiles)}
 
     @cached_property
     def bytes_needed(self) -> int:
         """Peak memory of the run, in bytes."""
-        counts = [len(cell.items) for cell in self.cells]
-        per_period = Counter(
-            (cell.tile.name, index)
-            for cell in self.cells
-            for index, period in enumerate(self.periods)
-            if cell.covered and cell.scene.time in period
-        )
         return bytes_needed(
             self.job,
             self.cards.values(),
             self.grid,
-            max_items=max(counts, default=0),
-            max_scenes=max(per_period.values(), default=0),
+            max_scenes=max(
+                (
+                    int(
+                        self.cells.covered[:, self.scenes_in(period)].sum(axis=1).max(initial=0)
+                    )
+                    for period in self.periods
+                ),
+                default=0,
+            ),
         )
+
+    def scenes_in(self, period: Period) -> NDArray[np.int64]:
+        """Return the positions of the scenes of a period."""
+        inside = [position for position, each in enumerate(self.scenes) if each.time in period]
+        return np.array(inside, np.int64)
 
     @property
     def bytes_to_read(self) -> int:
         """Source bytes that masking will decode at most: native pixels of what is new."""
+        items = np.where(self.cells.unchanged, 0, self.cells.sizes)
+        reach = reach_px(self.job.mask, self.grid.geobox.resolution.x)
         total = 0.0
-        for cell in self.cells:
-            if cell.state == "unchanged":
-                continue
-            card = self.cards[cell.scene.sensor]
-            pixels = np.prod(read_geobox(card.lattice, cell.tile.geobox).shape)
-            total += float(pixels) * len(cell.items) * len(card.roles) * 2
+        for sensor, card in self.cards.items():
+            columns = [p for p, scene in enumerate(self.scenes) if scene.sensor == sensor]
+            per_tile = items[:, columns].sum(axis=1)
+            for row in np.flatnonzero(per_tile):
+                wide = self.tiles[row].geobox.pad(reach)
+                shape = read_geobox(card.lattice, wide).shape
+                total += float(np.prod(shape)) * float(per_tile[row]) * len(card.roles) * 2
         return round(total)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count cells by sensor and state; cells that no item covers stand apart."""
         table: dict[str, Counter[str]] = {}
-        for cell in self.cells:
-            state = cell.state if cell.covered else "uncovered"
-            table.setdefault(cell.scene.sensor, Counter())[state] += 1
-        return {sensor: dict(counter) for sensor, counter in table.items()}
+        states = np.where(self.cells.covered, self.cells.states, len(STATES))
+        for column, scene in enumerate(self.scenes):
+            found = np.bincount(states[:, column], minlength=len(STATES) + 1)
+            table.setdefault(scene.sensor, Counter()).update(
+                dict(zip((*STATES, "uncovered"), found.tolist(), strict=True))
+            )
+        return {sensor: dict(+counter) for sensor, counter in table.items()}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a cell: sensor, time, tile, state, reason."""
@@ -190,7 +184,7 @@ class Plan:
 
 
 def _reason(cell: Cell) -> str:
-    if cell.fingerprint == UNCOVERED:
+    if not cell.covered:
         return "no item covers it"
     return {
         "new": "not in the store yet",

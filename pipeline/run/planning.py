@@ -1,54 +1,72 @@
-"""Job -> Plan: search, draw the grid, compare with the store; no pixel is read."""
+"""Job -> Plan: search, draw the grid, compare with the store; only what is in doubt is read."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 import psutil
 import pystac
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
-from pipeline import composite, cube, grid, models, sensors, store
-from pipeline.errors import ConfigError, EmptySearchError, MemoryBudgetError, ModelError
-from pipeline.mask import read_geobox
-from pipeline.run.fingerprint import composite_fingerprint, mask_fingerprint
-from pipeline.run.plan import Cell, CompositeCell, Plan, State
-from pipeline.run.scenes import scenes_of
+from pipeline import composite, cube, grid, sensors
+from pipeline.cube.roles import outlines_in
+from pipeline.errors import MemoryBudgetError, RadiometryError
+from pipeline.run.before import Stored, settled_before
+from pipeline.run.binning import read_boxes, rough_outlines, touching
+from pipeline.run.cells import STATES, CellTable, group_by_cell
+from pipeline.run.fingerprint import (
+    composite_fingerprint_of,
+    input_text,
+    item_text,
+    mask_fingerprint_of,
+    model_text,
+    settings_text,
+)
+from pipeline.run.finishing import reach_px
+from pipeline.run.plan import CompositeCell, Plan
+from pipeline.run.scenes import scene_key, scenes_of
+from pipeline.run.suited import choose_models, placed, with_roles
 from pipeline.search import search
-from pipeline.types import Dropped, Grid, Items, Job, ModelCard, Period, Scene, Tile
-
-OFFERED_SHARE = 0.5
-"""A role counts as offered by a sensor when this share of its items has it: one item without a
-band is dropped, and does not choose a weaker model for all the others."""
+from pipeline.types import (
+    UNCOVERED,
+    Dropped,
+    Grid,
+    Items,
+    Job,
+    MaskSettings,
+    ModelCard,
+    Period,
+    Scene,
+    Tile,
+)
+from pipeline.types.lonlat import middle_longitude
 
 
 def plan_job(job: Job) -> Plan:
-    """Search, draw the grid and compare with the store; no pixel is read.
+    """Search, draw the grid and compare with the store.
+
+    No pixel is read, but overviews of items whose metadata leave their offset in doubt, and headers
+    of those that do not say where they lie.
 
     Raises
     ------
     CloudmaskError
         As `pipeline.errors` says.
     """
-    found = search(job)
     drawn = grid.make_grid(job)
-    tiles = tuple(grid.tiles(drawn, job.aoi))
-    cards = _cards(job, found)
-    items = _with_roles(job, found, cards)
-    before = _Stored.look(job, drawn)
+    found = cube.settled(search(job), hosts=job.cube.hosts, known=settled_before(job))
+    cards = choose_models(job, found)
+    items = placed(job, with_roles(job, found, cards))
+    before = Stored.look(job, drawn)
     scenes = scenes_of(
         items, job.aoi, {name: list(each) for name, each in before.masks.items()}
     )
     periods = _periods(job)
-    cells = tuple(
-        _cell(scene, tile, items, cards[scene.sensor], before)
-        for tile in tiles
-        for scene in scenes
-    )
+    tiles = tuple(grid.tiles(drawn, job.aoi))
+    cells = _cells(_Region(job.aoi, drawn, tiles, cards, job.mask), scenes, items, before)
     plan = Plan(
         job=job,
         items=items,
@@ -65,38 +83,6 @@ def plan_job(job: Job) -> Plan:
     return plan
 
 
-# -- what the store has ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
-    """Fingerprints of what is published."""
-
-    masks: Mapping[str, Mapping[datetime, NDArray[np.uint64]]]
-    composites: Mapping[datetime, NDArray[np.uint64]]
-
-    @classmethod
-    def look(cls, job: Job, drawn: Grid) -> _Stored:
-        archive = store.find_archive(job.store)
-        if archive is None:
-            return cls(masks={}, composites={})
-        archive.require_grid(drawn)
-        name = job.composite.name if job.composite else ""
-        return cls(
-            masks={sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors},
-            composites=archive.composite_fingerprints(name)
-            if name in archive.composite_names
-            else {},
-        )
-
-    @staticmethod
-    def state(stored: NDArray[np.uint64] | None, tile: Tile, expected: int) -> State:
-        value = 0 if stored is None else int(stored[tile.row, tile.col])
-        if value == expected:
-            return "unchanged"
-        return "changed" if value else "new"
-
-
 # -- parts -------------------------------------------------------------------------------------
 
 
@@ -106,108 +92,166 @@ def _periods(job: Job) -> tuple[Period, ...]:
     return tuple(composite.periods(job.period, job.composite.period))
 
 
-def _cards(job: Job, items: Items) -> dict[str, ModelCard]:
-    """Choose the model of each sensor from what its items offer."""
-    by_sensor: dict[str, list[pystac.Item]] = {}
-    for item in items:
-        by_sensor.setdefault(sensors.profile(item).sensor, []).append(item)
-    cards = {}
-    for sensor, members in by_sensor.items():
-        levels = {sensors.profile(item).level for item in members}
-        if len(levels) > 1:
-            raise ConfigError(
-                f"sources: {sensor} items of levels {' and '.join(sorted(levels))} cannot be "
-                "mosaicked; name collections of one level"
-            )
-        card = models.resolve(
-            job.mask.model,
-            level=levels.pop(),
-            roles=_offered(members),
-            options=job.mask.options,
-        )
-        finest, coarsest = card.resolution_m
-        if not finest <= job.grid.resolution_m <= coarsest:
-            raise ModelError(
-                f"model {card.name} is meant for pixels of {finest:g} to {coarsest:g} m, "
-                f"grid.resolution_m is {job.grid.resolution_m:g}"
-            )
-        cards[sensor] = card
-    return cards
+# -- cells -------------------------------------------------------------------------------------
 
 
-def _offered(items: Sequence[pystac.Item]) -> list[str]:
-    counter = Counter(role for item in items for role in sensors.profile(item).offered(item))
-    return [role for role, count in counter.items() if count >= OFFERED_SHARE * len(items)]
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """Where a plan is made."""
 
+    aoi: BaseGeometry
+    grid: Grid
+    tiles: tuple[Tile, ...]
+    cards: Mapping[str, ModelCard]
+    settings: MaskSettings
 
-def _with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items:
-    """Drop the items that lack a band which the model or the composite needs."""
-    kept, dropped = [], []
-    for item in items:
-        needed = [*cards[sensors.profile(item).sensor].roles]
-        if job.composite is not None:
-            needed += job.composite.bands
-        missing = sorted(set(cube.missing_roles(item, needed)))
-        reason = (
-            f"it has no asset for {', '.join(missing)}" if missing else cube.misplaced(item)
-        )
-        if reason is not None:
-            dropped.append(Dropped(item_id=item.id, reason=reason))
+    @property
+    def reach_px(self) -> int:
+        """How far beyond a tile its mask must be known."""
+        return reach_px(self.settings, self.grid.geobox.resolution.x)
+
+    def touched(
+        self, sensor: str, outlines: Sequence[BaseGeometry | None]
+    ) -> NDArray[np.int64]:
+        """Return (outline, tile) pairs of what must be read for a sensor's masks."""
+        card = self.cards.get(sensor)
+        if card is None:
+            boxes = np.array([tile.geobox.extent.geom for tile in self.tiles])
         else:
-            kept.append(item)
-    if not kept:
-        raise EmptySearchError(
-            f"none of the {len(items)} items can be used: {dropped[0].item_id}: {dropped[0].reason}"
-        )
-    return Items(items=tuple(kept), dropped=(*items.dropped, *dropped))
+            boxes = read_boxes(card.lattice, self.tiles, self.reach_px)
+        return touching(outlines, boxes)
 
 
-def _cell(scene: Scene, tile: Tile, items: Items, card: ModelCard, before: _Stored) -> Cell:
-    reads = read_geobox(card.lattice, tile.geobox)
-    covering = tuple(p for p in scene.items if cube.covers(items.items[p], reads))
-    fingerprint = mask_fingerprint([items.items[p] for p in covering], card)
-    stored = before.masks.get(scene.sensor, {}).get(scene.time)
-    return Cell(
-        scene=scene,
-        tile=tile,
-        items=covering,
-        fingerprint=fingerprint,
-        state=before.state(stored, tile, fingerprint),
+def _cells(
+    region: _Region, scenes: tuple[Scene, ...], items: Items, before: Stored
+) -> CellTable:
+    shape = (len(region.tiles), len(scenes))
+    scene_of = np.empty(len(items), np.int64)
+    for column, scene in enumerate(scenes):
+        scene_of[list(scene.items)] = column
+    found = outlines_in(items.items, str(region.grid.geobox.crs))
+    sensor_of = [scenes[column].sensor for column in scene_of]
+    pairs = []
+    for sensor in region.cards:
+        members = np.array([p for p, name in enumerate(sensor_of) if name == sensor], np.int64)
+        positions, tiles = region.touched(sensor, [found[p] for p in members])
+        pairs.append(np.array([members[positions], tiles]))
+    sets, chosen = group_by_cell(np.concatenate(pairs, axis=1), scene_of, shape)
+    fingerprints = _mask_fingerprints(sets, sensor_of, items, region)
+    states = np.empty(shape, np.uint8)
+    for column, scene in enumerate(scenes):
+        stored = before.masks.get(scene.sensor, {}).get(scene.time)
+        states[:, column] = before.states(stored, region.tiles, fingerprints[chosen[:, column]])
+    incomplete, lost = _missed(region, scenes, items)
+    return CellTable(
+        tiles=region.tiles,
+        scenes=scenes,
+        sets=tuple(sets),
+        fingerprints=fingerprints,
+        chosen=chosen,
+        states=states,
+        incomplete=incomplete,
+        lost=lost,
     )
+
+
+def _mask_fingerprints(
+    sets: Sequence[tuple[int, ...]],
+    sensor_of: Sequence[str],
+    items: Items,
+    region: _Region,
+) -> NDArray[np.uint64]:
+    texts = [item_text(item, region.settings) for item in items]
+    model = {sensor: model_text(card, region.settings) for sensor, card in region.cards.items()}
+    return np.array(
+        [
+            mask_fingerprint_of([texts[p] for p in each], model[sensor_of[each[0]]])
+            if each
+            else UNCOVERED
+            for each in sets
+        ],
+        np.uint64,
+    )
+
+
+def _missed(
+    region: _Region, scenes: Sequence[Scene], items: Items
+) -> tuple[NDArray[np.bool_], int]:
+    """Find the cells that dropped items would have covered: of scenes, and how many of none."""
+    incomplete = np.zeros((len(region.tiles), len(scenes)), np.bool_)
+    lost: set[tuple[Hashable, int]] = set()
+    longitude = middle_longitude(region.aoi)
+    columns = {
+        scene_key(scene.sensor, scene.time, longitude): p for p, scene in enumerate(scenes)
+    }
+    by_sensor: dict[str, list[pystac.Item]] = {}
+    for item in items.missed:
+        by_sensor.setdefault(_sensor(item), []).append(item)
+    for sensor, members in by_sensor.items():
+        known = rough_outlines(members, str(region.grid.geobox.crs))
+        placed = [(item, each) for item, each in zip(members, known, strict=True) if each]
+        pairs = region.touched(sensor, [each for _, each in placed])
+        for position, tile in pairs.T.tolist():
+            item = placed[position][0]
+            assert item.datetime is not None
+            key = scene_key(sensor, item.datetime, longitude)
+            if key in columns:
+                incomplete[tile, columns[key]] = True
+            else:
+                lost.add((key, tile))
+    return incomplete, len(lost)
+
+
+def _sensor(item: pystac.Item) -> str:
+    """Return an item's sensor, or its collection where that is not known."""
+    try:
+        return sensors.profile(item).sensor
+    except RadiometryError:
+        return item.collection_id or "unknown"
 
 
 def _composites(
     job: Job,
     items: Items,
-    cells: Sequence[Cell],
+    cells: CellTable,
     periods: Sequence[Period],
-    before: _Stored,
+    before: Stored,
 ) -> tuple[CompositeCell, ...]:
     if job.composite is None:
         return ()
-    by_tile: dict[str, list[Cell]] = {}
-    for cell in cells:
-        by_tile.setdefault(cell.tile.name, []).append(cell)
-    found = []
-    for members in by_tile.values():
-        tile = members[0].tile
-        for period in periods:
-            inputs = [
-                (
-                    cell.scene.time.isoformat(),
-                    cell.fingerprint,
-                    [items.items[p].id for p in cell.items],
-                )
-                for cell in members
-                if cell.covered and cell.scene.time in period
-            ]
-            expected = composite_fingerprint(job.composite, inputs)
-            state = before.state(before.composites.get(period.start), tile, expected)
-            found.append(CompositeCell(period=period, tile=tile, state=state))
-    return tuple(found)
+    scene_of = {each: scene for scene in cells.scenes for each in scene.items}
+    # A set of items is of one scene, so that its number says all that a composite asks of a cell.
+    inputs = [
+        input_text(
+            scene_of[each[0]].time.isoformat(),
+            int(number),
+            [items.items[p].id for p in each],
+        )
+        if each
+        else ""
+        for each, number in zip(cells.sets, cells.fingerprints, strict=True)
+    ]
+    settings = settings_text(job.composite)
+    made: dict[bytes, int] = {}
+    states = []
+    for period in periods:
+        inside = [p for p, scene in enumerate(cells.scenes) if scene.time in period]
+        expected = np.empty(len(cells.tiles), np.uint64)
+        for row, numbers in enumerate(cells.chosen[:, inside]):
+            held = numbers[numbers > 0]
+            name = held.tobytes()
+            if name not in made:
+                made[name] = composite_fingerprint_of(settings, [inputs[n] for n in held])
+            expected[row] = made[name]
+        states.append(before.states(before.composites.get(period.start), cells.tiles, expected))
+    return tuple(
+        CompositeCell(period=period, tile=tile, state=STATES[states[column][row]])
+        for row, tile in enumerate(cells.tiles)
+        for column, period in enumerate(periods)
+    )
 
 
-def _gone(job: Job, scenes: Sequence[Scene], before: _Stored) -> tuple[Dropped, ...]:
+def _gone(job: Job, scenes: Sequence[Scene], before: Stored) -> tuple[Dropped, ...]:
     present = {(scene.sensor, scene.time) for scene in scenes}
     return tuple(
         Dropped(

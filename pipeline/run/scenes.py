@@ -9,6 +9,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline import sensors
 from pipeline.types import Items, Scene
+from pipeline.types.lonlat import middle_longitude
 
 HOURS_PER_DEGREE = 24 / 360
 
@@ -16,6 +17,11 @@ HOURS_PER_DEGREE = 24 / 360
 def solar_day(instant: datetime, longitude: float) -> date:
     """Return the day that it is by the sun at a longitude in degrees."""
     return (instant + timedelta(hours=longitude * HOURS_PER_DEGREE)).date()
+
+
+def scene_key(sensor: str, instant: datetime, longitude: float) -> tuple[str, date]:
+    """Return what makes a scene: the sensor, and the day by the sun at a longitude in degrees."""
+    return sensor, solar_day(instant, longitude)
 
 
 def scenes_of(
@@ -29,19 +35,20 @@ def scenes_of(
         Items in mosaic order: by (datetime, id).
     aoi
         Its middle gives the longitude of the solar day, one for the region, so that an item at
-        the edge of a day belongs to the same scene in every tile.
+        the edge of a day belongs to the same scene in every tile. Of an AOI that is cut at the
+        antimeridian it is near 180°, not near 0.
     known
         Sensor -> times of scenes that the store already has. A late item may be earlier than
         all others of its day; the scene keeps the time by which it is known.
     """
-    longitude = aoi.centroid.x
+    longitude = middle_longitude(aoi)
     grouped: dict[tuple[str, date], list[int]] = {}
     for position, item in enumerate(items):
         assert item.datetime is not None
-        key = (sensors.profile(item).sensor, solar_day(item.datetime, longitude))
+        key = scene_key(sensors.profile(item).sensor, item.datetime, longitude)
         grouped.setdefault(key, []).append(position)
     times = {
-        (sensor, solar_day(time, longitude)): time
+        scene_key(sensor, time, longitude): time
         for sensor, stored in known.items()
         for time in stored
     }

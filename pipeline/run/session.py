@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import sensors, store
 from pipeline.errors import IncompleteError
@@ -29,7 +30,8 @@ class Session:
         self._started = datetime.now(UTC)
         self._receipts: dict[str, TileReceipt] = {}
         ids = [item.id for item in plan.items]
-        documents = [item.to_dict(include_self_link=False) for item in plan.items]
+        # pystac would fetch the root of each catalogue to make hrefs relative.
+        documents = [item.to_dict(transform_hrefs=False) for item in plan.items]
         self._positions = np.array(writer.item_positions(ids, documents), np.int32)
         for sensor in plan.cards:
             writer.set_scenes(
@@ -111,22 +113,16 @@ class Session:
         for receipt in receipts:
             for name, cost in receipt.stages.items():
                 stages[name] = stages.get(name, Cost()) + cost
-        covered = [cell for cell in plan.cells if cell.covered]
-        lost = {(each.tile, each.item_id) for tile in receipts for each in tile.dropped}
-        complete = [
-            cell
-            for cell in covered
-            if not any((cell.tile.name, plan.items.items[p].id) in lost for p in cell.items)
-        ]
         return Record(
             job=plan.job.name,
             run_id=f"{self._started:%Y%m%dT%H%M%SZ}",
             started=self._started,
             finished=datetime.now(UTC),
             snapshot=snapshot,
-            expected=len(covered),
-            complete=len(complete),
+            expected=int((plan.cells.covered | plan.cells.incomplete).sum()) + plan.cells.lost,
+            complete=int(self._complete().sum()),
             items=tuple(item.id for item in plan.items),
+            missed=tuple(item.id for item in plan.items.missed),
             dropped=(
                 *plan.items.dropped,
                 *plan.gone,
@@ -140,6 +136,21 @@ class Session:
             tiles=receipts,
             stages=stages,
         )
+
+    def _complete(self) -> NDArray[np.bool_]:
+        """Say of each cell, (tile, scene), whether every item that should cover it is in it."""
+        cells, items = self.plan.cells, self.plan.items.items
+        complete = cells.covered & ~cells.incomplete
+        rows = {tile.name: row for row, tile in enumerate(cells.tiles)}
+        columns = {
+            items[position].id: column
+            for column, scene in enumerate(cells.scenes)
+            for position in scene.items
+        }
+        for receipt in self._receipts.values():
+            for each in receipt.dropped:
+                complete[rows[receipt.tile], columns[each.item_id]] = False
+        return complete
 
 
 @contextmanager

@@ -15,15 +15,18 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 
 from pipeline import composite, cube, models
 from pipeline.errors import AssetError
-from pipeline.mask import mask_cube, read_geobox
+from pipeline.mask import Sun, mask_cube, read_geobox
 from pipeline.run.cellstore import CellStore
 from pipeline.run.fingerprint import composite_fingerprint, mask_fingerprint
+from pipeline.run.finishing import NIR, finished, reach_px, roles_needed, sun_over
 from pipeline.run.plan import Cell, Plan
 from pipeline.types import (
     UNREADABLE,
@@ -101,7 +104,9 @@ class TileWork:
         for cell in cells:
             kept = used[cell.scene]
             mask = codes.get(cell.scene, np.zeros(tuple(self.tile.geobox.shape), np.uint8))
-            fingerprint = mask_fingerprint([self.plan.items.items[p] for p in kept], card)
+            fingerprint = mask_fingerprint(
+                [self.plan.items.items[p] for p in kept], card, self.plan.job.mask
+            )
             if cell.items and not kept:
                 fingerprint = UNREADABLE
             receipts[cell.scene] = self._receipt(cell, kept, fingerprint)
@@ -120,17 +125,54 @@ class TileWork:
             return {}
         model = models.load(self.plan.cards[scenes[0].sensor])
         card = model.card
-        reads = read_geobox(card.lattice, self.tile.geobox)
+        settings, resolution = self.plan.job.mask, self.tile.geobox.resolution.x
+        reach = reach_px(settings, resolution)
+        wide = self.tile.geobox.pad(reach)
         opened = cube.open_cube(
             list(chosen.values()),
             self.plan.items,
-            reads,
-            card.roles,
+            read_geobox(card.lattice, wide),
+            roles_needed(settings, card.roles),
             chunk_px=card.lattice.core_px,
+            settings=self.plan.job.cube,
         )
         with self._threads():
-            codes = mask_cube(opened, model, self.tile.geobox).compute()
-        return dict(zip(chosen, codes, strict=True))
+            codes, seen = dask.compute(mask_cube(opened, model, wide), self._seen(opened, wide))
+        inner = tuple(slice(reach, reach + size) for size in self.tile.geobox.shape)
+        return {
+            scene: finished(
+                codes[step],
+                {name: pixels[step] for name, pixels in seen.items()},
+                self._suns(used[scene]),
+                settings,
+                resolution,
+            )[inner]
+            for step, scene in enumerate(chosen)
+        }
+
+    def _seen(self, opened: xr.Dataset, geobox: GeoBox) -> dict[str, da.Array]:
+        """Return what shadows are checked by, (time, y, x) each: nothing where they are not."""
+        shadows = self.plan.job.mask.shadows
+        if shadows is None:
+            return {}
+        names = ("source", NIR) if shadows.add else ("source",)
+        corner = ~opened.odc.geobox.transform @ geobox.transform
+        left, top = round(corner.c), round(corner.f)
+        inside = (
+            slice(None),
+            slice(top, top + geobox.shape.y),
+            slice(left, left + geobox.shape.x),
+        )
+        return {name: opened[name].data[inside] for name in names}
+
+    def _suns(self, items: Sequence[int]) -> dict[int, Sun]:
+        """Return where the sun stood over each item that says it, where shadows are checked."""
+        if self.plan.job.mask.shadows is None:
+            return {}
+        crs = self.tile.geobox.crs
+        assert crs is not None
+        suns = {p: sun_over(self.plan.items.items[p], crs) for p in items}
+        return {position: sun for position, sun in suns.items() if sun is not None}
 
     def _receipt(
         self,
@@ -204,6 +246,7 @@ class TileWork:
             geobox,
             roles,
             chunk_px=composite.block_px(len(chosen), len(roles)),
+            settings=self.plan.job.cube,
         )
         usable = is_usable(np.stack([masks[scene] for scene in chosen]))
         with self._threads():
@@ -251,6 +294,8 @@ class TileWork:
                 return compute()
             except AssetError as error:
                 if error.retryable and not self.last_try:
+                    raise
+                if self.plan.job.cube.unreadable == "fail":
                     raise
                 self._drop(used, error)
 

@@ -8,6 +8,7 @@ Data, not code paths::
     rules.py         RULES: what turns numbers to reflectance  (a new quirk is a row here)
     conflicts.py     whether what its assets announce agrees with that
     metadata.py      what an item says of itself: catalogue, baseline, scale and offset
+    recorded.py      a decision written into the item itself, and read back
     acquisitions.py  which items are processings of one acquisition, and which is newest
     projection.py    the CRS that an item states
     qa.py            what the codes and bits of the products' own masks mean
@@ -18,9 +19,10 @@ offset that they have already applied to the pixels.
 """
 
 from pipeline.sensors.acquisitions import acquisition_key, processing_rank
-from pipeline.sensors.metadata import origin, processing_baseline
-from pipeline.sensors.profiles import PROFILES, profile
+from pipeline.sensors.metadata import origin, processing_baseline, sun
+from pipeline.sensors.profiles import PROFILES, is_known, profile
 from pipeline.sensors.projection import crs_of
+from pipeline.sensors.recorded import asks_for_offset, record, recorded, unrecorded
 from pipeline.sensors.rules import RULES, radiometry
 from pipeline.sensors.types import ROLES, THERMAL_ROLES, Profile, Radiometry
 
@@ -32,10 +34,16 @@ __all__ = [
     "Profile",
     "Radiometry",
     "acquisition_key",
+    "asks_for_offset",
     "crs_of",
+    "is_known",
     "origin",
     "processing_baseline",
     "processing_rank",
     "profile",
     "radiometry",
+    "record",
+    "recorded",
+    "sun",
+    "unrecorded",
 ]

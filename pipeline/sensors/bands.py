@@ -18,10 +18,18 @@ SENTINEL_2: Assets = {
     "rededge3": ("rededge3", "B07", "B07_20m"),
     "nir": ("nir", "B08", "B08_10m"),
     "nir08": ("nir08", "B8A", "B8A_20m"),
+    "nir09": ("nir09", "B09", "B09_60m"),
     "swir16": ("swir16", "B11", "B11_20m"),
     "swir22": ("swir22", "B12", "B12_20m"),
     "cirrus": ("cirrus", "B10"),
 }
+SENTINEL_2_M: Mapping[str, float] = {
+    **dict.fromkeys(("blue", "green", "red", "nir"), 10.0),
+    **dict.fromkeys(("rededge1", "rededge2", "rededge3", "nir08", "swir16", "swir22"), 20.0),
+    **dict.fromkeys(("coastal", "nir09", "cirrus"), 60.0),
+}
+"""Native pixel of each role, in metres (ESA, "Sentinel-2 Products Specification Document" 14.9)."""
+
 SENTINEL_2_QA: Assets = {"scl": ("scl", "SCL", "SCL_20m", "SCL_60m")}
 
 _THERMAL = ("lwir11", "lwir", "ST_B10", "ST_B10.TIF", "ST_B6", "ST_B6.TIF")
@@ -69,6 +77,14 @@ def landsat_numbered(numbers: Mapping[str, int]) -> Assets:
 LANDSAT_L1: Assets = {
     **{role: keys for role, keys in LANDSAT.items() if role != "lwir11"},
     "cirrus": ("cirrus",),
+}
+LANDSAT_L1_OLI: Assets = {
+    # Files of Level 1 are called B2 where those of Level 2 are SR_B2.
+    **{
+        role: (*LANDSAT_L1[role], f"B{number}", f"B{number}.TIF")
+        for role, number in OLI_NUMBERS.items()
+    },
+    "cirrus": ("cirrus", "B9", "B9.TIF"),
 }
 
 HLS_L30: Assets = {

@@ -65,6 +65,8 @@ _BASELINE_PROPERTIES = (
     "processing:version",  # Copernicus Data Space
 )
 _PRODUCT_PROPERTIES = ("s2:product_uri", "sentinel:product_id")
+_BASELINE = re.compile(r"N?(\d+)\.(\d+)|N?(\d\d)(\d\d)$")
+"""``05.11``, and ``N0511`` as in the names of products."""
 _IN_PRODUCT_NAME = re.compile(r"_N(\d\d)(\d\d)_")
 
 
@@ -74,9 +76,9 @@ def processing_baseline(item: pystac.Item) -> tuple[int, int] | None:
     Old items of Earth Search v0 state it only as ``_N0214_`` in the name of ESA's product.
     """
     for name in _BASELINE_PROPERTIES:
-        stated = re.match(r"^(\d+)\.(\d+)", str(item.properties.get(name) or ""))
+        stated = _BASELINE.match(str(item.properties.get(name) or ""))
         if stated:
-            return int(stated[1]), int(stated[2])
+            return int(stated[1] or stated[3]), int(stated[2] or stated[4])
     for name in _PRODUCT_PROPERTIES:
         named = _IN_PRODUCT_NAME.search(str(item.properties.get(name) or ""))
         if named:
@@ -111,3 +113,26 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
+
+
+def sun(item: pystac.Item) -> tuple[float, float] | None:
+    """Return where the sun stood over an item, none where it does not say it.
+
+    Returns
+    -------
+    Azimuth in degrees clockwise from true north, and elevation in degrees above the horizon.
+    """
+    properties = item.properties
+    azimuth = _first_number(
+        properties, ("view:sun_azimuth", "eo:sun_azimuth", "s2:mean_solar_azimuth")
+    )
+    elevation = _first_number(properties, ("view:sun_elevation", "eo:sun_elevation"))
+    if elevation is None:
+        zenith = _first_number(properties, ("s2:mean_solar_zenith",))
+        elevation = None if zenith is None else 90.0 - zenith
+    return None if azimuth is None or elevation is None else (azimuth, elevation)
+
+
+def _first_number(properties: Mapping[str, Any], names: Iterable[str]) -> float | None:
+    found = (_number(properties.get(name)) for name in names)
+    return next((value for value in found if value is not None), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pystac
 
@@ -21,6 +21,8 @@ def _sentinel_2(level: str, rule: str) -> Profile:
         assets=bands.SENTINEL_2,
         rule=rule,
         native_m=10.0,
+        role_m=bands.SENTINEL_2_M,
+        correction="esa",
         saturated=65535,
         qa=bands.SENTINEL_2_QA if level == "L2A" else {},
     )
@@ -34,6 +36,7 @@ def _landsat(level: str, assets: bands.Assets, rule: str) -> Profile:
         assets=assets,
         rule=rule,
         native_m=30.0,
+        correction="usgs",
         qa=bands.LANDSAT_QA,
     )
 
@@ -45,6 +48,7 @@ def _hls(assets: bands.Assets) -> Profile:
         assets=assets,
         rule="hls",
         native_m=30.0,
+        correction="hls",
         qa=bands.HLS_QA,
     )
 
@@ -56,6 +60,8 @@ def _dea(sensor: str, assets: bands.Assets, native_m: float) -> Profile:
         assets=assets,
         rule="dea-nbart",
         native_m=native_m,
+        role_m=bands.SENTINEL_2_M if sensor == "sentinel-2" else {},
+        correction="nbart",
         qa=bands.DEA_QA,
     )
 
@@ -64,6 +70,7 @@ _SR = "landsat-c2-sr"
 _OLI = _landsat("L2A", bands.landsat_numbered(bands.OLI_NUMBERS), _SR)
 _TM = _landsat("L2A", bands.landsat_numbered(bands.TM_NUMBERS), _SR)
 _L1 = _landsat("L1C", bands.LANDSAT_L1, "landsat-c2-l1")
+_L1_OLI = _landsat("L1C", bands.LANDSAT_L1_OLI, "landsat-c2-l1")
 _ST = _landsat("ST", bands.LANDSAT_TEMPERATURE, "landsat-c2-st")
 _NAMED = _landsat("L2A", bands.LANDSAT, _SR)
 _L30, _S30 = _hls(bands.HLS_L30), _hls(bands.HLS_S30)
@@ -93,6 +100,7 @@ PROFILES: dict[str, Profile] = {
     "landsat-c2-l2@tm": _TM,
     "landsat-8-c2-l2": _OLI,
     "landsat-c2-l1": _L1,
+    "landsat-c2-l1@oli": _L1_OLI,
     # USGS LandsatLook
     "landsat-c2l2-sr": _NAMED,
     "landsat-c2l2-sr@oli": _OLI,
@@ -100,6 +108,7 @@ PROFILES: dict[str, Profile] = {
     "landsat-c2l2-sr@tm": _TM,
     "landsat-c2l2-st": _ST,
     "landsat-c2l1": _L1,
+    "landsat-c2l1@oli": _L1_OLI,
     # Digital Earth Africa
     "ls5_sr": _TM,
     "ls7_sr": _TM,
@@ -125,6 +134,11 @@ PROFILES: dict[str, Profile] = {
 """Collection id, or id ``@`` instrument, -> what it holds."""
 
 
+def is_known(item: pystac.Item) -> bool:
+    """Say whether an item's collection has a row in `PROFILES`, or the item says what it is."""
+    return any(row in PROFILES for row in _rows(item))
+
+
 def profile(item: pystac.Item) -> Profile:
     """Return what an item's collection holds.
 
@@ -133,8 +147,7 @@ def profile(item: pystac.Item) -> Profile:
     RadiometryError
         The collection has no row in `PROFILES`, and the item does not say what it is.
     """
-    name = item.collection_id or ""
-    for row in (f"{name}@{_variant(item.properties)}", name, _self_described(item)):
+    for row in _rows(item):
         if row in PROFILES:
             return PROFILES[row]
     known = sorted({row.split("@")[0] for row in PROFILES})
@@ -142,6 +155,14 @@ def profile(item: pystac.Item) -> Profile:
         f"item {item.id}: collection {item.collection_id!r} is not known; "
         f"known are {', '.join(known)}"
     )
+
+
+def _rows(item: pystac.Item) -> Iterator[str | None]:
+    """Yield the rows that may hold an item, the most exact first."""
+    name = item.collection_id or ""
+    yield f"{name}@{_variant(item.properties)}"
+    yield name
+    yield _self_described(item)
 
 
 def _self_described(item: pystac.Item) -> str:
@@ -157,7 +178,13 @@ def _self_described(item: pystac.Item) -> str:
 
 
 _INSTRUMENTS = ("oli", "etm", "mss", "tm")
-_OF_PLATFORM = {"8": "oli", "9": "oli", "7": "etm", "3": "mss", "2": "mss", "1": "mss"}
+_OF_PLATFORM = {
+    **dict.fromkeys("89", "oli"),
+    "7": "etm",
+    # They carried MSS too, of which there is no Level 2; Level 1 of either is refused alike.
+    **dict.fromkeys("45", "tm"),
+    **dict.fromkeys("123", "mss"),
+}
 
 
 def _variant(properties: Mapping[str, object]) -> str:

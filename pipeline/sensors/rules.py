@@ -12,6 +12,7 @@ from pipeline.errors import RadiometryError
 from pipeline.sensors.conflicts import compared, reflectance_keys
 from pipeline.sensors.metadata import origin, processing_baseline, stated_offsets
 from pipeline.sensors.profiles import profile
+from pipeline.sensors.recorded import recorded
 from pipeline.sensors.types import THERMAL_ROLES, Radiometry
 
 
@@ -38,7 +39,9 @@ def radiometry(item: pystac.Item, role: str | None = None) -> Radiometry:
             f"item {item.id}: collection {item.collection_id!r} has no {wanted} that can be "
             f"read (rule {name})"
         )
-    return rules[name](item)
+    # What the pixels said stands above what the metadata say.
+    kept = recorded(item) if rules is RULES else None
+    return kept or rules[name](item)
 
 
 # -- Sentinel-2 --------------------------------------------------------------------------------
@@ -47,6 +50,10 @@ OFFSET_SINCE = (4, 0)
 """Since processing baseline 04.00 Sentinel-2 products add 1000 to every DN, so that
 reflectances below zero can be told (ESA, "Sentinel-2 Products Specification Document" 14.9,
 BOA_ADD_OFFSET and RADIO_ADD_OFFSET)."""
+
+MADE_BY_USERS = (90, 0)
+"""Sen2Cor on a user's own machine, and test runs of ESA, number themselves 99.99 and the like
+(``N9999`` in names): whether 1000 were added depends on the version and on the Level 1C."""
 
 _FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 """Of Earth Search v1 and v0."""
@@ -67,6 +74,9 @@ def _by_baseline(item: pystac.Item) -> Radiometry:
     stated = f"processing baseline {baseline[0]:02d}.{baseline[1]:02d}"
     if baseline < OFFSET_SINCE:
         return _sentinel_2(0.0, f"{stated} is before 04.00: no offset in the pixels")
+    if baseline >= MADE_BY_USERS:
+        decided = _sentinel_2(-0.1, f"{stated} is no baseline of ESA's: taken for a recent one")
+        return dataclasses.replace(decided, doubtful=True)
     return _sentinel_2(-0.1, f"{stated} adds 1000 to the pixels: offset -0.1")
 
 
@@ -118,7 +128,7 @@ def _sentinel_2_l2a(item: pystac.Item) -> Radiometry:
     name = next((name for name in _FLAGS if item.properties.get(name) is not None), None)
     if name is None:
         return _unflagged(item)
-    said = str(item.properties[name]).lower() in ("true", "1")
+    said = str(item.properties[name]).strip().lower() in ("true", "1", "1.0")
     if said:
         reason = f"{name} is true: already shifted"
         if any(offset for _, offset in stated_offsets(item, reflectance_keys(item))):

@@ -20,6 +20,7 @@ ROLES: tuple[str, ...] = (
     "rededge3",
     "nir",
     "nir08",
+    "nir09",
     "swir16",
     "swir22",
     "cirrus",
@@ -62,6 +63,11 @@ class Profile:
     """Row of `RULES`."""
     native_m: float
     """Finest native pixel."""
+    correction: str
+    """Whose reflectances they are: ``esa``, ``usgs``, ``hls`` or ``nbart``. At the surface those of
+    one sensor differ between corrections (view angle, terrain, atmosphere), so that a job takes one."""
+    role_m: Mapping[str, float] = field(default_factory=dict)
+    """Native pixel of each role, in metres, where they differ."""
     saturated: int | None = None
     """The DN that means saturated, where the product has one."""
     qa: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -70,6 +76,13 @@ class Profile:
     def offered(self, item: pystac.Item) -> dict[str, str]:
         """Return role -> asset key for the roles that an item has."""
         return _first_present(self.assets, item)
+
+    def resolution_m(self, role: str) -> float:
+        """Return the native pixel of a role, in metres: bands are finest where this is `native_m`.
+
+        Thermal bands of Landsat and HLS come resampled to 30 m, which is what is returned.
+        """
+        return self.role_m.get(role, self.native_m)
 
     def masks(self, item: pystac.Item) -> dict[str, str]:
         """Return kind of mask -> asset key for the masks that an item has."""
@@ -112,9 +125,13 @@ def described_bands(asset: pystac.Asset) -> Iterator[Mapping[str, Any]]:
 
 def _first_present(wanted: Mapping[str, tuple[str, ...]], item: pystac.Item) -> dict[str, str]:
     found = {}
+    # Exact keys first; some catalogues write `b02` or `Scl`.
+    spelled: dict[str, str] | None = None
     for name, keys in wanted.items():
-        for key in keys:
-            if key in item.assets:
-                found[name] = key
-                break
+        key = next((key for key in keys if key in item.assets), None)
+        if key is None:
+            spelled = spelled or {key.casefold(): key for key in item.assets}
+            key = next((spelled[k] for k in map(str.casefold, keys) if k in spelled), None)
+        if key is not None:
+            found[name] = key
     return found

@@ -14,24 +14,30 @@ A run works on a branch of its own and readers see ``main``, which moves once, w
 
 ::
 
-    places      URL -> Icechunk repository; the lock; the branches of runs
+    places      URL -> Icechunk repository; the lock
+    branches    the branches of runs, and the moving of ``main``
     layout      names, dtypes, chunks, CF attributes; the grid as attributes
     cells       small arrays with one value a cell (scene × tile), written when a tile is done
     masks, composites, ledger      one group each
     opening, writer                the door of the run
     archive                        the door of the readers
+    history                        going back, and forgetting what is old
 """
 
 from pipeline.store.archive import Archive, Snapshot, find_archive, open_archive
+from pipeline.store.history import Expired, expire, roll_back
 from pipeline.store.opening import bytes_needed, open_writer
 from pipeline.store.writer import Writer
 
 __all__ = [
     "Archive",
+    "Expired",
     "Snapshot",
     "Writer",
     "bytes_needed",
+    "expire",
     "find_archive",
     "open_archive",
     "open_writer",
+    "roll_back",
 ]

@@ -41,7 +41,8 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
         Path or URL of the repository; see `pipeline.store.places.place`.
     as_of
         A snapshot id, a tag, or an instant (naive ones and dates are UTC): the store as it was
-        then. None: as it is now; a later publish does not change an open archive.
+        then. None: as it is now; a later publish does not change an open archive. Instants are
+        looked up in the history of today's state: what was rolled back is found by id or tag.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def _session(
         if SNAPSHOT_ID.fullmatch(as_of):
             return repository.readonly_session(snapshot_id=as_of)
     instant = _instant(as_of)
-    for snapshot in _published(repository, repository.lookup_branch(MAIN)):
+    for snapshot in published(repository, repository.lookup_branch(MAIN)):
         if snapshot.time <= instant:
             return repository.readonly_session(snapshot_id=snapshot.id)
     raise StoreError(f"nothing was published before {instant.isoformat()}")
@@ -97,7 +98,7 @@ def _instant(as_of: str | datetime) -> datetime:
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
 
 
-def _published(repository: icechunk.Repository, tip: str) -> Iterator[Snapshot]:
+def published(repository: icechunk.Repository, tip: str) -> Iterator[Snapshot]:
     """Yield what readers could see, latest first, without the steps between."""
     for each in repository.ancestry(snapshot_id=tip):
         if each.metadata.get("published"):
@@ -247,17 +248,20 @@ class Archive:
     def item_ids(self) -> list[str]:
         """Ids of the items, in the order that ``source`` points into."""
         found = self._ledger()
-        return [] if found is None else found.ids
+        with explained(f"cannot read the items of {self.url}"):
+            return [] if found is None else found.ids
 
     def items(self) -> list[dict[str, Any]]:
         """Return the items as STAC JSON, in the order of `item_ids`."""
         found = self._ledger()
-        return [] if found is None else found.documents()
+        with explained(f"cannot read the items of {self.url}"):
+            return [] if found is None else found.documents()
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records of the runs that made this state, oldest first."""
         found = self._ledger()
-        return [] if found is None else found.records()
+        with explained(f"cannot read the items of {self.url}"):
+            return [] if found is None else found.records()
 
     def _ledger(self) -> ledger.Ledger | None:
         group = layout.group_of(self._root, ledger.NAME)
@@ -265,4 +269,4 @@ class Archive:
 
     def log(self) -> list[Snapshot]:
         """Return the published states up to this one, latest first."""
-        return list(_published(self._repository, self.snapshot))
+        return list(published(self._repository, self.snapshot))

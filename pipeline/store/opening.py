@@ -10,7 +10,8 @@ import icechunk
 import zarr
 
 from pipeline.store import layout
-from pipeline.store.places import MAIN, PUBLISHED, explained, own_branch, place
+from pipeline.store.branches import own_branch
+from pipeline.store.places import MAIN, PUBLISHED, TROUBLES, explained, place
 from pipeline.store.writer import Writer
 from pipeline.types import Grid
 
@@ -60,18 +61,20 @@ def open_writer(url: str, grid: Grid, *, title: str, run_key: str) -> Iterator[W
             branch, base = own_branch(repository, run_key)
         try:
             yield Writer(repository, grid, branch, base)
-        except icechunk.IcechunkError:
+        except TROUBLES:
             with explained(f"cannot go on with the store {url}"):
                 raise
 
 
 def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: str) -> None:
     """Write the grid into an empty store, or compare it with the one that is there."""
+    # One session for both: what another run writes after the comparison is a conflict.
+    with explained(f"cannot read the store {url}"):
+        session = repository.writable_session(MAIN)
+        root = layout.open_root(session.store)
     # No root: a run was killed right after it had made the repository.
-    root = layout.open_root(repository.readonly_session(MAIN).store)
     if root is not None and layout.same_grid(root, grid, url):
         return
-    session = repository.writable_session(MAIN)
     attributes: dict[str, Any] = {
         "format": layout.FORMAT,
         "format_version": layout.FORMAT_VERSION,

@@ -1,14 +1,14 @@
-"""Where a repository is: URL to Icechunk storage, the lock of a run, the branches of runs."""
+"""Where a repository is: URL to Icechunk storage, and the lock of a run."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import icechunk
 from filelock import FileLock, Timeout
@@ -21,6 +21,10 @@ RUN = "run-"
 PUBLISHED = {"published": True}
 """Metadata of the snapshots that readers see; those between are steps of a run."""
 LOCK_SECONDS = 0.5
+CREATE_WAITS_S = (0.1, 0.3, 1.0)
+"""Waits for another run that is just making the same repository on an object store."""
+TROUBLES = (icechunk.IcechunkError, icechunk.ConflictError, icechunk.RebaseFailedError)
+"""What Icechunk raises: the three have no ancestor of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +72,22 @@ class Place:
             return icechunk.Repository.open(self._storage(), _configuration())
 
     def open_or_create(self) -> icechunk.Repository:
-        """Open the repository, or make an empty one."""
+        """Open the repository, or make an empty one.
+
+        Raises
+        ------
+        StoreError
+            It cannot be read, or other things are in its place.
+        """
         with explained(f"cannot open or make the store {self.url}"):
+            # The lock keeps a local path to one run.
+            for wait in () if self.path is not None else CREATE_WAITS_S:
+                if self.exists():
+                    break
+                try:
+                    return icechunk.Repository.create(self._storage(), _configuration())
+                except TROUBLES:
+                    time.sleep(wait)
             if self.exists():
                 return icechunk.Repository.open(self._storage(), _configuration())
             return icechunk.Repository.create(self._storage(), _configuration())
@@ -89,49 +107,86 @@ def place(url: str) -> Place:
     Parameters
     ----------
     url
-        A path (``~`` allowed), ``file:///path``, ``s3://bucket/prefix`` or ``gs://bucket/prefix``.
+        A path (``~`` allowed), ``file:///path``, ``s3://bucket/prefix``, ``gs://bucket/prefix``,
+        ``az://container/prefix?account=NAME`` or
+        ``abfs://container@NAME.dfs.core.windows.net/prefix`` (``abfss://`` is the same).
         Credentials come from the environment. An S3 server other than Amazon's is named by
         ``?endpoint_url=https://…``, a region by ``?region=…``.
 
     Raises
     ------
     StoreError
-        The URL has another scheme, or no bucket.
+        The URL has another scheme or unknown options, or no bucket, container or account.
     """
     parts = urlsplit(url)
     if "://" not in url:
         return Place(url=url, storage=None, path=Path(url).expanduser().absolute())
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return Place(url=url, storage=None, path=Path(unquote(parts.path)))
-    if parts.scheme not in ("s3", "gs") or not parts.netloc:
+    if parts.scheme not in _OBJECT_STORES or not parts.netloc:
         raise StoreError(
-            f"cannot store at {url!r}: give a path, file:///path, s3://bucket/prefix or gs://bucket/prefix"
+            f"cannot store at {url!r}: give a path, file:///path, s3://bucket/prefix, "
+            "gs://bucket/prefix or az://container/prefix?account=NAME"
         )
-    prefix = parts.path.strip("/")
-    if parts.scheme == "gs":
-        storage = icechunk.gcs_storage(bucket=parts.netloc, prefix=prefix, from_env=True)
-    else:
-        storage = _s3(parts.netloc, prefix, parts.query)
-    return Place(url=url, storage=storage, path=None)
+    return Place(url=url, storage=_OBJECT_STORES[parts.scheme](parts), path=None)
 
 
-def _s3(bucket: str, prefix: str, query: str) -> icechunk.Storage:
-    options = {name: values[-1] for name, values in parse_qs(query).items()}
-    unknown = sorted(set(options) - {"endpoint_url", "region"})
+def _options(parts: SplitResult, *known: str) -> dict[str, str]:
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    unknown = sorted(set(options) - set(known))
     if unknown:
         raise StoreError(
-            f"unknown options {unknown} of an S3 URL: endpoint_url and region are known"
+            f"unknown options {unknown} of a URL of scheme {parts.scheme}: "
+            f"known are {', '.join(known) or 'none'}"
         )
+    return options
+
+
+def _prefix(parts: SplitResult) -> str:
+    return unquote(parts.path).strip("/")
+
+
+def _gcs(parts: SplitResult) -> icechunk.Storage:
+    _options(parts)
+    return icechunk.gcs_storage(bucket=parts.netloc, prefix=_prefix(parts), from_env=True)
+
+
+def _azure(parts: SplitResult) -> icechunk.Storage:
+    """Read ``az://container/…?account=NAME`` and the longer spelling of Hadoop."""
+    options = _options(parts, "account")
+    container, _, host = parts.netloc.partition("@")
+    account = options.get("account") or host.partition(".")[0]
+    if not account or not container:
+        raise StoreError(
+            f"cannot tell the account of {parts.geturl()!r}: give "
+            "az://container/prefix?account=NAME or abfs://container@NAME.dfs.core.windows.net/prefix"
+        )
+    return icechunk.azure_storage(
+        account=account, container=container, prefix=_prefix(parts), from_env=True
+    )
+
+
+def _s3(parts: SplitResult) -> icechunk.Storage:
+    options = _options(parts, "endpoint_url", "region")
     endpoint = options.get("endpoint_url")
     return icechunk.s3_storage(
-        bucket=bucket,
-        prefix=prefix,
+        bucket=parts.netloc,
+        prefix=_prefix(parts),
         region=options.get("region"),
         endpoint_url=endpoint,
         allow_http=endpoint is not None and endpoint.startswith("http:"),
         force_path_style=endpoint is not None,
         from_env=True,
     )
+
+
+_OBJECT_STORES: dict[str, Callable[[SplitResult], icechunk.Storage]] = {
+    "s3": _s3,
+    "gs": _gcs,
+    "az": _azure,
+    "abfs": _azure,
+    "abfss": _azure,
+}
 
 
 def _configuration() -> icechunk.RepositoryConfig:
@@ -152,12 +207,23 @@ def _configuration() -> icechunk.RepositoryConfig:
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Raise the errors of Icechunk, of codecs and of the disk as `StoreError`, first line only."""
+    """Raise the errors of Icechunk, of codecs and of the disk as `StoreError`, in one line.
+
+    A lost race is a `StoreConflictError`.
+    """
     try:
         yield
-    except (icechunk.IcechunkError, OSError, RuntimeError, json.JSONDecodeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise StoreError(f"{what}: {reason.lstrip('x ')}") from error
+    except icechunk.ConflictError as error:
+        raise StoreConflictError(
+            f"{what}: another run was quicker; start again ({_reason(error)})"
+        ) from error
+    except (*TROUBLES, OSError, RuntimeError, json.JSONDecodeError) as error:
+        raise StoreError(f"{what}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [repr(error)]
+    return lines[0].lstrip("x ")
 
 
 @contextmanager
@@ -180,43 +246,3 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         held.release()
-
-
-# -- branches ----------------------------------------------------------------------------------
-
-
-def own_branch(repository: icechunk.Repository, run_key: str) -> tuple[str, str]:
-    """Return the branch of a run and the snapshot of ``main`` that it builds on.
-
-    A branch of this run that a killed process left is adopted if ``main`` is still where it was;
-    else it is made anew. Left branches of other runs that can never be published are deleted.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", run_key):
-        raise ValueError(f"a run key has letters, digits and ._- only, not {run_key!r}")
-    own = RUN + run_key
-    base = repository.lookup_branch(MAIN)
-    for branch in sorted(repository.list_branches()):
-        if branch.startswith(RUN) and not _builds_on(repository, branch, base):
-            repository.delete_branch(branch)
-    if own not in repository.list_branches():
-        repository.create_branch(own, base)
-    _take_back(repository, own, base)
-    return own, base
-
-
-def _take_back(repository: icechunk.Repository, branch: str, base: str) -> None:
-    """Drop the record of a run that was killed between writing it and moving ``main``."""
-    tip = next(iter(repository.ancestry(branch=branch)))
-    if tip.id != base and tip.metadata.get("published") and tip.parent_id is not None:
-        repository.reset_branch(branch, tip.parent_id, from_snapshot_id=tip.id)
-
-
-def _builds_on(repository: icechunk.Repository, branch: str, base: str) -> bool:
-    base_time = next(iter(repository.ancestry(snapshot_id=base))).written_at
-    for snapshot in repository.ancestry(branch=branch):
-        if snapshot.id == base:
-            return True
-        # Parents are older than their children: beyond the base's age there is nothing to find.
-        if snapshot.written_at < base_time:
-            return False
-    return False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import chain
 from typing import Any
+from uuid import uuid4
 
 import icechunk
 import numpy as np
@@ -14,11 +16,11 @@ import zarr
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreConflictError, StoreError
-from pipeline.store import layout, ledger
+from pipeline.store import branches, layout, ledger
 from pipeline.store.composites import CompositeGroup
 from pipeline.store.ledger import Ledger
 from pipeline.store.masks import MaskGroup, SceneRow
-from pipeline.store.places import MAIN, PUBLISHED, explained
+from pipeline.store.places import PUBLISHED, TROUBLES, explained
 from pipeline.types import Grid, Period, Tile
 
 
@@ -35,20 +37,31 @@ class Writer:
         self._grid = grid
         self._branch = branch
         self._base = base
+        self._head: str | None = None
+        self._lost: StoreConflictError | None = None
         self._published = False
         self._begin()
 
     def _begin(self) -> None:
         """Open a session on the tip of the branch; what was not committed is forgotten."""
-        self._session = self._repository.writable_session(self._branch)
-        self._root = zarr.open_group(self._session.store, mode="r+")
+        # Until it is open: whatever the session before holds must never be committed.
+        self._stale = True
+        self._require_branch()
+        self._head = None
+        with self._guarded("cannot go on with the store"):
+            branches.take_back(self._repository, self._branch, self._base)
+            self._session = self._repository.writable_session(self._branch)
+            self._root = zarr.open_group(self._session.store, mode="r+")
+        self._head = self._tip
         self._masks: dict[str, MaskGroup] = {}
         self._composites: dict[str, CompositeGroup] = {}
+        self._stale = False
 
     def _go_on(self) -> None:
         """Open a session after a commit, which ends the one before."""
         self._session = self._repository.writable_session(self._branch)
         self._root = zarr.open_group(self._session.store, mode="r+")
+        self._head = self._tip
         groups = {f"masks/{name}": each for name, each in self._masks.items()} | {
             f"composites/{name}": each for name, each in self._composites.items()
         }
@@ -73,20 +86,22 @@ class Writer:
         scenes
             (time, platform, item ids) each; times are unique and timezone-aware.
         """
-        parent = self._open_root().require_group("masks")
-        if layout.group_of(parent, sensor) is None:
-            self._masks[sensor] = MaskGroup.create(parent, sensor, self._grid)
-        self._mask_group(sensor).set_scenes(scenes)
+        with explained(f"cannot write the scenes of {sensor}"):
+            parent = self._open_root().require_group("masks")
+            if layout.group_of(parent, sensor) is None:
+                self._masks[sensor] = MaskGroup.create(parent, sensor, self._grid)
+            self._mask_group(sensor).set_scenes(scenes)
 
     def fingerprints(self, sensor: str) -> dict[datetime, NDArray[np.uint64]]:
         """Return the fingerprints (tile_y, tile_x) of every stored scene; {} for a new sensor.
 
         They are read-only views, kept in memory: later writes show in them.
         """
-        parent = layout.group_of(self._open_root(), "masks")
-        if parent is None or layout.group_of(parent, sensor) is None:
-            return {}
-        return self._mask_group(sensor).fingerprints()
+        with explained(f"cannot read what is there of {sensor}"):
+            parent = layout.group_of(self._open_root(), "masks")
+            if parent is None or layout.group_of(parent, sensor) is None:
+                return {}
+            return self._mask_group(sensor).fingerprints()
 
     def write_mask(
         self,
@@ -110,13 +125,16 @@ class Writer:
         fingerprint
             Hash of what made the cell, or one of the two.
         """
-        self._mask_group(sensor).write(time, tile, mask, fingerprint)
+        group = self._mask_group(sensor)
+        with explained(f"cannot write tile {tile.name} of {sensor}, {time.isoformat()}"):
+            group.write(time, tile, mask, fingerprint)
 
     def read_mask(
         self, sensor: str, times: Sequence[datetime], tile: Tile
     ) -> NDArray[np.uint8]:
         """Return masks (time, y, x) of a tile in the order of `times`, uncommitted ones too."""
-        return self._mask_group(sensor).read(times, tile)
+        with explained(f"cannot read masks of {sensor}, tile {tile.name}"):
+            return self._mask_group(sensor).read(times, tile)
 
     def _mask_group(self, sensor: str) -> MaskGroup:
         root = self._open_root()
@@ -157,20 +175,22 @@ class Writer:
         StoreError
             The composite is there with other roles.
         """
-        parent = self._open_root().require_group("composites")
-        if layout.group_of(parent, name) is None:
-            self._composites[name] = CompositeGroup.create(parent, name, self._grid, roles)
-        group = self._composite_group(name)
-        group.require_roles(roles)
-        group.set_attributes(attributes)
-        group.set_periods(periods)
+        with explained(f"cannot write the periods of composite {name}"):
+            parent = self._open_root().require_group("composites")
+            if layout.group_of(parent, name) is None:
+                self._composites[name] = CompositeGroup.create(parent, name, self._grid, roles)
+            group = self._composite_group(name)
+            group.require_roles(roles)
+            group.set_attributes(attributes)
+            group.set_periods(periods)
 
     def composite_fingerprints(self, name: str) -> dict[datetime, NDArray[np.uint64]]:
         """Return the fingerprints (tile_y, tile_x) of every stored period, by its start."""
-        parent = layout.group_of(self._open_root(), "composites")
-        if parent is None or layout.group_of(parent, name) is None:
-            return {}
-        return self._composite_group(name).fingerprints()
+        with explained(f"cannot read what is there of composite {name}"):
+            parent = layout.group_of(self._open_root(), "composites")
+            if parent is None or layout.group_of(parent, name) is None:
+                return {}
+            return self._composite_group(name).fingerprints()
 
     def write_composite(
         self, name: str, start: datetime, tile: Tile, composite: xr.Dataset, fingerprint: int
@@ -191,7 +211,9 @@ class Writer:
         fingerprint
             Hash of what made it.
         """
-        self._composite_group(name).write(start, tile, composite, fingerprint)
+        group = self._composite_group(name)
+        with explained(f"cannot write tile {tile.name} of {name}, {start.isoformat()}"):
+            group.write(start, tile, composite, fingerprint)
 
     def _composite_group(self, name: str) -> CompositeGroup:
         root = self._open_root()
@@ -221,7 +243,9 @@ class Writer:
         documents
             Their STAC JSON, in the same order. Signed hrefs are the caller's to strip.
         """
-        return self._ledger().register(ledger.documents_by_id(ids, documents))
+        by_id = ledger.documents_by_id(ids, documents)
+        with explained("cannot write the items"):
+            return self._ledger().register(by_id)
 
     def _ledger(self) -> Ledger:
         root = self._open_root()
@@ -233,6 +257,8 @@ class Writer:
     @property
     def changed(self) -> bool:
         """Whether this run, or the killed one that it goes on with, has anything to publish."""
+        if self._stale:
+            self._begin()
         waiting = any(group.dirty for group in self._groups())
         return waiting or self._session.has_uncommitted_changes or self._tip != self._base
 
@@ -251,19 +277,52 @@ class Writer:
         return self._commit(message)
 
     def _commit(self, message: str, metadata: dict[str, Any] | None = None) -> str:
-        for group in self._groups():
-            group.flush()
+        with explained("cannot write; what was committed before is kept"):
+            for group in self._groups():
+                group.flush()
         if not self._session.has_uncommitted_changes:
             return self._tip
-        with explained("cannot commit; what was committed before is kept"):
-            self._session.commit(message, metadata=metadata)
-        self._go_on()
+        self._require_branch()
+        token = uuid4().hex
+        try:
+            with explained("cannot commit; what was committed before is kept"):
+                self._session.commit(message, metadata={**(metadata or {}), "commit": token})
+        except StoreError:
+            # An object store may have done what was asked, and the answer was lost.
+            with explained("cannot commit, nor see what became of it; start this run again"):
+                kept = branches.committed(self._repository, self._branch, token)
+            if not kept:
+                self._require_branch()
+                raise
+        self._head = None
+        with self._guarded("it is committed, but the store cannot be read"):
+            self._go_on()
         return self._tip
+
+    @contextmanager
+    def _guarded(self, what: str) -> Iterator[None]:
+        """Raise errors of the store as conflicts if another run is their cause."""
+        try:
+            with explained(what):
+                yield
+        except StoreError:
+            self._require_branch()
+            raise
+
+    def _require_branch(self) -> None:
+        """Check that the work can still be published: better now than hours later, at the end."""
+        with explained(f"cannot look for the branch {self._branch}"):
+            cause = branches.taken(self._repository, self._branch, self._base, self._head)
+        if cause is not None:
+            self._lost = StoreConflictError(
+                f"{cause}: start this run again, it takes up what is there"
+            )
+            raise self._lost
 
     def discard(self) -> None:
         """Forget what was written since the last commit."""
+        self._stale = True
         self._open_root()
-        self._begin()
 
     def publish(self, record: Mapping[str, Any]) -> str:
         """Show the run's work to readers: save its record and move ``main``, in one step.
@@ -282,32 +341,35 @@ class Writer:
         Raises
         ------
         StoreConflictError
-            Another run has published since this one started.
+            Another run has published since this one started; start this one again.
+        StoreError
+            The store does not answer: call again, or start the run again. If it had published
+            and only the answer was lost, the next start finds nothing left to do.
         """
         self._open_root()
         if self.changed:
-            last = self.commit("end of the run")
-            self._ledger().record({**record, "snapshot": last})
-            message = f"run {record.get('run_id', self._branch)}"
-            self._move_main(self._commit(message, metadata=PUBLISHED))
+            try:
+                self._record_and_show(record)
+            except StoreError:
+                # The record may be on the branch already: the next use takes it back.
+                self._stale = True
+                raise
         tip, self._published = self._tip, True
-        with explained(
-            f"the run is published, but its branch {self._branch} cannot be deleted"
-        ):
+        # Readers see the run: a branch that cannot be deleted is dropped by a later run.
+        with suppress(*TROUBLES):
             self._repository.delete_branch(self._branch)
         return tip
 
+    def _record_and_show(self, record: Mapping[str, Any]) -> None:
+        last = self.commit("end of the run")
+        with explained("cannot write the record of the run"):
+            self._ledger().record({**record, "snapshot": last})
+        message = f"run {record.get('run_id', self._branch)}"
+        self._move_main(self._commit(message, metadata=PUBLISHED))
+
     def _move_main(self, tip: str) -> None:
-        try:
-            self._repository.reset_branch(MAIN, tip, from_snapshot_id=self._base)
-        except icechunk.IcechunkError as error:
-            now = self._repository.lookup_branch(MAIN)
-            if now == self._base:
-                raise StoreError(f"cannot publish: {error}") from error
-            raise StoreConflictError(
-                f"another run has published meanwhile (main was at {self._base}, is at {now}): "
-                "start this run again, it takes up what is there"
-            ) from error
+        with explained("cannot publish"):
+            branches.move_main(self._repository, self._base, tip)
 
     def _groups(self) -> Iterator[MaskGroup | CompositeGroup]:
         return chain(self._masks.values(), self._composites.values())
@@ -315,4 +377,8 @@ class Writer:
     def _open_root(self) -> zarr.Group:
         if self._published:
             raise StoreError("this run is published: open another writer to write more")
+        if self._lost is not None:
+            raise self._lost
+        if self._stale:
+            self._begin()
         return self._root

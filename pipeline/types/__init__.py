@@ -27,6 +27,7 @@ from pipeline.types.grid import Grid, Tile
 from pipeline.types.items import Dropped, Items, Scene, footprint
 from pipeline.types.job import (
     STRICT,
+    CleanSettings,
     CompositeSettings,
     CubeSettings,
     GridSettings,
@@ -34,6 +35,7 @@ from pipeline.types.job import (
     MaskSettings,
     Period,
     RunSettings,
+    ShadowSettings,
     Source,
 )
 from pipeline.types.legend import (
@@ -48,7 +50,7 @@ from pipeline.types.legend import (
     LegendEntry,
     is_usable,
 )
-from pipeline.types.model import Lattice, Model, ModelCard
+from pipeline.types.model import Lattice, Model, ModelCard, Scores
 from pipeline.types.record import (
     CellReceipt,
     CellStatus,
@@ -70,6 +72,7 @@ __all__ = [
     "USABLE",
     "CellReceipt",
     "CellStatus",
+    "CleanSettings",
     "Code",
     "CompositeSettings",
     "Cost",
@@ -89,7 +92,9 @@ __all__ = [
     "RunSettings",
     "Scene",
     "SceneShares",
+    "Scores",
     "Series",
+    "ShadowSettings",
     "Source",
     "Tile",
     "TileReceipt",

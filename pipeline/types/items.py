@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pystac
+from shapely import make_valid
 from shapely.errors import ShapelyError
-from shapely.geometry import box, mapping, shape
+from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
+
+from pipeline.types.lonlat import cut, cut_box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,9 @@ class Items:
     items: tuple[pystac.Item, ...]
     """Sorted by (datetime, id); the order decides which item covers which in a mosaic."""
     dropped: tuple[Dropped, ...] = ()
+    missed: tuple[pystac.Item, ...] = ()
+    """Those of the dropped that belong to the job and that nothing replaces: the cells that they
+    would have covered, where that is known, are incomplete."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -53,22 +60,35 @@ class Scene:
 
 
 def footprint(item: pystac.Item) -> BaseGeometry | None:
-    """Return an item's geometry, or its bounding box, or none where it has neither that is one."""
-    for document in (item.geometry, _box_document(item)):
-        if document:
-            try:
-                outline = shape(document)
-            except (ShapelyError, KeyError, TypeError, ValueError, AttributeError):
-                continue
-            if not outline.is_empty:
-                return outline
-    return None
+    """Return an item's geometry, or its bounding box, or none where it has neither that is one.
+
+    What catalogues write across the antimeridian is cut there: see `pipeline.types.lonlat.cut`.
+    """
+    return _drawn(item.geometry) or _boxed(item.bbox)
 
 
-def _box_document(item: pystac.Item) -> dict[str, Any] | None:
-    """Return a bounding box of two or three dimensions as GeoJSON."""
-    edges = item.bbox
+def _drawn(document: dict[str, Any] | None) -> BaseGeometry | None:
+    if not document:
+        return None
+    try:
+        outline = shape(document)
+        # An outline of numbers that are none, or endless, is nowhere.
+        if outline.is_empty or not math.isfinite(sum(outline.bounds)):
+            return None
+        placed = cut(outline)
+        return placed if placed.is_valid else make_valid(placed)
+    except (ShapelyError, KeyError, TypeError, ValueError, AttributeError, IndexError):
+        return None
+
+
+def _boxed(edges: Sequence[float] | None) -> BaseGeometry | None:
+    """Return a bounding box of two or three dimensions."""
     if not edges or len(edges) not in (4, 6):
         return None
-    west, south, east, north = (*edges[:2], *edges[len(edges) // 2 :][:2])
-    return dict(mapping(box(west, south, east, north)))
+    try:
+        west, south, east, north = (
+            float(edge) for edge in (*edges[:2], *edges[len(edges) // 2 :][:2])
+        )
+        return cut_box(west, south, east, north)
+    except (ShapelyError, TypeError, ValueError):
+        return None

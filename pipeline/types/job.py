@@ -43,7 +43,7 @@ class Source:
 
     catalog: str
     """Name of a row of `pipeline.catalogs`, URL of a STAC API or static catalogue, or path of a
-    catalogue, collection or item collection."""
+    catalogue, collection, or file of items (``.json``, ``.ndjson``, ``.parquet``)."""
     collections: tuple[str, ...] = ()
     """Collection ids; empty takes all that `pipeline.sensors` knows."""
     query: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class CubeSettings:
     """What an asset that stays unreadable costs: its item, with the reason on the record, or the run."""
     hosts: tuple[str, ...] = ()
     """Hosts of private addresses that assets may lie at all the same, e.g. ``minio.internal`` or
-    ``10.1.2.3``; items of a remote catalogue reach no other private address."""
+    ``10.1.2.3``; ``host:port`` allows one port only. No item reaches any other private address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,49 @@ class GridSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CleanSettings:
+    """What is done with one group of classes after masking; zero leaves a step out."""
+
+    __pydantic_config__ = STRICT
+
+    open_m: float = 0.0
+    """Parts that no disc of this radius fits into are taken out."""
+    close_m: float = 0.0
+    """Gaps that no disc of this radius fits into are filled."""
+    min_object_m2: float = 0.0
+    """Smaller objects are taken out."""
+    min_hole_m2: float = 0.0
+    """Smaller holes are filled."""
+    dilate_m: float = 0.0
+    """What lies within this distance is added, last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowSettings:
+    """How shadows are checked against the sun."""
+
+    __pydantic_config__ = STRICT
+
+    drop: bool = True
+    """Take out shadows that no cloud in reach can throw."""
+    add: bool = False
+    """Make shadows of dark clear ground where clouds must throw some."""
+    lowest_m: float = 200.0
+    highest_m: float = 3000.0
+    """Heights of clouds above the ground."""
+    lowest_sun: float = 30.0
+    """Degrees above the horizon, below which a scene's shadows are left as they are. The mask is
+    computed as far beyond each tile as the highest clouds throw their shadows under this sun:
+    5 km."""
+    tolerance_m: float = 100.0
+    """How far beside the zone a shadow may lie: terrain, and views from the side."""
+    dark_by: float = 0.05
+    """How much darker, in near infrared reflectance, ground must be than what surrounds it."""
+    dark_within_m: float = 500.0
+    """How far away it is surrounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaskSettings:
     """Which model masks, and how."""
 
@@ -91,6 +134,11 @@ class MaskSettings:
     model: str = "ukis-csmask"
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the model; `cloudmask models show NAME` lists them."""
+    clean: Mapping[str, CleanSettings] = field(default_factory=dict)
+    """Group of classes, ``cloud`` or ``shadow``, -> how it is cleaned, e.g.
+    ``{cloud: {dilate_m: 60}}``."""
+    shadows: ShadowSettings | None = None
+    """Check shadows against the sun, before cleaning; none: they stand as the model sees them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +166,10 @@ class RunSettings:
     memory_bytes: int | None = None
     """What the run may use; none: what the machine has."""
     min_completeness: float = 0.9
-    """Share of the expected cells (scene × tile, 0 to 1) that must be readable, else nothing is published."""
+    """Share of the expected cells (scene × tile, 0 to 1) that must be complete, else nothing is
+    published. Expected are the cells that the job's items cover; an item that was dropped, at the
+    search or later, makes those incomplete that it covers or, by its footprint, would have. Not
+    counted: what a newer processing replaces, and items that say nowhere where they lie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

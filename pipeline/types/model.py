@@ -4,29 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import ModelError
 from pipeline.types.legend import Code
+
+Scores = Literal["probabilities", "logits"]
+"""What a model's scores are: shares that add up to one, or what a softmax makes such shares of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lattice:
-    """Where inference windows sit: cores tile the plane from the CRS origin, each with a halo.
+    r"""Where inference windows sit: cores tile the plane from the CRS origin, each with a halo.
+
+    ::
+
+        window   |----------- core_px + 2 · halo_px -----------|
+        core          |------------ core_px ------------|
+        weight   ___/‾‾‾\___   0 to 1 over blend_px, centred on each edge of the core
 
     A window is the square of ``core_px + 2 · halo_px`` pixels round a core. A model sees whole
-    windows only, so that a pixel's class does not depend on how the region was cut.
+    windows only, so that a pixel's class does not depend on how the region was cut. Across the
+    edge of a core the scores of both windows are averaged, with weights that are fixed on the
+    lattice and add up to one; elsewhere one window decides alone.
     """
 
     core_px: int
     halo_px: int
+    blend_px: int = 0
+    """Width of the ramp across an edge, even, at most the core and twice the halo; 0: hard edges."""
+    shift_px: int = 0
+    """Edges of cores lie this many pixels after the multiples of `core_px` from the CRS origin.
+    Half a core keeps them off the edges of tiles, so that a tile needs the fewest windows."""
+
+    def __post_init__(self) -> None:
+        sound = (
+            self.core_px >= 1
+            and self.halo_px >= 0
+            and 0 <= self.blend_px <= min(self.core_px, 2 * self.halo_px)
+            and self.blend_px % 2 == 0
+            and 0 <= self.shift_px < self.core_px
+        )
+        if not sound:
+            raise ModelError(
+                f"{self} is no lattice: expected core_px >= 1, halo_px >= 0, an even blend_px of "
+                "at most core_px and 2 · halo_px, and 0 <= shift_px < core_px"
+            )
 
     @property
     def window_px(self) -> int:
         """Edge of a window."""
         return self.core_px + 2 * self.halo_px
+
+    @property
+    def reach_px(self) -> int:
+        """How far beyond its core a window has a say."""
+        return self.blend_px // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +78,25 @@ class ModelCard:
     """Processing levels it was trained on: ``L1C`` (top of atmosphere), ``L2A`` (surface)."""
     resolution_m: tuple[float, float]
     """Finest and coarsest pixels that it is meant for."""
+    normalisation: str
+    """What happens to reflectance before the model sees it, in words; NaN included."""
     lattice: Lattice
     classes: tuple[Code, ...]
-    """Codes that it can give, besides no data."""
+    """The code that each of the model's K classes stands for, in the order of its scores. Classes
+    of one code share its probability."""
+    scores: Scores
+    """What `Model.predict` returns."""
     weights: str
     """Origin of the weights, in words."""
     weights_sha256: str
     licence: str
     source: str
     """Publication or project."""
+    accuracy: str
+    """Published accuracy with its source, and what flatters it."""
+    batch: int = 1
+    """How many windows to hand to `Model.predict` at once; it changes no pixel. One: every
+    thread calls the model for itself."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Settings that change its pixels, after defaults were filled in; part of the fingerprint."""
 
@@ -58,8 +104,8 @@ class ModelCard:
 class Model(Protocol):
     """The seam between `mask` and `models`.
 
-    An instance may be called from several threads at once and gives the same answer for the same
-    window whatever else it is asked.
+    An instance may be called from several threads at once and gives the same scores for the same
+    window, bit for bit, whatever else it is asked and whatever windows are beside it.
     """
 
     @property
@@ -67,18 +113,18 @@ class Model(Protocol):
         """The model's card."""
         ...
 
-    def predict(self, window: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Classify one window.
+    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Score windows.
 
         Parameters
         ----------
-        window
-            (B, H, W) = (roles of the card, ``window_px``, ``window_px``), float32 reflectance,
-            NaN = no data.
+        windows
+            (N, B, H, W) = (windows, roles of the card, ``window_px``, ``window_px``), float32
+            reflectance, NaN = no data, never infinite. Not to be written to.
 
         Returns
         -------
-        (H, W) uint8 codes of `Code`. What stands where a band is NaN does not matter: the mask
-        room writes no data there.
+        (N, K, H, W) float32, one score for every class of the card. What stands where a band is
+        NaN does not matter: the mask room writes no data there. Elsewhere scores are finite.
         """
         ...

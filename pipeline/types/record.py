@@ -73,11 +73,11 @@ class Record:
     snapshot: str | None
     """Id of the published snapshot; none: nothing had changed."""
     expected: int
-    """Cells (scene × tile) that the items should cover."""
+    """Cells (scene × tile) that the items of the job should cover, `missed` included."""
     complete: int
-    """Of these, how many are in the store."""
+    """Of these, how many are in the store with every item that should cover them."""
     items: tuple[str, ...]
-    """Ids of the items of the search."""
+    """Ids of the items that were to be used."""
     dropped: tuple[Dropped, ...]
     radiometry: Mapping[str, str]
     """Item id -> which rule makes reflectance of its numbers, and why."""
@@ -86,6 +86,9 @@ class Record:
     ``licence`` and ``source`` of its card."""
     tiles: tuple[TileReceipt, ...]
     stages: Mapping[str, Cost]
+    missed: tuple[str, ...] = ()
+    """Ids of the items that belong to the job, that nothing replaces, and that were dropped before
+    a pixel was read; `dropped` has the reasons. With `items` they are what was expected."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values; datetimes as ISO 8601 strings."""

@@ -152,10 +152,39 @@ def test_projected_files_are_reprojected_along_their_edges(read, tmp_path):
     assert back.hausdorff_distance(utm) < 5
 
 
-def test_projected_files_over_the_antimeridian_are_refused(read, tmp_path):
-    write(tmp_path / "fiji.gpkg", [box(700_000, 8_000_000, 900_000, 8_100_000)], 32760)
-    with pytest.raises(ValueError, match="crosses the antimeridian"):
-        read("fiji.gpkg")
+def test_projected_files_over_the_antimeridian_are_cut(read, tmp_path):
+    fiji = box(700_000, 8_000_000, 900_000, 8_100_000)
+    write(tmp_path / "fiji.gpkg", [fiji], 32760)
+    aoi = read("fiji.gpkg")
+    assert aoi.is_valid
+    assert (aoi.bounds[0], aoi.bounds[2]) == (-180, 180)
+    back = geopandas.GeoSeries(list(aoi.geoms), crs=4326).to_crs(32760).union_all()
+    assert back.symmetric_difference(fiji).area < 1e-3 * fiji.area
+
+
+@pytest.mark.parametrize("crs", [3031, 3413])
+def test_a_projected_file_round_a_pole_holds_it(read, tmp_path, crs):
+    write(tmp_path / "pole.gpkg", [Point(0, 0).buffer(300_000)], crs)
+    aoi = read("pole.gpkg")
+    assert aoi.is_valid
+    pole = -90 if crs == 3031 else 90
+    for longitude in (-179, -90, 0, 90, 179):
+        assert aoi.intersects(Point(longitude, pole * 0.99))
+        assert not aoi.intersects(Point(longitude, pole * 0.9))
+
+
+@pytest.mark.parametrize("west", [170, -190])
+def test_polygons_that_run_on_past_180_are_cut(read, west):
+    aoi = read(mapping(box(west, -20, west + 20, -10)))
+    assert aoi.equals(read([170, -20, -170, -10]))
+    wide = read(mapping(box(west, -20, west + 185, -10)))
+    assert wide.area == pytest.approx(1850)
+
+
+def test_a_wide_polygon_is_no_crossing(read):
+    """Its edges are longer than half the world, and it means what it says."""
+    wide = box(-100, 0, 100, 10)
+    assert read(mapping(wide)).equals(wide)
 
 
 @pytest.mark.filterwarnings("ignore:'crs' was not provided")

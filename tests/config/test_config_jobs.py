@@ -16,6 +16,7 @@ from pipeline.config import dump_job, job_schema, load_job, parse_job
 from pipeline.errors import ConfigError
 from pipeline.sensors import ROLES
 from pipeline.types import (
+    CleanSettings,
     CompositeSettings,
     CubeSettings,
     GridSettings,
@@ -410,7 +411,11 @@ def jobs(draw: st.DrawFn) -> Job:
             tile_px=chunk_px * draw(st.integers(1, 9)),
             chunk_px=chunk_px,
         ),
-        mask=MaskSettings(model=draw(st.text(min_size=1, max_size=9)), options=draw(JSON)),
+        mask=MaskSettings(
+            model=draw(st.text(min_size=1, max_size=9)),
+            options=draw(JSON),
+            clean=draw(st.dictionaries(st.sampled_from(["cloud", "shadow"]), CLEANINGS)),
+        ),
         composite=draw(st.none() | composites()),
         run=RunSettings(
             workers=draw(st.integers(1, 64)),
@@ -418,6 +423,14 @@ def jobs(draw: st.DrawFn) -> Job:
             min_completeness=draw(st.floats(0, 1)),
         ),
     )
+
+
+CLEANINGS = st.builds(
+    CleanSettings,
+    open_m=st.floats(0, 1e4),
+    dilate_m=st.floats(0, 1e4),
+    min_object_m2=st.floats(0, 1e6),
+)
 
 
 def composites() -> st.SearchStrategy[CompositeSettings]:

@@ -81,3 +81,8 @@ def archive(tmp_path_factory) -> Archive:
         make_item(folder, "zone", zone, shifted, **{"s2:processing_baseline": "03.01"}),
     )
     return Archive(Items(items=items), folder, geobox)
+
+
+@pytest.fixture(scope="session")
+def new_item():
+    return make_item

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from pipeline import cube
+from pipeline.cube.layers import make_layer
 from pipeline.errors import AssetError
-from pipeline.types import Items, Scene
+from pipeline.types import CubeSettings, Items, Scene
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 
@@ -164,20 +165,20 @@ def test_missing_roles_are_named(archive):
     assert cube.missing_roles(archive.items.items[0], ["blue", "swir16"]) == ["swir16"]
 
 
-def test_covers_goes_by_the_raster_not_by_the_outline(archive):
+def test_an_item_is_read_where_its_raster_lies_whatever_its_outline(archive):
     item = archive.items.items[0].clone()
     item.geometry = None
-    assert cube.covers(item, archive.geobox)
     far = GeoBox((64, 64), Affine(10, 0, 0, 0, -10, 100_000), "EPSG:32632")
-    assert not cube.covers(item, far)
+    roles, settings = ("blue",), CubeSettings()
+    assert make_layer(item, roles, archive.geobox, settings).touches(archive.geobox)
+    assert not make_layer(item, roles, far, settings).touches(far)
     item.properties.pop("proj:epsg")
-    assert cube.covers(item, far)
+    assert make_layer(item, roles, far, settings).touches(far)
 
 
 def test_projection_is_read_from_either_version_of_the_extension(archive):
     item = archive.items.items[0].clone()
     item.properties["proj:code"] = f"EPSG:{item.properties.pop('proj:epsg')}"
-    assert cube.covers(item, archive.geobox)
     items = dataclasses.replace(archive.items, items=(item,))
     opened = cube.open_cube([scene(0)], items, archive.geobox, ("blue",), chunk_px=640)
     assert np.isfinite(opened["blue"].compute()).any()

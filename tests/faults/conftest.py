@@ -1,11 +1,14 @@
 """The small region, whole and copied, with a model that needs no weights."""
 
 import pytest
+from faulty import Faulty, faulty_server
 from small_region import Region, Threshold, contents, copy_of, make_pristine, provide
 from typer.testing import CliRunner
 
 from pipeline import run
 from pipeline.cli import app
+from pipeline.cube import opening
+from pipeline.cube.opening import Patience
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +42,19 @@ def cloudmask(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CLOUDMASK_MEMORY_BYTES", raising=False)
     return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory) -> Faulty:
+    """Serve every file of this session's tests, with faults."""
+    with faulty_server(tmp_path_factory.getbasetemp()) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch) -> Patience:
+    """Try as often as ever, with next to no waits."""
+    quick = Patience(tries=8, first_wait_s=0.001, longest_wait_s=0.02, timeout_s=0.4)
+    monkeypatch.setattr(opening, "PATIENCE", quick)
+    yield quick
+    opening.IDLE.drop()

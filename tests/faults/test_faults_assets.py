@@ -1,5 +1,6 @@
 """Assets that cannot be read: dropped with a reason, retried where that can help, repaired later."""
 
+import dataclasses
 import json
 import pickle
 import shutil
@@ -8,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 import rasterio
-from busy_server import busy_server
+from faulty import HOST
 from small_region import (
     AOI,
     DAY,
@@ -21,10 +22,11 @@ from small_region import (
     snapshot,
 )
 
-from pipeline import run, store
-from pipeline.cube.reader import ExactReader
+from pipeline import access, cube, run, store
+from pipeline.cube import datasets
+from pipeline.cube.opening import Patience
 from pipeline.errors import AssetUnavailableError, IncompleteError
-from pipeline.types import UNCOVERED, UNREADABLE, Period
+from pipeline.types import UNCOVERED, UNREADABLE, CubeSettings, Period
 
 QUERY = ("--aoi", "11.6625,48.2245,11.6685,48.2295", "--datetime", "2023-06", "--json")
 """An area inside the eastern tile."""
@@ -253,16 +255,23 @@ def test_what_was_not_published_is_not_published_by_a_run_elsewhere(
 
 
 def fail(monkeypatch, asset, times, reason="HTTP response code: 503"):
-    """Let reads of a file fail so many times; return how many failed."""
-    real, failed = ExactReader._read, []
+    """Let openings of a file fail so many times, as if it were elsewhere; return those that did."""
+    allowed, opened, failed = access.opening, datasets.opened, []
 
-    def read(self, geobox):
-        if self._src.uri == str(asset) and len(failed) < times:
-            failed.append(geobox)
+    def opening(href, **options):
+        made = allowed(href, **options)
+        return dataclasses.replace(made, host="elsewhere") if href == str(asset) else made
+
+    def fails(path, overview_level):
+        if path == str(asset) and len(failed) < times:
+            failed.append(path)
             raise OSError(reason)
-        return real(self, geobox)
+        return opened(path, overview_level)
 
-    monkeypatch.setattr(ExactReader, "_read", read)
+    monkeypatch.setattr(access, "opening", opening)
+    monkeypatch.setattr(datasets, "opened", fails)
+    # The reader has patience of its own: here it is the run's that counts.
+    monkeypatch.setattr(cube.opening, "PATIENCE", Patience(tries=1))
     return failed
 
 
@@ -288,14 +297,18 @@ def test_what_does_not_pass_is_dropped_after_the_tries(region, monkeypatch):
     assert "503" in next(each.reason for each in record.dropped if each.item_id == EAST)
 
 
-def test_a_busy_server_is_asked_again(region, undisturbed):
+@pytest.mark.parametrize("fault", ["503", "429", "stall", "truncated"])
+def test_a_busy_server_is_asked_again(region, undisturbed, faulty, fault):
     asset = region.asset(EAST, "blue")
-    with busy_server(asset.parent, fails=1) as url:
-        region.edit(
-            EAST, lambda item: item["assets"]["blue"].update(href=f"{url}/{asset.name}")
-        )
-        record = run.run(region.job())
+    href = faulty.href(f"busy-{fault}", asset)
+    faulty.plan(f"busy-{fault}", first=["", fault], stall_s=0.6)
+    region.edit(EAST, lambda item: item["assets"]["blue"].update(href=href))
+    said = Said()
+    record = run.run(region.job(cube=CubeSettings(hosts=(HOST,))), said)
     assert not any(each.tile for each in record.dropped)
+    assert not any("trying again" in text for text in said.messages), (
+        "the reader's own patience"
+    )
     assert_same(contents(region), undisturbed)
 
 

@@ -15,8 +15,13 @@ from typer.testing import CliRunner
 
 from pipeline import config, store
 from pipeline.cli import app
-from pipeline.cube.reader import ExactReader
-from pipeline.errors import IncompleteError, ModelError, StoreConflictError
+from pipeline.cube import reader
+from pipeline.errors import (
+    AssetUnavailableError,
+    IncompleteError,
+    ModelError,
+    StoreConflictError,
+)
 
 TILES = ("tile r000c000", "tile r000c001")
 
@@ -36,15 +41,16 @@ def latest(asked):
 
 def fail_reads(monkeypatch, asset, times):
     """Let reads of a file fail so many times, as a busy server does; return how many failed."""
-    real, failed = ExactReader._read, []
+    real, failed = reader.read_asset, []
 
-    def read(self, geobox):
-        if self._src.uri == str(asset) and len(failed) < times:
-            failed.append(geobox)
-            raise OSError("HTTP response code: 503")
-        return real(self, geobox)
+    def read(place, use, **options):
+        if place.href == str(asset) and len(failed) < times:
+            failed.append(place)
+            reason = "cannot be read: HTTP response code: 503"
+            raise AssetUnavailableError(place.item_id, place.asset, reason)
+        return real(place, use, **options)
 
-    monkeypatch.setattr(ExactReader, "_read", read)
+    monkeypatch.setattr(reader, "read_asset", read)
     return failed
 
 

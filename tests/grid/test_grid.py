@@ -85,6 +85,32 @@ def test_polar_grids_can_be_drawn(crs):
     assert drawn.geobox.crs.epsg == int(crs[5:])
 
 
+@pytest.mark.parametrize(
+    ("aoi", "epsg"),
+    [
+        (box(20, 83.5, 21, 84.5), 3413),
+        (box(20, -80.5, 21, -79.5), 3031),
+        (box(-180, -90, 180, -85), 3031),
+        (box(-180, 89, 180, 90), 3413),
+        (box(20, 83, 21, 83.9), 32634),
+        (MultiPolygon([box(179.8, -17, 180, -16.8), box(-180, -17, -179.9, -16.8)]), 32760),
+        (MultiPolygon([box(179.9, 60, 180, 60.2), box(-180, 60, -179.8, 60.2)]), 32601),
+    ],
+)
+def test_utm_ends_at_the_poles_and_goes_on_over_180(aoi, epsg):
+    drawn = grid.make_grid(make_job(aoi=aoi, grid=GridSettings(resolution_m=60.0)))
+    assert drawn.geobox.crs.epsg == epsg
+    assert max(drawn.geobox.shape) * 60 < 1_300_000
+    assert grid.tiles(drawn, aoi)
+
+
+def test_northern_zones_go_on_to_the_south_as_landsat_counts():
+    drawn = grid.make_grid(
+        make_job(aoi=box(9, -40, 9.1, -39.9), grid=GridSettings(crs="EPSG:32632"))
+    )
+    assert drawn.geobox.boundingbox.top < 0
+
+
 def test_a_tile_outside_is_an_error():
     drawn = grid.make_grid(make_job())
     with pytest.raises(IndexError, match="outside a grid of"):
@@ -100,9 +126,21 @@ def test_a_tile_outside_is_an_error():
         (GridSettings(), box(0, 48, 30, 50), "too wide for UTM zone"),
         (
             GridSettings(),
-            MultiPolygon([box(-179, 10, -178, 11), box(178, 10, 179, 11)]),
-            "too wide for UTM zone",
+            MultiPolygon([box(-174, 10, -170, 11), box(170, 10, 174, 11)]),
+            "170.00° to 190.00°, too wide for UTM zone",
         ),
+        (
+            GridSettings(),
+            box(10, 58, 11, 85),
+            "58.00° to 85.00° north: UTM ends at -80° and 84°",
+        ),
+        (
+            GridSettings(crs="EPSG:32632"),
+            box(40, 48, 40.1, 48.1),
+            "EPSG:32632.*UTM zone 32N.* 6° to 12° east.*40.00° to 40.10°.* is 28° away",
+        ),
+        (GridSettings(crs="EPSG:3035"), box(170, -40, 171, -39), "EPSG:3035.*Europe"),
+        (GridSettings(crs="EPSG:3031"), box(170, 40, 171, 41), "EPSG:3031.*Antarctic"),
         (GridSettings(tile_px=1000, chunk_px=256), box(9, 48, 9.1, 48.1), "not a multiple"),
     ],
 )

@@ -13,7 +13,19 @@ from odc.geo.geom import Geometry
 
 from pipeline import cube, run, store
 from pipeline.search import save_items
-from pipeline.types import NEVER, UNCOVERED, Code, Items, Job, Period, Source, is_usable
+from pipeline.types import (
+    NEVER,
+    UNCOVERED,
+    CleanSettings,
+    Code,
+    Items,
+    Job,
+    MaskSettings,
+    Period,
+    ShadowSettings,
+    Source,
+    is_usable,
+)
 from tests.laws.conftest import BANDS, contents, make_job, same
 
 pytestmark = pytest.mark.usefixtures("window_model")
@@ -57,6 +69,30 @@ def test_any_partition_gives_the_same_pixels(undisturbed, summer, tmp_path, cut,
         assert one.sizes["x"] > 250
         for variable in other.data_vars:
             np.testing.assert_array_equal(one[variable], other[variable], err_msg=variable)
+
+
+def test_any_tiles_give_the_same_finished_masks(undisturbed, summer, tmp_path):
+    """Shadows are checked and masks cleaned as if there were one tile."""
+    finishing = MaskSettings(
+        clean={
+            "cloud": CleanSettings(open_m=20, min_object_m2=900, dilate_m=60),
+            "shadow": CleanSettings(close_m=30),
+        },
+        shadows=ShadowSettings(add=True, highest_m=500, dark_within_m=100, dark_by=0.02),
+    )
+    found = []
+    for tile_px in (512, 128):
+        job = make_job(summer, fresh(tmp_path), tile_px=tile_px, chunk_px=128)
+        job = dataclasses.replace(job, mask=finishing, composite=None)
+        run.run(job)
+        archive = store.open_archive(job.store)
+        found.append({name: in_aoi(archive.masks(name), job) for name in archive.sensors})
+    whole, cut = found
+    _, plain = undisturbed
+    for name, masks in whole.items():
+        np.testing.assert_array_equal(masks["mask"], cut[name]["mask"])
+        unfinished = in_aoi(plain[f"masks/{name}"], job)["mask"]
+        assert (masks["mask"].values != unfinished.values).any()
 
 
 def test_run_twice_is_run_once(undisturbed):

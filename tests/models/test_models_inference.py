@@ -1,4 +1,4 @@
-"""One window, one answer: in any thread, beside any other, with holes in it."""
+"""One window, one answer: in any thread, in any batch, with holes in it."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -24,40 +24,48 @@ def window():
     return noise_window(4, 128)
 
 
-def test_gives_the_codes_of_its_card_and_leaves_the_window_alone(model, window):
-    before = window.copy()
-    codes = model.predict(window)
-    assert codes.shape == (128, 128)
-    assert codes.dtype == np.uint8
-    assert set(np.unique(codes)) <= {int(code) for code in model.card.classes}
-    assert np.array_equal(window, before)
+def codes_of(model, window):
+    """Classify one window, as the mask room does where windows do not meet."""
+    legend = np.array(model.card.classes, np.uint8)
+    missing = np.isnan(window).any(axis=0)
+    return np.where(
+        missing, Code.NO_DATA, legend[model.predict(window[None])[0].argmax(axis=0)]
+    )
 
 
-def test_classes_become_the_legend(model, window):
-    classes = model.logits(window).argmax(axis=0)
-    legend = np.array([Code.CLEAR, Code.THICK_CLOUD, Code.CLOUD_SHADOW], np.uint8)
-    assert np.array_equal(model.predict(window), legend[classes])
+def test_gives_scores_for_the_classes_of_its_card_and_leaves_windows_alone(model, window):
+    windows = np.stack([window, window[:, ::-1]])
+    before = windows.copy()
+    scores = model.predict(windows)
+    assert scores.shape == (2, 3, 128, 128)
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+    assert model.card.scores == "logits"
+    assert model.card.classes == (Code.CLEAR, Code.THICK_CLOUD, Code.CLOUD_SHADOW)
+    assert np.array_equal(windows, before)
 
 
-def test_threads_agree_with_a_lone_caller_to_the_bit(model):
-    windows = [noise_window(4, 128, seed) for seed in range(8)]
-    alone = [model.logits(each) for each in windows]
+def test_threads_and_batches_agree_with_a_lone_window_to_the_bit(model):
+    windows = np.stack([noise_window(4, 128, seed) for seed in range(6)])
+    windows[4, :, :, 60:] = np.nan
+    alone = [model.predict(each[None])[0] for each in windows]
     threads = set()
-    together = threading.Barrier(4)
+    together = threading.Barrier(3)
 
-    def ask(window):
+    def ask(some):
         if threading.get_ident() not in threads:
             threads.add(threading.get_ident())
             together.wait(timeout=60)
-        answer = model.logits(window)
+        answer = model.predict(windows[some])
         assert torch.get_num_threads() == 1
-        return answer
+        return some, answer
 
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(ask, windows * 2))
-    assert len(threads) == 4
-    for one, other in zip(alone * 2, answers, strict=True):
-        assert np.array_equal(one, other)
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(ask, [[0, 1, 2], [3, 4, 5], [5, 4], [2, 0], [1], [3, 0]]))
+    assert len(threads) == 3
+    for some, answer in answers:
+        for index, scores in zip(some, answer, strict=True):
+            assert np.array_equal(scores, alone[index])
 
 
 def test_a_thread_that_used_torch_before_is_brought_to_one_core(model, window):
@@ -65,7 +73,7 @@ def test_a_thread_that_used_torch_before_is_brought_to_one_core(model, window):
 
     def work():
         torch.set_num_threads(2)
-        model.predict(window)
+        model.predict(window[None])
         seen.append(torch.get_num_threads())
 
     thread = threading.Thread(target=work)
@@ -74,13 +82,27 @@ def test_a_thread_that_used_torch_before_is_brought_to_one_core(model, window):
     assert seen == [1]
 
 
-def test_writes_no_data_where_a_band_is_missing(model, window):
+def test_scores_are_finite_wherever_there_is_data(model, window):
     holed = window.copy()
     holed[2, :40] = np.nan
-    codes = model.predict(holed)
-    assert (codes[:40] == Code.NO_DATA).all()
-    assert (codes[40:] != Code.NO_DATA).all()
-    assert (model.predict(np.full_like(window, np.nan)) == Code.NO_DATA).all()
+    holed[1, 60:70, 5:9] = np.nan
+    assert np.isfinite(model.predict(holed[None])).all()
+    assert np.isfinite(model.predict(np.full_like(window, np.nan)[None])).all()
+
+
+def test_only_the_part_of_a_window_with_data_is_run(model, window, monkeypatch):
+    shapes = []
+    run = model._net.forward
+
+    def watched(x):
+        shapes.append(tuple(x.shape))
+        return run(x)
+
+    monkeypatch.setattr(model._net, "forward", watched)
+    cut = window.copy()
+    cut[:, 50:] = np.nan
+    model.predict(np.stack([cut, np.full_like(cut, np.nan), window]))
+    assert sorted(shapes) == [(1, 4, 96, 128), (1, 4, 128, 128)]
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
@@ -88,22 +110,22 @@ def test_infinite_reflectance_is_an_error(model, window, value):
     spoiled = window.copy()
     spoiled[1, 3, 4] = value
     with pytest.raises(ModelError, match="1 infinite reflectances"):
-        model.predict(spoiled)
+        model.predict(spoiled[None])
 
 
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [
-        ((3, 64, 64), "f4"),
-        ((4, 64, 65), "f4"),
-        ((4, 0, 64), "f4"),
-        ((64, 64), "f4"),
-        ((4, 64, 64), "f8"),
+        ((1, 3, 64, 64), "f4"),
+        ((1, 4, 64, 65), "f4"),
+        ((1, 4, 0, 64), "f4"),
+        ((4, 64, 64), "f4"),
+        ((1, 4, 64, 64), "f8"),
     ],
 )
 def test_other_windows_are_refused(model, shape, dtype):
     with pytest.raises(
-        ModelError, match="windows of 4 bands with edges that are multiples of 32 px"
+        ModelError, match=r"windows \(N, 4, H, W\) with edges that are multiples of 32 px"
     ):
         model.predict(np.zeros(shape, dtype))
 
@@ -113,7 +135,7 @@ def test_bfloat16_chooses_the_same_classes(shared_data):
         models.load(card_of("6b", "L1C", precision=each)) for each in ("float32", "bfloat16")
     )
     for window in real_windows(shared_data, "6b"):
-        assert (exact.predict(window) == fast.predict(window)).mean() >= 0.985
+        assert (codes_of(exact, window) == codes_of(fast, window)).mean() >= 0.985
 
 
 def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
@@ -128,8 +150,8 @@ def test_gpu_agrees_with_cpu(shared_data):
         pytest.skip("no CUDA device")
     cpu, gpu = (models.load(card_of("6b", "L1C", device=each)) for each in ("cpu", "cuda"))
     for window in real_windows(shared_data, "6b"):
-        assert (cpu.predict(window) == gpu.predict(window)).mean() >= 0.999
-        assert np.array_equal(gpu.logits(window), gpu.logits(window))
+        assert (codes_of(cpu, window) == codes_of(gpu, window)).mean() >= 0.999
+        assert np.array_equal(gpu.predict(window[None]), gpu.predict(window[None]))
 
 
 def test_a_cut_swath_keeps_its_classes(shared_data):
@@ -137,15 +159,23 @@ def test_a_cut_swath_keeps_its_classes(shared_data):
     y, x = np.indices(whole.shape[1:])
     kept = x + y / 4 < 420
     model = models.load(card_of("6b", "L1C"))
-    cut = model.predict(np.where(kept, whole, np.float32(np.nan)))
-    assert (cut == model.predict(whole))[kept].mean() > 0.98
+    cut = codes_of(model, np.where(kept, whole, np.float32(np.nan)))
+    assert (cut == codes_of(model, whole))[kept].mean() > 0.98
+
+
+def test_a_straight_edge_keeps_its_classes_though_less_is_run(shared_data):
+    whole, _ = read_reference(shared_data, "sentinel2")
+    half = whole.copy()
+    half[:, 250:] = np.nan
+    model = models.load(card_of("6b", "L1C"))
+    assert (codes_of(model, half) == codes_of(model, whole))[:250].mean() > 0.97
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sensor", "agreement"), [("sentinel2", 0.89), ("landsat7", 0.85)])
 def test_agrees_with_the_reference_maps(shared_data, sensor, agreement):
     window, classes = read_reference(shared_data, sensor)
-    codes = models.load(card_of("6b", "L1C")).predict(window)
+    codes = codes_of(models.load(card_of("6b", "L1C")), window)
     expected = np.array(ukis_csmask.CODES, np.uint8)[classes]
     assert (codes == expected).mean() > agreement
 
@@ -156,9 +186,53 @@ def test_finds_the_clouds_that_people_drew(shared_data):
     scores = []
     for number in (1, 2, 3):
         window, cloud = read_chip(shared_data, number)
-        found = model.predict(window) == Code.THICK_CLOUD
+        found = codes_of(model, window) == Code.THICK_CLOUD
         scores.append(2 * (found & cloud).sum() / (found.sum() + cloud.sum()))
     assert np.mean(scores) >= 0.85
+
+
+# -- short memory ------------------------------------------------------------------------------
+
+
+class Cramped(torch.nn.Module):
+    """A network of one sum that has room for so many windows at a time."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room, self.sizes = room, []
+
+    def forward(self, x):
+        self.sizes.append(len(x))
+        if len(x) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.cat([x.sum(dim=1, keepdim=True)] * 3, dim=1)
+
+
+def cramped_model(room, batch):
+    net = Cramped(room)
+    normal = inference.Normalisation(mean=np.zeros(4, np.float32), std=np.ones(4, np.float32))
+    model = inference.SegmentationModel(card_of("4b", "L2A"), net, normal, 32)
+    # As on a GPU; this test has none.
+    model._batch = batch
+    return model, net
+
+
+def test_short_memory_halves_the_batch_and_goes_on(caplog):
+    model, net = cramped_model(room=2, batch=8)
+    windows = np.stack([noise_window(4, 64, seed) for seed in range(7)])
+    scores = model.predict(windows)
+    np.testing.assert_allclose(scores[:, 1], windows.sum(axis=1), rtol=1e-6)
+    # Filled up to one size each time, and what was learnt is kept.
+    assert net.sizes == [8, 4, 2, 2, 2, 2]
+    model.predict(windows[:1])
+    assert net.sizes[6:] == [2]
+    assert "batches of 2 from now on" in caplog.text
+
+
+def test_no_room_for_one_window_is_an_error():
+    model, _ = cramped_model(room=0, batch=4)
+    with pytest.raises(ModelError, match="out of memory on cpu with a single window of 64 px"):
+        model.predict(noise_window(4, 64)[None])
 
 
 # -- the machine -------------------------------------------------------------------------------

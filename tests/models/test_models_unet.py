@@ -10,7 +10,7 @@ from models_oracle import card_of, noise_window, onnx_logits, real_windows
 
 from pipeline import models
 from pipeline.errors import ModelError
-from pipeline.models import onnx_weights, ukis_csmask, unet
+from pipeline.models import faster, onnx_weights, ukis_csmask, unet
 
 
 @functools.cache
@@ -27,14 +27,14 @@ def altered(**changes):
 
 def test_logits_equal_onnxruntime_in_float32(network):
     window = noise_window(len(ukis_csmask.BANDS[network[0]]), 256)
-    ours = models.load(card_of(*network)).logits(window)
+    ours = models.load(card_of(*network)).predict(window[None])[0]
     np.testing.assert_allclose(ours, onnx_logits(*network, window, float32=True), atol=1e-3)
 
 
 def test_logits_equal_onnxruntime_on_real_windows(network, shared_data):
     model = models.load(card_of(*network))
     for window in real_windows(shared_data, network[0]):
-        ours = model.logits(window)
+        ours = model.predict(window[None])[0]
         np.testing.assert_allclose(ours, onnx_logits(*network, window, float32=True), atol=1e-3)
         released = onnx_logits(*network, window, float32=False)
         assert (ours.argmax(axis=0) == released.argmax(axis=0)).mean() >= 0.998
@@ -44,7 +44,7 @@ def test_logits_equal_onnxruntime_on_real_windows(network, shared_data):
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_logits_equal_onnxruntime_on_more_noise(network, seed):
     window = noise_window(len(ukis_csmask.BANDS[network[0]]), 256, seed)
-    ours = models.load(card_of(*network)).logits(window)
+    ours = models.load(card_of(*network)).predict(window[None])[0]
     np.testing.assert_allclose(ours, onnx_logits(*network, window, float32=True), atol=1e-3)
 
 
@@ -89,3 +89,21 @@ def test_every_batch_norm_that_runs_is_folded():
     assert not any(each.requires_grad for each in net.parameters())
     with pytest.raises(ModelError, match="0 batch norms folded instead of 105"):
         unet.fold_batch_norms(net)
+
+
+def test_less_time_is_not_another_network():
+    """29 of 33 paddings, and every 1 × 1 convolution with them, against the network as exported."""
+    plain = smp.Unet(unet.ENCODER, encoder_weights=None, in_channels=4, classes=3)
+    plain.eval().requires_grad_(False)
+    tensors = {name: torch.from_numpy(each.copy()) for name, each in weights().tensors.items()}
+    torch.nn.Module.load_state_dict(plain, tensors, strict=False)
+    window = torch.from_numpy(noise_window(4, 128)[None])
+    quick = unet.build(weights())
+    left = [
+        path for path, each in quick.named_modules() if isinstance(each, torch.nn.ZeroPad2d)
+    ]
+    assert len(left) == 4
+    expected = plain(window)
+    torch.testing.assert_close(quick(window), expected, atol=1e-4, rtol=0)
+    assert faster.use_onednn(quick) == 127
+    torch.testing.assert_close(quick(window), expected, atol=1e-4, rtol=0)

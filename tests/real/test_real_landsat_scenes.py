@@ -20,6 +20,7 @@ from pipeline import cube, models, search
 from pipeline.grid import make_grid
 from pipeline.run.scenes import scenes_of
 from pipeline.testing import ThresholdModel
+from pipeline.testing.models import certain
 from pipeline.types import Code
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
@@ -32,9 +33,9 @@ pytestmark = pytest.mark.parametrize("name", CRS)
 class BrightModel(ThresholdModel):
     """Tells the brighter clouds from the rest, and the brighter snow."""
 
-    def predict(self, window: np.ndarray) -> np.ndarray:
-        bright = window.mean(axis=0) > 0.9
-        return np.where(bright, Code.THICK_CLOUD, Code.CLEAR).astype(np.uint8)
+    def predict(self, windows: np.ndarray) -> np.ndarray:
+        bright = windows.mean(axis=1) > 0.9
+        return certain(np.where(bright, Code.THICK_CLOUD, Code.CLEAR).astype(np.uint8))
 
 
 def band_of(role: str) -> str:

@@ -8,7 +8,7 @@ from shapely.geometry import box
 from pipeline.run.fingerprint import mask_fingerprint
 from pipeline.run.scenes import scenes_of, solar_day
 from pipeline.testing.models import ThresholdModel
-from pipeline.types import UNCOVERED, Items
+from pipeline.types import UNCOVERED, CleanSettings, Items, MaskSettings, ShadowSettings
 
 
 def make_item(name, when, collection="sentinel-2-l2a", platform="sentinel-2a", **properties):
@@ -67,21 +67,28 @@ def test_every_item_is_in_exactly_one_scene(minutes, longitude):
 
 
 def test_a_fingerprint_changes_with_whatever_changes_pixels():
-    card = ThresholdModel().card
-    plain = mask_fingerprint([make_item("one", MORNING)], card)
-    assert plain == mask_fingerprint([make_item("one", MORNING, updated="later")], card)
-    others = {
-        mask_fingerprint([], card),
-        mask_fingerprint([make_item("two", MORNING)], card),
-        mask_fingerprint([make_item("one", MORNING), make_item("two", MORNING)], card),
-        mask_fingerprint(
-            [make_item("one", MORNING, **{"s2:processing_baseline": "03.01"})], card
-        ),
-        mask_fingerprint([make_item("one", MORNING, **{"s2:generation_time": "2024"})], card),
-        mask_fingerprint(
-            [make_item("one", MORNING)], ThresholdModel(roles=("red", "nir")).card
-        ),
-    }
+    card, as_is = ThresholdModel().card, MaskSettings()
+
+    def of(*items, card=card, settings=as_is):
+        return mask_fingerprint(items, card, settings)
+
+    sunny = {"view:sun_azimuth": 150.0, "view:sun_elevation": 50.0}
+    one, two = make_item("one", MORNING, **sunny), make_item("two", MORNING, **sunny)
+    plain = of(one)
+    assert plain == of(make_item("one", MORNING, updated="later"))
+    checked = MaskSettings(shadows=ShadowSettings())
+    others = [
+        of(),
+        of(two),
+        of(one, two),
+        of(make_item("one", MORNING, **{"s2:processing_baseline": "03.01"})),
+        of(make_item("one", MORNING, **{"s2:generation_time": "2024"})),
+        of(one, card=ThresholdModel(roles=("red", "nir")).card),
+        of(one, settings=MaskSettings(clean={"cloud": CleanSettings(dilate_m=60)})),
+        of(one, settings=MaskSettings(clean={"shadow": CleanSettings(dilate_m=60)})),
+        of(one, settings=checked),
+        of(make_item("one", MORNING), settings=checked),
+    ]
     assert plain not in others
-    assert len(others) == 6
+    assert len(set(others)) == len(others)
     assert UNCOVERED in others

@@ -15,12 +15,14 @@ NAMED_S2 = {
     role: role
     for role in (
         *("coastal", "blue", "green", "red", "rededge1", "rededge2", "rededge3"),
-        *("nir", "nir08", "swir16", "swir22"),
+        *("nir", "nir08", "nir09", "swir16", "swir22"),
     )
 }
-_NUMBERS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+_NUMBERS = (
+    *("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"),
+)
 NUMBERED_S2 = dict(zip(NAMED_S2, _NUMBERS, strict=True))
-_CDSE_M = (60, 10, 10, 10, 20, 20, 20, 10, 20, 20, 20)
+_CDSE_M = (60, 10, 10, 10, 20, 20, 20, 10, 20, 60, 20, 20)
 CDSE_S2 = {
     role: f"{number}_{metres}m"
     for (role, number), metres in zip(NUMBERED_S2.items(), _CDSE_M, strict=True)

@@ -98,8 +98,9 @@ def test_other_bands_need_another_name(make, url):
         writer.set_composite("monthly", make.roles, [make.june], {})
         with pytest.raises(StoreError, match="another name"):
             writer.set_composite("monthly", ["red"], [make.june], {})
+        tile = make.grid().tile(0, 0)
         with pytest.raises(StoreError, match="no period from 2026-07"):
-            writer.write_composite("monthly", make.july.start, None, xr.Dataset(), 5)
+            writer.write_composite("monthly", make.july.start, tile, xr.Dataset(), 5)
 
 
 def test_items_keep_their_positions(make, url):

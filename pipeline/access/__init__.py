@@ -1,0 +1,32 @@
+"""How an asset's href may be reached: what is refused, who must sign, which settings GDAL needs.
+
+::
+
+    trust        what may be read at all, judged from the text alone
+    addresses    … whether a host is of the public internet, however it is spelt
+    network      names and redirects of unknown hosts, looked at just before a read
+    locations    the parts of a location, and the signature that it may bring
+    signing      what each kind of storage asks for (the tables are in `pipeline.catalogs`)
+    sas          … tokens of the Planetary Computer
+    secrets      credentials, and texts without them
+    opening      all of it: what GDAL is given, and with which settings
+    alternates   which of an asset's locations is read
+"""
+
+from __future__ import annotations
+
+from pipeline.access.alternates import preferred_href
+from pipeline.access.opening import Opening, forget, opening
+from pipeline.access.secrets import Credentials, without_secrets
+from pipeline.access.trust import is_remote, refused
+
+__all__ = [
+    "Credentials",
+    "Opening",
+    "forget",
+    "is_remote",
+    "opening",
+    "preferred_href",
+    "refused",
+    "without_secrets",
+]

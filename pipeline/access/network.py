@@ -1,0 +1,169 @@
+"""Names and redirects of hosts that no table knows, looked at just before GDAL reads from them.
+
+What remains. GDAL asks the name server again, and follows redirects of its own accord: a hostile host
+may answer this check and the read differently (DNS rebinding, a redirect that only GDAL sees). GDAL
+3.10 can neither be told an address nor be forbidden to follow. Whoever runs catalogues of strangers
+near private services should also forbid the way there in the network (egress rules, IMDSv2).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import time
+from collections.abc import Collection
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import requests
+from requests.utils import get_environ_proxies, select_proxy
+
+from pipeline.access.addresses import why_not_public_address
+from pipeline.access.locations import placed, valid_until
+from pipeline.access.remembered import Kept, Remembered
+from pipeline.access.secrets import without_secrets
+from pipeline.access.trust import WEB, allowed, port_of, refused
+from pipeline.errors import AccessError, AccessUnavailableError
+
+TIMEOUT_S = (10.0, 30.0)
+"""To connect, and between two bytes of an answer."""
+MAX_REDIRECTS = 5
+NAMES_S = 60.0
+"""How long the judgement of a name stands."""
+STRAIGHT_S = 3600.0
+"""How long it is remembered that a location does not redirect."""
+REDIRECTED_S = 300.0
+"""How long a redirect is remembered: its target may be signed for minutes."""
+PASSING = (408, 425, 429, 500, 502, 503, 504)
+
+_NAMES: Remembered[str | None] = Remembered(1024)
+_TARGETS: Remembered[str] = Remembered(8192)
+
+
+class _WithoutSecrets(logging.Filter):
+    """urllib3 logs every request with its query at DEBUG, and a query may hold a signature."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_secrets(record.getMessage()), ()
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_WithoutSecrets())
+
+
+def reached(url: str, hosts: Collection[str]) -> str:
+    """Return where a URL of an unknown host leads, every hop of it checked.
+
+    The host is asked for one byte, once for each location; redirects are followed here, so that
+    GDAL is given a URL behind which no honest host redirects any more.
+
+    Raises
+    ------
+    AccessError
+        A hop leads to where nothing may be read.
+    AccessUnavailableError
+        A name server or host did not answer.
+    """
+    target = _TARGETS.get((url, tuple(sorted(hosts))), lambda: _followed(url, hosts))
+    check_name(urlsplit(target), hosts)
+    return target
+
+
+def forget_target(url: str) -> None:
+    """Forget where a URL leads, whichever hosts a job allows."""
+    _TARGETS.drop_where(lambda key: isinstance(key, tuple) and key[0] == url)
+
+
+def check_name(parts: SplitResult, hosts: Collection[str]) -> None:
+    """Ask the name server for every address of a host, and judge each.
+
+    Storages of the tables are not asked for: inside their own cloud they may well answer from
+    private addresses, and TLS proves who they are.
+
+    Raises
+    ------
+    AccessError
+        One of the addresses is private.
+    AccessUnavailableError
+        The name server did not answer.
+    """
+    host = parts.hostname or ""
+    if allowed(parts, hosts) or placed(parts.geturl())[1] is not None:
+        return
+    proxied = select_proxy(parts.geturl(), get_environ_proxies(parts.geturl())) is not None
+    reason = _NAMES.get((host, proxied), lambda: _judged(host, port_of(parts), proxied))
+    if reason is not None:
+        raise AccessError(
+            f"{host} is not read: its name leads to {reason}; a job that trusts it names it in "
+            "cube.hosts"
+        )
+
+
+def _judged(host: str, port: int, proxied: bool) -> Kept[str | None]:
+    until = time.time() + NAMES_S
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        if proxied:
+            # Behind a proxy only the proxy may know names; what it reaches is its own matter.
+            return Kept(None, until, until)
+        raise AccessUnavailableError(
+            f"the name of host {host} was not found: {error}"
+        ) from None
+    reasons = (why_not_public_address(ipaddress.ip_address(entry[4][0])) for entry in found)
+    return Kept(next((reason for reason in reasons if reason), None), until, until)
+
+
+def _followed(url: str, hosts: Collection[str]) -> Kept[str]:
+    hop = url
+    for _ in range(MAX_REDIRECTS + 1):
+        onward = _onward(hop, hosts)
+        if onward is None:
+            return _kept(url, hop)
+        reason = refused(onward, remote=True, hosts=hosts)
+        if reason is None and urlsplit(onward).scheme not in WEB:
+            reason = f"only {' and '.join(WEB)} can be followed"
+        if reason is not None:
+            raise AccessError(
+                f"{without_secrets(url)} is not read: it redirects to {without_secrets(onward)}, "
+                f"and {reason}"
+            )
+        hop = onward
+    raise AccessError(
+        f"{without_secrets(url)} is not read: it redirects more than {MAX_REDIRECTS} times"
+    )
+
+
+def _kept(url: str, target: str) -> Kept[str]:
+    now = time.time()
+    until = now + (STRAIGHT_S if target == url else REDIRECTED_S)
+    end = valid_until(urlsplit(target))
+    if target != url and end is not None:
+        until = min(until, end.timestamp() - 60.0)
+    return Kept(target, until, until)
+
+
+def _onward(url: str, hosts: Collection[str]) -> str | None:
+    """Ask for one byte; return where the host redirects to, or none."""
+    parts = urlsplit(url)
+    check_name(parts, hosts)
+    try:
+        with requests.get(
+            url,
+            headers={"Range": "bytes=0-0", "Accept-Encoding": "identity"},
+            allow_redirects=False,
+            # The body is left unread: a host that ignores the range may send a whole file.
+            stream=True,
+            timeout=TIMEOUT_S,
+        ) as answer:
+            if answer.status_code in PASSING:
+                raise AccessUnavailableError(
+                    f"{without_secrets(url)} cannot be read for now: HTTP {answer.status_code}"
+                )
+            redirects = 300 <= answer.status_code < 400
+            onward = answer.headers.get("Location") if redirects else None
+    except (requests.RequestException, ValueError) as error:
+        raise AccessUnavailableError(
+            f"{parts.hostname} did not answer: {without_secrets(str(error))}"
+        ) from None
+    return urljoin(url, onward) if onward else None

@@ -1,0 +1,123 @@
+"""A small memory for what was learnt from a server: bounded, perishable, asked for once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pipeline.errors import AccessUnavailableError
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[V]):
+    """Something learnt, and how long it serves."""
+
+    value: V
+    fresh_until: float
+    """Seconds since the epoch; asked for again after it."""
+    usable_until: float
+    """Seconds since the epoch; until then it serves if the server does not answer."""
+
+
+class Remembered(Generic[V]):
+    """What servers said, by key; the longest unused is forgotten first.
+
+    Threads that want one key at once wait for the first of them and share what it gets, the answer or
+    the failure: a server is asked once, and one that stalls holds up each of them once.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[Hashable, Kept[V]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._asking: dict[Hashable, Future[Kept[V]]] = {}
+        self._handed = threading.local()
+
+    def get(self, key: Hashable, ask: Callable[[], Kept[V]]) -> V:
+        """Return what is kept under a key, or ask for it.
+
+        Raises
+        ------
+        AccessError
+            Whatever `ask` raises; when it only got no answer, what is still usable is returned.
+        """
+        kept = self._fresh(key) or self._asked_once(key, ask)
+        vars(self._handed)["last"] = (key, kept.value)
+        return kept.value
+
+    def holds(self, key: Hashable) -> bool:
+        """Tell whether something fresh is kept under a key."""
+        return self._fresh(key) is not None
+
+    def drop(self, key: Hashable) -> None:
+        """Forget what is kept under a key, unless it is newer than what this thread was last given.
+
+        Many threads may meet the same refusal: only the first of them makes the server be asked.
+        """
+        last = vars(self._handed).get("last")
+        with self._lock:
+            kept = self._kept.get(key)
+            renewed = last is not None and last[0] == key and kept and kept.value != last[1]
+            if not renewed:
+                self._kept.pop(key, None)
+
+    def drop_where(self, meant: Callable[[Hashable], bool]) -> None:
+        """Forget the keys that a test says are meant."""
+        with self._lock:
+            for key in [key for key in self._kept if meant(key)]:
+                del self._kept[key]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+
+    def _fresh(self, key: Hashable) -> Kept[V] | None:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or kept.fresh_until <= time.time():
+                return None
+            self._kept.move_to_end(key)
+            return kept
+
+    def _asked_once(self, key: Hashable, ask: Callable[[], Kept[V]]) -> Kept[V]:
+        with self._lock:
+            found = self._asking.get(key)
+            first = Future[Kept[V]]() if found is None else None
+            if first is not None:
+                self._asking[key] = first
+        if found is not None:
+            return found.result()
+        assert first is not None
+        try:
+            # Another thread may have got it since this one looked.
+            first.set_result(self._fresh(key) or self._asked(key, ask))
+        except BaseException as error:
+            first.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._asking[key]
+        return first.result()
+
+    def _asked(self, key: Hashable, ask: Callable[[], Kept[V]]) -> Kept[V]:
+        try:
+            kept = ask()
+        except AccessUnavailableError:
+            old = self._kept.get(key)
+            if old is None or old.usable_until <= time.time():
+                raise
+            return old
+        with self._lock:
+            self._kept[key] = kept
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return kept

@@ -1,0 +1,201 @@
+"""What is understood of an item: its sensor, bands, numbers, and whether it would be used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli import show
+from pipeline.cli.understanding import describe
+from pipeline.errors import (
+    CatalogUnavailableError,
+    SearchError,
+)
+
+if TYPE_CHECKING:
+    import pystac
+
+
+MAX_BYTES = 64 * 2**20
+"""Of a document: an item has some ten kilobytes."""
+
+TIMEOUT_S = 30
+
+
+def inspect(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="ITEM",
+            help="Path or URL of a STAC item, or of an item collection.",
+            show_default=False,
+        ),
+    ],
+    *,
+    item_id: Annotated[
+        str | None, typer.Option("--item", help="Id of an item in a collection.")
+    ] = None,
+    pixels: Annotated[
+        bool,
+        typer.Option("--pixels", help="Ask the pixels of Sentinel-2 whether 1000 are added."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is understood of a STAC item, and whether it would be used."""
+    found = _chosen(_read(source), source, item_id)
+    if len(found) > 1:
+        _show_all([_brief(item) for item in found], as_json=as_json)
+        return
+    (item,) = found
+    seen, refusals = describe(item, pixels=pixels)
+    if as_json:
+        show.as_json(seen)
+    else:
+        _show(seen)
+    if refusals:
+        raise refusals[0]
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+def _read(source: str) -> Any:  # noqa: ANN401 -- whatever JSON it is
+    if source.split("://", 1)[0] in ("http", "https"):
+        text = _fetched(source)
+    else:
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SearchError(f"{source}: cannot be read: {error}") from None
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise SearchError(
+            f"{source}: is not JSON ({error}); expected a STAC item or an item collection"
+        ) from None
+
+
+def _fetched(url: str) -> str:
+    import requests
+
+    try:
+        with requests.get(url, timeout=TIMEOUT_S, stream=True) as answer:
+            answer.raise_for_status()
+            content = answer.raw.read(MAX_BYTES + 1, decode_content=True)
+    except (requests.RequestException, OSError) as error:
+        raise CatalogUnavailableError(f"{url}: did not answer: {error}") from None
+    if len(content) > MAX_BYTES:
+        raise SearchError(f"{url}: is larger than {show.size(MAX_BYTES)}: no item is")
+    return str(content, "utf-8", "replace")
+
+
+def _chosen(document: Any, source: str, item_id: str | None) -> list[pystac.Item]:  # noqa: ANN401
+    """Return the items of a document that are asked for."""
+    kind = document.get("type") if isinstance(document, dict) else None
+    if kind not in ("Feature", "FeatureCollection"):
+        raise SearchError(
+            f"{source}: is of type {kind!r}; expected a STAC item (Feature) or an item collection "
+            "(FeatureCollection)"
+        )
+    features = [document] if kind == "Feature" else document.get("features") or []
+    items = [_item(feature, source) for feature in features]
+    if item_id is not None:
+        items = [item for item in items if item.id == item_id]
+    if not items:
+        ids = ", ".join(str(each.get("id")) for each in features[:5] if isinstance(each, dict))
+        wanted = "any item" if item_id is None else f"an item {item_id!r}"
+        raise SearchError(f"{source}: does not hold {wanted}; it holds {ids or 'none'}")
+    return items
+
+
+def _item(feature: Any, source: str) -> pystac.Item:  # noqa: ANN401
+    import pystac
+
+    try:
+        item = pystac.Item.from_dict(feature, migrate=False)
+    except (pystac.STACError, pystac.STACTypeError, *_WRONG_SHAPE) as error:
+        raise SearchError(f"{source}: is no STAC item: {error!r}") from None
+    if item.get_self_href() is None:
+        # Hrefs of assets are meant beside what they came in.
+        remote = "://" in source
+        item.set_self_href(source if remote else str(Path(source).resolve()))
+    item.make_asset_hrefs_absolute()
+    if item.datetime is not None and item.datetime.tzinfo is None:
+        # STAC 0.7 of LandsatLook: UTC, unsaid.
+        item.datetime = item.datetime.replace(tzinfo=UTC)
+    return item
+
+
+_WRONG_SHAPE = (KeyError, TypeError, ValueError, AttributeError)
+
+
+# -- showing -----------------------------------------------------------------------------------
+
+
+def _show(seen: Mapping[str, Any]) -> None:
+    assets, masks = seen.get("assets", []), seen.get("masks", [])
+    hosts = sorted({row["host"] for row in (*assets, *masks)})
+    plain = {key: value for key, value in seen.items() if not isinstance(value, list | dict)}
+    plain["host"] = ", ".join(hosts) or None
+    stated = {key: value for key, value in plain.items() if value is not None}
+    width = max(map(len, stated)) + 2
+    show.lines(f"{key.replace('_', ' '):<{width}}{value}" for key, value in stated.items())
+    show.table([_grid(row) for row in assets], title="bands")
+    show.table([_grid(row) for row in masks], title="masks of the product")
+    for rule in seen.get("radiometry", ()):
+        show.lines(
+            [f"{', '.join(rule['roles'])}:", f"  {_formula(rule)}", f"  {rule['reason']}"]
+        )
+    if "pixels" in seen:
+        show.lines([f"pixels: {seen['pixels']['verdict']}; {seen['pixels']['reason']}"])
+    if not seen["refused"]:
+        show.lines(["it would be used"])
+
+
+def _formula(rule: Mapping[str, Any]) -> str:
+    scale, offset = rule["scale"], rule["offset"]
+    added = f" {'−' if offset < 0 else '+'} {abs(offset):g}" if offset else ""
+    doubt = "; doubtful: the pixels should be asked" if rule["doubtful"] else ""
+    return f"DN × {scale:g}{added}; no data {rule['nodata']}{doubt}"
+
+
+def _grid(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a table: the transform as a pixel size and a corner."""
+    shape, place = row["shape"], row["transform"]
+    return {
+        "role": row["role"],
+        "asset": row["asset"],
+        "crs": row["crs"],
+        "shape": None if shape is None else " × ".join(map(str, shape)),
+        "pixel": None if place is None else f"{place[0]:g}",
+        "corner": None if place is None else f"{place[2]:.10g}, {place[5]:.10g}",
+    }
+
+
+def _brief(item: pystac.Item) -> dict[str, Any]:
+    seen, _ = describe(item)
+    rules = seen.get("radiometry") or [{}]
+    return {
+        "item": seen["item"],
+        "collection": seen["collection"],
+        "level": seen.get("level"),
+        "scale": rules[0].get("scale"),
+        "offset": rules[0].get("offset"),
+        "doubtful": rules[0].get("doubtful"),
+        "refused": "; ".join(seen["refused"]) or None,
+    }
+
+
+def _show_all(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        show.as_json(rows)
+        return
+    shown = [
+        {**row, "scale": None if row["scale"] is None else f"{row['scale']:g}"} for row in rows
+    ]
+    show.table(shown, title=f"{len(rows)} items; --item shows one")

@@ -1,0 +1,170 @@
+"""What is understood of an item, as plain JSON values, and why it would be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import CloudmaskError, RadiometryError, SearchError
+
+if TYPE_CHECKING:
+    import pystac
+
+    from pipeline.sensors import Profile
+
+
+def describe(
+    item: pystac.Item, *, pixels: bool = False
+) -> tuple[dict[str, Any], list[CloudmaskError]]:
+    """Return what is understood of an item as plain JSON values, and why it would be refused.
+
+    Parameters
+    ----------
+    item
+        As its catalogue recorded it.
+    pixels
+        Whether to read some of them: are 1000 added?
+    """
+    from pipeline import sensors
+    from pipeline.cube import misplaced
+
+    refusals: list[CloudmaskError] = []
+    baseline = sensors.processing_baseline(item)
+    seen: dict[str, Any] = {
+        "item": item.id,
+        "catalogue": sensors.origin(item),
+        "collection": item.collection_id,
+        "datetime": item.datetime,
+        "platform": item.properties.get("platform") or item.properties.get("eo:platform"),
+    }
+    try:
+        profile = sensors.profile(item)
+        seen |= {
+            "sensor": profile.sensor,
+            "level": profile.level,
+            "correction": profile.correction,
+            "native_m": profile.native_m,
+            "saturated": profile.saturated,
+            # Versions of other products are no baselines.
+            "processing_baseline": f"{baseline[0]:02d}.{baseline[1]:02d}"
+            if baseline and sensors.asks_for_offset(item)
+            else None,
+            "assets": _assets(item, profile.offered(item)),
+            "masks": _assets(item, profile.masks(item)),
+            "radiometry": _radiometry(item, profile, refusals),
+        }
+        if place := misplaced(item):
+            refusals.append(SearchError(f"item {item.id}: {place}"))
+        refusals += _unreadable(item, profile)
+        if pixels:
+            seen["pixels"] = _pixels(item)
+    except RadiometryError as error:
+        refusals.append(error)
+    if item.datetime is None:
+        refusals.append(SearchError(f"item {item.id}: it has no datetime, only a range"))
+    seen["refused"] = [str(refusal) for refusal in refusals]
+    return seen, refusals
+
+
+def _assets(item: pystac.Item, keys: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a row a role: where its numbers are, and on what grid."""
+    from pipeline import sensors
+    from pipeline.cube.places import href_of
+
+    rows = []
+    for role, key in keys.items():
+        asset = item.assets[key]
+        fields = {**item.properties, **asset.extra_fields}
+        crs = sensors.crs_of(item, key)
+        shape, transform = fields.get("proj:shape"), fields.get("proj:transform")
+        rows.append(
+            {
+                "role": role,
+                "asset": key,
+                "host": _host(href_of(item, key)),
+                "crs": None if crs is None else crs.to_string()[:40],
+                "shape": _listed(shape, 2),
+                "transform": _listed(transform, 6),
+            }
+        )
+    return rows
+
+
+def _listed(value: object, length: int) -> list[Any] | None:
+    """Return the first numbers of a list; anything else is not stated."""
+    if not isinstance(value, list) or len(value) < length:
+        return None
+    numbers = value[:length]
+    return numbers if all(isinstance(each, int | float) for each in numbers) else None
+
+
+def _host(href: str) -> str:
+    """Return the part of an href that may be shown: tokens stand behind it."""
+    scheme, separator, rest = href.partition("://")
+    if not separator:
+        return "this machine"
+    host = rest.split("/", 1)[0].rpartition("@")[2]
+    return host if scheme in ("http", "https") else f"{scheme}://{host}"
+
+
+def _radiometry(
+    item: pystac.Item, profile: Profile, refusals: list[CloudmaskError]
+) -> list[dict[str, Any]]:
+    """Return a row a decision, with the roles that it is about."""
+    from pipeline import sensors
+
+    groups: dict[Any, list[str]] = {}
+    for role in profile.offered(item):
+        try:
+            groups.setdefault(sensors.radiometry(item, role), []).append(role)
+        except RadiometryError as error:
+            # Thermal bands of Level 1 have no rule; what else there is may be used.
+            if role not in sensors.THERMAL_ROLES:
+                refusals.append(error)
+                break
+    if not groups and not refusals:
+        refusals.append(
+            RadiometryError(f"item {item.id}: it has no asset of a band that is known")
+        )
+    return [
+        {
+            "roles": roles,
+            "scale": decided.scale,
+            "offset": decided.offset,
+            "nodata": decided.nodata,
+            "doubtful": decided.doubtful,
+            "reason": decided.reason,
+        }
+        for decided, roles in groups.items()
+    ]
+
+
+def _unreadable(item: pystac.Item, profile: Profile) -> list[CloudmaskError]:
+    """Return an error for each asset in use that may not be read, or is not one band."""
+    from pipeline import access
+    from pipeline.cube.places import href_of
+    from pipeline.errors import AccessError, AssetError
+
+    remote = access.is_remote(item.get_self_href() or "")
+    offered = profile.offered(item)
+    found: list[CloudmaskError] = []
+    for key in sorted({*offered.values(), *profile.masks(item).values()}):
+        reason = access.refused(href_of(item, key), remote=remote)
+        if reason is not None:
+            found.append(AccessError(f"item {item.id}, asset {key!r}: {reason}"))
+    for role, key in offered.items():
+        if profile.band(item, role) != 1:
+            found.append(
+                AssetError(item.id, key, "is a stack of bands: only the first is read")
+            )
+    return found
+
+
+def _pixels(item: pystac.Item) -> dict[str, str]:
+    from pipeline import sensors
+    from pipeline.cube.settle import ask
+
+    if not sensors.asks_for_offset(item):
+        return {"verdict": "not asked", "reason": "only Sentinel-2 of ESA may have an offset"}
+    found = ask(item)
+    return {"verdict": found.verdict, "reason": found.reason}

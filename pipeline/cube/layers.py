@@ -1,0 +1,130 @@
+"""One item made ready for reading: its assets by role, where they lie, what their numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import odc.stac
+import pystac
+import shapely
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from odc.loader.types import RasterSource
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
+
+from pipeline import access, sensors
+from pipeline.cube.outlines import outline as outline_in
+from pipeline.cube.places import href_of
+from pipeline.cube.reader import AssetFacts
+from pipeline.cube.roles import asset_keys, frame, raster_outline
+from pipeline.errors import AssetError
+from pipeline.sensors.qa import FMASK_FILL
+from pipeline.types import CubeSettings
+
+CODES: Mapping[str, int] = {
+    "scl": 0,
+    "qa_pixel": 1,
+    "fmask": FMASK_FILL,
+    "dea_fmask": 0,
+}
+"""The products' own masks that may be asked for like a role -> the number that means no data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What a block needs to know to read one item."""
+
+    item: pystac.Item
+    """A slim copy whose assets are named by role."""
+    sources: Mapping[str, RasterSource]
+    """Role -> what odc-stac makes of its asset."""
+    facts: dict[str, AssetFacts]
+    """Href -> what is known of the asset."""
+    scale: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    """(role, 1, 1): reflectance = DN · scale + offset."""
+    outline: BaseGeometry | None
+    """Where its rasters lie, in the CRS of the grid; none: it is not stated."""
+
+    def touches(self, geobox: GeoBox) -> bool:
+        """Say whether the item may have pixels in a block of the grid."""
+        return self.outline is None or bool(self.outline.intersects(geobox.extent.geom))
+
+
+def make_layer(
+    item: pystac.Item, roles: Sequence[str], geobox: GeoBox, settings: CubeSettings
+) -> Layer:
+    """Prepare an item for reading on a grid.
+
+    Raises
+    ------
+    AssetError
+        A role is not the first band of its asset.
+    """
+    keys = asset_keys(item)
+    rules = [_radiometry(item, role) for role in roles]
+    stated = raster_outline(item)
+    hrefs = {role: href_of(item, keys[role], settings.hosts) for role in roles}
+    remote = access.is_remote(item.get_self_href() or "")
+    facts = {
+        hrefs[role]: AssetFacts(
+            item.id,
+            keys[role],
+            rule.nodata,
+            stated,
+            remote=remote,
+            hosts=settings.hosts,
+            nearest=role in CODES,
+        )
+        for role, rule in zip(roles, rules, strict=True)
+    }
+    for role in roles:
+        if role not in CODES and sensors.profile(item).band(item, role) != 1:
+            raise AssetError(item.id, keys[role], "is a stack of bands: only the first is read")
+    stated_frame = frame(item)
+    outline = None
+    if stated_frame is not None:
+        outline = outline_in(stated_frame, str(geobox.crs))
+        shapely.prepare(outline)
+    shape = (len(roles), 1, 1)
+    slim = _slim(item, hrefs, geobox)
+    (parsed,) = odc.stac.parse_items([slim])
+    return Layer(
+        item=slim,
+        sources={role: parsed[role] for role in roles},
+        facts=facts,
+        scale=np.array([rule.scale for rule in rules], "float32").reshape(shape),
+        offset=np.array([rule.offset for rule in rules], "float32").reshape(shape),
+        outline=outline,
+    )
+
+
+def _radiometry(item: pystac.Item, role: str) -> sensors.Radiometry:
+    """Return what an item's numbers mean; codes of a product's own mask mean themselves."""
+    if role in CODES:
+        return sensors.Radiometry(scale=1.0, offset=0.0, nodata=CODES[role], reason="codes")
+    return sensors.radiometry(item, role)
+
+
+def _slim(item: pystac.Item, hrefs: dict[str, str], geobox: GeoBox) -> pystac.Item:
+    """Return a copy whose assets are named by role, said to lie all over the grid.
+
+    A loader bins items to blocks by their geometry, which is an outline of the valid data and
+    often rough: a pixel beyond it would be read or not depending on the blocks.
+    """
+    lonlat = geobox.extent.to_crs("EPSG:4326").geom
+    slim = pystac.Item(
+        id=item.id,
+        geometry=mapping(lonlat),
+        bbox=list(lonlat.bounds),
+        datetime=item.datetime,
+        properties={},
+        collection=item.collection_id,
+    )
+    for role, href in hrefs.items():
+        # odc-stac asks the media type, or the name's ending, whether an asset is a raster.
+        slim.add_asset(role, pystac.Asset(href=href, media_type=pystac.MediaType.COG))
+    return slim

@@ -1,0 +1,29 @@
+"""Where an asset of an item is read from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pystac
+
+from pipeline import access
+from pipeline.cube.opening import Place
+
+
+def href_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> str:
+    """Return the location that is read of an asset, of those that it offers."""
+    asset = item.assets[key]
+    return access.preferred_href(
+        {**asset.extra_fields, "href": asset.get_absolute_href() or asset.href}, hosts=hosts
+    )
+
+
+def place_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> Place:
+    """Return an asset as `read_asset` wants it."""
+    return Place(
+        item_id=item.id,
+        asset=key,
+        href=href_of(item, key, hosts),
+        remote=access.is_remote(item.get_self_href() or ""),
+        hosts=tuple(hosts),
+    )

@@ -1,0 +1,191 @@
+"""From a model's scores to class codes: weigh, add up, choose. Plain arrays, one window or block.
+
+A pixel without data carries NaN as its scores, from all windows alike: they see the same pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ModelError
+from pipeline.mask.lattice import weights
+from pipeline.types import Code, Lattice, ModelCard
+
+FloatArray = NDArray[np.float32]
+
+
+def has_say(lattice: Lattice, window: FloatArray) -> FloatArray:
+    """Return the part (…, core + 2 · reach, the same) of a window in which its scores count."""
+    edge = lattice.halo_px - lattice.reach_px
+    inner = slice(edge, lattice.window_px - edge)
+    return window[..., inner, inner]
+
+
+def weighted(
+    card: ModelCard, scores: FloatArray, missing: NDArray[np.bool_], where: str
+) -> FloatArray:
+    """Weigh a window's scores; pixels without data become NaN.
+
+    Parameters
+    ----------
+    card
+        Of the model that gave them.
+    scores
+        (K, window_px, window_px) as the model gave them: anything, if it is a third party's.
+    missing
+        (core + 2 · reach, the same), where there is no data.
+    where
+        Place of the window, in words.
+
+    Returns
+    -------
+    (K, core + 2 · reach, the same) float32, what the window adds to its pixels.
+
+    Raises
+    ------
+    ModelError
+        They are no finite float32 scores, one for every class of the card and pixel with data.
+    """
+    edge = card.lattice.window_px
+    expected = (len(card.classes), edge, edge)
+    if scores.shape != expected or scores.dtype != np.float32:
+        raise ModelError(
+            f"model {card.name} gave {scores.dtype} scores of shape {scores.shape} {where}, "
+            f"expected float32 of {expected}"
+        )
+    scores = has_say(card.lattice, scores)
+    n_bad = np.count_nonzero(~(np.isfinite(np.add.reduce(scores, axis=0)) | missing))
+    if n_bad:
+        raise ModelError(f"model {card.name} gave no finite scores for {n_bad} pixels {where}")
+    counted = scores * _weights(card.lattice)
+    if missing.any():
+        counted[:, missing] = np.nan
+    return counted
+
+
+@functools.cache
+def _weights(lattice: Lattice) -> FloatArray:
+    """Return the weights of a window, (core + 2 · reach, the same)."""
+    along = weights(lattice)
+    return along[:, np.newaxis] * along
+
+
+def nothing(card: ModelCard) -> FloatArray:
+    """Return what a window without data adds: NaN of shape (K, core + 2 · reach, the same)."""
+    edge = card.lattice.core_px + card.lattice.blend_px
+    return np.full((len(card.classes), edge, edge), np.nan, np.float32)
+
+
+def joined(parts: list[FloatArray], reach: int) -> FloatArray:
+    """Put neighbours of one row side by side, adding up where they overlap.
+
+    Parameters
+    ----------
+    parts
+        Arrays (…, X) that overlap by 2 · reach along the last axis.
+    reach
+        Half the overlap, in pixels.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    step = parts[0].shape[-1] - 2 * reach
+    shape = (*parts[0].shape[:-1], len(parts) * step + 2 * reach)
+    whole = np.zeros(shape, np.float32)
+    for index, part in enumerate(parts):
+        whole[..., index * step : index * step + part.shape[-1]] += part
+    return whole
+
+
+def merged(beside: Sequence[FloatArray | None], reach: int) -> FloatArray:
+    """Add to a block what its neighbours say about its cores.
+
+    Sums have two terms along x, then two along y, in whatever way the plane is cut into blocks:
+    float32 sums of two do not depend on their order, sums of four do.
+
+    Parameters
+    ----------
+    beside
+        The block (K, Y, X), from `reach` before its first core to `reach` after its last, in the
+        middle of its eight neighbours in reading order; none where there is none.
+    reach
+        Half the blending width, in pixels.
+
+    Returns
+    -------
+    (K, y, x) sums over the block's cores.
+    """
+    above, own, below = (beside[start : start + 3] for start in (0, 3, 6))
+    if reach == 0:
+        return _across(own, slice(None), reach)
+    sums = _across(own, slice(reach, -reach), reach)
+    if above[1] is not None:
+        sums[:, :reach] += _across(above, slice(-reach, None), reach)
+    if below[1] is not None:
+        sums[:, -reach:] += _across(below, slice(0, reach), reach)
+    return sums
+
+
+def _across(row: Sequence[FloatArray | None], ys: slice, reach: int) -> FloatArray:
+    """Add up, in some lines of a row of three blocks, what is said about the cores of the middle."""
+    left, own, right = row
+    assert own is not None
+    if reach == 0:
+        return own[:, ys].copy()
+    sums = own[:, ys, reach:-reach].copy()
+    if left is not None:
+        sums[..., :reach] += left[:, ys, -reach:]
+    if right is not None:
+        sums[..., -reach:] += right[:, ys, :reach]
+    return sums
+
+
+def chosen(card: ModelCard, scores: FloatArray) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Choose each pixel's class: the most probable code; of equals, the first on the card.
+
+    Parameters
+    ----------
+    card
+        Its classes and what its scores are.
+    scores
+        (K, y, x), NaN = no data. Overwritten.
+
+    Returns
+    -------
+    (y, x) uint8 codes of `Code`, and (y, x) uint8 their probability in per cent. Both are 0 where
+    there is no data. Classes of one code share its probability: probabilities are added, logits as
+    the logarithm of the sum of their exponentials.
+    """
+    codes = tuple(dict.fromkeys(card.classes))
+    scores = _by_code(card, codes, scores)
+    best, index = scores[0].copy(), np.zeros(scores.shape[1:], np.uint8)
+    for number in range(1, len(codes)):
+        better = scores[number] > best
+        np.copyto(best, scores[number], where=better)
+        index[better] = number
+    found = np.array(codes, np.uint8)[index]
+    missing = np.isnan(best)
+    found[missing] = Code.NO_DATA
+    return found, _per_cent(card, scores, best, missing | (found == Code.NO_DATA))
+
+
+def _by_code(card: ModelCard, codes: tuple[Code, ...], scores: FloatArray) -> FloatArray:
+    if len(codes) == len(card.classes):
+        return scores
+    add = np.add if card.scores == "probabilities" else np.logaddexp
+    members = [[k for k, each in enumerate(card.classes) if each == code] for code in codes]
+    return np.stack([add.reduce(scores[each], axis=0) for each in members])
+
+
+def _per_cent(
+    card: ModelCard, scores: FloatArray, best: FloatArray, missing: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    if card.scores == "logits":
+        best = 1 / np.exp(scores - best).sum(axis=0)
+    # Sums of weights, and so of probabilities, differ from one by rounding.
+    share = np.clip(np.where(missing, 0, best), 0, 1)
+    per_cent: NDArray[np.uint8] = np.rint(share * 100).astype(np.uint8)
+    return per_cent

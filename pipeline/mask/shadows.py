@@ -1,0 +1,147 @@
+"""Shadows against the sun: none without a cloud that casts it, and dark ground behind a cloud is one.
+
+A cloud at height h above flat ground throws its shadow h / tan(elevation) away from the sun (Zhu
+and Woodcock 2012, "Object-based cloud and cloud shadow detection in Landsat imagery", Remote Sensing
+of Environment 118, section 3.2.2; the view is taken to be vertical). The heights of clouds are not
+known, so a range of them gives a zone where shadows may lie.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.types import CLOUD, Code, ShadowSettings
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Sun:
+    """Where the sun stood."""
+
+    azimuth: float
+    """Degrees clockwise from grid north, where it stands."""
+    elevation: float
+    """Degrees above the horizon."""
+
+    def shift_px(self, height_m: float, resolution_m: float) -> tuple[float, float]:
+        """Return how far (down, right) a cloud at a height throws its shadow, in pixels."""
+        away = math.radians(self.azimuth + 180)
+        length = height_m / math.tan(math.radians(self.elevation)) / resolution_m
+        return -math.cos(away) * length, math.sin(away) * length
+
+
+def reach_px(settings: ShadowSettings, resolution_m: float) -> int:
+    """Return how far, in pixels, the pixels lie that decide what one becomes."""
+    thrown = settings.highest_m / math.tan(math.radians(settings.lowest_sun))
+    near = settings.tolerance_m + (2 * settings.dark_within_m if settings.add else 0.0)
+    return math.ceil(thrown / resolution_m) + math.ceil(near / resolution_m) + 1
+
+
+def check_shadows(
+    codes: NDArray[np.uint8],
+    nir: NDArray[np.float32] | None,
+    sun: Sun,
+    settings: ShadowSettings,
+    resolution_m: float,
+) -> NDArray[np.uint8]:
+    """Take out shadows that no cloud can throw; add dark ground where clouds must throw some.
+
+    Parameters
+    ----------
+    codes
+        (y, x) uint8 codes of `Code`.
+    nir
+        (y, x) float32 reflectance of the near infrared, NaN = no data; none: nothing is added.
+    sun
+        Of the scene; below ``lowest_sun`` of the settings nothing is changed.
+    settings
+        Heights and tolerances.
+    resolution_m
+        Edge of a pixel.
+
+    Returns
+    -------
+    (y, x) uint8: shadows taken out are clear; added ones were clear before, and are darker than the
+    ground about them by ``dark_by``. Within the reach of the edges of a swath, where the cloud may
+    stand beyond, nothing is taken out.
+    """
+    if sun.elevation < settings.lowest_sun:
+        return codes
+    checked = codes.copy()
+    if settings.drop:
+        # Where there is no data a cloud may stand, too.
+        casting = np.isin(codes, (*CLOUD, Code.NO_DATA))
+        zone = _near(_thrown(casting, sun, settings, resolution_m), settings, resolution_m)
+        checked[(codes == Code.CLOUD_SHADOW) & ~zone] = Code.CLEAR
+    if settings.add and nir is not None:
+        zone = _thrown(np.isin(codes, CLOUD), sun, settings, resolution_m)
+        dark = _darker(nir, settings, resolution_m)
+        checked[(codes == Code.CLEAR) & zone & dark] = Code.CLOUD_SHADOW
+    return checked
+
+
+def _thrown(flags: Flags, sun: Sun, settings: ShadowSettings, resolution_m: float) -> Flags:
+    """Return where the shadows of clouds between the lowest and the highest height lie."""
+    zone = np.zeros_like(flags)
+    for down, right in _shifts(sun, settings, resolution_m):
+        _or_shifted(zone, flags, down, right)
+    return zone
+
+
+def _shifts(
+    sun: Sun, settings: ShadowSettings, resolution_m: float
+) -> Iterator[tuple[int, int]]:
+    """Yield the whole-pixel shifts on the way from the lowest to the highest cloud's shadow."""
+    near = np.array(sun.shift_px(settings.lowest_m, resolution_m))
+    far = np.array(sun.shift_px(settings.highest_m, resolution_m))
+    # Dense enough to meet every pixel that the way crosses by more than a corner.
+    steps = 8 * max(1, math.ceil(np.abs(far - near).max()))
+    way = near + (far - near) * np.linspace(0, 1, steps + 1)[:, None]
+    seen = dict.fromkeys((int(down), int(right)) for down, right in np.rint(way))
+    yield from seen
+
+
+def _or_shifted(zone: Flags, flags: Flags, down: int, right: int) -> None:
+    height, width = flags.shape
+    if abs(down) >= height or abs(right) >= width:
+        return
+    into = (
+        slice(max(down, 0), height + min(down, 0)),
+        slice(max(right, 0), width + min(right, 0)),
+    )
+    out_of = (
+        slice(max(-down, 0), height + min(-down, 0)),
+        slice(max(-right, 0), width + min(-right, 0)),
+    )
+    zone[into] |= flags[out_of]
+
+
+def _near(zone: Flags, settings: ShadowSettings, resolution_m: float) -> Flags:
+    if not zone.any():
+        return zone
+    distance: NDArray[np.float64] = ndimage.distance_transform_edt(~zone) * resolution_m
+    return distance <= settings.tolerance_m
+
+
+def _darker(nir: NDArray[np.float32], settings: ShadowSettings, resolution_m: float) -> Flags:
+    """Say where the ground is darker than all that surrounds it within a distance.
+
+    A grey closing lifts what is narrower than its window to the level about it; the flood fill of
+    Zhu and Woodcock does so for hollows of any width, but is not local.
+    """
+    size = 2 * math.floor(settings.dark_within_m / resolution_m) + 1
+    # Gaps are high ground to the dilation and low ground to nothing: they lift no one.
+    filled = np.where(np.isfinite(nir), nir, -np.inf)
+    lifted = ndimage.maximum_filter(filled, size, mode="constant", cval=-np.inf)
+    lifted = np.where(np.isfinite(lifted), lifted, np.inf)
+    closed = ndimage.minimum_filter(lifted, size, mode="constant", cval=np.inf)
+    with np.errstate(invalid="ignore"):
+        darker: Flags = closed - nir > settings.dark_by
+    return darker & np.isfinite(nir)

@@ -1,0 +1,207 @@
+"""What models that are made of other models share: members, a common lattice, probabilities by code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ModelError
+from pipeline.types import Code, Lattice, Model, ModelCard
+
+Array = NDArray[np.float32]
+
+GROUPS: tuple[tuple[Code, ...], ...] = (
+    (Code.THICK_CLOUD, Code.THIN_CLOUD),
+    (Code.CLOUD_SHADOW,),
+    (Code.SNOW, Code.WATER, Code.CLEAR),
+)
+"""Codes that answer one question, worst first. Models that tell more classes apart than others must not
+lose to them for it: .3 thick and .3 thin cloud are more than .4 clear."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A model inside another one."""
+
+    card: ModelCard
+    alignment_px: int | None
+    """Windows may begin on any multiple of this, and have any larger halo, without a change of scores;
+    none: the model sees its whole window."""
+
+    def words(self) -> dict[str, Any]:
+        """Return what a card of the whole says about it, enough to find it again."""
+        return {"model": self.card.name, "options": dict(self.card.options)}
+
+    def on(self, lattice: Lattice) -> Member:
+        """Return the member with windows of another lattice."""
+        return replace(self, card=replace(self.card, lattice=lattice))
+
+    def load(self) -> Model:
+        """Load it; once per whole that it is a part of."""
+        model: Model = _provider(self.card.name).load(self.card)
+        return model
+
+    def bytes_needed(self, windows: int) -> int:
+        """State the memory that it takes; see `pipeline.models.bytes_needed`."""
+        return int(_provider(self.card.name).bytes_needed(self.card, windows=windows))
+
+
+def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> Member:
+    """Find a member by the words of a job file or a card.
+
+    Parameters
+    ----------
+    whole
+        Name of the model that it is a part of, for messages.
+    words
+        ``ukis-csmask``, or ``{"model": "ukis-csmask", "options": {...}}``.
+    level, roles
+        As of `pipeline.models.resolve`.
+
+    Raises
+    ------
+    ModelError
+        The words say no such thing, or the model does not fit the items.
+    """
+    given = {"model": words} if isinstance(words, str) else words
+    sound = (
+        isinstance(given, Mapping)
+        and isinstance(given.get("model"), str)
+        and isinstance(given.get("options", {}), Mapping)
+        and set(given) <= {"model", "options"}
+    )
+    if not sound or not isinstance(given, Mapping):
+        raise ModelError(
+            f"a member of {whole} is a name or {{model: NAME, options: {{…}}}}; got {words!r}"
+        )
+    provider = _provider(given["model"])
+    card = provider.resolve(
+        given["model"], level=level, roles=roles, options=given.get("options", {})
+    )
+    # Only providers of models that see a few pixels have it.
+    alignment = getattr(provider, "alignment_px", None)
+    return Member(card=card, alignment_px=alignment(card) if alignment else None)
+
+
+def from_json(where: str, value: object) -> Any:  # noqa: ANN401 - whatever was written
+    """Return a value as it is, or what a card wrote it down as."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{where} is no JSON: {error}; got {value!r}") from error
+
+
+def to_json(value: object) -> str:
+    """Write a value down, always in the same words."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _provider(name: str) -> Any:  # noqa: ANN401 - a `Provider`, with what not all of them have
+    # The registry imports this module's users.
+    return import_module("pipeline.models.registry")._provider(name)
+
+
+# -- lattices ----------------------------------------------------------------------------------
+
+
+def common_lattice(whole: str, members: Sequence[Member]) -> Lattice:
+    """Return the lattice that all members can work on.
+
+    Members that see their whole windows decide: theirs must be one and the same. The others go along if
+    every pixel that counts has their halo round it and windows begin where they may.
+
+    Raises
+    ------
+    ModelError
+        There is none; the message names the two that do not fit.
+    """
+    fixed = [each for each in members if each.alignment_px is None]
+    first = max(fixed or members, key=lambda each: each.card.lattice.halo_px)
+    lattice = first.card.lattice
+    for each in members:
+        theirs = each.card.lattice
+        fits = theirs == lattice if each.alignment_px is None else _carries(lattice, each)
+        if not fits:
+            raise ModelError(
+                f"{whole} cannot join {first.card.name} ({_words(lattice)}) and {each.card.name} "
+                f"({_words(theirs)}): their windows differ; set the options core_px and halo_px of one "
+                "that has them, or leave one out"
+            )
+    return lattice
+
+
+def _carries(lattice: Lattice, guest: Member) -> bool:
+    step = guest.alignment_px or 1
+    starts = (lattice.core_px, lattice.halo_px, lattice.shift_px)
+    # Where windows are blended, pixels beyond the core count too.
+    room = lattice.halo_px - lattice.reach_px
+    return room >= guest.card.lattice.halo_px and all(px % step == 0 for px in starts)
+
+
+def _words(lattice: Lattice) -> str:
+    return (
+        f"core {lattice.core_px}, halo {lattice.halo_px}, blend {lattice.blend_px}, "
+        f"shift {lattice.shift_px} px"
+    )
+
+
+# -- scores ------------------------------------------------------------------------------------
+
+
+def probabilities(card: ModelCard, scores: Array) -> Array:
+    """Return scores (N, K, H, W) of a model as shares that add up to one."""
+    if card.scores == "probabilities":
+        return scores
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: Array = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+def by_code(codes: Sequence[Code], classes: Sequence[Code], shares: Array) -> Array:
+    """Add up shares (N, K, H, W) of classes into (N, C, H, W) of codes; no data has no share."""
+    summed = np.zeros((shares.shape[0], len(codes), *shares.shape[2:]), np.float32)
+    for index, code in enumerate(classes):
+        if code != Code.NO_DATA:
+            summed[:, codes.index(code)] += shares[:, index]
+    return summed
+
+
+def in_groups(codes: Sequence[Code], shares: Array) -> Array:
+    """Give the whole share of each of `GROUPS` to its likeliest code.
+
+    Parameters
+    ----------
+    codes
+        The C codes, in the order of `GROUPS`: of equals the first wins.
+    shares
+        (N, C, H, W).
+
+    Returns
+    -------
+    The same shape and the same sum over codes; the largest of it is the likeliest code of the
+    likeliest group.
+    """
+    given = np.zeros_like(shares)
+    for group in GROUPS:
+        held = [index for index, code in enumerate(codes) if code in group]
+        if held:
+            part = shares[:, held]
+            best = np.eye(len(held), dtype=np.float32)[part.argmax(axis=1)]
+            given[:, held] = np.moveaxis(best, -1, 1) * part.sum(axis=1, keepdims=True)
+    return given
+
+
+def one_hot(shares: Array) -> Array:
+    """Return one for the largest share of every pixel, the first of equals; zero if there is none."""
+    chosen = np.moveaxis(
+        np.eye(shares.shape[1], dtype=np.float32)[shares.argmax(axis=1)], -1, 1
+    )
+    return np.where(shares.any(axis=1, keepdims=True), chosen, np.float32(0))

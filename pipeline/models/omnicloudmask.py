@@ -1,0 +1,178 @@
+"""OmniCloudMask: the card of its release 4, and where its weights are.
+
+Two networks see red, green and near infrared, normalised by each window's own statistics, and the mean of
+their logits decides. Because of that normalisation a pixel's class depends on its whole window: only
+windows that never move give the same mask for every partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pipeline.errors import ModelError
+from pipeline.models import options as option
+from pipeline.models.weights import WeightsFile, given
+from pipeline.types import Code, Lattice, Model, ModelCard
+
+NAME = "omnicloudmask"
+
+# Its authors train on B8A of Sentinel-2 and B5 of Landsat 8: the narrow near infrared.
+ROLES = ("red", "green", "nir08")
+
+CLASSES = (Code.CLEAR, Code.THICK_CLOUD, Code.THIN_CLOUD, Code.CLOUD_SHADOW)
+"""The networks' four classes, in the order of CloudSEN12."""
+
+GPU_BATCH = 4
+"""Windows at a time on a GPU: chosen by arithmetic, not measured."""
+
+STRIDE = 32
+"""The encoders halve their input five times, so edges of a window are multiples of this."""
+
+_FOLDER = (
+    "https://huggingface.co/NickWright/OmniCloudMask/resolve/"
+    "c9a4fb88188709127aa25cfe51ae7fd41b0132f8/"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """One of the two networks: a U-Net of segmentation_models_pytorch with an encoder of timm."""
+
+    encoder: str
+    n_batch_norms: int
+    """All of them follow a convolution and are folded into it."""
+    file: WeightsFile
+
+
+NETWORKS: tuple[Network, ...] = (
+    Network(
+        encoder="tu-regnety_004",
+        n_batch_norms=63,
+        file=WeightsFile(
+            name="PM_model_OCM_7.97_R_G_NIR_3_smp_regnety_004.pycls_in1k_PT_state.safetensors",
+            url=f"{_FOLDER}PM_model_OCM_7.97_R_G_NIR_3_smp_regnety_004.pycls_in1k_PT_state.safetensors",
+            sha256="7f6e4202e17ee73efa4aba7abb5c34f4f90a9f7eb42480820714994dff2db660",
+            size_bytes=27_094_520,
+        ),
+    ),
+    Network(
+        encoder="tu-edgenext_small",
+        n_batch_norms=10,
+        file=WeightsFile(
+            name="PM_model_OCM_7.97_R_G_NIR_3_smp_edgenext_small.usi_in1k_PT_state.safetensors",
+            url=f"{_FOLDER}PM_model_OCM_7.97_R_G_NIR_3_smp_edgenext_small.usi_in1k_PT_state.safetensors",
+            sha256="d5fe67ad00f6fdb73eb8382ad925849e97fb82cedb46225344afff1a734a9c1d",
+            size_bytes=30_711_472,
+        ),
+    ),
+)
+FILES = tuple(each.file for each in NETWORKS)
+
+OPTIONS: Mapping[str, tuple[object, option.Check]] = {
+    "precision": ("float32", option.one_of(*option.PRECISION)),
+    "device": ("cpu", option.one_of(*option.DEVICE)),
+    "weights": ("", option.path),
+    # Windows of 1152 px: as much for the statistics as its own engine's patches of 1000 px. Of a scene
+    # of 4096 px the networks see 33 megapixels (2.0 times its own), with its patches 36.
+    "core_px": (1024, option.whole(STRIDE, 4096, multiple_of=STRIDE)),
+    "halo_px": (64, option.whole(0, 1024, multiple_of=STRIDE // 2)),
+}
+
+
+class OmniCloudMask:
+    """The provider of this model; see `pipeline.models.Provider`."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return its name."""
+        return (NAME,)
+
+    def files(self, name: str) -> tuple[WeightsFile, ...]:  # noqa: ARG002 - it has one model
+        """Return what `cloudmask models fetch` downloads."""
+        return FILES
+
+    def resolve(
+        self,
+        name: str,  # noqa: ARG002 - it has one model
+        *,
+        level: str,
+        roles: Collection[str],
+        options: Mapping[str, Any],
+    ) -> ModelCard:
+        """Choose the card for some items; see `pipeline.models.resolve`."""
+        if level not in ("L1C", "L2A"):
+            raise ModelError(f"{NAME} was trained on L1C and L2A; the items are {level!r}")
+        # Sensors with one near infrared only call it nir.
+        wanted = tuple(
+            "nir" if role == "nir08" and role not in roles else role for role in ROLES
+        )
+        missing = [role for role in wanted if role not in roles]
+        if missing:
+            raise ModelError(
+                f"{NAME} needs red, green, and nir08 or nir; the items lack {', '.join(missing)}"
+            )
+        chosen = option.on_this_machine(option.resolve(NAME, options, OPTIONS))
+        return _card(wanted, chosen)
+
+    def load(self, card: ModelCard) -> Model:
+        """Load the networks; see `pipeline.models.load`."""
+        # torch takes seconds to import: runs that find everything done must not pay for it.
+        model: Model = import_module("pipeline.models.omnicloudmask_network").load(card)
+        return model
+
+    def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
+        """State the memory of inference; see `pipeline.models.bytes_needed`."""
+        value = 2 if card.options["precision"] == "bfloat16" else 4
+        pixels = card.lattice.window_px**2
+        # Besides: the window three times over in float32, and both networks' logits.
+        one = pixels * (PEAK_VALUES_PER_PIXEL * value + 3 * 3 * 4 + 3 * 4 * len(CLASSES))
+        return N_PARAMETERS * value + FIRST_USE_BYTES + int(KEPT_SHARE * windows * one)
+
+
+def lattice(options: Mapping[str, str]) -> Lattice:
+    """Return the lattice that options ask for: ramps as wide as the halo, up to 64 px."""
+    core, halo = int(options["core_px"]), int(options["halo_px"])
+    blend = min(64, halo, core)
+    # Ramps need their neighbours: with edges of cores in the middle of tiles there are the fewest.
+    return Lattice(core_px=core, halo_px=halo, blend_px=blend, shift_px=core // 2)
+
+
+def _card(roles: tuple[str, ...], options: dict[str, str]) -> ModelCard:
+    weights = given(NAME, FILES, options["weights"])
+    return ModelCard(
+        name=NAME,
+        version="4",
+        roles=roles,
+        levels=("L1C", "L2A"),
+        resolution_m=(5.0, 50.0),
+        normalisation="each band of each window: minus its mean, over its standard deviation, both "
+        "over what is not NaN; NaN becomes 0",
+        lattice=lattice(options),
+        classes=CLASSES,
+        scores="logits",
+        weights="the user's own files"
+        if weights.own
+        else "huggingface.co/NickWright/OmniCloudMask at c9a4fb8, trained on CloudSEN12 and others",
+        weights_sha256=weights.sha256,
+        licence="MIT",
+        source="https://github.com/DPIRD-DMA/OmniCloudMask (1.8.1); Wright et al. 2025, "
+        "https://doi.org/10.1016/j.rse.2025.114694",
+        accuracy="balanced OA of clear/cloud/shadow by its authors: Landsat 91.5/91.5/75.2, "
+        "Sentinel-2 92.2/91.2/80.5, PlanetScope 96.9/98.8/97.4; CloudSEN12 was trained on",
+        batch=GPU_BATCH if options["device"] == "cuda" else 1,
+        options=options,
+    )
+
+
+# -- memory ------------------------------------------------------------------------------------
+
+N_PARAMETERS = 14_401_144
+PEAK_VALUES_PER_PIXEL = 64
+"""Activations alive at the widest point of either network, per pixel of the window (measured): the last
+block of the decoder has 32 channels enlarged from half resolution, and 16 after each convolution."""
+FIRST_USE_BYTES = 130 * 10**6
+"""Kernels that oneDNN compiles at the first window, with their working memory."""
+KEPT_SHARE = 1.5
+"""What stays with the threads' arenas over what is in use."""

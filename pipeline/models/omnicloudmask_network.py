@@ -1,0 +1,136 @@
+"""The two networks of OmniCloudMask in torch: normalisation, both U-Nets, the mean of their logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from pipeline.errors import ModelError
+from pipeline.models import weights
+from pipeline.models.omnicloudmask import CLASSES, FILES, NAME, NETWORKS, ROLES, STRIDE, Network
+from pipeline.models.pointwise import replace_pointwise
+from pipeline.models.torch_model import TorchModel
+from pipeline.types import ModelCard
+
+
+def load(card: ModelCard) -> TorchModel:
+    """Load the networks of a card.
+
+    Raises
+    ------
+    ModelError
+        A file is missing, has another checksum than the card, or holds another network.
+    """
+    found = weights.given(NAME, FILES, card.options["weights"])
+    contents = weights.read(NAME, found, card.weights_sha256)
+    nets = [
+        fold(_filled(network, content), network)
+        for network, content in zip(NETWORKS, contents, strict=True)
+    ]
+    return TorchModel(card, Ensemble(nets), normalise, stride=STRIDE)
+
+
+class Ensemble(nn.Module):
+    """(N, B, H, W) normalised reflectance -> (N, 4, H, W), the mean of several networks' logits."""
+
+    def __init__(self, nets: list[nn.Module]) -> None:
+        """Join networks that take the same windows and give logits of the same classes."""
+        super().__init__()
+        self.nets = nn.ModuleList(nets).to(memory_format=torch.channels_last)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Score windows; H and W are multiples of `STRIDE`."""
+        # In float32: the mean of two rounded logits would be rounded again.
+        return torch.stack([net(windows).float() for net in self.nets]).mean(dim=0)
+
+
+def normalise(window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Normalise every band of a window by what it holds there.
+
+    Parameters
+    ----------
+    window
+        (B, H, W), any scale, NaN = no data.
+
+    Returns
+    -------
+    (x - mean) / std over the pixels that are not NaN (population standard deviation, 1 where it is 0);
+    0 where NaN stood.
+    """
+    normed = np.zeros_like(window)
+    for band, out in zip(window, normed, strict=True):
+        valid = ~np.isnan(band)
+        values = band[valid]
+        if values.size:
+            # Numpy sums in the same order whatever runs beside it.
+            mean, std = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+            out[valid] = (values - np.float32(mean)) / np.float32(std or 1.0)
+    return normed
+
+
+def architecture(network: Network) -> nn.Module:
+    """Build one network without weights; nothing is downloaded."""
+    net: nn.Module = smp.Unet(
+        network.encoder, encoder_weights=None, in_channels=len(ROLES), classes=len(CLASSES)
+    )
+    return net
+
+
+def _filled(network: Network, content: bytes) -> nn.Module:
+    net = architecture(network)
+    try:
+        # Torch's own method: smp's drops weights of another shape with no more than a warning.
+        nn.Module.load_state_dict(net, parse(content))
+    except (RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{network.file.name} does not hold the {network.encoder} U-Net that "
+            f"segmentation_models_pytorch {smp.__version__} builds: {error}"
+        ) from error
+    return net.eval().requires_grad_(False)
+
+
+def fold(net: nn.Module, network: Network) -> nn.Module:
+    """Make a network faster, in place, and return it; its logits move by rounding only.
+
+    Batch norms are multiplied into the convolutions before them, 1 x 1 convolutions become products.
+
+    Raises
+    ------
+    ModelError
+        There are more or fewer of them than in the network that was published.
+    """
+    pairs = list(_conv_norm_pairs(net))
+    for parent, conv, norm in pairs:
+        folded = fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm))
+        setattr(parent, norm, _rest(getattr(parent, norm)))
+        setattr(parent, conv, folded)
+    if len(pairs) != network.n_batch_norms:
+        raise ModelError(
+            f"the {network.encoder} U-Net of segmentation_models_pytorch {smp.__version__} has "
+            f"{len(pairs)} batch norms to fold instead of {network.n_batch_norms}"
+        )
+    replace_pointwise(net)
+    return net
+
+
+def _conv_norm_pairs(net: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    for parent in net.modules():
+        children = list(parent.named_children())
+        for (conv_name, conv), (norm_name, norm) in pairwise(children):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                yield parent, conv_name, norm_name
+
+
+def _rest(norm: nn.BatchNorm2d) -> nn.Module:
+    # timm's batch norms end with the activation; those of smp stand alone.
+    activation = getattr(norm, "act", None)
+    return activation if isinstance(activation, nn.Module) else nn.Identity()

@@ -1,0 +1,49 @@
+"""1 x 1 convolutions as products of matrices: what torch itself does not do with one thread.
+
+In float32, with one thread and one window, torch sends them to its slowest kernel, copies included: half the
+time of DL-L8S2-UV, a fifth of a RegNet U-Net. With bands innermost in memory the product needs no copy.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Pointwise(nn.Conv2d):
+    """A 1 x 1 convolution from (N, n_in, H, W) to (N, n_out, H, W)."""
+
+    def __init__(self, n_in: int, n_out: int, *, bias: bool = True) -> None:
+        """Make a convolution with weights that are yet to be loaded."""
+        super().__init__(n_in, n_out, 1, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve; with bands innermost in memory neither turn costs anything."""
+        # N C H W -> N H W C -> N C H W
+        turned = functional.linear(x.permute(0, 2, 3, 1), self.weight[:, :, 0, 0], self.bias)
+        return turned.permute(0, 3, 1, 2)
+
+
+def replace_pointwise(net: nn.Module) -> int:
+    """Put a `Pointwise` in the place of every 1 x 1 convolution that is one, and count them."""
+    found = [
+        (parent, name, conv)
+        for parent in net.modules()
+        for name, conv in parent.named_children()
+        if isinstance(conv, nn.Conv2d) and _is_pointwise(conv)
+    ]
+    for parent, name, conv in found:
+        twin = Pointwise(conv.in_channels, conv.out_channels, bias=conv.bias is not None)
+        twin.weight, twin.bias = conv.weight, conv.bias
+        setattr(parent, name, twin.train(conv.training))
+    return len(found)
+
+
+def _is_pointwise(conv: nn.Conv2d) -> bool:
+    return (
+        conv.kernel_size == (1, 1)
+        and conv.stride == (1, 1)
+        and conv.padding == (0, 0)
+        and conv.groups == 1
+    )

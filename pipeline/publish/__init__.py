@@ -1,0 +1,25 @@
+"""What a store holds, told to others: a static STAC 1.1 catalogue, with COGs if they are wanted.
+
+::
+
+    OUT/catalog.json
+    OUT/<title>-masks-<sensor>/collection.json          what the group of the store holds (datacube)
+                              /<item>/<item>.json       one item a scene; mask.tif beside it
+    OUT/<title>-composites-<name>/…                     one item a period; a file a band, count, day, source
+
+    catalogue    the story: what is new is made, what is unchanged is kept, all appears at once
+    folder       one folder in the place of another; the lock
+    region       which pixels: window, tiles, outline in degrees, pixels by class
+    provenance   who made it: snapshot, models, source items
+    layers       what one raster holds: dtype, nodata, scale, classes
+    items, collections      the documents
+    cogs         rasters, written tile by tile
+    words        names of extensions and media types
+
+The catalogue has relative links, so it may be moved; where it points at a local store it has to
+move with it.
+"""
+
+from pipeline.publish.catalogue import Published, publish
+
+__all__ = ["Published", "publish"]

@@ -1,0 +1,124 @@
+"""Cloud optimised GeoTIFFs, written tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import rasterio
+import rasterio.shutil
+import xarray as xr
+from rasterio.windows import Window as RasterWindow
+
+from pipeline.publish.layers import Layer
+from pipeline.publish.region import Part, Region
+from pipeline.types import LEGEND
+
+BLOCK_PX = 512
+
+CACHE_MB = 64
+"""What GDAL may keep of blocks; its own choice is a twentieth of the machine."""
+
+COMMON = {
+    "driver": "COG",
+    "blocksize": BLOCK_PX,
+    "compress": "deflate",
+    "bigtiff": "if_safer",
+    "overviews": "ignore_existing",
+}
+
+
+def write_cog(
+    layer: Layer,
+    values: xr.DataArray,
+    region: Region,
+    parts: Sequence[Part],
+    path: Path,
+    tags: Mapping[str, str],
+) -> None:
+    """Write one layer as a COG.
+
+    One tile is in memory at a time: it goes to a plain GeoTIFF, which GDAL then lays out anew
+    with overviews, block by block. What no part holds is no data.
+
+    Parameters
+    ----------
+    layer
+        What is written.
+    values
+        The variable at one time (y, x), on the whole grid, not read yet.
+    region
+        The pixels that the file has.
+    parts
+        Those of them that were made.
+    path
+        The file.
+    tags
+        Metadata of the file.
+    """
+    plain = path.with_name(f".{path.name}.part")
+    try:
+        predictor = "no" if layer.classes else "standard"
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+            _write_plain(layer, values, region, parts, plain, tags)
+            rasterio.shutil.copy(
+                plain,
+                path,
+                overview_resampling=layer.overviews,
+                predictor=predictor,
+                **COMMON,
+            )
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def _write_plain(
+    layer: Layer,
+    values: xr.DataArray,
+    region: Region,
+    parts: Sequence[Part],
+    path: Path,
+    tags: Mapping[str, str],
+) -> None:
+    height, width = region.geobox.shape
+    crs = region.geobox.crs
+    assert crs is not None, "a grid has a CRS"
+    top, _, left, _ = region.edges
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=1,
+        dtype=layer.dtype,
+        nodata=layer.nodata,
+        crs=crs.to_wkt(),
+        transform=region.geobox.affine,
+        tiled=True,
+        blockxsize=BLOCK_PX,
+        blockysize=BLOCK_PX,
+        bigtiff="if_safer",
+        # Tiles without data take no room.
+        sparse_ok=True,
+    ) as raster:
+        raster.update_tags(**tags)
+        raster.set_band_description(1, layer.name)
+        if layer.scale is not None:
+            raster.scales, raster.offsets = (layer.scale,), (0.0,)
+        if layer.unit is not None:
+            raster.units = (layer.unit,)
+        if layer.classes:
+            raster.write_colormap(1, {int(e.code): _rgba(e.colour) for e in LEGEND})
+            raster.update_tags(classes=", ".join(f"{e.code.value} {e.meaning}" for e in LEGEND))
+        for part in parts:
+            ys, xs = part.window
+            pixels = layer.stored(values.isel(y=ys, x=xs).to_numpy())
+            height, width = pixels.shape
+            where = RasterWindow(xs.start - left, ys.start - top, width, height)
+            raster.write(pixels, 1, window=where)
+
+
+def _rgba(colour: str) -> tuple[int, int, int, int]:
+    red, green, blue = bytes.fromhex(colour.lstrip("#"))
+    return red, green, blue, 255

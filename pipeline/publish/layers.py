@@ -1,0 +1,135 @@
+"""What one raster holds, and how STAC says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pipeline.publish.words import COMMON_NAMES, Json
+from pipeline.store.composites import MISSING, SCALE, encode
+from pipeline.types import LEGEND, Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One variable of a group of the store, and one file."""
+
+    name: str
+    """Of the variable, the asset and the file."""
+    title: str
+    dtype: str
+    nodata: int | None = None
+    scale: float | None = None
+    """Value of one step; none: numbers are values."""
+    unit: str | None = None
+    overviews: Literal["nearest", "average"] = "nearest"
+    classes: bool = False
+    """Whether its numbers are codes of the legend."""
+
+    @property
+    def is_band(self) -> bool:
+        """Whether it is reflectance."""
+        return self.scale is not None
+
+    def stored(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Turn what the archive gives, (y, x), into the numbers of the file."""
+        if self.is_band:
+            return encode(values.astype(np.float32, copy=False))
+        return values.astype(self.dtype, copy=False)
+
+    def band(self) -> Json:
+        """Return a band of STAC 1.1, with the raster and eo extensions."""
+        described: Json = {"name": self.name, "description": self.title}
+        described["data_type"] = self.dtype
+        if self.nodata is not None:
+            described["nodata"] = self.nodata
+        if self.unit is not None:
+            described["unit"] = self.unit
+        if self.is_band:
+            described |= {
+                "raster:scale": self.scale,
+                "raster:offset": 0.0,
+                "eo:common_name": COMMON_NAMES.get(self.name, self.name),
+            }
+        return described
+
+
+def mask_layers(masks: xr.Dataset) -> list[Layer]:
+    """Return the layers of a mask group."""
+    layers = [
+        Layer(
+            name="mask",
+            title="cloud and cloud shadow mask",
+            dtype="uint8",
+            nodata=0,
+            classes=True,
+        )
+    ]
+    if "confidence" in masks:
+        title = "probability of the chosen class"
+        layers.append(Layer(name="confidence", title=title, dtype="uint8", unit="%"))
+    return layers
+
+
+def composite_layers(roles: Sequence[str]) -> list[Layer]:
+    """Return the layers of a composite: its bands, and what tells where their values come from."""
+    bands = [
+        Layer(
+            name=role,
+            title=f"{role} reflectance",
+            dtype="int16",
+            nodata=MISSING,
+            scale=SCALE,
+            unit="1",
+            overviews="average",
+        )
+        for role in roles
+    ]
+    return [
+        *bands,
+        Layer(name="count", title="usable observations; 0 = no data", dtype="uint16"),
+        Layer(
+            name="day",
+            title="day of the observation nearest to the value, days since 1970-01-01",
+            dtype="int32",
+            nodata=-1,
+            unit="d",
+        ),
+        Layer(
+            name="source",
+            title="item of the observation nearest to the value: a key of cloudmask:sources",
+            dtype="int32",
+            nodata=-1,
+        ),
+    ]
+
+
+def classes(counts: NDArray[np.int64] | None = None) -> list[Json]:
+    """Return the legend as the classification extension writes it.
+
+    Parameters
+    ----------
+    counts
+        (class,) pixels of a scene; none: classes without numbers.
+    """
+    found = []
+    for entry in LEGEND:
+        one: Json = {
+            "value": int(entry.code),
+            "name": entry.meaning,
+            "title": entry.label,
+            "description": entry.label,
+            "color_hint": entry.colour.lstrip("#").upper(),
+        }
+        if entry.code == Code.NO_DATA:
+            one["nodata"] = True
+        if counts is not None:
+            one["count"] = int(counts[entry.code])
+            one["percentage"] = round(100.0 * one["count"] / float(counts.sum()), 4)
+        found.append(one)
+    return found

@@ -1,0 +1,79 @@
+"""Names that the STAC specification and its extensions give to things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+Json = dict[str, Any]
+"""A JSON object."""
+
+STAC_VERSION = "1.1.0"
+
+_HOME = "https://stac-extensions.github.io"
+EXTENSIONS: Mapping[str, str] = {
+    "classification": f"{_HOME}/classification/v2.0.0/schema.json",
+    "cube": f"{_HOME}/datacube/v2.2.0/schema.json",
+    "eo": f"{_HOME}/eo/v2.0.0/schema.json",
+    "proj": f"{_HOME}/projection/v2.0.0/schema.json",
+    "processing": f"{_HOME}/processing/v1.1.0/schema.json",
+    "raster": f"{_HOME}/raster/v2.0.0/schema.json",
+    "zarr": f"{_HOME}/zarr/v1.0.0/schema.json",
+}
+"""Prefix of the fields of an extension -> its schema."""
+
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+ZARR = "application/vnd.zarr; version=3"
+JSON = "application/json"
+GEOJSON = "application/geo+json"
+
+COMMON_NAMES: Mapping[str, str] = {
+    "rededge1": "rededge071",
+    "rededge2": "rededge075",
+    "rededge3": "rededge078",
+}
+"""Roles whose name in version 2 of the eo extension is another."""
+
+
+def instant(when: datetime) -> str:
+    """Write an instant as STAC does: RFC 3339, UTC, ``Z``; microseconds where there are some."""
+    return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def stamp(when: datetime) -> str:
+    """Write an instant as a part of an id; different instants give different texts."""
+    utc = when.astimezone(UTC)
+    text = f"{utc:%Y%m%d}"
+    if utc.time() != datetime.min.time():
+        text += f"T{utc:%H%M%S}"
+    return text + (f"{utc.microsecond:06d}" if utc.microsecond else "")
+
+
+def slug(text: str) -> str:
+    """Make an id, and name of a folder, of a title."""
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
+
+
+def with_extensions(document: Json) -> Json:
+    """Declare the extensions whose fields an item or collection has."""
+    prefixes = {name.partition(":")[0] for name in _names(document) if ":" in name}
+    uses = sorted(uri for prefix, uri in EXTENSIONS.items() if prefix in prefixes)
+    return document | {"stac_extensions": uses}
+
+
+def _names(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield name
+            yield from _names(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _names(each)
+
+
+def link(rel: str, href: str, media_type: str = JSON, title: str = "") -> Json:
+    """Return a link of a STAC document."""
+    made = {"rel": rel, "href": href, "type": media_type}
+    return made | {"title": title} if title else made

@@ -1,0 +1,84 @@
+"""What is done with a model's mask before it is kept: shadows against the sun, then cleaning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pystac
+from numpy.typing import NDArray
+from odc.geo.crs import CRS
+
+from pipeline import sensors
+from pipeline.mask import Sun, check_shadows, clean, cleaning_reach_px, shadow_reach_px
+from pipeline.types import MaskSettings, footprint
+
+NIR = "nir"
+"""The role by which dark ground is told."""
+
+
+def reach_px(settings: MaskSettings, resolution_m: float) -> int:
+    """Return how far beyond a tile, in pixels, its mask must be known."""
+    reach = cleaning_reach_px(settings.clean, resolution_m)
+    if settings.shadows is not None:
+        reach += shadow_reach_px(settings.shadows, resolution_m)
+    return reach
+
+
+def roles_needed(settings: MaskSettings, roles: Sequence[str]) -> tuple[str, ...]:
+    """Return the roles that a mask is made of: the model's, and what tells dark ground."""
+    adds = settings.shadows is not None and settings.shadows.add
+    return (*roles, NIR) if adds and NIR not in roles else tuple(roles)
+
+
+def finished(
+    codes: NDArray[np.uint8],
+    seen: Mapping[str, NDArray[Any]],
+    suns: Mapping[int, Sun],
+    settings: MaskSettings,
+    resolution_m: float,
+) -> NDArray[np.uint8]:
+    """Check shadows and clean a mask.
+
+    Parameters
+    ----------
+    codes
+        (y, x) uint8.
+    seen
+        Where shadows are checked: ``source`` (y, x), the position of each pixel's item, and `NIR`.
+    suns
+        Position of an item -> where the sun stood over it. Each pixel is judged by the sun of its
+        own item, whatever tile it is in; those of an item that is not here stay as they are.
+    settings, resolution_m
+        What to do, and the edge of a pixel.
+    """
+    checked = codes
+    if settings.shadows is not None:
+        checked = codes.copy()
+        for position, sun in suns.items():
+            by_this_sun = check_shadows(
+                codes, seen.get(NIR), sun, settings.shadows, resolution_m
+            )
+            np.copyto(checked, by_this_sun, where=seen["source"] == position)
+    return clean(checked, settings.clean, resolution_m)
+
+
+def sun_over(item: pystac.Item, crs: CRS) -> Sun | None:
+    """Return where the sun stood over an item, its azimuth counted from grid north; if it says so."""
+    said, place = sensors.sun(item), footprint(item)
+    if said is None or place is None:
+        return None
+    azimuth, elevation = said
+    middle = place.centroid.coords[0]
+    return Sun((azimuth + _true_north(crs, *middle[:2])) % 360, elevation)
+
+
+def _true_north(crs: CRS, longitude: float, latitude: float) -> float:
+    """Return the direction of true north at a place, in degrees clockwise from grid north."""
+    # A step away from the nearer pole, so as not to pass it.
+    step = -1e-4 if latitude > 0 else 1e-4
+    to_grid = CRS("EPSG:4326").transformer_to_crs(crs)
+    x, y = to_grid(np.array([longitude] * 2), np.array([latitude, latitude + step]))
+    return math.degrees(math.atan2((x[1] - x[0]) / step, (y[1] - y[0]) / step))

@@ -1,0 +1,28 @@
+"""Job -> Items: ask the catalogues, keep what covers the AOI, the newest processing of each.
+
+The only user of pystac_client. A catalogue is a STAC API, a static catalogue (by URL or path), or
+items in a file; the answer can be saved as a file that a later run is pointed at instead.
+
+::
+
+    finding    the search itself: which items belong, which are dropped and why
+    api        … asks a STAC API, page by page
+    walk       … walks a static catalogue, link by link
+    files      … reads and writes files of items: JSON, newline-delimited JSON, GeoParquet
+    web        one document over HTTP: patient, bounded in time, wary of redirects
+    patience   what is tried again, how often, how fast
+    matching   queries and CQL2 filters, applied to an item
+"""
+
+from pipeline.search.files import save_items
+from pipeline.search.finding import keep_newest, search
+from pipeline.search.matching import matches_query
+from pipeline.search.patience import Patience
+
+__all__ = [
+    "Patience",
+    "keep_newest",
+    "matches_query",
+    "save_items",
+    "search",
+]

@@ -1,0 +1,128 @@
+"""Walk a static catalogue, link by link: bounded, and never twice through one document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+from pipeline import access
+from pipeline.errors import SearchError
+from pipeline.search.web import CatalogIO
+
+MAX_DEPTH = 32
+MAX_DOCUMENTS = 1_000_000
+"""Catalogues and items of one walk; a static catalogue beyond it wants an API."""
+
+
+def walk(
+    document: dict[str, Any], location: str, io: CatalogIO, hosts: Collection[str] = ()
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the items under a catalogue and where each lies, catalogues in the order of their links.
+
+    Parameters
+    ----------
+    document, location
+        The root and where it lies, a URL or a path.
+    io
+        What reads documents over HTTP.
+    hosts
+        Hosts of private addresses that links may lead to.
+
+    Raises
+    ------
+    CatalogUnavailableError
+        A document on the web does not answer.
+    SearchError
+        A document is none, a link leads where it may not, or the walk never ends.
+    """
+    visited = {location}
+    rooms = [(document, location, 0)]
+    while rooms:
+        catalog, at, depth = rooms.pop()
+        below = []
+        for relation, target in _links(catalog, at, io.name):
+            if target in visited:
+                continue
+            visited.add(target)
+            _check(target, at, io, hosts)
+            if len(visited) > MAX_DOCUMENTS or depth >= MAX_DEPTH:
+                raise SearchError(
+                    f"catalogue {io.name} never ends: {target[:200]} is {depth + 1} catalogues deep and "
+                    f"document {len(visited)}; at most {MAX_DEPTH} and {MAX_DOCUMENTS} are walked"
+                )
+            found = read(target, io)
+            if relation == "item" or found.get("type") == "Feature":
+                yield _without_self(found), target
+            else:
+                below.append((found, target, depth + 1))
+        rooms.extend(reversed(below))
+
+
+def read(location: str, io: CatalogIO) -> dict[str, Any]:
+    """Return the JSON object at a URL or path.
+
+    Raises
+    ------
+    CatalogUnavailableError
+        A URL does not answer.
+    SearchError
+        There is no JSON object.
+    """
+    if access.is_remote(location):
+        return io.read_json(location)
+    try:
+        document = json.loads(Path(location).read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise SearchError(f"catalogue {location} cannot be read as JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise SearchError(
+            f"catalogue {location} is of type {type(document).__name__}; expected STAC"
+        )
+    return document
+
+
+def _links(catalog: dict[str, Any], at: str, name: str) -> Iterator[tuple[str, str]]:
+    links = catalog.get("links")
+    if not isinstance(links, list):
+        raise SearchError(
+            f"catalogue {name} is not valid STAC: {at[:200]} has no list of links; expected a "
+            "Catalog or Collection with links"
+        )
+    for link in links:
+        relation = link.get("rel") if isinstance(link, dict) else None
+        if relation in ("child", "item") and isinstance(link.get("href"), str):
+            yield relation, _resolved(link["href"], at)
+
+
+def _without_self(item: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what an item says of its place: it lies where it was found, be it a copy."""
+    links = item.get("links")
+    if not isinstance(links, list):
+        return item
+    kept = [link for link in links if not isinstance(link, dict) or link.get("rel") != "self"]
+    return {**item, "links": kept}
+
+
+def _resolved(href: str, at: str) -> str:
+    """Return where a link of a document leads, without its fragment."""
+    href = href.split("#", 1)[0]
+    if access.is_remote(at):
+        return urljoin(at, href)
+    if access.is_remote(href):
+        return href
+    if href[:5].lower() == "file:":
+        href = unquote(urlsplit(href).path)
+    return str((Path(at).parent / href).resolve())
+
+
+def _check(target: str, at: str, io: CatalogIO, hosts: Collection[str]) -> None:
+    """Refuse a link of a document from elsewhere that leads to this machine or its neighbours."""
+    if access.is_remote(at):
+        io.check(target)
+    elif (reason := access.refused(target, remote=False, hosts=hosts)) is not None:
+        raise SearchError(
+            f"catalogue {io.name} leads to {target[:200]}, which is refused: {reason}"
+        )

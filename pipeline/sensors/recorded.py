@@ -1,0 +1,72 @@
+"""A decision about an item's radiometry, written into the item itself, and read back.
+
+What the pixels said of a doubtful item is worth keeping: a saved search carries it, fingerprints
+follow it, and nobody has to ask the pixels again.
+"""
+
+from __future__ import annotations
+
+import pystac
+
+from pipeline.sensors.profiles import profile
+from pipeline.sensors.types import Radiometry
+
+OFFSET = "cloudmask:offset"
+"""Property: the offset of Sentinel-2 reflectances that was decided, 0 or -0.1."""
+
+REASON = "cloudmask:radiometry"
+"""Property: what the metadata say, what the pixels say."""
+
+DOUBTFUL = "cloudmask:doubtful"
+"""Property: true where the pixels could not tell and the metadata's word stands."""
+
+OFFSETS = (0.0, -0.1)
+"""The two there are: whether 1000 are added to the numbers or not."""
+
+MAX_REASON = 1000
+"""Characters of a reason that are believed: items come from elsewhere."""
+
+
+def asks_for_offset(item: pystac.Item) -> bool:
+    """Say whether the one question about an item's numbers is if 1000 were added: Sentinel-2 of ESA.
+
+    Raises
+    ------
+    RadiometryError
+        The collection is not known.
+    """
+    return profile(item).rule.startswith("sentinel-2")
+
+
+def record(item: pystac.Item, decided: Radiometry) -> pystac.Item:
+    """Return a copy of an item that carries a decision; scale and nodata follow from its collection."""
+    copy = unrecorded(item)
+    copy.properties[OFFSET] = decided.offset
+    copy.properties[REASON] = decided.reason
+    if decided.doubtful:
+        copy.properties[DOUBTFUL] = True
+    return copy
+
+
+def unrecorded(item: pystac.Item) -> pystac.Item:
+    """Return a copy of an item as its catalogue made it."""
+    copy = item.clone()
+    for name in (OFFSET, REASON, DOUBTFUL):
+        copy.properties.pop(name, None)
+    return copy
+
+
+def recorded(item: pystac.Item) -> Radiometry | None:
+    """Return the decision that an item carries, none where it carries none that makes sense."""
+    offset, reason = item.properties.get(OFFSET), item.properties.get(REASON)
+    if isinstance(offset, bool) or offset not in OFFSETS or not isinstance(reason, str):
+        return None
+    if not asks_for_offset(item):
+        return None
+    return Radiometry(
+        scale=1e-4,
+        offset=float(offset),
+        nodata=0,
+        reason=reason[:MAX_REASON],
+        doubtful=item.properties.get(DOUBTFUL) is True,
+    )

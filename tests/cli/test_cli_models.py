@@ -1,0 +1,79 @@
+"""`cloudmask models`: the list, cards, and weights by their name."""
+
+import json
+
+import pytest
+
+from pipeline.models import fetching, registry, weights
+from pipeline.models.dl_l8s2_uv import FILES, DlL8s2Uv
+from pipeline.models.ensemble import Ensemble
+from pipeline.models.product_masks import ProductMasks
+from pipeline.models.ukis_csmask import UkisCsmask
+
+
+@pytest.fixture(autouse=True)
+def providers(monkeypatch, tmp_path):
+    own = (UkisCsmask(), DlL8s2Uv(), ProductMasks(), Ensemble())
+    monkeypatch.setattr(registry, "OWN", own)
+    monkeypatch.setattr(weights, "user_cache_path", lambda name: tmp_path / name)
+
+
+def test_list(cloudmask):
+    names = cloudmask("models", "list").stdout.splitlines()
+    assert {"dl-l8s2-uv", "scl", "ukis-csmask"} <= set(names)
+
+
+def test_show_says_whether_the_weights_are_here(cloudmask, tmp_path):
+    def fetched(name):
+        return json.loads(cloudmask("models", "show", name, "--json").stdout)["fetched"]
+
+    name = "dl-l8s2-uv-rgbi"
+    assert fetched(name) == f"no: `cloudmask models fetch {name}` gets 1.4 MiB"
+    folder = tmp_path / "cloudmask" / "models"
+    folder.mkdir(parents=True)
+    (folder / FILES[name].name).touch()
+    assert fetched(name) == "yes"
+    assert fetched("scl") == "nothing to fetch"
+
+
+def test_show_takes_options(cloudmask):
+    result = cloudmask(
+        "models",
+        "show",
+        "ensemble",
+        "--json",
+        "--option",
+        "members=[scl]",
+        "--option",
+        "rule=union",
+    )
+    card = json.loads(result.stdout)
+    assert card["roles"] == ["scl"]
+    assert card["options"]["rule"] == "union"
+    assert cloudmask("models", "show", "scl", "--option", "rule").exit_code == 2
+    assert cloudmask("models", "show", "scl", "--option", "a=[").exit_code == 2
+    assert "needs its option members" in cloudmask("models", "show", "ensemble").stderr
+
+
+def test_fetch_prints_the_path_and_the_progress(cloudmask, monkeypatch, tmp_path):
+    def fetch(name, progress):
+        for done in (0, 1_000_000, 2_000_000):
+            progress("net.bin", done, 2_000_000)
+        return (tmp_path / "net.bin",)
+
+    monkeypatch.setattr(fetching, "fetch", fetch)
+    result = cloudmask("models", "fetch", "net")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{tmp_path / 'net.bin'}\n"
+    assert result.stderr.splitlines() == [
+        "net.bin [kB]: 2000 to do",
+        "net.bin [kB]: 1000 of 2000",
+        "net.bin [kB]: 2000 of 2000",
+    ]
+    assert cloudmask("models", "fetch", "net", "-q").stderr == ""
+
+
+def test_fetch_of_what_has_nothing(cloudmask):
+    result = cloudmask("models", "fetch", "scl")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "scl has nothing to fetch" in result.stderr

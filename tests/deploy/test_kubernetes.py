@@ -1,0 +1,173 @@
+"""The manifests against the schemas of Kubernetes; the pool's template against Prefect's rules."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+FOLDER = DEPLOY / "kubernetes"
+VERSION = "1.37"
+
+DOCUMENTS = [
+    document
+    for path in sorted(FOLDER.glob("*.yaml"))
+    if path.name != "kustomization.yaml"
+    for document in yaml.safe_load_all(path.read_text())
+]
+PODS = [each for each in DOCUMENTS if each["kind"] == "Deployment"]
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return json.loads((FOLDER / "pool.json").read_text())
+
+
+def name_of(document):
+    return f"{document['kind']}/{document['metadata']['name']}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_manifests_are_kubernetes_own(document):
+    kubernetes_validate.validate(document, VERSION, strict=True)
+
+
+def test_the_validator_refuses_what_is_wrong():
+    wrong = copy.deepcopy(PODS[0])
+    wrong["spec"]["template"]["spec"]["containers"][0]["imagine"] = "a key"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSION, strict=True)
+
+
+def test_the_kustomization_lists_every_manifest():
+    kustomization = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+    manifests = {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
+    assert set(kustomization["resources"]) == manifests
+    (namespace,) = (d for d in DOCUMENTS if d["kind"] == "Namespace")
+    assert kustomization["namespace"] == namespace["metadata"]["name"]
+
+
+@pytest.mark.parametrize("document", PODS, ids=name_of)
+def test_deployments_select_their_own_pods(document):
+    labels = document["spec"]["template"]["metadata"]["labels"]
+    assert document["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_the_server_is_found_by_its_name():
+    (service,) = (d for d in DOCUMENTS if d["kind"] == "Service")
+    (server,) = (d for d in PODS if d["metadata"]["name"] == "prefect-server")
+    labels = server["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    (worker,) = (d for d in PODS if d["metadata"]["name"] == "prefect-worker")
+    environment = worker["spec"]["template"]["spec"]["containers"][0]["env"]
+    (url,) = (each["value"] for each in environment if each["name"] == "PREFECT_API_URL")
+    port = service["spec"]["ports"][0]["port"]
+    assert url == f"http://{service['metadata']['name']}:{port}/api"
+
+
+# -- the template of the pool ------------------------------------------------------------------
+
+
+def rendered(pool, **variables):
+    """Fill the template in as Prefect does, with what Prefect gives every run."""
+    from prefect.utilities.templating import apply_values  # noqa: PLC0415
+
+    properties = pool["variables"]["properties"]
+    values = {key: each["default"] for key, each in properties.items() if "default" in each}
+    given = {"name": "run", "command": "prefect flow-run execute"}
+    return apply_values(copy.deepcopy(pool["job_configuration"]), values | given | variables)
+
+
+def manifest(pool, **variables):
+    """Return the Job as the worker sends it: lists instead of a command and a mapping."""
+    job = rendered(pool, **variables)["job_manifest"]
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    container["args"] = container["args"].split()
+    container["env"] = [{"name": k, "value": v} for k, v in container["env"].items()]
+    return job
+
+
+def test_prefect_takes_the_template(pool):
+    from prefect.client.schemas.actions import WorkPoolCreate  # noqa: PLC0415
+
+    WorkPoolCreate(name="cloudmask-kubernetes", type="kubernetes", base_job_template=pool)
+
+
+def test_variables_and_placeholders_are_the_same(pool):
+    used = set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(pool["job_configuration"])))
+    assert used == set(pool["variables"]["properties"])
+
+
+def deployed():
+    file = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())
+    return [
+        each["work_pool"].get("job_variables", {})
+        for each in file["deployments"]
+        if each["work_pool"]["name"] == "cloudmask-kubernetes"
+    ]
+
+
+@pytest.mark.parametrize("variables", deployed())
+def test_what_it_makes_is_a_job(pool, variables):
+    from prefect.utilities.schema_tools import validate  # noqa: PLC0415
+
+    validate(variables, pool["variables"], raise_on_error=True, preprocess=False)
+    assert set(variables) <= set(pool["variables"]["properties"])
+    job = manifest(pool, **variables)
+    assert "{{" not in json.dumps(job)
+    kubernetes_validate.validate(job, VERSION, strict=True)
+
+
+def test_a_gpu_is_asked_for_by_the_one_that_wants_it(pool):
+    def of(variables):
+        spec = manifest(pool, **variables)["spec"]["template"]["spec"]
+        return spec["containers"][0]["resources"]["limits"].get("nvidia.com/gpu"), spec
+
+    plain, gpu = deployed()
+    assert of(plain)[0] is None
+    asked, spec = of(gpu)
+    assert asked == 1
+    assert spec["nodeSelector"] == {"cloudmask/pool": "gpu"}
+    assert spec["tolerations"][0]["key"] == "nvidia.com/gpu"
+    assert spec["containers"][0]["image"].endswith("-cuda")
+
+
+def pods(pool):
+    yield from (each["spec"]["template"]["spec"] for each in PODS)
+    yield manifest(pool)["spec"]["template"]["spec"]
+
+
+def test_no_pod_runs_as_root(pool):
+    for pod in pods(pool):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_volumes_and_claims_are_there(pool):
+    claims = {d["metadata"]["name"] for d in DOCUMENTS if d["kind"] == "PersistentVolumeClaim"}
+    pod = manifest(pool)["spec"]["template"]["spec"]
+    mounted = {each["name"] for each in pod["containers"][0]["volumeMounts"]}
+    assert mounted == {each["name"] for each in pod["volumes"]}
+    claimed = {
+        each["persistentVolumeClaim"]["claimName"]
+        for each in pod["volumes"]
+        if "persistentVolumeClaim" in each
+    }
+    assert claimed == claims
+
+
+def test_the_worker_may_do_what_it_must_and_no_more():
+    (role,) = (d for d in DOCUMENTS if d["kind"] == "Role")
+    for rule in role["rules"]:
+        assert "*" not in rule["resources"] + rule["verbs"] + rule["apiGroups"]
+        assert "secrets" not in rule["resources"]

@@ -1,0 +1,367 @@
+"""Plans: which items a cell has, by brute force; and that the work grows with the items alone."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pystac
+import pytest
+import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyproj import Transformer
+from shapely.geometry import MultiPolygon, box, mapping
+
+from pipeline.cube import outlines as drawing
+from pipeline.cube.outlines import LONLAT, Frame, outlines
+from pipeline.cube.roles import frame
+from pipeline.errors import ConfigError
+from pipeline.mask import read_geobox
+from pipeline.run import plan as plans
+from pipeline.run import plan_job, planning, suited
+from pipeline.run.fingerprint import composite_fingerprint, mask_fingerprint
+from pipeline.run.plan import CompositeCell
+from pipeline.testing.jobs import make_job
+from pipeline.testing.models import ThresholdModel
+from pipeline.types import (
+    UNCOVERED,
+    CompositeSettings,
+    Dropped,
+    GridSettings,
+    Items,
+    MaskSettings,
+    Period,
+    RunSettings,
+    Scene,
+)
+from pipeline.types.lonlat import cut
+
+START = datetime(2023, 6, 1, 10, 20, tzinfo=UTC)
+SMALL = GridSettings(resolution_m=60.0, tile_px=256, chunk_px=256)
+CARD = ThresholdModel().card
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    """Return what makes a plan of items that a search is said to have found."""
+    monkeypatch.setattr(suited.models, "resolve", lambda *_, **__: CARD)
+    monkeypatch.setattr(plans, "bytes_needed", lambda *_, **__: 0)
+
+    def made(items, **parts):
+        found = items if isinstance(items, Items) else Items(items=tuple(items))
+        monkeypatch.setattr(planning, "search", lambda _: found)
+        whole = {
+            "grid": SMALL,
+            "run": RunSettings(memory_bytes=2**60),
+            "store": "nowhere",
+            "period": Period(start=START - timedelta(days=2), end=START + timedelta(days=400)),
+            "composite": CompositeSettings(bands=CARD.roles),
+        }
+        return plan_job(make_job(**(whole | parts)))
+
+    return made
+
+
+def make_item(name, of: Frame, when=START, collection="sentinel-2-c1-l2a", **properties):
+    outline = outlines([of], LONLAT)[0]
+    item = pystac.Item(
+        id=name,
+        geometry=mapping(outline),
+        bbox=list(outline.bounds),
+        datetime=when,
+        collection=collection,
+        properties={
+            "proj:code": of.crs,
+            "platform": "sentinel-2a",
+            "s2:processing_baseline": "05.10",
+            **properties,
+        },
+    )
+    for role in CARD.roles:
+        asset = pystac.Asset(href=f"{role}.tif")
+        asset.extra_fields = {
+            "proj:shape": list(of.shape),
+            "proj:transform": list(of.transform),
+        }
+        item.add_asset(role, asset)
+    return item
+
+
+def at(lon, lat, crs=None, edge_m=40_000.0, shift=(0.0, 0.0)) -> Frame:
+    """Return a raster of 20 m pixels about a place, on half pixels."""
+    zone = int((lon + 180) // 6) % 60 + 1
+    name = crs or f"EPSG:{(32700 if lat < 0 else 32600) + zone}"
+    x, y = Transformer.from_crs(LONLAT, name, always_xy=True).transform(lon, lat)
+    west = round((x - edge_m / 2 + shift[0]) / 20) * 20 + 10.0
+    north = round((y + edge_m / 2 + shift[1]) / 20) * 20 + 10.0
+    count = int(edge_m / 20)
+    return Frame(name, (count, count), (20.0, 0.0, west, 0.0, -20.0, north))
+
+
+def pixels(of: Frame, crs) -> np.ndarray:
+    """Return centres of pixels spread over a raster, (2, N), in a CRS."""
+    (height, width), (a, _, c, _, e, f) = of.shape, of.transform
+    u, v = (np.linspace(0.5, size - 0.5, 60) for size in (width, height))
+    x, y = np.meshgrid(a * u + c, e * v + f)
+    moved = Transformer.from_crs(of.crs, str(crs), always_xy=True).transform(
+        x.ravel(), y.ravel()
+    )
+    return np.array(moved)
+
+
+places = st.tuples(
+    st.one_of(st.floats(-180, 180), st.sampled_from([179.99, -179.99, 180.0, 0.0])),
+    st.one_of(st.floats(-77, 80), st.sampled_from([0.0, -84.5, 87.0, -89.99])),
+)
+
+
+def around(lon, lat, size=0.2):
+    """Return a small AOI about a place, over whatever it lies."""
+    south, north = max(lat - size / 2, -90.0), min(lat + size / 2, 90.0)
+    wide = min(size / max(np.cos(np.radians(lat)), 1e-3), 300.0)
+    return cut(box(lon - wide / 2, south, lon + wide / 2, north))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    places,
+    st.lists(st.tuples(st.integers(-60, 60), st.integers(-60, 60)), min_size=1, max_size=5),
+    st.booleans(),
+)
+def test_a_cell_has_the_items_that_overlap_it(plan, place, shifts, neighbour):
+    lon, lat = place
+    polar = "EPSG:3031" if lat < -80 else "EPSG:3413" if lat > 80 else None
+    frames = [at(lon, lat, polar, shift=(1000.0 * x, 1000.0 * y)) for x, y in shifts]
+    if neighbour and polar is None:
+        frames.append(at((lon + 6 + 180) % 360 - 180, lat, edge_m=40_000.0))
+        other = 32700 if lat < 0 else 32600
+        zone = int((lon + 180) // 6 + 1) % 60 + 1
+        frames.append(at(lon, lat, f"EPSG:{other + zone}"))
+    items = [make_item(f"i{n}", of, START + timedelta(days=n)) for n, of in enumerate(frames)]
+    made = plan(items, aoi=around(lon, lat))
+    boxes = {
+        tile.name: read_geobox(CARD.lattice, tile.geobox).boundingbox for tile in made.tiles
+    }
+    centres = [pixels(of, made.grid.geobox.crs) for of in frames]
+    for cell in made.cells:
+        read = boxes[cell.tile.name]
+        for position in cell.scene.items:
+            x, y = centres[position]
+            inside = (read.left < x) & (x < read.right) & (read.bottom < y) & (y < read.top)
+            if inside.any():
+                assert position in cell.items
+            elif position in cell.items:
+                near = max(
+                    read.left - x.max(),
+                    x.min() - read.right,
+                    read.bottom - y.max(),
+                    y.min() - read.top,
+                )
+                # No further than the points are apart.
+                assert near < 1500
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(places)
+def test_each_pixel_of_an_aoi_is_in_one_tile(plan, place):
+    aoi = around(*place)
+    made = plan(
+        [
+            make_item(
+                "one",
+                at(
+                    *place,
+                    {True: "EPSG:3031" if place[1] < 0 else "EPSG:3413"}.get(
+                        abs(place[1]) > 79
+                    ),
+                ),
+            )
+        ],
+        aoi=aoi,
+    )
+    rng = np.random.default_rng(0)
+    west, south, east, north = aoi.bounds
+    lon, lat = rng.uniform(west, east, 4000), rng.uniform(south, north, 4000)
+    held = shapely.intersects_xy(aoi, lon, lat)
+    x, y = Transformer.from_crs(LONLAT, str(made.grid.geobox.crs), always_xy=True).transform(
+        lon[held], lat[held]
+    )
+    times = np.zeros(len(x), int)
+    for tile in made.tiles:
+        edges = tile.geobox.boundingbox
+        times += (edges.left <= x) & (x < edges.right) & (edges.bottom < y) & (y <= edges.top)
+    assert (times == 1).all()
+    assert made.scenes
+    assert made.cells.covered.any()
+
+
+def test_fingerprints_are_those_of_the_items(plan):
+    items = [
+        make_item(
+            f"i{n}", at(9, 48, shift=(9000.0 * (n % 4), 0)), START + timedelta(hours=8 * n)
+        )
+        for n in range(12)
+    ]
+    made = plan(items, aoi=box(8.8, 47.8, 9.4, 48.2))
+    assert {len(cell.items) for cell in made.cells} >= {0, 1, 2}
+    for cell in made.cells:
+        assert cell.fingerprint == mask_fingerprint(
+            [items[p] for p in cell.items], CARD, MaskSettings()
+        )
+        assert cell.covered == (cell.fingerprint != UNCOVERED)
+    assert made.cells[3] == tuple(made.cells)[3]
+    assert (
+        made.cells_of(made.tiles[1])
+        == tuple(made.cells)[len(made.scenes) : 2 * len(made.scenes)]
+    )
+    for each in made.composites:
+        inputs = [
+            (c.scene.time.isoformat(), c.fingerprint, [items[p].id for p in c.items])
+            for c in made.cells_of(each.tile)
+            if c.covered and c.scene.time in each.period
+        ]
+        expected = composite_fingerprint(made.job.composite, inputs)
+        assert each == CompositeCell(period=each.period, tile=each.tile, state="new")
+        assert expected > 16
+    counted = made.counts()["sentinel-2"]
+    assert counted == {
+        "new": sum(cell.covered for cell in made.cells),
+        "uncovered": sum(not cell.covered for cell in made.cells),
+    }
+
+
+def test_the_work_grows_with_the_items_and_not_with_their_product(plan, monkeypatch):
+    counts = {}
+
+    def counted(name, module, size):
+        real = getattr(module, name)
+
+        def call(*args):
+            counts[name] = counts.get(name, 0) + size(*args)
+            return real(*args)
+
+        monkeypatch.setattr(module, name, call)
+
+    counted("_rings", drawing, lambda spans, *_: len(spans))
+    counted("mask_fingerprint_of", planning, lambda *_: 1)
+    counted("composite_fingerprint_of", planning, lambda *_: 1)
+    counted("touching", planning, lambda outlines, boxes: len(outlines))
+    counted("read_boxes", planning, lambda lattice, tiles, reach: len(tiles))
+
+    def work(n_items, size):
+        counts.clear()
+        made = plan(
+            [
+                make_item(f"i{n}", at(9, 48, shift=(20.0 * n, 0)), START + timedelta(days=n))
+                for n in range(n_items)
+            ],
+            aoi=box(9 - size, 48 - size, 9 + size, 48 + size),
+            grid=GridSettings(resolution_m=60.0, tile_px=256, chunk_px=256, crs="EPSG:32633"),
+        )
+        return len(made.tiles), dict(counts)
+
+    tiles, few = work(20, 0.1)
+    same, many = work(80, 0.1)
+    more, wide = work(80, 0.5)
+    assert same == tiles < more
+    # Each raster twice: in degrees and on the grid (and once by the test's own drawing).
+    assert few["_rings"] == 3 * 20
+    assert many["_rings"] == 3 * 80
+    assert wide["_rings"] == many["_rings"]
+    assert many["mask_fingerprint_of"] == wide["mask_fingerprint_of"] == 80
+    assert many["touching"] == wide["touching"] == 80
+    assert (many["read_boxes"], wide["read_boxes"]) == (tiles, more)
+
+
+def test_items_of_two_corrections_are_not_mosaicked(plan):
+    ours = make_item("esa", at(9, 48))
+    theirs = make_item("dea", at(9, 48), collection="ga_s2am_ard_3")
+    theirs.assets = {
+        f"nbart_{'nir_1' if role == 'nir' else role}": asset
+        for role, asset in theirs.assets.items()
+    }
+    with pytest.raises(ConfigError, match="NBART: ga_s2am_ard_3; .*sentinel-2-c1-l2a"):
+        plan([ours, theirs])
+
+
+# -- completeness ------------------------------------------------------------------------------
+
+
+def without_band(name, of, when=START):
+    item = make_item(name, of, when)
+    item.assets.pop(CARD.roles[0])
+    return item
+
+
+def test_what_is_dropped_makes_its_cells_incomplete(plan):
+    whole = at(9, 48)
+    made = plan(
+        [
+            make_item("used", whole),
+            make_item("later", whole, START + timedelta(days=1)),
+            without_band("beside", at(9, 48, shift=(30_000.0, 0))),
+            without_band("alone", whole, START + timedelta(days=2)),
+        ],
+        aoi=box(8.6, 47.8, 9.8, 48.2),
+    )
+    assert [each.item_id for each in made.items.dropped] == ["beside", "alone"]
+    incomplete = made.cells.incomplete
+    assert not incomplete[:, 1].any()
+    # Only where the dropped item would have been, also where the other is.
+    assert 0 < incomplete[:, 0].sum() < len(made.tiles)
+    assert (incomplete[:, 0] & made.cells.covered[:, 0]).any()
+    assert (incomplete[:, 0] & ~made.cells.covered[:, 0]).any()
+    # A day of which nothing is left has no scene, but was expected.
+    assert made.cells.lost == made.cells.covered[:, 1].sum()
+
+
+def test_replaced_items_are_not_missed(plan):
+    found = Items(
+        items=(make_item("new", at(9, 48)),),
+        dropped=(Dropped(item_id="old", reason="replaced by newer processing new"),),
+    )
+    made = plan(found)
+    assert made.items.dropped == found.dropped
+    assert not made.cells.incomplete.any()
+    assert made.cells.lost == 0
+
+
+# -- the antimeridian --------------------------------------------------------------------------
+
+
+def test_an_aoi_over_180_is_one_region(plan):
+    aoi = MultiPolygon([box(179.8, -17, 180, -16.8), box(-180, -17, -179.8, -16.8)])
+    west, east = at(179.9, -16.9), at(-179.9, -16.9)
+    assert (west.crs, east.crs) == ("EPSG:32760", "EPSG:32701")
+    # 22:20 UTC is past ten in the morning of the next day at 180°; both belong to it.
+    times = [datetime(2023, 8, 21, 22, 20, tzinfo=UTC), datetime(2023, 8, 22, 2, 0, tzinfo=UTC)]
+    made = plan(
+        [make_item("west", west, times[0]), make_item("east", east, times[1])],
+        aoi=aoi,
+    )
+    assert made.grid.geobox.crs.epsg in (32701, 32760)
+    assert max(made.grid.geobox.shape) * 60 < 100_000
+    (scene,) = made.scenes
+    assert scene == Scene(
+        sensor="sentinel-2", time=times[0], items=(0, 1), platform="sentinel-2a"
+    )
+    assert any(cell.items == (0, 1) for cell in made.cells)
+
+
+def test_real_items_of_the_antimeridian(plan, shared_data):
+    folder = shared_data / "stac_items" / "stactools_sentinel2"
+    path = next(folder.glob("*T01KAB*"))
+    item = pystac.Item.from_dict(json.loads(path.read_text()), migrate=False)
+    aoi = MultiPolygon([box(179.9, -17, 180, -16.9), box(-180, -17, -179.9, -16.9)])
+    period = Period(
+        start=datetime(2023, 8, 1, tzinfo=UTC), end=datetime(2023, 9, 1, tzinfo=UTC)
+    )
+    for crs in ("utm", "EPSG:32660", "EPSG:32701", "EPSG:3832"):
+        made = plan(
+            [item],
+            aoi=aoi,
+            period=period,
+            grid=GridSettings(crs=crs, resolution_m=20.0, tile_px=512),
+        )
+        assert made.cells.covered.all()
+    assert frame(item) is not None
