@@ -4,6 +4,7 @@
 
     lattice.py      where windows sit and what they count           (pure integers, weights)
     blocks.py       cube and model -> lazy mask, confidence         (dask)
+    tasks.py        what it runs: windows -> scores -> codes
     queue.py        batches for a device, filled by all threads
     scores.py       scores of windows -> codes                      (arrays)
     seams.py        does a mask show where it was cut?

@@ -134,7 +134,9 @@ def sign(monkeypatch, faulty, name):
         *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(QUICK, RUNS)),
     ],
 )
-def test_every_run_ends_exact_or_with_a_name(region, faulty, monkeypatch, seed):
+def test_every_run_ends_exact_or_with_a_name(
+    region, faulty, monkeypatch, record_property, seed
+):
     name, plan = f"run{seed}", plan_of(seed, region)
     faulty.plan(name, **plan)
     if "token_life" in plan:
@@ -146,6 +148,9 @@ def test_every_run_ends_exact_or_with_a_name(region, faulty, monkeypatch, seed):
         assert not re.search(r"token=\w", str(found))
         dropped |= {found.item_id}
     assert time.monotonic() - begun < LONGEST_S
+    record_property("dropped", len(dropped))
+    record_property("requests", len(faulty.log(name)))
+    record_property("faults", sum(bool(each["fault"]) for each in faulty.log(name)))
     xr.testing.assert_identical(found, region.expected(dropped))
     if plan["share"] <= 0.05:
         broken = [ending.split("/")[-2] for ending in plan.get("broken", {})]

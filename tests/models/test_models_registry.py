@@ -147,7 +147,7 @@ def resident(field):
 roles = ["blue", "green", "red", "nir", "swir16", "swir22"]
 card = models.resolve("ukis-csmask", level="L1C", roles=roles, options={"precision": sys.argv[1]})
 model = models.load(card)
-windows = list(np.random.default_rng(0).random((2, 1, 6, 640, 640), dtype=np.float32))
+windows = list(np.random.default_rng(0).random((2, 1, 6, 576, 576), dtype=np.float32))
 before = resident("VmRSS")
 with open("/proc/self/clear_refs", "w") as reset:
     reset.write("5")
