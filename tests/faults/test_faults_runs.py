@@ -129,6 +129,9 @@ def sign(monkeypatch, faulty, name):
 
     def opening(*args, **options):
         made = real(*args, **options)
+        if made.host is None:
+            # What is expected is read from files of this machine.
+            return made
         return dataclasses.replace(made, path=f"{made.path}?token={token[0]}")
 
     def forget(href):
