@@ -15,8 +15,10 @@
     ├── RadiometryError             no rule says what an item's numbers mean: the item is dropped
     ├── ModelError                  a model is unknown, lacks a band, or its weights are not what they should be
     ├── MemoryBudgetError           the run cannot fit in the memory that it may use
+    ├── WorkersError                a cluster does not answer, or loses its workers (a retry can help)
     ├── StoreError                  a store cannot be opened, read or written
-    │   └── StoreConflictError      … because another run moved it meanwhile  (a retry can help)
+    │   ├── StoreConflictError      … because another run moved it meanwhile  (a retry can help)
+    │   └── StoreUnavailableError   … for now: its storage does not answer    (a retry can help)
     ├── IncompleteError             more was dropped than the job allows: nothing is published
     ├── QueryError                  a question that the archive cannot answer
     └── LabelledDataError           a file of a labelled data set is not what its layout says
@@ -117,6 +119,13 @@ class MemoryBudgetError(CloudmaskError):
     exit_code = 2
 
 
+class WorkersError(CloudmaskError):
+    """A cluster does not answer, has no fit worker, or loses them."""
+
+    retryable = True
+    exit_code = 6
+
+
 class StoreError(CloudmaskError):
     """A store cannot be opened, read or written."""
 
@@ -125,6 +134,12 @@ class StoreError(CloudmaskError):
 
 class StoreConflictError(StoreError):
     """Another run moved the store meanwhile."""
+
+    retryable = True
+
+
+class StoreUnavailableError(StoreError):
+    """The storage of a store does not answer: timeouts, 5xx, too many requests."""
 
     retryable = True
 

@@ -14,24 +14,38 @@ A run works on a branch of its own and readers see ``main``, which moves once, w
 
 ::
 
-    places      URL -> Icechunk repository; the lock
+    places      URL -> Icechunk repository or plain folder; the lock
+    trouble     the errors of what lies below
     branches    the branches of runs, and the moving of ``main``
     layout      names, dtypes, chunks, CF attributes; the grid as attributes
     cells       small arrays with one value a cell (scene × tile), written when a tile is done
+    overviews   smaller copies of the pixels
     masks, composites, ledger      one group each
+    groups      the groups of one session
+    tilestore   what a tile's work asks of a store
+    fork        … in a worker process
+    branchwork  … in a run: its commits, forks and publishing
+    replay, moving                 a run's work on top of what another has published
+    plain       the same without Icechunk, and without transactions
     opening, writer                the door of the run
-    archive                        the door of the readers
-    history                        going back, and forgetting what is old
+    snapshots   published states
+    lookup, archive                the door of the readers
+    history     going back, and forgetting what is old
+    failures    records of runs that failed
 """
 
-from pipeline.store.archive import Archive, Snapshot, find_archive, open_archive
+from pipeline.store.archive import Archive
+from pipeline.store.fork import Fork
 from pipeline.store.history import Expired, expire, roll_back
+from pipeline.store.lookup import find_archive, open_archive
 from pipeline.store.opening import bytes_needed, open_writer
+from pipeline.store.snapshots import Snapshot
 from pipeline.store.writer import Writer
 
 __all__ = [
     "Archive",
     "Expired",
+    "Fork",
     "Snapshot",
     "Writer",
     "bytes_needed",

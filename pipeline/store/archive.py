@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import icechunk
@@ -15,94 +14,12 @@ import zarr
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
-from pipeline.store import layout, ledger
-from pipeline.store.places import MAIN, explained, place
+from pipeline.store import layout, ledger, plain
+from pipeline.store.overviews import Levels, level_name
+from pipeline.store.places import place
+from pipeline.store.snapshots import Snapshot, published, shown_as
+from pipeline.store.trouble import explained
 from pipeline.types import Grid
-
-SNAPSHOT_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{20}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """One published state of a store."""
-
-    id: str
-    time: datetime
-    """When it was written, UTC."""
-    message: str
-
-
-def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
-    """Open a store for reading.
-
-    Parameters
-    ----------
-    url
-        Path or URL of the repository; see `pipeline.store.places.place`.
-    as_of
-        A snapshot id, a tag, or an instant (naive ones and dates are UTC): the store as it was
-        then. None: as it is now; a later publish does not change an open archive. Instants are
-        looked up in the history of today's state: what was rolled back is found by id or tag.
-
-    Raises
-    ------
-    StoreError
-        There is no store, or nothing that old in it.
-    """
-    repository = place(url).open()
-    with explained(f"cannot read {url} as of {as_of}"):
-        session = _session(repository, as_of)
-        root = layout.open_root(session.store)
-    if root is None:
-        raise StoreError(f"the store {url} is still empty: run `cloudmask run` to fill it")
-    return Archive(url, repository, session, root)
-
-
-def find_archive(url: str) -> Archive | None:
-    """Open a store as it is now; none: there is no store yet, or nothing in it."""
-    where = place(url)
-    with explained(f"cannot look for a store at {url}"):
-        if not where.exists():
-            return None
-    repository = where.open()
-    with explained(f"cannot read the store {url}"):
-        session = repository.readonly_session(MAIN)
-        empty = layout.open_root(session.store) is None
-    return None if empty else open_archive(url)
-
-
-def _session(
-    repository: icechunk.Repository, as_of: str | datetime | None
-) -> icechunk.session.Session:
-    if as_of is None:
-        return repository.readonly_session(MAIN)
-    if isinstance(as_of, str):
-        if as_of in repository.list_tags():
-            return repository.readonly_session(tag=as_of)
-        if SNAPSHOT_ID.fullmatch(as_of):
-            return repository.readonly_session(snapshot_id=as_of)
-    instant = _instant(as_of)
-    for snapshot in published(repository, repository.lookup_branch(MAIN)):
-        if snapshot.time <= instant:
-            return repository.readonly_session(snapshot_id=snapshot.id)
-    raise StoreError(f"nothing was published before {instant.isoformat()}")
-
-
-def _instant(as_of: str | datetime) -> datetime:
-    try:
-        parsed = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
-    except ValueError:
-        raise StoreError(
-            f"{as_of!r} is no tag or snapshot id of the store, and no date or time in ISO 8601"
-        ) from None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
-
-
-def published(repository: icechunk.Repository, tip: str) -> Iterator[Snapshot]:
-    """Yield what readers could see, latest first, without the steps between."""
-    for each in repository.ancestry(snapshot_id=tip):
-        if each.metadata.get("published"):
-            yield Snapshot(id=each.id, time=each.written_at, message=each.message)
 
 
 class Archive:
@@ -111,8 +28,8 @@ class Archive:
     def __init__(
         self,
         url: str,
-        repository: icechunk.Repository,
-        session: icechunk.session.Session,
+        repository: icechunk.Repository | None,
+        session: icechunk.session.Session | plain.PlainSession,
         root: zarr.Group,
     ) -> None:
         self.url = url
@@ -155,7 +72,9 @@ class Archive:
         group = layout.group_of(self._root, kind)
         return () if group is None else tuple(sorted(name for name, _ in group.groups()))
 
-    def masks(self, sensor: str, chunks: Mapping[str, int] | None = None) -> xr.Dataset:
+    def masks(
+        self, sensor: str, chunks: Mapping[str, int] | None = None, *, level: int = 1
+    ) -> xr.Dataset:
         """Return the masks of a sensor, sorted by time; pixels are read when they are used.
 
         Parameters
@@ -165,16 +84,21 @@ class Archive:
         chunks
             Dask chunks of the pixels by dimension; {} takes the stored ones, none reads without
             Dask.
+        level
+            Factor of an overview, one of `levels`: ``mask`` alone, in larger pixels.
 
         Returns
         -------
-        ``mask`` (time, y, x) uint8; ``fingerprint`` (time, tile_y, tile_x); ``histogram`` (time,
+        ``mask`` (time, y, x) uint8; ``confidence`` (time, y, x) uint8, if it was kept;
+        ``fingerprint`` (time, tile_y, tile_x); ``histogram`` (time,
         tile_y, tile_x, class); ``items`` (time), JSON lists; coordinates ``platform`` (time),
         ``spatial_ref``. The edge of a tile is ``attrs["tile_px"]``.
         """
-        return self._open("masks", sensor, chunks)
+        return self._open("masks", sensor, chunks, level)
 
-    def composite(self, name: str, chunks: Mapping[str, int] | None = None) -> xr.Dataset:
+    def composite(
+        self, name: str, chunks: Mapping[str, int] | None = None, *, level: int = 1
+    ) -> xr.Dataset:
         """Return a composite, sorted by time; pixels are read when they are used.
 
         Parameters
@@ -183,22 +107,44 @@ class Archive:
             One of `composite_names`.
         chunks
             As in `masks`.
+        level
+            As in `masks`: the bands alone, in larger pixels.
 
         Returns
         -------
         The Composite contract of `pipeline.types`, where ``source`` points into `item_ids`;
         ``fingerprint`` as in `masks`; coordinate ``time_bnds`` (time, nv).
         """
-        return self._open("composites", name, chunks)
+        return self._open("composites", name, chunks, level)
 
-    def _open(self, kind: str, name: str, chunks: Mapping[str, int] | None) -> xr.Dataset:
+    def levels(self, kind: str, name: str) -> tuple[int, ...]:
+        """Return the factors that pixels can be read by: 1, and those of the overviews.
+
+        Parameters
+        ----------
+        kind, name
+            ``masks`` and a sensor, or ``composites`` and a name.
+        """
+        group = layout.group_of(self._root, f"{kind}/{name}")
+        kept = () if group is None else Levels(group).factors
+        return (1, *kept)
+
+    def _open(
+        self, kind: str, name: str, chunks: Mapping[str, int] | None, level: int = 1
+    ) -> xr.Dataset:
         names = self._names(kind)
         if name not in names:
             raise StoreError(
                 f"{self.url} has no {kind} {name!r}: it has {', '.join(names) or 'none'}"
             )
-        with explained(f"cannot read {kind}/{name} of the store {self.url}"):
-            dataset = self._decoded(f"{kind}/{name}")
+        if level not in self.levels(kind, name):
+            raise StoreError(
+                f"{kind}/{name} of {self.url} has no overview of factor {level}: "
+                f"it has {self.levels(kind, name)}"
+            )
+        group = f"{kind}/{name}" if level == 1 else f"{kind}/{name}/{level_name(level)}"
+        with explained(f"cannot read {group} of the store {self.url}"):
+            dataset = self._decoded(group)
         order = np.argsort(dataset["time"].to_numpy(), kind="stable")
         if not np.array_equal(order, np.arange(order.size)):
             dataset = dataset.isel(time=order)
@@ -261,12 +207,35 @@ class Archive:
         """Return the records of the runs that made this state, oldest first."""
         found = self._ledger()
         with explained(f"cannot read the items of {self.url}"):
-            return [] if found is None else found.records()
+            records = [] if found is None else found.records()
+            return [{**each, **self._shown(each)} for each in records]
+
+    def _shown(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """Return under ``snapshot`` the state that showed a run to readers, as `log` has it.
+
+        A record is part of that state and cannot name it: it names the one with its last pixels.
+        """
+        shown = self._shows.get(str(record.get("snapshot")))
+        return {} if shown is None else {"snapshot": shown}
+
+    @cached_property
+    def _shows(self) -> dict[str, str]:
+        """What is not published -> the published state that it became part of."""
+        return {} if self._repository is None else shown_as(self._repository, self.snapshot)
 
     def _ledger(self) -> ledger.Ledger | None:
         group = layout.group_of(self._root, ledger.NAME)
         return None if group is None else ledger.Ledger(group)
 
     def log(self) -> list[Snapshot]:
-        """Return the published states up to this one, latest first."""
+        """Return the published states up to this one, latest first.
+
+        Raises
+        ------
+        StoreError
+            It is a plain Zarr store, which has no history.
+        """
+        if self._repository is None:
+            place(self.url).require_history("there is no log")
+        assert self._repository is not None
         return list(published(self._repository, self.snapshot))

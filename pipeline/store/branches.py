@@ -8,19 +8,24 @@ when it next commits, and nothing of it was shown to readers.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import icechunk
 
 from pipeline.errors import StoreConflictError
-from pipeline.store.places import MAIN, RUN, TROUBLES
+from pipeline.store.places import MAIN, REPLAY, RUN
+from pipeline.store.trouble import TROUBLES
+
+ABANDONED = timedelta(days=1)
+"""Age of a run's last commit from which on its branch is dropped once ``main`` has left it."""
 
 
 def own_branch(repository: icechunk.Repository, run_key: str) -> tuple[str, str]:
-    """Return the branch of a run and the snapshot of ``main`` that it builds on.
+    """Return the branch of a run and the published snapshot that its work builds on.
 
-    A branch of this run that a killed process left is adopted if ``main`` is still where it was;
-    else it is made anew. Branches of other runs that can never be published are deleted; if such
-    a run is still alive, it hears of the conflict at its next commit instead of at its end.
+    A branch of this run that a killed process left is adopted. If ``main`` has moved since, the
+    base is not ``main``: the work must be done again on top of it (`pipeline.store.replay`) before
+    it can be published. Work on what was rolled back since, or is published already, is dropped.
 
     Raises
     ------
@@ -30,26 +35,66 @@ def own_branch(repository: icechunk.Repository, run_key: str) -> tuple[str, str]
     if not re.fullmatch(r"[A-Za-z0-9._-]+", run_key):
         raise ValueError(f"a run key has letters, digits and ._- only, not {run_key!r}")
     own = RUN + run_key
-    base = drop_dead(repository)
-    if tip(repository, own) is None:
-        _create(repository, own, base)
-    return own, base
+    main = drop_dead(repository, ABANDONED, keep=own)
+    head = tip(repository, own)
+    base = None if head is None else root(repository, head, main)
+    if head is not None and base is None:
+        drop(repository, own)
+    if base is None:
+        _create(repository, own, main)
+    return own, base or main
 
 
-def drop_dead(repository: icechunk.Repository) -> str:
-    """Delete the branches of runs that ``main`` has left behind; return where ``main`` is."""
+def drop_dead(repository: icechunk.Repository, age: timedelta, keep: str = "") -> str:
+    """Delete the branches that no run will publish; return where ``main`` is.
+
+    They are those that are published already, those that build on what was rolled back, and
+    those that ``main`` has left behind and that were not touched for long: a run whose process was
+    killed is started again by its scheduler within hours, or never. A run that is alive and hears
+    of it, hears of the conflict at its next commit.
+    """
     # Branches first: one that appears later is not looked at, and cannot be taken for dead.
-    branches = sorted(each for each in repository.list_branches() if each.startswith(RUN))
-    base = repository.lookup_branch(MAIN)
-    for branch in branches:
+    found = sorted(each for each in repository.list_branches() if each.startswith(RUN))
+    main = repository.lookup_branch(MAIN)
+    for branch in found:
         head = tip(repository, branch)
         if (
             head is not None
-            and not builds_on(repository, head, base)
-            and repository.lookup_branch(MAIN) == base
+            and branch != keep
+            and _is_dead(repository, head, main, age)
+            and repository.lookup_branch(MAIN) == main
         ):
             drop(repository, branch)
-    return base
+    return main
+
+
+def _is_dead(repository: icechunk.Repository, head: str, main: str, age: timedelta) -> bool:
+    base = root(repository, head, main)
+    if base == main:
+        return False
+    touched = repository.lookup_snapshot(head).written_at
+    return base is None or datetime.now(UTC) - touched > age
+
+
+def root(repository: icechunk.Repository, head: str, main: str) -> str | None:
+    """Return the published snapshot that a run's work builds on, if it leads to ``main``.
+
+    None: it was rolled back, or all of the work is published.
+    """
+    if builds_on(repository, head, main):
+        return main
+    steps = iter(repository.ancestry(snapshot_id=head))
+    first = next(steps)
+    base = next((each for each in steps if each.metadata.get("published")), None)
+    # What was written before the base cannot come after it.
+    if base is None:
+        return None
+    for snapshot in repository.ancestry(snapshot_id=main):
+        if snapshot.id == base.id:
+            return str(base.id)
+        if snapshot.id == first.id or snapshot.written_at < base.written_at:
+            return None
+    return None
 
 
 def drop(repository: icechunk.Repository, branch: str) -> None:
@@ -120,22 +165,52 @@ def committed(repository: icechunk.Repository, branch: str, token: str) -> bool:
     return head is not None and repository.lookup_snapshot(head).metadata.get("commit") == token
 
 
-def taken(
-    repository: icechunk.Repository, branch: str, base: str, head: str | None
-) -> str | None:
-    """Say what another run did that makes this one's work impossible; none: nothing.
+def taken(repository: icechunk.Repository, branch: str, head: str | None) -> str | None:
+    """Say what another process did that makes this run's work impossible; none: nothing.
 
     `head` is where the run left its branch, if it knows.
     """
-    now = repository.lookup_branch(MAIN)
-    if now != base:
-        return f"another run has published meanwhile (main was at {base}, is at {now})"
     found = tip(repository, branch)
     if found is None:
         return f"another process has deleted the branch {branch} of this run"
     if head is not None and found != head:
         return f"another process works on the same run (its branch {branch} moved to {found})"
     return None
+
+
+def revive(repository: icechunk.Repository, branch: str, base: str) -> None:
+    """Make the branch of a run again, if it is gone, where nothing was committed on it."""
+    if tip(repository, branch) is None:
+        _create(repository, branch, base)
+
+
+def drop_replays(repository: icechunk.Repository, age: timedelta) -> None:
+    """Delete the branches that killed runs left while they moved their work."""
+    for branch in sorted(repository.list_branches()):
+        head = tip(repository, branch) if branch.startswith(REPLAY) else None
+        if head and datetime.now(UTC) - repository.lookup_snapshot(head).written_at > age:
+            drop(repository, branch)
+
+
+def advance(repository: icechunk.Repository, branch: str, head: str, target: str) -> None:
+    """Move a run's branch from one head to another, if nobody else has.
+
+    Raises
+    ------
+    StoreConflictError
+        Somebody has.
+    """
+    try:
+        repository.reset_branch(branch, target, from_snapshot_id=head)
+    except TROUBLES as error:
+        found = tip(repository, branch)
+        if found == head:
+            raise
+        if found != target:
+            raise StoreConflictError(
+                f"another process works on the same run (its branch {branch} is at {found}): "
+                "wait until it ends, then start again"
+            ) from error
 
 
 def _is_gone(error: icechunk.IcechunkError) -> bool:

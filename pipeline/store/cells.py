@@ -23,27 +23,57 @@ class Cells:
     def __init__(self, array: zarr.Array[Any]) -> None:
         self._array = array
         self._waiting: dict[tuple[int, int], dict[int, Any]] = defaultdict(dict)
+        self._columns: dict[tuple[int, int], NDArray[Any]] = {}
         self._values: NDArray[Any] | None = None
 
     def reopen(self, array: zarr.Array[Any]) -> None:
         """Go on with the same array of another session, perhaps with more times."""
         self._array = array
+        self._columns.clear()
         if self._values is not None:
             more = array.shape[0] - self._values.shape[0]
             self._values = np.pad(self._values, [(0, more)] + [(0, 0)] * (array.ndim - 1))
 
+    def forget(self) -> None:
+        """Read anew when asked: somebody else has written."""
+        self._columns.clear()
+        self._values = None
+
     def put(self, index: int, tile: Tile, value: int | NDArray[np.int64]) -> None:
         """Set the value of one cell; `index` is its position on the time axis."""
-        self._waiting[tile.row, tile.col][index] = value
+        where = tile.row, tile.col
+        self._waiting[where][index] = value
         if self._values is not None:
             self._values[index, tile.row, tile.col] = value
+        elif where in self._columns:
+            self._columns[where][index] = value
+
+    def get(self, index: int, tile: Tile) -> int:
+        """Return the one value of a cell; the chunk of the tile alone is read, and kept."""
+        if self._values is not None:
+            return int(self._values[index, tile.row, tile.col])
+        where = tile.row, tile.col
+        if where not in self._columns:
+            column = np.array(self._array[:, tile.row, tile.col])
+            for at, value in self._waiting.get(where, {}).items():
+                column[at] = value
+            self._columns[where] = column
+        return int(self._columns[where][index])
 
     def clear(self, index: int) -> None:
         """Set all cells of a time to 0."""
         self.flush()
         self._array[index] = 0
+        self._columns.clear()
         if self._values is not None:
             self._values[index] = 0
+
+    def clear_one(self, index: int, tile: Tile) -> None:
+        """Set a cell to 0 at once, if it is not: what is written now must not pass for whole."""
+        if self.get(index, tile):
+            self.flush()
+            self._array[index, tile.row, tile.col] = 0
+            self.put(index, tile, 0)
 
     def flush(self) -> None:
         """Hand the waiting values to Zarr, one write a tile."""
@@ -64,6 +94,7 @@ class Cells:
         if self._values is None:
             self.flush()
             self._values = np.array(self._array[...])
+            self._columns.clear()
         view = self._values.view()
         view.flags.writeable = False
         return view

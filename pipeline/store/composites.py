@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.errors import StoreError
 from pipeline.store import layout
 from pipeline.store.cells import Cells
+from pipeline.store.overviews import Levels
 from pipeline.types import Grid, Period, Tile
 
 SCALE = 1e-4
@@ -43,8 +44,15 @@ def encode(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.where(np.isnan(steps), MISSING, clipped).astype(np.int16)
 
 
+def _role_attributes(role: str) -> layout.Attributes:
+    return {**ROLE_ATTRIBUTES, "long_name": f"{role} reflectance"}
+
+
 class CompositeGroup:
     """One composite, while a session writes it."""
+
+    careful = False
+    """Whether a cell is unmade before it is written again: there is no transaction."""
 
     def __init__(self, group: zarr.Group, name: str) -> None:
         self._group = group
@@ -67,6 +75,7 @@ class CompositeGroup:
         self._plain = {
             each: layout.array_of(self._group, each) for each in ("count", "day", "source")
         }
+        self._levels = Levels(self._group)
 
     @classmethod
     def create(
@@ -93,14 +102,29 @@ class CompositeGroup:
             dimension_names=("time", "nv"),
         )
         for role in roles:
-            described = {**ROLE_ATTRIBUTES, "long_name": f"{role} reflectance"}
-            layout.add_pixels(group, role, grid, "i2", MISSING, described)
+            layout.add_pixels(group, role, grid, "i2", MISSING, _role_attributes(role))
         layout.add_pixels(group, "count", grid, "u2", 0, COUNT_ATTRIBUTES)
         layout.add_pixels(group, "day", grid, "i4", -1, DAY_ATTRIBUTES)
         layout.add_pixels(group, "source", grid, "i4", -1, SOURCE_ATTRIBUTES)
         layout.add_cells(group, "fingerprint", grid, "u8")
         layout.array_of(group, "fingerprint").attrs.update(layout.FINGERPRINT_ATTRIBUTES)
         return cls(group, name)
+
+    def keep_levels(self, grid: Grid) -> None:
+        """Make the overviews, also of what is stored already, if they are not there."""
+        if self._levels:
+            return
+        self._levels = Levels.create(
+            self._group,
+            grid,
+            [(role, "i2", MISSING, _role_attributes(role)) for role in self._roles],
+        )
+        for at, cells in enumerate(self._fingerprint.read()):
+            for row, col in np.argwhere(cells > 0):
+                tile = grid.tile(int(row), int(col))
+                for role, array in self._roles.items():
+                    steps = np.asarray(array[(at, *tile.window)])
+                    self._levels.write_steps(role, at, tile, steps, MISSING)
 
     def require_roles(self, roles: Sequence[str]) -> None:
         """Refuse other roles than those that are stored.
@@ -140,7 +164,9 @@ class CompositeGroup:
             self._axis[period.start] = len(self._axis)
         before = len(self._axis) - len(periods)
         layout.grow(self._group, len(self._axis))
-        layout.array_of(self._group, "time")[...] = layout.microseconds(self._axis)
+        times = layout.microseconds(self._axis)
+        layout.array_of(self._group, "time")[...] = times
+        self._levels.set_times(times)
         ends = [layout.microseconds([each.start, each.end]) for each in periods]
         layout.array_of(self._group, "time_bnds")[before:] = np.array(ends)
         self.reopen(self._group)
@@ -150,21 +176,56 @@ class CompositeGroup:
         values = self._fingerprint.read()
         return {time: values[at] for time, at in self._axis.items()}
 
+    @property
+    def group(self) -> zarr.Group:
+        """The group itself."""
+        return self._group
+
+    @property
+    def axis(self) -> dict[datetime, int]:
+        """Start of a period -> its place."""
+        return self._axis
+
+    def put(self, at: int, tile: Tile, fingerprint: int) -> None:
+        """Set the fingerprint of a cell by its place."""
+        self._fingerprint.put(at, tile, fingerprint)
+
+    def put_source(self, at: int, tile: Tile, source: NDArray[np.int64]) -> None:
+        """Write the items (y, x) that the pixels of a cell come from."""
+        array = self._plain["source"]
+        array[(at, *tile.window)] = source.astype(array.dtype)
+
+    def fingerprint(self, start: datetime, tile: Tile) -> int:
+        """Return the fingerprint of one cell."""
+        return self._fingerprint.get(self._at(start), tile)
+
+    def _at(self, start: datetime) -> int:
+        try:
+            return self._axis[start]
+        except KeyError:
+            raise StoreError(
+                f"composite {self._name!r} has no period from {start.isoformat()}: call set_composite first"
+            ) from None
+
     def write(
         self, start: datetime, tile: Tile, composite: xr.Dataset, fingerprint: int
     ) -> None:
         """Write one period of one tile; see `Writer.write_composite`."""
-        if start not in self._axis:
-            raise StoreError(
-                f"composite {self._name!r} has no period from {start.isoformat()}: call set_composite first"
-            )
-        where = (self._axis[start], *tile.window)
+        where = (self._at(start), *tile.window)
+        if self.careful:
+            self._fingerprint.clear_one(where[0], tile)
         shape = tuple(tile.geobox.shape)
         for role, array in self._roles.items():
-            array[where] = encode(composite[role].to_numpy().reshape(shape))
+            steps = encode(composite[role].to_numpy().reshape(shape))
+            array[where] = steps
+            self._levels.write_steps(role, where[0], tile, steps, MISSING)
         for name, array in self._plain.items():
             array[where] = composite[name].to_numpy().reshape(shape).astype(array.dtype)
-        self._fingerprint.put(where[0], tile, fingerprint)
+        self.put(where[0], tile, fingerprint)
+
+    def forget(self) -> None:
+        """Read cells anew when they are next asked for."""
+        self._fingerprint.forget()
 
     @property
     def dirty(self) -> bool:

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 import icechunk
 
 from pipeline.errors import StoreConflictError, StoreError
-from pipeline.store.archive import Snapshot, published
+from pipeline.store import branches
 from pipeline.store.branches import drop, drop_dead, move_main
-from pipeline.store.places import MAIN, RUN, Place, explained, place
+from pipeline.store.places import MAIN, RUN, Place, place
+from pipeline.store.snapshots import Snapshot, published
+from pipeline.store.trouble import explained
 
 SAFE_AGE = timedelta(days=1)
 """On an object store, where no lock tells of a run in progress, younger objects are kept: they may
@@ -51,6 +53,7 @@ def roll_back(url: str, snapshot: str) -> Snapshot:
         A run is at work, or published meanwhile.
     """
     where = place(url)
+    where.require_history("it cannot be rolled back")
     with where.lock():
         repository = where.open()
         with explained(f"cannot roll back {url}"):
@@ -94,10 +97,13 @@ def expire(url: str, older_than: datetime) -> Expired:
         A run is at work.
     """
     where = place(url)
+    where.require_history("there is nothing to expire")
     with where.lock():
         repository = where.open()
         with explained(f"cannot expire what is old in {url}"):
-            tip = drop_dead(repository)
+            age = timedelta(0) if where.path is not None else SAFE_AGE
+            branches.drop_replays(repository, age)
+            tip = drop_dead(repository, age)
             before = _kept_whole(repository, tip, older_than)
             gone = repository.expire_snapshots(before, delete_expired_tags=True)
             collected = repository.garbage_collect(_orphans_before(where, older_than))
@@ -122,11 +128,15 @@ def _chosen(repository: icechunk.Repository, tip: str, wanted: str, url: str) ->
 
 
 def _kept_whole(repository: icechunk.Repository, tip: str, older_than: datetime) -> datetime:
-    """Return an instant that leaves the branches of runs tied to ``main``."""
-    if not any(each.startswith(RUN) for each in repository.list_branches()):
-        return older_than
-    # A branch whose older commits are cut away has lost the state that it builds on.
-    return min(older_than, repository.lookup_snapshot(tip).written_at)
+    """Return an instant that leaves the branches of runs tied to what they build on."""
+    before = older_than
+    for branch in repository.list_branches():
+        head = branches.tip(repository, branch) if branch.startswith(RUN) else None
+        base = head and branches.root(repository, head, tip)
+        if base:
+            # A branch whose older commits are cut away has lost the state that it builds on.
+            before = min(before, repository.lookup_snapshot(base).written_at)
+    return before
 
 
 def _orphans_before(where: Place, older_than: datetime) -> datetime:

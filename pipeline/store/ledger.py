@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from pipeline.store import layout
 
@@ -41,10 +42,21 @@ class Ledger:
             layout.add_list(group, name, dtype, dimension, attributes)
         return cls(group)
 
+    @classmethod
+    def of(cls, root: zarr.Group) -> Ledger:
+        """Open the group, made if it is not there."""
+        group = layout.group_of(root, NAME)
+        return cls.create(root) if group is None else cls(group)
+
     @property
     def ids(self) -> list[str]:
         """Item ids, in their order."""
         return [str(each) for each in np.asarray(layout.array_of(self._group, "id")[...])]
+
+    @property
+    def digests(self) -> NDArray[np.uint64]:
+        """Hashes of the items' properties, in their order."""
+        return np.asarray(layout.array_of(self._group, "digest")[...])
 
     def documents(self) -> list[dict[str, Any]]:
         """Return the items, in their order."""
@@ -71,7 +83,7 @@ class Ledger:
             for n, each in enumerate(e for e in documents if e not in known)
         }
         digests = np.zeros(len(positions), np.uint64)
-        digests[: len(known)] = np.asarray(layout.array_of(self._group, "digest")[...])
+        digests[: len(known)] = self.digests
         new = {positions[each]: _digest(document) for each, document in documents.items()}
         changed = [at for at, digest in new.items() if digests[at] != digest]
         if not changed:

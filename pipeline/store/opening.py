@@ -9,9 +9,11 @@ from typing import Any
 import icechunk
 import zarr
 
-from pipeline.store import layout
+from pipeline.store import layout, plain
 from pipeline.store.branches import own_branch
-from pipeline.store.places import MAIN, PUBLISHED, TROUBLES, explained, place
+from pipeline.store.branchwork import BranchWork
+from pipeline.store.places import MAIN, PUBLISHED, place
+from pipeline.store.trouble import TROUBLES, explained
 from pipeline.store.writer import Writer
 from pipeline.types import Grid
 
@@ -26,7 +28,9 @@ def bytes_needed(tile_px: int, n_scenes: int) -> int:
 
 
 @contextmanager
-def open_writer(url: str, grid: Grid, *, title: str, run_key: str) -> Iterator[Writer]:
+def open_writer(
+    url: str, grid: Grid, *, title: str, run_key: str, overviews: bool = False
+) -> Iterator[Writer]:
     """Open a store for one run, and make it if it is not there.
 
     Parameters
@@ -40,6 +44,9 @@ def open_writer(url: str, grid: Grid, *, title: str, run_key: str) -> Iterator[W
     run_key
         Names the work: a run with the same key goes on where a killed one stopped. Letters,
         digits and ``._-``.
+    overviews
+        Keep smaller copies of the pixels of what this run writes to, for maps; what has them
+        keeps them.
 
     Yields
     ------
@@ -55,12 +62,19 @@ def open_writer(url: str, grid: Grid, *, title: str, run_key: str) -> Iterator[W
     """
     where = place(url)
     with where.lock():
+        if where.plain:
+            assert where.path is not None
+            plain.ensure_root(where.path, url, grid, _attributes(grid, title))
+            yield Writer(plain.PlainWork(where.path), grid, overviews=overviews)
+            return
         repository = where.open_or_create()
         _ensure_root(repository, url, grid, title)
         with explained(f"cannot make the branch of run {run_key} in {url}"):
             branch, base = own_branch(repository, run_key)
         try:
-            yield Writer(repository, grid, branch, base)
+            work = BranchWork(repository, grid, branch, base)
+            work.catch_up(strict=False)
+            yield Writer(work, grid, overviews=overviews)
         except TROUBLES:
             with explained(f"cannot go on with the store {url}"):
                 raise
@@ -75,13 +89,16 @@ def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: s
     # No root: a run was killed right after it had made the repository.
     if root is not None and layout.same_grid(root, grid, url):
         return
-    attributes: dict[str, Any] = {
+    with explained(f"cannot write to the store {url}"):
+        zarr.open_group(session.store, mode="a").attrs.update(_attributes(grid, title))
+        session.commit("grid of the region", metadata=PUBLISHED)
+
+
+def _attributes(grid: Grid, title: str) -> dict[str, Any]:
+    return {
         "format": layout.FORMAT,
         "format_version": layout.FORMAT_VERSION,
         "Conventions": "CF-1.11",
         "title": title,
         "grid": layout.grid_attributes(grid),
     }
-    with explained(f"cannot write to the store {url}"):
-        zarr.open_group(session.store, mode="a").attrs.update(attributes)
-        session.commit("grid of the region", metadata=PUBLISHED)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -14,17 +13,20 @@ import icechunk
 from filelock import FileLock, Timeout
 
 from pipeline.errors import StoreConflictError, StoreError
+from pipeline.store.trouble import TROUBLES, explained
 
 MAIN = "main"
+PLAIN = "zarr+"
+"""Before the URL of a plain Zarr store."""
 RUN = "run-"
 """Prefix of the branches of runs."""
+REPLAY = "replay-"
+"""Prefix of branches on which a run's work is done again; nobody else looks at them."""
 PUBLISHED = {"published": True}
 """Metadata of the snapshots that readers see; those between are steps of a run."""
 LOCK_SECONDS = 0.5
 CREATE_WAITS_S = (0.1, 0.3, 1.0)
 """Waits for another run that is just making the same repository on an object store."""
-TROUBLES = (icechunk.IcechunkError, icechunk.ConflictError, icechunk.RebaseFailedError)
-"""What Icechunk raises: the three have no ancestor of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,22 @@ class Place:
     """None: a local path, whose storage is made when it is opened: making it makes the folder."""
     path: Path | None
     """Folder of a local repository."""
+    plain: bool = False
+    """Whether it is a plain Zarr store; see `pipeline.store.plain`."""
+
+    def require_history(self, wish: str) -> None:
+        """Refuse what only an Icechunk repository can do.
+
+        Raises
+        ------
+        StoreError
+            It is a plain store.
+        """
+        if self.plain:
+            raise StoreError(
+                f"{self.url} is a plain Zarr store, which has no history: {wish}. "
+                "A store without zarr+ in its URL has one"
+            )
 
     def lock(self) -> AbstractContextManager[object]:
         """Return the lock that a run holds while it works.
@@ -64,6 +82,7 @@ class Place:
         StoreError
             There is none, or it cannot be read.
         """
+        self.require_history("nothing of the kind can be asked")
         with explained(f"cannot open the store {self.url}"):
             if not self.exists():
                 raise StoreError(
@@ -111,13 +130,22 @@ def place(url: str) -> Place:
         ``az://container/prefix?account=NAME`` or
         ``abfs://container@NAME.dfs.core.windows.net/prefix`` (``abfss://`` is the same).
         Credentials come from the environment. An S3 server other than Amazon's is named by
-        ``?endpoint_url=https://…``, a region by ``?region=…``.
+        ``?endpoint_url=https://…``, a region by ``?region=…``. ``zarr+`` before a path or a
+        ``file:`` URL makes it a plain Zarr store.
 
     Raises
     ------
     StoreError
         The URL has another scheme or unknown options, or no bucket, container or account.
     """
+    if url.startswith(PLAIN):
+        inner = place(url.removeprefix(PLAIN))
+        if inner.path is None:
+            raise StoreError(
+                f"{url!r}: a plain Zarr store lies on a local path, where a lock keeps it to one run: "
+                f"use {inner.url!r}"
+            )
+        return replace(inner, url=url, plain=True)
     parts = urlsplit(url)
     if "://" not in url:
         return Place(url=url, storage=None, path=Path(url).expanduser().absolute())
@@ -203,27 +231,6 @@ def _configuration() -> icechunk.RepositoryConfig:
     configuration = icechunk.RepositoryConfig.default()
     configuration.manifest = icechunk.ManifestConfig(splitting=splitting)
     return configuration
-
-
-@contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Raise the errors of Icechunk, of codecs and of the disk as `StoreError`, in one line.
-
-    A lost race is a `StoreConflictError`.
-    """
-    try:
-        yield
-    except icechunk.ConflictError as error:
-        raise StoreConflictError(
-            f"{what}: another run was quicker; start again ({_reason(error)})"
-        ) from error
-    except (*TROUBLES, OSError, RuntimeError, json.JSONDecodeError) as error:
-        raise StoreError(f"{what}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [repr(error)]
-    return lines[0].lstrip("x ")
 
 
 @contextmanager

@@ -48,7 +48,7 @@ if lock:
 try:
     run("second", 8)
 except StoreError as error:
-    print("REFUSED", error)
+    print("REFUSED", "retryable" if error.retryable else "for good:", error)
 found = store.open_archive(url)
 tile = grid.tile(1, 1)
 same = (found.masks(make.sensor)["mask"].values[0][tile.window] == make.mask(tile, 0)).all()
@@ -69,7 +69,10 @@ def tried(url, *before: str, limit: int = 0, lock: bool = False) -> str:
     )
     assert done.returncode == 0, done.stderr
     assert "PUBLISHED ['first'] True" in done.stdout
-    return next((line for line in done.stdout.splitlines() if line.startswith("REFUSED")), "")
+    said = next((line for line in done.stdout.splitlines() if line.startswith("REFUSED")), "")
+    # Waiting makes no room, and gives no permission.
+    assert "for good" in said
+    return said
 
 
 def assert_goes_on(url):

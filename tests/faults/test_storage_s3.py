@@ -1,15 +1,16 @@
 """An S3 server that fails: the run recovers or says so, and what was published stays as it was."""
 
+import re
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from pipeline import store
-from pipeline.errors import StoreConflictError, StoreError
+from pipeline.errors import StoreError, StoreUnavailableError
 from tests.store.faulty_s3 import Trouble, proxy
 from tests.store.making import Make
-from tests.store.object_store import serving
+from tests.store.object_store import free_port, serving
 
 make = Make()
 PARTS = ["chunks", "manifests", "snapshots", "refs/branch.run", "refs/branch.main"]
@@ -87,6 +88,40 @@ def test_permission_lost_within_a_run_leaves_what_was_published(url, trouble, pa
     assert_published(url, 11, 12)
 
 
+REFUSED = ["403", "403:ExpiredToken", "403:InvalidAccessKeyId", "404"]
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_what_waiting_does_not_mend_is_not_tried_again(url, trouble, kind, method):
+    trouble.strike(kind, method, "chunks" if method == "PUT" else "")
+    with pytest.raises(StoreError, match="cannot") as caught:
+        publish(url, 12)
+    assert not caught.value.retryable
+    assert re.search(
+        r"\((AccessDenied|ExpiredToken|InvalidAccessKeyId|NoSuchBucket)\)", str(caught.value)
+    )
+
+
+def test_a_clock_that_the_server_refuses_is_named(url, trouble):
+    trouble.strike("403:RequestTimeTooSkewed", "PUT", "chunks")
+    with pytest.raises(
+        StoreError, match=r"clock of this machine .*\(RequestTimeTooSkewed\)"
+    ) as caught:
+        publish(url, 12)
+    assert not caught.value.retryable
+    trouble.clear()
+    assert_published(url, 11)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_not_there_can_be_tried_again(server, monkeypatch):
+    server.credentials(monkeypatch)
+    closed = server.url(endpoint=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(StoreUnavailableError, match="does not answer"):
+        store.find_archive(closed)
+
+
 def test_publishing_again_with_the_same_writer(url, trouble):
     with store.open_writer(url, make.grid(), title="t", run_key="run") as writer:
         work(writer, 12)
@@ -162,13 +197,13 @@ def test_a_new_store_whose_making_failed(server, trouble):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["500", "cut"])
+@pytest.mark.parametrize("kind", ["500", "502:", "429", "cut"])
 @pytest.mark.parametrize("part", PARTS)
-def test_what_lasts_is_an_error(url, trouble, kind, part):
+def test_an_outage_is_an_error_that_passes(url, trouble, kind, part):
     trouble.strike(kind, "PUT", part)
-    with pytest.raises(StoreError, match="cannot") as caught:
+    with pytest.raises(StoreUnavailableError, match="cannot") as caught:
         publish(url, 12)
-    assert not isinstance(caught.value, StoreConflictError)
+    assert caught.value.retryable
     assert trouble.struck > 1
     trouble.clear()
     assert_published(url, 11)

@@ -10,6 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
 
+CODES = {
+    "400": "RequestTimeout",
+    "403": "AccessDenied",
+    "404": "NoSuchBucket",
+    "429": "TooManyRequests",
+    "500": "InternalError",
+    "503": "SlowDown",
+}
+"""What S3 calls the errors of a status; a name may be given instead of it: 403:RequestTimeTooSkewed."""
+
 HOP = {"connection", "transfer-encoding", "keep-alive", "content-encoding"}
 
 
@@ -34,7 +44,8 @@ class Trouble:
     def strike(self, kind: str, method: str = "", part: str = "", times: int = 10**9) -> None:
         """Break requests.
 
-        `kind` is a status, as text; ``lose``: done, but answered with 500; ``cut``: the connection
+        `kind` is a status, as text, with S3's name for it after a colon if it is not the usual one
+        (``502:`` has no words: it comes from something between); ``lose``: done, but answered with 500; ``cut``: the connection
         is closed without an answer.
         """
         self.kind, self.left, self.struck = kind, times, 0
@@ -64,6 +75,14 @@ class Trouble:
         return True
 
 
+def worded(code: str) -> tuple[dict[str, str], bytes]:
+    """Return headers and body of an error of S3."""
+    if not code:
+        return {}, b""
+    text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>broken</Message></Error>"
+    return {"Content-Type": "application/xml"}, text.encode()
+
+
 class Handler(BaseHTTPRequestHandler):
     """Passes requests on, but for those that trouble hits."""
 
@@ -77,7 +96,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
         elif kind not in ("", "lose"):
-            self.answer(int(kind), {}, b"")
+            status, colon, code = kind.partition(":")
+            self.answer(int(status), *worded(code if colon else CODES.get(status, "")))
         else:
             answer = self.passed_on(body)
             self.answer(*((500, {}, b"") if kind == "lose" else answer))

@@ -104,9 +104,7 @@ def test_orphans_of_a_killed_run_are_collected_and_its_commits_are_not(make, url
             if tile is tiles[0]:
                 writer.commit("one tile")
         # The second tile is written, never committed: the process is gone.
-        writer._groups()
-        for group in writer._masks.values():
-            group.flush()
+        writer._groups().flush()
     before = datetime.now(UTC) - timedelta(days=0 if url.startswith("s3:") else 30)
     assert store.expire(url, before).chunks > 0
     with store.open_writer(url, make.grid(), title="t", run_key="killed") as writer:

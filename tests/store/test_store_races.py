@@ -1,6 +1,7 @@
-"""Two runs at once where no lock keeps them apart: one publishes, the other is told what to do."""
+"""Two runs at once where no lock keeps them apart: the second goes on top of the first, or is told."""
 
 from contextlib import nullcontext
+from datetime import timedelta
 
 import pytest
 
@@ -40,16 +41,17 @@ def cells(url, make):
     return store.open_archive(url).masks(make.sensor)["fingerprint"].values[0, :, 0].tolist()
 
 
-def test_a_live_run_whose_branch_was_dropped_is_told_and_starts_again(make, url):
+def test_a_live_run_whose_branch_was_dropped_is_told_and_starts_again(make, url, monkeypatch):
     with begin(url, make, "slow") as slow:
         write(slow, make, 0, 7)
         slow.commit("first tile")
         work(url, make, "quick", 1, 8)
-        # This one finds the branch of the slow run left behind, and drops it.
+        # This one finds the branch of the slow run left behind, and takes it for given up.
+        monkeypatch.setattr(store.branches, "ABANDONED", timedelta(0))
         with begin(url, make, "third"):
             pass
         write(slow, make, 2, 7)
-        with pytest.raises(StoreConflictError, match="another run has published"):
+        with pytest.raises(StoreConflictError, match="has deleted the branch run-slow"):
             slow.commit("second tile")
         # As `Session.do_tile` does; and no later try does the tile's work for nothing.
         for late in (slow.discard, lambda: write(slow, make, 2, 7), lambda: slow.publish({})):
@@ -61,15 +63,6 @@ def test_a_live_run_whose_branch_was_dropped_is_told_and_starts_again(make, url)
         write(again, make, 2, 7)
         again.publish({"run_id": "slow"})
     assert cells(url, make) == [7, 8, 7]
-
-
-def test_a_run_that_main_left_behind_hears_of_it_at_its_next_commit(make, url):
-    with begin(url, make, "slow") as slow:
-        write(slow, make, 0, 7)
-        work(url, make, "quick", 1, 8)
-        with pytest.raises(StoreConflictError, match="another run has published"):
-            slow.commit("tile")
-    assert cells(url, make) == [0, 8, 0]
 
 
 def test_the_same_run_twice_at_once(make, url):
@@ -89,7 +82,7 @@ def test_the_same_run_twice_at_once(make, url):
 
 
 def test_the_same_run_begun_while_the_first_publishes(make, url, monkeypatch):
-    real = store.writer.branches.move_main
+    real = store.branches.move_main
 
     def interrupted(repository, base, target):
         # Another process adopts the branch and takes the record back, at the worst moment.
@@ -99,7 +92,7 @@ def test_the_same_run_begun_while_the_first_publishes(make, url, monkeypatch):
 
     with begin(url, make, "same") as one:
         write(one, make, 0, 7)
-        monkeypatch.setattr(store.writer.branches, "move_main", interrupted)
+        monkeypatch.setattr(store.branches, "move_main", interrupted)
         one.publish({"run_id": "one"})
     assert cells(url, make) == [7, 0, 0]
     assert [each["run_id"] for each in store.open_archive(url).records()] == ["one"]

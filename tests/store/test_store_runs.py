@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import icechunk
 import numpy as np
 import pytest
+import zarr
 
 from pipeline import store
 from pipeline.errors import StoreConflictError, StoreError
@@ -68,13 +70,16 @@ def test_a_second_run_without_news_makes_no_snapshot(make, url):
     assert len(store.open_archive(url).records()) == 1
 
 
-def test_records_name_the_snapshot_of_their_pixels(make, url):
+def test_records_name_the_state_that_shows_their_pixels(make, url):
     for row in range(2):
         with begin(url, make) as writer:
             write_tile(writer, make, row, 0)
             writer.publish({"run_id": str(row)})
     records = store.open_archive(url).records()
     assert [each["run_id"] for each in records] == ["0", "1"]
+    # The ids are those of the log, newest first, below which is the empty beginning.
+    log = [each.id for each in store.open_archive(url).log()]
+    assert [each["snapshot"] for each in records] == log[-2::-1]
     old = store.open_archive(url, as_of=records[0]["snapshot"])
     assert old.masks(make.sensor)["fingerprint"].to_numpy()[0, :2, 0].tolist() == [9, 0]
 
@@ -111,7 +116,7 @@ def test_a_run_goes_on_where_one_with_its_key_stopped(make, url):
     assert fingerprints(url, make) == [[9, 0], [0, 0], [0, 0]]
 
 
-def test_left_work_on_an_old_base_is_dropped(make, url):
+def test_left_work_on_an_old_base_is_taken_up(make, url):
     with begin(url, make, "a") as writer:
         write_tile(writer, make, 0, 0)
     with begin(url, make, "b") as writer:
@@ -120,10 +125,24 @@ def test_left_work_on_an_old_base_is_dropped(make, url):
         write_tile(writer, make, 1, 0)
         writer.publish({})
     with begin(url, make, "a") as writer:
-        assert not writer.changed
-        assert writer.fingerprints(make.sensor)[make.times(1)[0]][0, 0] == 0
+        assert writer.changed
+        stored = writer.fingerprints(make.sensor)[make.times(1)[0]]
+        assert stored.tolist() == [[9, 0], [9, 0], [0, 0]]
         writer.publish({})
     assert branches(url) == {"main"}
+
+
+def test_work_that_nobody_goes_on_with_is_dropped_after_a_day(make, url, monkeypatch):
+    with begin(url, make, "a") as writer:
+        write_tile(writer, make, 0, 0)
+    with begin(url, make, "b") as writer:
+        write_tile(writer, make, 1, 0)
+        writer.publish({})
+    with begin(url, make, "c"):
+        assert branches(url) == {"main", "run-a", "run-c"}
+    monkeypatch.setattr(store.branches, "ABANDONED", timedelta(0))
+    with begin(url, make, "c"):
+        assert branches(url) == {"main", "run-c"}
 
 
 def test_a_run_killed_while_it_publishes_is_recorded_once(make, url):
@@ -135,7 +154,7 @@ def test_a_run_killed_while_it_publishes_is_recorded_once(make, url):
 
     with begin(url, make) as writer:
         write_tile(writer, make, 0, 0)
-        writer._move_main = killed
+        writer._work._move_main = killed
         with pytest.raises(Killed):
             writer.publish({"run_id": "killed"})
     with begin(url, make) as writer:
@@ -156,17 +175,17 @@ def test_a_run_killed_after_main_moved_is_finished(make, url):
     assert branches(url) == {"main"}
 
 
-def test_main_that_moved_is_a_conflict(make, url):
+def test_what_others_wrote_to_main_stays(make, url):
     with begin(url, make) as writer:
         write_tile(writer, make, 0, 0)
         session = store.places.place(url).open().writable_session("main")
-        store.writer.zarr.open_group(session.store, mode="r+").attrs["who"] = "another"
-        other = session.commit("another run")
-        with pytest.raises(StoreConflictError, match="start this run again"):
-            writer.publish({})
-    assert store.open_archive(url).snapshot == other
-    with begin(url, make) as writer:
-        assert not writer.changed
+        zarr.open_group(session.store, mode="r+").attrs["who"] = "another"
+        other = session.commit("another tool")
+        shown = writer.publish({})
+    archive = store.open_archive(url)
+    assert archive.snapshot == shown != other
+    assert archive._root.attrs["who"] == "another"
+    assert fingerprints(url, make) == [[9, 0], [0, 0], [0, 0]]
 
 
 def test_a_live_run_keeps_others_out(make, path):
@@ -235,7 +254,7 @@ def test_missing_and_foreign_stores_are_explained(make, path):
     repository = icechunk.Repository.create(icechunk.local_filesystem_storage(url))
     assert store.find_archive(url) is None
     session = repository.writable_session("main")
-    store.writer.zarr.create_group(session.store)
+    zarr.create_group(session.store)
     session.commit("somebody else's")
     with pytest.raises(StoreError, match="no archive of cloudmask"):
         store.open_archive(url)

@@ -1,0 +1,102 @@
+"""How readers find a store, as it is or as it was."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import icechunk
+
+from pipeline.errors import StoreError
+from pipeline.store import layout, plain
+from pipeline.store.archive import Archive
+from pipeline.store.places import MAIN, Place, place
+from pipeline.store.snapshots import published
+from pipeline.store.trouble import explained
+
+SNAPSHOT_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{20}")
+
+
+def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
+    """Open a store for reading.
+
+    Parameters
+    ----------
+    url
+        Path or URL of the repository; see `pipeline.store.places.place`.
+    as_of
+        A snapshot id, a tag, or an instant (naive ones and dates are UTC): the store as it was
+        then. None: as it is now; a later publish does not change an open archive. Instants are
+        looked up in the history of today's state: what was rolled back is found by id or tag.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or nothing that old in it.
+    """
+    where = place(url)
+    if where.plain:
+        return _open_plain(where, as_of)
+    repository = where.open()
+    with explained(f"cannot read {url} as of {as_of}"):
+        session = _session(repository, as_of)
+        root = layout.open_root(session.store)
+    if root is None:
+        raise StoreError(f"the store {url} is still empty: run `cloudmask run` to fill it")
+    return Archive(url, repository, session, root)
+
+
+def find_archive(url: str) -> Archive | None:
+    """Open a store as it is now; none: there is no store yet, or nothing in it."""
+    where = place(url)
+    with explained(f"cannot look for a store at {url}"):
+        if where.plain:
+            assert where.path is not None
+            return None if plain.open_root(where.path) is None else open_archive(url)
+        if not where.exists():
+            return None
+    repository = where.open()
+    with explained(f"cannot read the store {url}"):
+        session = repository.readonly_session(MAIN)
+        empty = layout.open_root(session.store) is None
+    return None if empty else open_archive(url)
+
+
+def _open_plain(where: Place, as_of: str | datetime | None) -> Archive:
+    if as_of is not None:
+        where.require_history("it is read as it is now, not as of an earlier time")
+    assert where.path is not None
+    with explained(f"cannot read {where.url}"):
+        root = plain.open_root(where.path)
+    if root is None:
+        raise StoreError(
+            f"there is no store at {where.url}: check the path, or make one with `cloudmask run`"
+        )
+    return Archive(where.url, None, plain.PlainSession(root.store), root)
+
+
+def _session(
+    repository: icechunk.Repository, as_of: str | datetime | None
+) -> icechunk.session.Session:
+    if as_of is None:
+        return repository.readonly_session(MAIN)
+    if isinstance(as_of, str):
+        if as_of in repository.list_tags():
+            return repository.readonly_session(tag=as_of)
+        if SNAPSHOT_ID.fullmatch(as_of):
+            return repository.readonly_session(snapshot_id=as_of)
+    instant = _instant(as_of)
+    for snapshot in published(repository, repository.lookup_branch(MAIN)):
+        if snapshot.time <= instant:
+            return repository.readonly_session(snapshot_id=snapshot.id)
+    raise StoreError(f"nothing was published before {instant.isoformat()}")
+
+
+def _instant(as_of: str | datetime) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+    except ValueError:
+        raise StoreError(
+            f"{as_of!r} is no tag or snapshot id of the store, and no date or time in ISO 8601"
+        ) from None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
