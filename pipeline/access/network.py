@@ -24,6 +24,8 @@ from pipeline.access.remembered import Kept, Remembered
 from pipeline.access.secrets import without_secrets
 from pipeline.access.trust import WEB, allowed, port_of, refused
 from pipeline.errors import AccessError, AccessUnavailableError
+from pipeline.types import Cost
+from pipeline.types.record import METER
 
 TIMEOUT_S = (10.0, 30.0)
 """To connect, and between two bytes of an answer."""
@@ -147,6 +149,7 @@ def _onward(url: str, hosts: Collection[str]) -> str | None:
     """Ask for one byte; return where the host redirects to, or none."""
     parts = urlsplit(url)
     check_name(parts, hosts)
+    METER.add(Cost(requests=1))
     try:
         with requests.get(
             url,

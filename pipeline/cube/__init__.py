@@ -10,6 +10,7 @@
     places.py     which location of an asset is read
     opening.py    one raster opened and read with patience
     datasets.py   GDAL in each thread; what a raster must be to be read
+    meter.py      what was read, and what GDAL asked the network for
     reader.py     one window of one asset, the same pixels however it is cut
     resample.py   source pixels -> pixels of the grid                           (pure)
     layers.py     one item made ready for reading
@@ -18,7 +19,7 @@
 """
 
 from pipeline.cube.build import bytes_needed, open_cube
-from pipeline.cube.reader import METER
+from pipeline.cube.meter import METER
 from pipeline.cube.roles import asset_keys, misplaced, missing_roles
 from pipeline.cube.settle import ask, settled
 

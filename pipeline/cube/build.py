@@ -93,6 +93,10 @@ def bytes_needed(height_px: int, width_px: int, n_roles: int) -> int:
     return height_px * width_px * (n_roles + 1) * 4 * 2
 
 
+_Edge = tuple[tuple[slice, slice], NDArray[np.float32], int, NDArray[np.uint8]]
+"""Where an item was read in a block, its pixels, its position, and its `Layer.open_sides`."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     """The block function of one scene."""
@@ -111,6 +115,7 @@ class _Block:
         mosaic = np.full((len(self.roles) + 1, *place.shape), np.nan, np.float32)
         # Positions are exact in float32 up to 2**24 items.
         mosaic[-1] = -1
+        edges: list[_Edge] = []
         for position, layer in self.layers.items():
             missing = _bounds(mosaic[-1] < 0)
             if missing is None:
@@ -120,7 +125,16 @@ class _Block:
                 read = LOADERS[self.loader](layer, self.roles, part)
                 read *= layer.scale
                 read += layer.offset
-                _fill(mosaic[:, *missing], read, position)
+                sides = layer.open_sides(part)
+                _fill(
+                    mosaic[:, *missing], read, position, None if sides is None else sides == 0
+                )
+                if sides is not None:
+                    edges.append((missing, read, position, sides))
+        # What no item has from its inside is given by the one that lacks the fewest neighbours.
+        for most in range(1, 5) if edges else ():
+            for missing, read, position, sides in edges:
+                _fill(mosaic[:, *missing], read, position, sides <= most)
         return mosaic
 
 
@@ -155,8 +169,15 @@ def _bounds(wanted: NDArray[np.bool_]) -> tuple[slice, slice] | None:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
 
 
-def _fill(mosaic: NDArray[np.float32], read: NDArray[np.float32], position: int) -> None:
-    """Give an item's pixels to those that have none yet, in place."""
+def _fill(
+    mosaic: NDArray[np.float32],
+    read: NDArray[np.float32],
+    position: int,
+    where: NDArray[np.bool_] | None,
+) -> None:
+    """Give an item's pixels, all or some, to those that have none yet, in place."""
     new = (mosaic[-1] < 0) & np.isfinite(read).all(axis=0)
+    if where is not None:
+        new &= where
     np.copyto(mosaic[:-1], read, where=new)
     np.copyto(mosaic[-1], np.float32(position), where=new)

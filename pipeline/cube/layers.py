@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from pipeline import access, sensors
 from pipeline.cube.outlines import outline as outline_in
 from pipeline.cube.places import href_of
 from pipeline.cube.reader import AssetFacts
-from pipeline.cube.roles import asset_keys, frame, raster_outline
+from pipeline.cube.roles import asset_frame, asset_keys, frame, raster_outline
 from pipeline.errors import AssetError
 from pipeline.sensors.qa import FMASK_FILL
 from pipeline.types import CubeSettings
@@ -48,10 +49,36 @@ class Layer:
     """(role, 1, 1): reflectance = DN · scale + offset."""
     outline: BaseGeometry | None
     """Where its rasters lie, in the CRS of the grid; none: it is not stated."""
+    reach_m: float = 0.0
+    """Half a pixel of the coarsest band, if that is coarser than the grid: nearer to the outline than
+    this it is extrapolated."""
 
     def touches(self, geobox: GeoBox) -> bool:
         """Say whether the item may have pixels in a block of the grid."""
         return self.outline is None or bool(self.outline.intersects(geobox.extent.geom))
+
+    def open_sides(self, geobox: GeoBox) -> NDArray[np.uint8] | None:
+        """Count the sides to which a coarser band has no neighbour of a block's pixels.
+
+        Another item, whose rasters go on there, has the better number.
+
+        Returns
+        -------
+        (y, x) 0 to 4; none where it is 0 everywhere.
+        """
+        reach, step = self.reach_m, abs(geobox.resolution.x)
+        if self.outline is None or not reach:
+            return None
+        if self.outline.contains(geobox.pad(math.ceil(reach / step)).extent.geom):
+            return None
+        cols, rows = np.meshgrid(
+            np.arange(geobox.shape.x) + 0.5, np.arange(geobox.shape.y) + 0.5
+        )
+        x, y = geobox.transform @ (cols, rows)
+        found = np.zeros(cols.shape, np.uint8)
+        for right, up in ((reach, 0.0), (-reach, 0.0), (0.0, reach), (0.0, -reach)):
+            found += ~shapely.contains_xy(self.outline, x + right, y + up)
+        return found
 
 
 def make_layer(
@@ -99,7 +126,16 @@ def make_layer(
         scale=np.array([rule.scale for rule in rules], "float32").reshape(shape),
         offset=np.array([rule.offset for rule in rules], "float32").reshape(shape),
         outline=outline,
+        reach_m=_reach_m(item, keys, roles, geobox),
     )
+
+
+def _reach_m(
+    item: pystac.Item, keys: Mapping[str, str], roles: Sequence[str], geobox: GeoBox
+) -> float:
+    frames = [asset_frame(item, keys[role]) for role in roles if role not in CODES]
+    coarsest = max((abs(each.transform[0]) for each in frames if each), default=0.0)
+    return coarsest / 2 if coarsest > abs(geobox.resolution.x) * (1 + 1e-9) else 0.0
 
 
 def _radiometry(item: pystac.Item, role: str) -> sensors.Radiometry:

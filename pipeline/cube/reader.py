@@ -6,7 +6,6 @@ counts what it reads, and says which item and asset could not be read. `opening`
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from odc.loader.types import RasterLoadParams, RasterSource
 from rasterio.io import DatasetReader
 
 from pipeline.cube import datasets
+from pipeline.cube.meter import METER
 from pipeline.cube.opening import Place, read_asset
 from pipeline.cube.resample import (
     Places,
@@ -40,27 +40,6 @@ STRIP_PX = 2**22
 
 NOISE = 6
 """Decimals of a source pixel to which places are known."""
-
-
-class Meter:
-    """Counts what was read in this process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._total = Cost()
-
-    def add(self, bytes_read: int) -> None:
-        """Count one window."""
-        with self._lock:
-            self._total += Cost(bytes_read=bytes_read, reads=1)
-
-    def total(self) -> Cost:
-        """Return everything so far; the difference of two calls is what happened between."""
-        with self._lock:
-            return self._total
-
-
-METER = Meter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +212,7 @@ class ExactReader:
         if any(first >= last for first, last in held):
             return pixels
         numbers = raster.read(self._src.band, window=tuple(held))
-        METER.add(numbers.nbytes)
+        METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
         inner = tuple(
             slice(low - first, high - first)
             for (low, high), first in zip(held, start, strict=True)

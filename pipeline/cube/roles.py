@@ -38,7 +38,7 @@ def raster_outline(item: pystac.Item) -> Geometry | None:
 def frame(item: pystac.Item) -> Frame | None:
     """Return what an item says of where its rasters lie, none where it does not say it all."""
     for key in sensors.profile(item).offered(item).values():
-        found = _frame(item, key)
+        found = asset_frame(item, key)
         if found is not None:
             return found
     return None
@@ -96,7 +96,7 @@ def _contradiction(
     )
 
 
-def _frame(item: pystac.Item, key: str) -> Frame | None:
+def asset_frame(item: pystac.Item, key: str) -> Frame | None:
     """Return what the projection extension's fields tell of an asset, if they tell it all."""
     own, shared = item.assets[key].extra_fields, item.properties
     sizes = own.get("proj:shape", shared.get("proj:shape"))

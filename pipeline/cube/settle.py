@@ -84,9 +84,8 @@ def settled(
             return sensors.record(item, kept)
         found = GIVEN_UP if unread.count >= GIVE_UP else ask(item, hosts=hosts)
         unread.note(happened=found.unread)
-        return sensors.record(
-            item, _decided(sensors.radiometry(sensors.unrecorded(item)), found)
-        )
+        decided = _decided(sensors.radiometry(sensors.unrecorded(item)), found)
+        return sensors.record(item, decided, unread=found.unread)
 
     if not wanted:
         return items
@@ -193,15 +192,15 @@ def _decided(metadata: sensors.Radiometry, finding: Finding) -> sensors.Radiomet
 
 
 def _to_be_asked(item: pystac.Item, *, every: bool) -> bool:
-    """Say whether an item is in doubt: also where it was asked before, to no avail."""
+    """Say whether an item is in doubt and its pixels were never read."""
     if not sensors.asks_for_offset(item):
         return False
     return not _told(item) and (every or sensors.radiometry(item).doubtful)
 
 
 def _told(item: pystac.Item) -> bool:
-    kept = sensors.recorded(item)
-    return kept is not None and not kept.doubtful
+    """Say whether an item's pixels were read: those that cannot tell never will."""
+    return sensors.recorded(item) is not None and not sensors.was_unread(item)
 
 
 def _identity(item: pystac.Item) -> tuple[Any, ...]:

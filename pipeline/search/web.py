@@ -31,6 +31,8 @@ from pipeline.search.patience import (
     failure_of_status,
     pace_of,
 )
+from pipeline.types import Cost
+from pipeline.types.record import METER
 
 _REDIRECTS = 5
 
@@ -186,6 +188,7 @@ class CatalogIO(StacApiIO):
             )
 
     def _sent(self, request: requests.Request) -> requests.Response:
+        METER.add(Cost(requests=1))
         try:
             prepared = self.session.prepare_request(request)
             settings = self.session.merge_environment_settings(

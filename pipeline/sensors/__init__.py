@@ -22,7 +22,7 @@ from pipeline.sensors.acquisitions import acquisition_key, processing_rank
 from pipeline.sensors.metadata import origin, processing_baseline, sun
 from pipeline.sensors.profiles import PROFILES, is_known, profile
 from pipeline.sensors.projection import crs_of
-from pipeline.sensors.recorded import asks_for_offset, record, recorded, unrecorded
+from pipeline.sensors.recorded import asks_for_offset, record, recorded, unrecorded, was_unread
 from pipeline.sensors.rules import RULES, radiometry
 from pipeline.sensors.types import ROLES, THERMAL_ROLES, Profile, Radiometry
 
@@ -46,4 +46,5 @@ __all__ = [
     "recorded",
     "sun",
     "unrecorded",
+    "was_unread",
 ]

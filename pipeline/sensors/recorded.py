@@ -20,6 +20,9 @@ REASON = "cloudmask:radiometry"
 DOUBTFUL = "cloudmask:doubtful"
 """Property: true where the pixels could not tell and the metadata's word stands."""
 
+UNREAD = "cloudmask:unread"
+"""Property: true where the pixels could not be read, so that they may tell another time."""
+
 OFFSETS = (0.0, -0.1)
 """The two there are: whether 1000 are added to the numbers or not."""
 
@@ -38,22 +41,39 @@ def asks_for_offset(item: pystac.Item) -> bool:
     return profile(item).rule.startswith("sentinel-2")
 
 
-def record(item: pystac.Item, decided: Radiometry) -> pystac.Item:
-    """Return a copy of an item that carries a decision; scale and nodata follow from its collection."""
+def record(item: pystac.Item, decided: Radiometry, *, unread: bool = False) -> pystac.Item:
+    """Return a copy of an item that carries a decision; scale and nodata follow from its collection.
+
+    Parameters
+    ----------
+    item
+        The item.
+    decided
+        The decision.
+    unread
+        Whether it was made without the pixels, because they could not be read.
+    """
     copy = unrecorded(item)
     copy.properties[OFFSET] = decided.offset
     copy.properties[REASON] = decided.reason
     if decided.doubtful:
         copy.properties[DOUBTFUL] = True
+    if unread:
+        copy.properties[UNREAD] = True
     return copy
 
 
 def unrecorded(item: pystac.Item) -> pystac.Item:
     """Return a copy of an item as its catalogue made it."""
     copy = item.clone()
-    for name in (OFFSET, REASON, DOUBTFUL):
+    for name in (OFFSET, REASON, DOUBTFUL, UNREAD):
         copy.properties.pop(name, None)
     return copy
+
+
+def was_unread(item: pystac.Item) -> bool:
+    """Say whether the decision that an item carries was made without its pixels."""
+    return item.properties.get(UNREAD) is True
 
 
 def recorded(item: pystac.Item) -> Radiometry | None:
