@@ -1,13 +1,15 @@
-"""The masking engine against ukis-csmask's own, on the same network, pixels and machine.
+"""The masking engine against its models' own engines, on the same network, pixels and machine.
 
-    python benchmarks/masking.py                      # 1536², both precisions, three rounds
+    python benchmarks/masking.py                      # ukis-csmask, 1536², three rounds
     python benchmarks/masking.py --size 4096 --rounds 5
-    python benchmarks/masking.py --growth 2 8 32      # megapixels: cost by size, overhead, memory
+    python benchmarks/masking.py --model omnicloudmask --size 4096
+    python benchmarks/masking.py --growth 2 8 32 128  # megapixels: cost by size, overhead, memory
 
 Runs are interleaved and reported as medians, each in a process of its own, because a peak of
 memory is a process's. The main figure is the process's CPU time: it does not count what others do
-on the machine. ``over the network`` of memory is the peak less what the process held with the
-network loaded and one window run.
+on the machine. Memory is the peak less what the process held with the network loaded, one window
+run, and what it masks in memory: theirs takes the scene as an array, ours reads it by block.
+``ours free`` is the engine without a network.
 """
 
 from __future__ import annotations
@@ -17,111 +19,20 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import dask
-import dask.array as da
-import numpy as np
-import xarray as xr
-from affine import Affine
-from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
+from masking_engines import made, random_weights
 
-from pipeline import models
-from pipeline.mask import mask_cube, read_geobox
-from pipeline.mask.lattice import origin_px
-from pipeline.models import allocator
+Kind = tuple[str, str]
+"""Engine, precision."""
 
-ROLES = ("blue", "green", "red", "nir", "swir16", "swir22")
-WORKERS = 2
-
-
-def scene(size: int) -> np.ndarray:
-    """(B, size, size) float32: clouds of many sizes over fields; nobody's timing depends on it."""
-    rng = np.random.default_rng(7)
-    image = np.full((len(ROLES), size, size), 0.1, np.float32)
-    for cell in (512, 128, 32, 8):
-        coarse = rng.random((-(-size // cell),) * 2, dtype=np.float32) ** 3
-        image += 0.2 * np.kron(coarse, np.ones((cell, cell), np.float32))[:size, :size]
-    image += rng.normal(0, 0.01, image.shape).astype(np.float32)
-    return image
-
-
-def cube_of(image: np.ndarray, reads: GeoBox, chunk: int) -> xr.Dataset:
-    """Return bands (B, Y, X) in memory as a lazy cube: what reading costs is another benchmark."""
-    cube = xr.Dataset(
-        {
-            role: (
-                ("time", "y", "x"),
-                da.from_array(band[np.newaxis], (1, chunk, chunk), name=f"{role}-{id(image)}"),
-            )
-            for role, band in zip(ROLES, image, strict=True)
-        },
-        xr_coords(reads),
-    )
-    for role in ROLES:
-        cube[role].encoding["grid_mapping"] = "spatial_ref"
-    return cube
-
-
-class Free:
-    """A model that costs nothing: what is left is the engine."""
-
-    def __init__(self, card) -> None:
-        self.card = card
-        # As a loaded network does.
-        allocator.keep_freed_memory()
-        shape = (1, len(card.classes), card.lattice.window_px, card.lattice.window_px)
-        self._scores = np.zeros(shape, np.float32)
-
-    def predict(self, windows: np.ndarray) -> np.ndarray:
-        """Return the same scores for any window."""
-        return np.broadcast_to(self._scores, (len(windows), *self._scores.shape[1:]))
-
-
-def ours(size: int, precision: str) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Return what warms up and what is measured."""
-    card = models.resolve(
-        "ukis-csmask",
-        level="L2A",
-        roles=ROLES,
-        options={"precision": precision if precision != "free" else "float32"},
-    )
-    model = Free(card) if precision == "free" else models.load(card)
-    geobox = GeoBox((size, size), Affine(20, 0, 0, 0, -20, 0), "EPSG:32632")
-    reads = read_geobox(card.lattice, geobox)
-    top, left = (-each for each in origin_px(reads))
-    # No data round the scene.
-    image = np.full((len(ROLES), *reads.shape), np.nan, np.float32)
-    image[:, top : top + size, left : left + size] = scene(size)
-    window = image[np.newaxis, :, top : top + 512, left : left + 512].copy()
-
-    def measured() -> None:
-        cube = cube_of(image, reads, card.lattice.core_px)
-        with dask.config.set(scheduler="threads", num_workers=WORKERS):
-            mask_cube(cube, model, geobox).compute()
-
-    return lambda: model.predict(window), measured
-
-
-def theirs(size: int, _: str) -> tuple[Callable[[], None], Callable[[], None]]:
-    # Its import starts onnxruntime, which ours must not pay for.
-    from ukis_csmask.mask import CSmask  # noqa: PLC0415
-
-    image = np.ascontiguousarray(np.moveaxis(scene(size), 0, -1))
-
-    def run(part: np.ndarray) -> None:
-        CSmask(
-            part,
-            list(ROLES),
-            product_level="l2a",
-            intra_op_num_threads=WORKERS,
-            providers=["CPUExecutionProvider"],
-        )
-
-    return lambda: run(image[:256, :256].copy()), lambda: run(image)
+KINDS: dict[str, list[Kind]] = {
+    "ukis-csmask": [("theirs", "float32")],
+    "omnicloudmask": [("theirs", "float32"), ("theirs", "bfloat16")],
+}
+OURS: list[Kind] = [("ours", "float32"), ("ours", "bfloat16"), ("ours", "free")]
 
 
 def resident(field: str) -> int:
@@ -130,60 +41,77 @@ def resident(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
-def child(engine: str, size: int, precision: str) -> None:
-    warm, measured = (ours if engine == "ours" else theirs)(size, precision)
+def child(engine: str, name: str, size: int, precision: str, weights: Path) -> None:
+    warm, measured = made(engine, name, size, precision, weights)
     warm()
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     wall, cpu = time.perf_counter(), time.process_time()
     measured()
-    print(
-        json.dumps(
-            {
-                "cpu": time.process_time() - cpu,
-                "wall": time.perf_counter() - wall,
-                "bytes": resident("VmHWM") - before,
-            }
+    figures = {
+        "cpu": time.process_time() - cpu,
+        "wall": time.perf_counter() - wall,
+        "bytes": resident("VmHWM") - before,
+    }
+    print(json.dumps(figures))
+
+
+class Runs:
+    """Measures engines of one model, each run in a process of its own."""
+
+    def __init__(self, name: str, weights: str) -> None:
+        self._name, self._weights = name, weights
+
+    def medians(
+        self, kinds: list[tuple[Kind, int]], rounds: int
+    ) -> dict[tuple[Kind, int], dict[str, float]]:
+        """Run every (kind, size) in turn, so many rounds."""
+        results: dict[tuple[Kind, int], list[dict[str, float]]] = {each: [] for each in kinds}
+        for _ in range(rounds):
+            for kind, size in kinds:
+                results[kind, size].append(self._run(kind, size))
+        return {
+            each: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            for each, runs in results.items()
+        }
+
+    def _run(self, kind: Kind, size: int) -> dict[str, float]:
+        engine, precision = kind
+        given = [engine, self._name, str(size), precision, self._weights]
+        done = subprocess.run(
+            [sys.executable, __file__, "--child", *given],
+            capture_output=True,
+            text=True,
+            check=False,
         )
-    )
+        if done.returncode:
+            sys.exit(done.stderr)
+        figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        return figures
 
 
-def run(engine: str, size: int, precision: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, __file__, "--child", engine, str(size), precision],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def median(results: list[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(each[key] for each in results) for key in results[0]}
-
-
-def line(name: str, size: int, figures: dict[str, float]) -> str:
+def line(kind: Kind, size: int, figures: dict[str, float]) -> str:
     pixels = size**2 / 1e6
     return (
-        f"{name:22} {pixels:6.1f} MP  {figures['cpu'] / pixels:6.3f} CPU-s/MP  "
+        f"{' '.join(kind):22} {pixels:6.1f} MP  {figures['cpu'] / pixels:6.3f} CPU-s/MP  "
         f"{figures['wall'] / pixels:6.3f} s/MP  {figures['bytes'] / 2**20:7.0f} MiB"
     )
 
 
-def compare(size: int, rounds: int) -> None:
-    """Both engines, interleaved."""
-    kinds = [("theirs", "float32"), ("ours", "float32"), ("ours", "bfloat16"), ("ours", "free")]
-    results: dict[tuple[str, str], list[dict[str, float]]] = {kind: [] for kind in kinds}
-    for _ in range(rounds):
-        for kind in kinds:
-            results[kind].append(run(kind[0], size, kind[1]))
-    medians = {kind: median(each) for kind, each in results.items()}
-    peer, overhead = medians["theirs", "float32"], medians["ours", "free"]
+def compare(name: str, runs: Runs, size: int, rounds: int) -> None:
+    """All engines of a model, interleaved."""
+    medians = {
+        kind: figures
+        for (kind, _), figures in runs.medians(
+            [(kind, size) for kind in KINDS[name] + OURS], rounds
+        ).items()
+    }
+    overhead = medians["ours", "free"]
     for (engine, precision), figures in medians.items():
-        print(line(f"{engine} {precision}", size, figures))
+        print(line((engine, precision), size, figures))
         if engine == "ours" and precision != "free":
+            # A peer without this precision is compared at its only one.
+            peer = medians.get(("theirs", precision), medians["theirs", "float32"])
             network = figures["cpu"] - overhead["cpu"]
             print(
                 f"    {peer['cpu'] / figures['cpu']:.2f} times as fast (CPU), "
@@ -193,31 +121,36 @@ def compare(size: int, rounds: int) -> None:
             )
 
 
-def growth(megapixels: list[float], rounds: int) -> None:
+def growth(runs: Runs, megapixels: list[float], rounds: int) -> None:
     """Cost a megapixel and memory by the size of the scene."""
     sizes = [round((each * 1e6) ** 0.5) for each in megapixels]
-    for precision in ("bfloat16", "free"):
-        results: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}
-        for _ in range(rounds):
-            for size in sizes:
-                results[size].append(run("ours", size, precision))
-        for size in sizes:
-            print(line(f"ours {precision}", size, median(results[size])))
+    kinds = [
+        (("ours", precision), size) for precision in ("bfloat16", "free") for size in sizes
+    ]
+    for (kind, size), figures in runs.medians(kinds, rounds).items():
+        print(line(kind, size, figures))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=KINDS, default="ukis-csmask")
     parser.add_argument("--size", type=int, default=1536, help="edge of the scene in pixels")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--growth", type=float, nargs="+", help="megapixels")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        child(given.child[0], int(given.child[1]), given.child[2])
-    elif given.growth:
-        growth(given.growth, given.rounds)
-    else:
-        compare(given.size, given.rounds)
+        engine, name, size, precision, weights = given.child
+        child(engine, name, int(size), precision, Path(weights))
+        return
+    with tempfile.TemporaryDirectory() as weights:
+        if given.model == "omnicloudmask":
+            random_weights(Path(weights))
+        runs = Runs(given.model, weights)
+        if given.growth:
+            growth(runs, given.growth, given.rounds)
+        else:
+            compare(given.model, runs, given.size, given.rounds)
 
 
 if __name__ == "__main__":

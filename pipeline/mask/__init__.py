@@ -4,15 +4,19 @@
 
     lattice.py      where windows sit and what they count           (pure integers, weights)
     blocks.py       cube and model -> lazy mask, confidence         (dask)
+    combined.py     the same for a model of several models         (dask)
     tasks.py        what it runs: windows -> scores -> codes
     queue.py        batches for a device, filled by all threads
     scores.py       scores of windows -> codes                      (arrays)
     seams.py        does a mask show where it was cut?
     shadows.py      shadows against the sun                         (arrays)
+    guard.py        what is cloud whenever all around is clear      (arrays)
     postprocess.py  opening, closing, dilation, smallest sizes      (arrays)
 """
 
-from pipeline.mask.blocks import bytes_needed, mask_cube, mask_with_confidence
+from pipeline.mask.blocks import bytes_needed
+from pipeline.mask.combined import mask_cube, mask_with_confidence
+from pipeline.mask.guard import Counts, history_of, usable
 from pipeline.mask.lattice import read_geobox
 from pipeline.mask.postprocess import clean
 from pipeline.mask.postprocess import reach_px as cleaning_reach_px
@@ -20,13 +24,16 @@ from pipeline.mask.shadows import Sun, check_shadows
 from pipeline.mask.shadows import reach_px as shadow_reach_px
 
 __all__ = [
+    "Counts",
     "Sun",
     "bytes_needed",
     "check_shadows",
     "clean",
     "cleaning_reach_px",
+    "history_of",
     "mask_cube",
     "mask_with_confidence",
     "read_geobox",
     "shadow_reach_px",
+    "usable",
 ]

@@ -2,10 +2,10 @@
 
 ::
 
-    cube ── with halo ──▶ blocks of windows ── model ──▶ weighted scores
+    cube ── with halo ──▶ blocks of windows ── model ──▶ codes inside, weighted scores in a frame
          ── with neighbours ──▶ sums ── most probable class ──▶ codes, confidence
 
-Scores live from a window to its neighbours: dask runs depth first, so a row of them, not a scene.
+Frames live from a window to its neighbours: dask runs depth first, so a row of them, not a scene.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import ModelError
 from pipeline.mask.lattice import Cover, geobox_cover, origin_px, read_geobox
-from pipeline.mask.tasks import Chooser, Layout, Piece, Scorer
+from pipeline.mask.tasks import Chooser, Decider, Layout, Piece
 from pipeline.types import Model, ModelCard
 
 NEIGHBOURS = tuple(itertools.product((-1, 0, 1), repeat=2))
@@ -52,7 +52,7 @@ def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
         The cube lacks a role, lies elsewhere, or, when computed, is infinite somewhere, or the
         model failed in a window or gave something else than scores.
     """
-    return mask_with_confidence(cube, model, geobox)[0]
+    return _kept(cube, model, geobox, sure=False)[:, 0]
 
 
 def mask_with_confidence(
@@ -65,14 +65,20 @@ def mask_with_confidence(
     Codes as of `mask_cube`, and (time, y, x) uint8 the probability of the chosen class in per cent,
     0 where there is no data. Computed together they cost as much as one.
     """
+    made = _kept(cube, model, geobox, sure=True)
+    return made[:, 0], made[:, 1]
+
+
+def _kept(cube: xr.Dataset, model: Model, geobox: GeoBox, *, sure: bool) -> da.Array:
+    """Return (time, plane, y, x) codes, and confidence if asked, of a geobox."""
     card = model.card
     _check(cube, card, geobox)
     held = geobox_cover(card.lattice, geobox)
-    made = _masked(cube, model, held)
+    made = _masked(cube, model, held, sure=sure)
     top, left = origin_px(geobox)
     ys = slice(top - held.top, top - held.top + geobox.shape.y)
     xs = slice(left - held.left, left - held.left + geobox.shape.x)
-    return made[:, 0, ys, xs], made[:, 1, ys, xs]
+    return made[:, :, ys, xs]
 
 
 def bytes_needed(card: ModelCard, rows: int, cols: int, workers: int) -> int:
@@ -125,20 +131,21 @@ def _same_place(one: GeoBox, other: GeoBox) -> bool:
 # does the same in a hundred tasks a window, which cost a tenth of what the network does.
 
 
-def _masked(cube: xr.Dataset, model: Model, held: Cover) -> da.Array:
-    """Return (time, 2, y, x) codes and confidence of whole cores."""
+def _masked(cube: xr.Dataset, model: Model, held: Cover, *, sure: bool) -> da.Array:
+    """Return (time, plane, y, x) codes, and confidence if asked, of whole cores."""
     card = model.card
     layout = Layout.of(card, held)
     bands = [cube[role].data for role in card.roles]
     n_times = bands[0].shape[0]
-    name = f"mask-{tokenize(*_identity(card), card.batch, held, [band.name for band in bands])}"
-    scorer, chooser = Scorer(model, layout), Chooser(card)
+    names = [band.name for band in bands]
+    name = f"mask-{tokenize(*_identity(card), card.batch, held, names, sure)}"
+    decider, chooser = Decider(model, layout, sure=sure), Chooser(card, sure=sure)
     graph: dict[tuple[str | int, ...], object] = {}
     for time, (row, col) in itertools.product(range(n_times), layout.blocks()):
         seen = (slice(time, time + 1), *layout.rectangle(row, col))
         blocks, places = zip(*(_pieces(band, seen) for band in bands), strict=True)
         graph[f"scores-{name}", time, row, col] = (
-            scorer,
+            decider,
             (time, row, col),
             list(blocks),
             places,
@@ -153,7 +160,7 @@ def _masked(cube: xr.Dataset, model: Model, held: Cover) -> da.Array:
     return da.Array(
         HighLevelGraph.from_collections(name, graph, dependencies=bands),
         name,
-        chunks=((1,) * n_times, (2,), *layout.chunks),
+        chunks=((1,) * n_times, (2 if sure else 1,), *layout.chunks),
         meta=np.empty((0, 0, 0, 0), np.uint8),
     )
 

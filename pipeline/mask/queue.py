@@ -7,6 +7,7 @@ takes what has gathered while it was busy, its own windows or others', and runs 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
 from weakref import WeakKeyDictionary
@@ -14,7 +15,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.types import Model
+from pipeline.types import Cost, Model
+from pipeline.types.record import METER
 
 FloatArray = NDArray[np.float32]
 _Asked = tuple[FloatArray, "Future[FloatArray]"]
@@ -53,7 +55,7 @@ class WindowQueue:
 
     def _run(self, batch: list[_Asked]) -> None:
         try:
-            scores = self._model.predict(np.stack([window for window, _ in batch]))
+            scores = _scored(self._model, np.stack([window for window, _ in batch]))
             answers = list(scores)
             for (_, answer), each in zip(batch, answers, strict=True):
                 answer.set_result(each)
@@ -86,5 +88,16 @@ def predict(model: Model, windows: list[FloatArray]) -> list[FloatArray]:
 
 def _alone(model: Model, window: FloatArray) -> FloatArray:
     scores: FloatArray
-    (scores,) = model.predict(window[np.newaxis])
+    (scores,) = _scored(model, window[np.newaxis])
     return scores
+
+
+def _scored(model: Model, windows: FloatArray) -> FloatArray:
+    """Call a model, and count the time that it takes of a GPU."""
+    if model.card.options.get("device") != "cuda":
+        return model.predict(windows)
+    begun = time.perf_counter()
+    try:
+        return model.predict(windows)
+    finally:
+        METER.add(Cost(device_seconds=time.perf_counter() - begun))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ from pipeline.mask.lattice import weights
 from pipeline.types import Code, Lattice, ModelCard
 
 FloatArray = NDArray[np.float32]
+_Value = TypeVar("_Value", bound=np.generic)
 
 
-def has_say(lattice: Lattice, window: FloatArray) -> FloatArray:
+def has_say(lattice: Lattice, window: NDArray[_Value]) -> NDArray[_Value]:
     """Return the part (…, core + 2 · reach, the same) of a window in which its scores count."""
     edge = lattice.halo_px - lattice.reach_px
     inner = slice(edge, lattice.window_px - edge)
@@ -50,6 +52,22 @@ def weighted(
     ModelError
         They are no finite float32 scores, one for every class of the card and pixel with data.
     """
+    counted = checked(card, scores, missing, where) * weights_of(card.lattice)
+    if missing.any():
+        counted[:, missing] = np.nan
+    return counted
+
+
+def checked(
+    card: ModelCard, scores: FloatArray, missing: NDArray[np.bool_], where: str
+) -> FloatArray:
+    """Return the part of a window's scores that counts, (K, core + 2 · reach, the same).
+
+    Raises
+    ------
+    ModelError
+        As of `weighted`.
+    """
     edge = card.lattice.window_px
     expected = (len(card.classes), edge, edge)
     if scores.shape != expected or scores.dtype != np.float32:
@@ -61,14 +79,11 @@ def weighted(
     n_bad = np.count_nonzero(~(np.isfinite(np.add.reduce(scores, axis=0)) | missing))
     if n_bad:
         raise ModelError(f"model {card.name} gave no finite scores for {n_bad} pixels {where}")
-    counted = scores * _weights(card.lattice)
-    if missing.any():
-        counted[:, missing] = np.nan
-    return counted
+    return scores
 
 
 @functools.cache
-def _weights(lattice: Lattice) -> FloatArray:
+def weights_of(lattice: Lattice) -> FloatArray:
     """Return the weights of a window, (core + 2 · reach, the same)."""
     along = weights(lattice)
     return along[:, np.newaxis] * along
@@ -151,7 +166,7 @@ def chosen(card: ModelCard, scores: FloatArray) -> tuple[NDArray[np.uint8], NDAr
     card
         Its classes and what its scores are.
     scores
-        (K, y, x), NaN = no data. Overwritten.
+        (K, y, x), NaN = no data.
 
     Returns
     -------
@@ -159,17 +174,45 @@ def chosen(card: ModelCard, scores: FloatArray) -> tuple[NDArray[np.uint8], NDAr
     there is no data. Classes of one code share its probability: probabilities are added, logits as
     the logarithm of the sum of their exponentials.
     """
+    found, per_cent = planes(card, scores, np.isnan(scores[0]), sure=True)
+    return found, per_cent
+
+
+def planes(
+    card: ModelCard, scores: FloatArray, missing: NDArray[np.bool_], *, sure: bool
+) -> NDArray[np.uint8]:
+    """Choose each pixel's class as `chosen` does.
+
+    Parameters
+    ----------
+    card
+        Its classes and what its scores are.
+    scores
+        (K, y, x); anything where there is no data. Not written to.
+    missing
+        (y, x), where that is.
+    sure
+        Whether the probability is asked for.
+
+    Returns
+    -------
+    (1, y, x) or (2, y, x) uint8.
+    """
+    if missing.any():
+        scores = np.where(missing, np.float32(0), scores)
     codes = tuple(dict.fromkeys(card.classes))
     scores = _by_code(card, codes, scores)
-    best, index = scores[0].copy(), np.zeros(scores.shape[1:], np.uint8)
-    for number in range(1, len(codes)):
-        better = scores[number] > best
-        np.copyto(best, scores[number], where=better)
-        index[better] = number
-    found = np.array(codes, np.uint8)[index]
-    missing = np.isnan(best)
+    best = scores[0].copy()
+    made = np.empty((2 if sure else 1, *best.shape), np.uint8)
+    found = made[0]
+    found[...] = codes[0]
+    for code, each in zip(codes[1:], scores[1:], strict=True):
+        np.copyto(found, np.uint8(code), where=each > best)
+        np.maximum(best, each, out=best)
     found[missing] = Code.NO_DATA
-    return found, _per_cent(card, scores, best, missing | (found == Code.NO_DATA))
+    if sure:
+        made[1] = _per_cent(card, scores, best, found == Code.NO_DATA)
+    return made
 
 
 def _by_code(card: ModelCard, codes: tuple[Code, ...], scores: FloatArray) -> FloatArray:

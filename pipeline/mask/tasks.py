@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CloudmaskError, ModelError
-from pipeline.mask import queue, scores
+from pipeline.mask import frames, queue, scores
 from pipeline.mask.lattice import Cover
 from pipeline.types import Lattice, Model, ModelCard
 
@@ -71,7 +71,23 @@ class Scorer:
         places: Sequence[Sequence[Piece]],
     ) -> FloatArray:
         """Score the windows of a block (time, row, column)."""
-        card, lattice = self._model.card, self._model.card.lattice
+        card = self._model.card
+        parts = [
+            scores.nothing(card)
+            if answer is None
+            else scores.weighted(card, answer, missing, name)
+            for answer, missing, name in self._answers(block, bands, places)
+        ]
+        return scores.joined(parts, card.lattice.reach_px)
+
+    def _answers(
+        self,
+        block: tuple[int, int, int],
+        bands: list[list[FloatArray]],
+        places: Sequence[Sequence[Piece]],
+    ) -> list[tuple[FloatArray | None, NDArray[np.bool_], str]]:
+        """Return for each window its scores as given, none without data; its gaps; and its place."""
+        lattice = self._model.card.lattice
         strip = self._gathered(block, bands, places)
         count = self._layout.widths[block[2]]
         starts = [index * lattice.core_px for index in range(count)]
@@ -79,11 +95,9 @@ class Scorer:
         names = [self._named(block, index) for index in range(count)]
         missing = [self._missing(*each) for each in zip(windows, names, strict=True)]
         seen = [index for index, gaps in enumerate(missing) if not gaps.all()]
-        answers = self._predict([windows[index] for index in seen], names[0])
-        parts = [scores.nothing(card)] * count
-        for index, answer in zip(seen, answers, strict=True):
-            parts[index] = scores.weighted(card, answer, missing[index], names[index])
-        return scores.joined(parts, lattice.reach_px)
+        given = iter(self._predict([windows[index] for index in seen], names[0]))
+        answers = [next(given) if index in seen else None for index in range(count)]
+        return list(zip(answers, missing, names, strict=True))
 
     def _gathered(
         self,
@@ -107,15 +121,13 @@ class Scorer:
 
     def _missing(self, window: FloatArray, name: str) -> NDArray[np.bool_]:
         """Say where the pixels that a window has a say in lack a band."""
-        # A sum is finite unless one of its terms is not: one cheap pass for the usual case.
-        if not np.isfinite(window.sum()):
+        # A sum of a pixel's bands is finite unless one of them is not: one pass for the usual case.
+        lacking: NDArray[np.bool_] = ~np.isfinite(np.add.reduce(window, axis=0))
+        if lacking.any():
             n_infinite = int(np.count_nonzero(np.isinf(window)))
             if n_infinite:
                 raise ModelError(f"{n_infinite} infinite reflectances {name}; no data is NaN")
-        seen = scores.has_say(self._model.card.lattice, window)
-        # So is the sum of a pixel's bands, now that none is infinite.
-        gaps: NDArray[np.bool_] = np.isnan(np.add.reduce(seen, axis=0))
-        return gaps
+        return scores.has_say(self._model.card.lattice, lacking)
 
     def _predict(self, windows: list[FloatArray], name: str) -> list[FloatArray]:
         try:
@@ -129,13 +141,58 @@ class Scorer:
             ) from error
 
 
+class Decider(Scorer):
+    """Blocks of bands -> what each window of one row decides, and leaves to its neighbours."""
+
+    def __init__(self, model: Model, layout: Layout, *, sure: bool) -> None:
+        super().__init__(model, layout)
+        self._sure = sure
+
+    def __call__(  # type: ignore[override]
+        self,
+        block: tuple[int, int, int],
+        bands: list[list[FloatArray]],
+        places: Sequence[Sequence[Piece]],
+    ) -> list[frames.Window]:
+        """Decide the windows of a block (time, row, column)."""
+        card = self._model.card
+        return [
+            frames.nothing(card, sure=self._sure)
+            if answer is None
+            else frames.decided(
+                card, scores.checked(card, answer, missing, name), missing, sure=self._sure
+            )
+            for answer, missing, name in self._answers(block, bands, places)
+        ]
+
+
 class Chooser:
-    """Weighted scores of a block and its neighbours -> (1, 2, y, x) codes and confidence."""
+    """What a block's windows and those round it decided -> (1, plane, y, x) codes and confidence."""
 
-    def __init__(self, card: ModelCard) -> None:
+    def __init__(self, card: ModelCard, *, sure: bool) -> None:
         self._card = card
+        self._sure = sure
 
-    def __call__(self, beside: list[FloatArray | None]) -> NDArray[np.uint8]:
-        """Choose the codes of a block, given as the fifth of its neighbours in reading order."""
-        sums = scores.merged(beside, self._card.lattice.reach_px)
-        return np.stack(scores.chosen(self._card, sums))[np.newaxis]
+    def __call__(self, beside: list[list[frames.Window] | None]) -> NDArray[np.uint8]:
+        """Settle a block, given as the fifth of its neighbours in reading order."""
+        own = beside[4]
+        assert own is not None
+        rows = [self._row(beside[start : start + 3], len(own)) for start in (0, 3, 6)]
+        cores = [
+            frames.settled(
+                self._card, [row[index : index + 3] for row in rows], sure=self._sure
+            )
+            for index in range(len(own))
+        ]
+        return np.concatenate(cores, axis=2)[np.newaxis]
+
+    @staticmethod
+    def _row(
+        blocks: list[list[frames.Window] | None], count: int
+    ) -> list[frames.Window | None]:
+        """Return the windows of the block in the middle, between the nearest of those beside it."""
+        left, own, right = blocks
+        row: list[frames.Window | None] = [left[-1] if left else None]
+        row.extend(own or [None] * count)
+        row.append(right[0] if right else None)
+        return row

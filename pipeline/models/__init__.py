@@ -4,6 +4,7 @@
 
     names() ─▶ what there is
     resolve(name, level, roles, options) ─▶ ModelCard     instant; torch is not imported
+    check(card) ─▶ are its weights here?                  instant
     bytes_needed(card) ─▶ memory, by arithmetic           instant
     load(card) ─▶ Model ─ predict(window) ─▶ codes        once per process; several threads may predict
 
@@ -17,10 +18,21 @@
     inference      the network on one window, the same answer in any thread
     no_data        what the network sees where there is nothing
     allocator      memory that layers hand to each other
+    process        … and what else a process sets up once
 
 Another package adds models by an entry point of the group ``cloudmask.models`` that names a `Provider`.
 """
 
-from pipeline.models.registry import Provider, bytes_needed, load, names, resolve
+from pipeline.models.process import count_gpus, prepare_process
+from pipeline.models.registry import Provider, bytes_needed, check, load, names, resolve
 
-__all__ = ["Provider", "bytes_needed", "load", "names", "resolve"]
+__all__ = [
+    "Provider",
+    "bytes_needed",
+    "check",
+    "count_gpus",
+    "load",
+    "names",
+    "prepare_process",
+    "resolve",
+]

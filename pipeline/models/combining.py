@@ -1,8 +1,10 @@
-"""What models that are made of other models share: members, a common lattice, probabilities by code."""
+"""What models that are made of other models share: members, their lattices, probabilities by code."""
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -34,7 +36,7 @@ class Member:
     """Windows may begin on any multiple of this, and have any larger halo, without a change of scores;
     none: the model sees its whole window."""
 
-    def words(self) -> dict[str, Any]:
+    def named(self) -> dict[str, Any]:
         """Return what a card of the whole says about it, enough to find it again."""
         return {"model": self.card.name, "options": dict(self.card.options)}
 
@@ -46,6 +48,13 @@ class Member:
         """Load it; once per whole that it is a part of."""
         model: Model = _provider(self.card.name).load(self.card)
         return model
+
+    def lattices(self) -> set[Lattice]:
+        """Return the lattices of all models inside it, or its own if it is one model."""
+        inside = getattr(_provider(self.card.name), "inside", None)
+        if inside is None:
+            return {self.card.lattice}
+        return {lattice for each in inside(self.card) for lattice in each.lattices()}
 
     def bytes_needed(self, windows: int) -> int:
         """State the memory that it takes; see `pipeline.models.bytes_needed`."""
@@ -112,30 +121,32 @@ def _provider(name: str) -> Any:  # noqa: ANN401 - a `Provider`, with what not a
 # -- lattices ----------------------------------------------------------------------------------
 
 
-def common_lattice(whole: str, members: Sequence[Member]) -> Lattice:
-    """Return the lattice that all members can work on.
+def placed(members: Sequence[Member]) -> list[Member]:
+    """Return members on one lattice, if there is one for all of them, and each on its own otherwise."""
+    lattice = common_lattice(members)
+    return [each if lattice is None else each.on(lattice) for each in members]
+
+
+def joint_lattice(members: Sequence[Member]) -> Lattice:
+    """Return what has to be read for placed members: their own lattice, or one round all of theirs."""
+    lattices = list(dict.fromkeys(each.card.lattice for each in members))
+    return lattices[0] if len(lattices) == 1 else enclosing_lattice(lattices)
+
+
+def common_lattice(members: Sequence[Member]) -> Lattice | None:
+    """Return the lattice on which all members give what they give alone; none if there is none.
 
     Members that see their whole windows decide: theirs must be one and the same. The others go along if
     every pixel that counts has their halo round it and windows begin where they may.
-
-    Raises
-    ------
-    ModelError
-        There is none; the message names the two that do not fit.
     """
     fixed = [each for each in members if each.alignment_px is None]
     first = max(fixed or members, key=lambda each: each.card.lattice.halo_px)
     lattice = first.card.lattice
-    for each in members:
-        theirs = each.card.lattice
-        fits = theirs == lattice if each.alignment_px is None else _carries(lattice, each)
-        if not fits:
-            raise ModelError(
-                f"{whole} cannot join {first.card.name} ({_words(lattice)}) and {each.card.name} "
-                f"({_words(theirs)}): their windows differ; set the options core_px and halo_px of one "
-                "that has them, or leave one out"
-            )
-    return lattice
+    fits = all(
+        each.card.lattice == lattice if each.alignment_px is None else _carries(lattice, each)
+        for each in members
+    )
+    return lattice if fits else None
 
 
 def _carries(lattice: Lattice, guest: Member) -> bool:
@@ -146,7 +157,28 @@ def _carries(lattice: Lattice, guest: Member) -> bool:
     return room >= guest.card.lattice.halo_px and all(px % step == 0 for px in starts)
 
 
-def _words(lattice: Lattice) -> str:
+def enclosing_lattice(lattices: Sequence[Lattice]) -> Lattice:
+    """Return a lattice that reads, for any rectangle, all that each of several lattices reads.
+
+    It has the largest of their cores, starting at the CRS origin as tiles do, so that most tiles read
+    no more than their greediest member.
+    """
+    core = max(each.core_px for each in lattices)
+    return Lattice(core_px=core, halo_px=max(_overhang(core, each) for each in lattices))
+
+
+def _overhang(core: int, lattice: Lattice) -> int:
+    """Return how far windows of a lattice stand out of cores of `core` px from the origin, at most."""
+    theirs, reach, shift = lattice.core_px, lattice.reach_px, lattice.shift_px
+    # Edges at multiples of `core` fall on every multiple of this inside their cores.
+    step = math.gcd(core, theirs)
+    before = theirs - step + (-reach - shift) % step
+    after = theirs - 1 - (reach - shift - 1) % step
+    return max(before, after) + reach + lattice.halo_px
+
+
+def words(lattice: Lattice) -> str:
+    """Describe a lattice."""
     return (
         f"core {lattice.core_px}, halo {lattice.halo_px}, blend {lattice.blend_px}, "
         f"shift {lattice.shift_px} px"
@@ -156,12 +188,22 @@ def _words(lattice: Lattice) -> str:
 # -- scores ------------------------------------------------------------------------------------
 
 
+# A sum over classes is taken in their order, term by term: numpy's own takes another order where an
+# array happens to be a single pixel wide, and a mask must not depend on how it was cut.
+
+
+def total(parts: Array) -> Array:
+    """Add up (N, K, …) over K, which is kept with size 1."""
+    summed: Array = functools.reduce(np.add, np.moveaxis(parts, 1, 0))
+    return summed[:, np.newaxis]
+
+
 def probabilities(card: ModelCard, scores: Array) -> Array:
     """Return scores (N, K, H, W) of a model as shares that add up to one."""
     if card.scores == "probabilities":
         return scores
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: Array = raised / raised.sum(axis=1, keepdims=True)
+    shares: Array = raised / total(raised)
     return shares
 
 
@@ -195,7 +237,7 @@ def in_groups(codes: Sequence[Code], shares: Array) -> Array:
         if held:
             part = shares[:, held]
             best = np.eye(len(held), dtype=np.float32)[part.argmax(axis=1)]
-            given[:, held] = np.moveaxis(best, -1, 1) * part.sum(axis=1, keepdims=True)
+            given[:, held] = np.moveaxis(best, -1, 1) * total(part)
     return given
 
 

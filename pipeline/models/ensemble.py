@@ -12,6 +12,9 @@
 Members answer one question after the other (`pipeline.models.combining.GROUPS`): cloud, shadow or ground
 first, then what kind. ``mean`` averages probabilities, ``majority`` counts votes, ``union`` takes cloud
 from whoever sees one, then shadow. A tie is never ground, and a member without data for a pixel abstains.
+
+Every member works on its own lattice, blending its own windows, and they are joined pixel by pixel: the
+whole is what each of them says alone, combined. The card's lattice only says what has to be read for that.
 """
 
 from __future__ import annotations
@@ -35,12 +38,15 @@ RULES = ("mean", "majority", "union")
 
 
 class EnsembleModel:
-    """Members and a rule; safe to call from several threads at once, if they are."""
+    """Members and a rule; safe to call from several threads at once, if they are.
 
-    def __init__(self, card: ModelCard, models: Sequence[Model]) -> None:
+    It is a `pipeline.mask.combined.Combination`: the mask room asks the members one by one.
+    """
+
+    def __init__(self, card: ModelCard, members: Sequence[Model]) -> None:
         """Join the loaded members of a card."""
         self.card = card
-        self._models = models
+        self.members = tuple(members)
         self._rule = card.options["rule"]
         weights = np.array(combining.from_json("weights", card.options["weights"]), np.float32)
         self._weights = weights / weights.sum()
@@ -48,20 +54,51 @@ class EnsembleModel:
         self._codes = tuple(code for code in card.classes if code != Code.NO_DATA)
 
     def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Score windows (N, B, H, W) with every member; see `pipeline.types.Model`."""
-        total = np.zeros((len(windows), len(self._codes), *windows.shape[2:]), np.float32)
-        for weight, model in zip(self._weights, self._models, strict=True):
-            total += weight * self._answer(model, windows)
+        """Score windows (N, B, H, W) with every member; see `pipeline.types.Model`.
+
+        For whoever has windows instead of a scene, such as ``tta``.
+
+        Raises
+        ------
+        ModelError
+            The members see windows of different lattices, so that no window is everybody's.
+        """
+        for each in self.members:
+            if each.card.lattice != self.card.lattice:
+                raise ModelError(
+                    f"{each.card.name} ({combining.words(each.card.lattice)}) cannot be asked about "
+                    f"windows of {NAME} ({combining.words(self.card.lattice)}); mask scenes by "
+                    "pipeline.mask.mask_cube"
+                )
+        return self.combine([self._scores(each, windows) for each in self.members])
+
+    def combine(self, scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Join what the members say about the same pixels.
+
+        Parameters
+        ----------
+        scores
+            For each member (N, K, H, W) float32, finite, of its classes, as its card says.
+
+        Returns
+        -------
+        (N, C, H, W) float32 shares of the card's classes; each pixel's depend on no other.
+        """
+        shape = scores[0].shape
+        total = np.zeros((shape[0], len(self._codes), *shape[2:]), np.float32)
+        for weight, member, each in zip(self._weights, self.members, scores, strict=True):
+            total += weight * self._shares(member.card, each)
         if self._rule == "union":
             total = self._worst(total)
         return self._finished(combining.in_groups(self._codes, total))
 
-    def _answer(self, model: Model, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        card = model.card
-        bands = [self.card.roles.index(role) for role in card.roles]
-        seen = np.ascontiguousarray(windows[:, bands])
+    def _scores(self, member: Model, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        bands = [self.card.roles.index(role) for role in member.card.roles]
+        return member.predict(np.ascontiguousarray(windows[:, bands]))
+
+    def _shares(self, card: ModelCard, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         shares = combining.by_code(
-            self._codes, card.classes, combining.probabilities(card, model.predict(seen))
+            self._codes, card.classes, combining.probabilities(card, scores)
         )
         if self._rule == "mean":
             return shares
@@ -81,7 +118,7 @@ class EnsembleModel:
 
     def _finished(self, shares: NDArray[np.float32]) -> NDArray[np.float32]:
         """Make shares of all codes of the card, which add up to one."""
-        total = shares.sum(axis=1, keepdims=True)
+        total = combining.total(shares)
         nobody = total == 0
         scores = (shares / np.where(nobody, np.float32(1), total)).astype(np.float32)
         if Code.NO_DATA in self.card.classes:
@@ -109,8 +146,8 @@ class Ensemble:
         Raises
         ------
         ModelError
-            An option is wrong, a member is unknown or does not fit the items, or two members do not fit
-            each other.
+            An option is wrong, a member is unknown or does not fit the items, or the members have no
+            resolution in common.
         """
         unknown = sorted(set(options) - {"members", "rule", "weights"})
         if unknown:
@@ -120,17 +157,29 @@ class Ensemble:
         rule = option.one_of(*RULES)(f"option rule of {NAME}", options.get("rule", RULES[0]))
         members = _members(options.get("members"), level, roles)
         weights = _weights(options.get("weights"), len(members))
-        return _card(members, level, {"rule": rule, "weights": combining.to_json(weights)})
+        return _card(
+            combining.placed(members),
+            level,
+            {"rule": rule, "weights": combining.to_json(weights)},
+        )
 
     def load(self, card: ModelCard) -> Model:
         """Load every member; see `pipeline.models.load`."""
-        return EnsembleModel(card, [each.load() for each in _of(card)])
+        return EnsembleModel(card, [each.load() for each in self.inside(card)])
+
+    def inside(self, card: ModelCard) -> list[Member]:
+        """Find the members of a card again, here or in another process."""
+        members = _members(card.options["members"], card.levels[0], card.roles)
+        return combining.placed(members)
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of all members and of their scores; see `pipeline.models.bytes_needed`."""
-        pixels = windows * card.lattice.window_px**2
-        own = pixels * 4 * (len(card.roles) + 5 * len(card.classes))
-        return own + sum(each.bytes_needed(windows) for each in _of(card))
+        members = self.inside(card)
+        # Scores are joined in blocks no larger than a core.
+        pixels = windows * card.lattice.core_px**2
+        said = sum(len(each.card.classes) for each in members)
+        own = pixels * 4 * (said + 5 * len(card.classes))
+        return own + sum(each.bytes_needed(windows) for each in members)
 
 
 def _members(words: object, level: str, roles: Collection[str]) -> list[Member]:
@@ -161,15 +210,8 @@ def _weights(value: object, count: int) -> list[float]:
     return [float(each) for each in sound]
 
 
-def _of(card: ModelCard) -> list[Member]:
-    """Find the members of a card again, here or in another process."""
-    members = _members(card.options["members"], card.levels[0], card.roles)
-    return [each.on(card.lattice) for each in members]
-
-
 def _card(members: Sequence[Member], level: str, options: Mapping[str, str]) -> ModelCard:
     cards = [each.card for each in members]
-    lattice = combining.common_lattice(NAME, members)
     finest = max(card.resolution_m[0] for card in cards)
     coarsest = min(card.resolution_m[1] for card in cards)
     if finest > coarsest:
@@ -177,12 +219,12 @@ def _card(members: Sequence[Member], level: str, options: Mapping[str, str]) -> 
         raise ModelError(f"members of {NAME} have no resolution in common ({ranges} m)")
     return ModelCard(
         name=NAME,
-        version="1",
+        version=_version(cards, options),
         roles=tuple(dict.fromkeys(role for card in cards for role in card.roles)),
         levels=(level,),
         resolution_m=(finest, coarsest),
         normalisation="each member's own",
-        lattice=lattice,
+        lattice=combining.joint_lattice(members),
         classes=_classes(cards),
         scores="probabilities",
         weights="; ".join(f"{card.name}: {card.weights}" for card in cards),
@@ -194,8 +236,18 @@ def _card(members: Sequence[Member], level: str, options: Mapping[str, str]) -> 
         accuracy="; ".join(f"{card.name}: {card.accuracy}" for card in cards),
         # Those that take fewer at a time cut a batch up for themselves.
         batch=max(card.batch for card in cards),
-        options={"members": combining.to_json([each.words() for each in members]), **options},
+        options={"members": combining.to_json([each.named() for each in members]), **options},
     )
+
+
+def _version(cards: Sequence[ModelCard], options: Mapping[str, str]) -> str:
+    """Say all that decides the pixels and stands nowhere else on the card: it is part of a fingerprint."""
+    shares = combining.from_json("weights", options["weights"])
+    members = (
+        f"{share:g} x {card.name} {card.version} ({combining.words(card.lattice)})"
+        for share, card in zip(shares, cards, strict=True)
+    )
+    return f"2: {' + '.join(members)}"
 
 
 def _classes(cards: Sequence[ModelCard]) -> tuple[Code, ...]:

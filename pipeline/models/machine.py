@@ -34,7 +34,7 @@ def has_cuda() -> bool:
 
     `torch.cuda.is_available` has the last word when a model is loaded.
     """
-    return _torch_knows_cuda() and _nvidia_devices() > 0
+    return _torch_knows_cuda() and count_nvidia_devices() > 0
 
 
 def _torch_knows_cuda() -> bool:
@@ -48,7 +48,8 @@ def _torch_knows_cuda() -> bool:
     )
 
 
-def _nvidia_devices() -> int:
+def count_nvidia_devices() -> int:
+    """Return how many NVIDIA devices the driver tells of."""
     # NVML counts devices without opening one: after cuInit a process can no longer fork.
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")

@@ -36,7 +36,8 @@ def load(card: ModelCard) -> TorchModel:
         fold(_filled(network, content), network)
         for network, content in zip(NETWORKS, contents, strict=True)
     ]
-    return TorchModel(card, Ensemble(nets), normalise, stride=STRIDE)
+    # Its own engine's patches never reach beyond the data of a scene either.
+    return TorchModel(card, Ensemble(nets), normalise, stride=STRIDE, cuts_borders=True)
 
 
 class Ensemble(nn.Module):
@@ -69,9 +70,9 @@ def normalise(window: NDArray[np.float32]) -> NDArray[np.float32]:
     normed = np.zeros_like(window)
     for band, out in zip(window, normed, strict=True):
         valid = ~np.isnan(band)
-        values = band[valid]
+        # Mostly all are; one by one, whatever array the window is a view of: so sums keep their order.
+        values = band.ravel() if valid.all() else band[valid]
         if values.size:
-            # Numpy sums in the same order whatever runs beside it.
             mean, std = values.mean(dtype=np.float64), values.std(dtype=np.float64)
             out[valid] = (values - np.float32(mean)) / np.float32(std or 1.0)
     return normed

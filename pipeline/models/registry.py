@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from pipeline.errors import ModelError
+from pipeline.models import weights
 from pipeline.models.dl_l8s2_uv import DlL8s2Uv
 from pipeline.models.ensemble import Ensemble
 from pipeline.models.omnicloudmask import OmniCloudMask
@@ -26,6 +27,11 @@ class Provider(Protocol):
     """Someone who has models: this package's own, or an entry point of the group `ENTRY_POINTS`.
 
     Importing a provider must be cheap: its deep-learning library is for `load` to import.
+
+    A provider may have more, which is looked for: ``files(name)``, the published files of its weights
+    (`pipeline.models.fetching`), which its option ``weights`` replaces; ``inside(card)``, the models that
+    its model is made of, and ``alignment_px(card)``, if it sees a few pixels only
+    (`pipeline.models.combining`).
     """
 
     def names(self) -> Collection[str]:
@@ -93,6 +99,30 @@ def resolve(
         The name or an option is unknown, or the model fits neither the level nor the bands.
     """
     return _provider(name).resolve(name, level=level, roles=roles, options=options or {})
+
+
+def check(card: ModelCard) -> None:
+    """Make sure that the weights of a model are on this machine; cheap, they are not read.
+
+    A run asks before it plans: what cannot be loaded should fail before an hour of reading, not after.
+
+    Parameters
+    ----------
+    card
+        A card that `resolve` gave.
+
+    Raises
+    ------
+    ModelError
+        Weights are missing, of this model or of one inside it; the message says how to get them.
+    """
+    provider: Any = _provider(card.name)
+    if hasattr(provider, "files"):
+        published = provider.files(card.name)
+        weights.require(card.name, published, card.options.get("weights", ""))
+    if hasattr(provider, "inside"):
+        for member in provider.inside(card):
+            check(member.card)
 
 
 def bytes_needed(card: ModelCard, *, windows: int = 1) -> int:

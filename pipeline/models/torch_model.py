@@ -7,12 +7,14 @@ and those that see a few pixels only, whose scores must not depend on where a wi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from pipeline.models import no_data
 from pipeline.models.inference import Normalisation, SegmentationModel
 from pipeline.types import ModelCard
 
@@ -26,7 +28,15 @@ _NOTHING = Normalisation(mean=np.zeros(1, np.float32), std=np.ones(1, np.float32
 class TorchModel(SegmentationModel):
     """A network with its card; safe to call from several threads at once."""
 
-    def __init__(self, card: ModelCard, net: nn.Module, prepare: Prepare, stride: int) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        net: nn.Module,
+        prepare: Prepare,
+        stride: int,
+        *,
+        cuts_borders: bool = False,
+    ) -> None:
         """Move a network to its device and precision.
 
         Parameters
@@ -39,6 +49,9 @@ class TorchModel(SegmentationModel):
             From reflectance to what the network sees.
         stride
             Edges of a window are multiples of this, in pixels.
+        cuts_borders
+            Whether rows and columns that lie far beyond a window's data are left out when the network
+            runs, after `prepare` has seen them; see `pipeline.models.no_data.cut`.
 
         Raises
         ------
@@ -47,6 +60,7 @@ class TorchModel(SegmentationModel):
         """
         super().__init__(card, net, _NOTHING, stride)
         self._prepare = prepare
+        self._cuts_borders = cuts_borders
 
     def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Score windows (N, B, H, W) float32; see `pipeline.types.Model`.
@@ -65,9 +79,33 @@ class TorchModel(SegmentationModel):
         scores = np.zeros(
             (len(windows), len(self.card.classes), *windows.shape[2:]), np.float32
         )
-        held = [index for index, window in enumerate(windows) if not np.isnan(window).all()]
-        size = self._batch
-        for start in range(0, len(held), size):
-            batch = held[start : start + size]
-            scores[batch] = self._run([self._prepare(windows[index]) for index in batch])
+        for where, alike in self._by_place(windows):
+            inputs = (self._prepare(windows[index])[(slice(None), *where)] for index in alike)
+            for start in range(0, len(alike), self._batch):
+                # No more than a batch is prepared at a time.
+                some = alike[start : start + self._batch]
+                answers = self._run(list(itertools.islice(inputs, len(some))))
+                for index, answer in zip(some, answers, strict=True):
+                    scores[index][(slice(None), *where)] = answer
         return scores
+
+    def _by_place(
+        self, windows: NDArray[np.float32]
+    ) -> Collection[tuple[tuple[slice, slice], list[int]]]:
+        """Group the positions of windows that hold data by the part that the network has to see."""
+        places: dict[str, tuple[tuple[slice, slice], list[int]]] = {}
+        for index, window in enumerate(windows):
+            where = self._seen(window)
+            if where is not None:
+                # Slices are no keys before Python 3.12.
+                places.setdefault(repr(where), (where, []))[1].append(index)
+        return places.values()
+
+    def _seen(self, window: NDArray[np.float32]) -> tuple[slice, slice] | None:
+        """Return the rows and columns that the network has to see; none if there is no data."""
+        if self._cuts_borders:
+            part = no_data.cut(window, self._stride)
+            return None if part.empty else part.where
+        if np.isnan(window).all():
+            return None
+        return slice(0, window.shape[1]), slice(0, window.shape[2])

@@ -150,32 +150,34 @@ class Tta:
         asked = combining.member(
             NAME, {"model": options["model"], "options": inner}, level=level, roles=roles
         )
+        if len(asked.lattices()) > 1:
+            raise ModelError(
+                f"{NAME} turns windows, and the members of {asked.card.name} have windows of different "
+                f"sizes: give it members that are {NAME} themselves, such as "
+                "{model: tta, options: {model: ukis-csmask}}"
+            )
         return _card(asked, level, depth)
 
     def load(self, card: ModelCard) -> Model:
         """Load the model inside; see `pipeline.models.load`."""
-        return TtaModel(card, _of(card).load())
+        (asked,) = self.inside(card)
+        return TtaModel(card, asked.load())
+
+    def inside(self, card: ModelCard) -> list[Member]:
+        """Find the model inside a card again, here or in another process."""
+        inner = combining.from_json(f"option options of {NAME}", card.options["options"])
+        named = {"model": card.options["model"], "options": inner}
+        return [combining.member(NAME, named, level=card.levels[0], roles=card.roles)]
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of the model and of its answers; see `pipeline.models.bytes_needed`."""
         pixels = windows * card.lattice.window_px**2
         own = pixels * (4 * len(card.roles) + 4 * 4 * len(card.classes) + 2 * 8)
-        return own + _of(card).bytes_needed(windows)
-
-
-def _of(card: ModelCard) -> Member:
-    """Find the model inside a card again, here or in another process."""
-    inner = combining.from_json(f"option options of {NAME}", card.options["options"])
-    return combining.member(
-        NAME,
-        {"model": card.options["model"], "options": inner},
-        level=card.levels[0],
-        roles=card.roles,
-    )
+        return own + sum(each.bytes_needed(windows) for each in self.inside(card))
 
 
 def _card(asked: Member, level: str, depth: str) -> ModelCard:
-    words = asked.words()
+    named = asked.named()
     return replace(
         asked.card,
         name=NAME,
@@ -184,8 +186,8 @@ def _card(asked: Member, level: str, depth: str) -> ModelCard:
         scores="probabilities",
         accuracy=f"that of {asked.card.name}: {asked.card.accuracy}",
         options={
-            "model": words["model"],
-            "options": combining.to_json(words["options"]),
+            "model": named["model"],
+            "options": combining.to_json(named["options"]),
             "depth": depth,
         },
     )

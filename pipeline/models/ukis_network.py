@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.models import faster, onnx_weights, unet
+from pipeline.models import fused, onnx_weights, unet
 from pipeline.models.inference import Normalisation, SegmentationModel
 from pipeline.models.ukis_csmask import FILES, KEYS, statistics
 from pipeline.types import ModelCard
@@ -25,8 +25,8 @@ def load(card: ModelCard) -> SegmentationModel:
         onnx_weights.read_verified(files.json, files.json_sha256), card.roles
     )
     net = unet.build(onnx_weights.parse(content, str(files.onnx)))
-    if (card.options["device"], card.options["precision"]) == ("cpu", "float32"):
-        faster.use_onednn(net)
+    if card.options["device"] == "cpu":
+        fused.fuse(net)
     return SegmentationModel(
         card,
         net,

@@ -74,6 +74,35 @@ def given(model: str, files: Sequence[WeightsFile], path: str) -> Given:
     return Given(paths=paths, sha256=combined([_sha256(each) for each in paths]), own=True)
 
 
+def require(model: str, files: Sequence[WeightsFile], path: str) -> None:
+    """Make sure that the weights of a model are on this machine, without reading them.
+
+    Parameters
+    ----------
+    model, files, path
+        As of `given`.
+
+    Raises
+    ------
+    ModelError
+        A file is missing, or one in the cache is not as long as the published one.
+    """
+    if path:
+        _own(model, files, Path(path).expanduser())
+        return
+    for each in files:
+        held = cache_folder() / each.name
+        try:
+            size = held.stat().st_size
+        except OSError:
+            raise _absent(model, held, own=False) from None
+        if size != each.size_bytes:
+            raise ModelError(
+                f"the weights of {model} are damaged: {held} has {size} bytes instead of "
+                f"{each.size_bytes}; run `cloudmask models fetch {model}` again"
+            )
+
+
 def read(model: str, weights: Given, expected: str) -> tuple[bytes, ...]:
     """Read weights that were checked.
 
@@ -147,16 +176,20 @@ def _content(model: str, path: Path, *, own: bool) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        todo = (
-            "it was there when the model was chosen"
-            if own
-            else f"run `cloudmask models fetch {model}` once, or set the model's option weights to a "
-            "path of your own"
-        )
-        raise ModelError(
-            f"the weights of {model} are not on this machine: {path} is missing; {todo}"
-        ) from None
+        raise _absent(model, path, own=own) from None
     except OSError as error:
         raise ModelError(
             f"the weights of {model}, {path}, cannot be read: {error.strerror}"
         ) from error
+
+
+def _absent(model: str, path: Path, *, own: bool) -> ModelError:
+    todo = (
+        "it was there when the model was chosen"
+        if own
+        else f"run `cloudmask models fetch {model}` once, or set the model's option weights to a path of "
+        "your own"
+    )
+    return ModelError(
+        f"the weights of {model} are not on this machine: {path} is missing; {todo}"
+    )

@@ -270,17 +270,37 @@ def test_local_members_go_along_with_any_lattice_that_carries_them():
     assert (lattice.core_px, lattice.halo_px) == (256, 128)
 
 
-def test_lattices_that_differ_are_refused_by_name():
-    with pytest.raises(
-        ModelError, match=r"omnicloudmask \(core 1024.*ukis-csmask-6b-l2a \(core 512"
-    ):
-        resolve(["ukis-csmask", "omnicloudmask"])
+def test_lattices_that_differ_are_read_round():
+    card = resolve(["ukis-csmask", "omnicloudmask", "scl"])
+    # omnicloudmask: cores from 512 to 1536 have a say in pixels 480 to 1568, and see 64 px more.
+    assert card.lattice == Lattice(core_px=1024, halo_px=512 + 64)
+    members = Ensemble().inside(card)
+    assert [each.card.lattice.window_px for each in members] == [576, 1152, 512]
+    assert "core 512, halo 32, blend 32, shift 128 px" in card.version
+    assert Ensemble().bytes_needed(card, windows=1) > 1e9
 
 
-def test_a_lattice_that_cannot_carry_a_member_is_refused_by_name():
+def test_a_local_member_that_is_not_carried_keeps_its_own_windows():
     ocm = {"model": "omnicloudmask", "options": {"core_px": 256, "halo_px": 16}}
-    with pytest.raises(ModelError, match=r"omnicloudmask \(core 256.*dl-l8s2-uv-rgbiswir"):
-        resolve([ocm, "dl-l8s2-uv"], level="L1C")
+    members = Ensemble().inside(resolve([ocm, "dl-l8s2-uv"], level="L1C"))
+    assert [each.card.lattice.halo_px for each in members] == [16, 24]
+
+
+def test_windows_of_several_sizes_cannot_be_turned():
+    mixed = {"model": "ensemble", "options": {"members": ["ukis-csmask", "omnicloudmask"]}}
+    with pytest.raises(ModelError, match=r"members of ensemble have windows of different.*tta"):
+        Tta().resolve("tta", level="L2A", roles=ROLES, options=mixed)
+    alike = {"model": "ensemble", "options": {"members": ["ukis-csmask", "scl"]}}
+    assert Tta().resolve("tta", level="L2A", roles=ROLES, options=alike).name == "tta"
+
+
+def test_all_that_decides_its_pixels_is_on_the_card():
+    """The option `weights` alone is no part of a fingerprint: of other models it is a path."""
+    versions = {
+        resolve(["ukis-csmask", "scl"], weights=share).version
+        for share in ([1, 2], [2, 1], None)
+    }
+    assert len(versions) == 3
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from models_oracle import card_of, noise_window, read_chip, read_reference, real
 from pipeline import models
 from pipeline.errors import ModelError
 from pipeline.models import allocator, inference, machine, ukis_csmask
+from pipeline.models.torch_model import TorchModel
 from pipeline.types import Code
 
 
@@ -233,6 +234,28 @@ def test_no_room_for_one_window_is_an_error():
     model, _ = cramped_model(room=0, batch=4)
     with pytest.raises(ModelError, match="out of memory on cpu with a single window of 64 px"):
         model.predict(noise_window(4, 64)[None])
+
+
+@pytest.mark.parametrize("cuts", [True, False])
+def test_borders_are_cut_after_the_whole_window_was_prepared(cuts):
+    net, seen = Cramped(room=1), []
+
+    def prepare(each):
+        seen.append(each.shape)
+        return np.nan_to_num(each) + np.float32(np.nanmean(each))
+
+    model = TorchModel(card_of("4b", "L2A"), net, prepare, 32, cuts_borders=cuts)
+    windows = np.stack([noise_window(4, 128, seed) for seed in range(3)])
+    windows[1, :, :, 50:] = np.nan
+    windows[2] = np.nan
+    scores = model.predict(windows)
+    assert seen == [(4, 128, 128)] * 2
+    assert net.sizes == [1, 1]
+    # 50 columns with data and 32 beyond, up to a multiple of 32.
+    assert (scores[1, :, :, 96:] == 0).all() == cuts
+    expected = prepare(windows[1]).sum(axis=0)
+    np.testing.assert_allclose(scores[1, 0, :, :96], expected[:, :96], rtol=1e-5)
+    assert (scores[2] == 0).all()
 
 
 # -- the machine -------------------------------------------------------------------------------

@@ -1,165 +1,348 @@
-"""Any partition, same mask: every model here through the mask room, whole and in pieces, in any threads."""
+"""Any partition, same mask: every model here through the mask room, whole and in pieces, in any threads.
 
-from dataclasses import replace
-from itertools import pairwise
+Bit for bit, codes and confidence: no model needs the allowance of a pixel in a million. Networks keep
+their weights and get smaller windows than their own, so that a small scene has many.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import dask
-import dask.array as da
 import numpy as np
 import pytest
-import xarray as xr
-from affine import Affine
-from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from models_worlds import ORIGIN, OnLattice, box, masked, real, simulated
 
-from pipeline.mask import mask_with_confidence, read_geobox
-from pipeline.mask.lattice import origin_px
-from pipeline.models import registry
-from pipeline.models.dl_l8s2_uv import RGBI, DlL8s2Uv
-from pipeline.models.ensemble import Ensemble
-from pipeline.models.omnicloudmask import OmniCloudMask
+from pipeline.models import combining, registry
+from pipeline.models.dl_l8s2_uv import RGBI, RGBISWIR
+from pipeline.models.ensemble import EnsembleModel
+from pipeline.models.omnicloudmask import NETWORKS
 from pipeline.models.omnicloudmask_network import Ensemble as MeanOfNetworks
-from pipeline.models.omnicloudmask_network import normalise
-from pipeline.models.product_masks import ProductMasks
-from pipeline.models.s2cloudless import ROLES as TEN_BANDS
-from pipeline.models.s2cloudless import S2cloudless
+from pipeline.models.omnicloudmask_network import architecture, fold, normalise
 from pipeline.models.torch_model import TorchModel
 from pipeline.models.tta import TtaModel
 from pipeline.types import Code, Lattice
 
-ROLES = (*TEN_BANDS, "green", "scl", "qa_pixel")
-GROUND = {"blue": 0.08, "green": 0.08, "red": 0.06, "nir": 0.3, "nir08": 0.32, "cirrus": 0.002}
-SIZE, ORIGIN = 640, -320
-
-
-@pytest.fixture(scope="module")
-def world():
-    """(role, y, x) round the CRS origin: meadows under clouds, a gap, and codes of products."""
-    rng = np.random.default_rng(11)
-    cover = np.kron(rng.random((SIZE // 16,) * 2) ** 2, np.ones((16, 16)))
-    ground = np.array([GROUND.get(role, 0.1) for role in ROLES])[:, np.newaxis, np.newaxis]
-    pixels = ground + cover * (0.8 - ground) + rng.normal(0, 0.01, (len(ROLES), SIZE, SIZE))
-    pixels = pixels.clip(0.001).astype(np.float32)
-    pixels[-2] = rng.integers(0, 12, (SIZE, SIZE))
-    pixels[-1] = rng.integers(0, 65536, (SIZE, SIZE))
-    pixels[:, 290:330, 300:400] = np.nan
-    pixels[1, 350:360, 350:360] = np.nan
-    return dict(zip(ROLES, pixels, strict=True))
-
-
-def box(top, left, height, width):
-    return GeoBox((height, width), Affine(30, 0, left * 30, 0, -30, -top * 30), "EPSG:32632")
-
-
-def masked(world, model, geobox, chunk):
-    """Codes and confidence (2, y, x)."""
-    reads = read_geobox(model.card.lattice, geobox)
-    top, left = (px - ORIGIN for px in origin_px(reads))
-    window = slice(top, top + reads.shape[0]), slice(left, left + reads.shape[1])
-    variables = {
-        role: (
-            ("time", "y", "x"),
-            da.from_array(world[role][window][np.newaxis], (1, chunk, chunk)),
-        )
-        for role in model.card.roles
-    }
-    cube = xr.Dataset(variables, xr_coords(reads))
-    for role in model.card.roles:
-        cube[role].encoding["grid_mapping"] = "spatial_ref"
-    return np.stack(
-        [each[0] for each in dask.compute(*mask_with_confidence(cube, model, geobox))]
-    )
-
+BLENDED = Lattice(core_px=64, halo_px=16, blend_px=16, shift_px=24)
+CARRIED = Lattice(core_px=64, halo_px=24)
 
 # -- models ------------------------------------------------------------------------------------
 
 
-def resolved(provider, name, level="L1C", **options):
-    roles = set(ROLES) | {"nir"}
-    return provider.resolve(name, level=level, roles=roles, options=options)
+def resolved(name, world, level="L1C", **options):
+    return registry.resolve(name, level=level, roles=set(world), options=options)
 
 
-def of_product(shared_data):
-    card = resolved(ProductMasks(), "qa-pixel")
-    return ProductMasks().load(replace(card, lattice=Lattice(core_px=32, halo_px=0)))
+def of_product(name):
+    def load(world, shared_data):
+        card = resolved(name, world, "L2A")
+        return registry.load(card), Lattice(core_px=32, halo_px=0)
+
+    return load
 
 
-def of_dl_l8s2_uv(shared_data):
-    card = resolved(DlL8s2Uv(), RGBI, weights=str(shared_data / "weights"))
-    return DlL8s2Uv().load(replace(card, lattice=Lattice(core_px=64, halo_px=24)))
+def of_ukis(name, level):
+    def load(world, shared_data):
+        return registry.load(resolved(name, world, level)), BLENDED
+
+    return load
 
 
-def of_s2cloudless(shared_data):
+def of_dl_l8s2_uv(name):
+    def load(world, shared_data):
+        card = resolved(name, world, weights=str(shared_data / "weights"))
+        return registry.load(card), CARRIED
+
+    return load
+
+
+def of_s2cloudless(world, shared_data):
     pytest.importorskip("lightgbm", reason="the extra s2cloudless is not installed")
-    card = resolved(S2cloudless(), "s2cloudless")
-    return S2cloudless().load(replace(card, lattice=Lattice(core_px=48, halo_px=2)))
+    pytest.importorskip("s2cloudless", reason="the extra s2cloudless is not installed")
+    return registry.load(resolved("s2cloudless", world)), Lattice(core_px=48, halo_px=2)
 
 
-def of_omnicloudmask(shared_data):
-    """Its normalisation and its blending, with a network of one convolution."""
-    import torch  # noqa: PLC0415
-
+def of_omnicloudmask(world, shared_data):
+    """Both networks, with random weights."""
     torch.manual_seed(0)
-    card = resolved(OmniCloudMask(), "omnicloudmask", core_px=64, halo_px=32)
-    nets = [torch.nn.Conv2d(3, 4, 5, padding=2) for _ in range(2)]
-    return TorchModel(card, MeanOfNetworks(nets).requires_grad_(False), normalise, stride=32)
+    nets = [architecture(network).eval().requires_grad_(False) for network in NETWORKS]
+    # Random batch norms, or there is nothing to fold; a sharp last layer, or all is one class.
+    for net in nets:
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.5, 1.5)
+    folded = [fold(net, network) for net, network in zip(nets, NETWORKS, strict=True)]
+    # As `load` has it: what lies far beyond the data is not run.
+    return of_networks(folded, world, cuts_borders=True), BLENDED
 
 
-def of_tta(shared_data):
-    inner = of_omnicloudmask(shared_data)
-    options = {"model": inner.card.name, "options": "{}", "depth": "3"}
-    return TtaModel(replace(inner.card, scores="probabilities", options=options), inner)
+def of_windows(world, shared_data):
+    """The normalisation of omnicloudmask, by what a window holds, before one convolution."""
+    torch.manual_seed(0)
+    nets = [torch.nn.Conv2d(3, 4, 5, padding=2).requires_grad_(False) for _ in range(2)]
+    return of_networks(nets, world), Lattice(core_px=64, halo_px=32, blend_px=32, shift_px=24)
 
 
-def of_ensemble(shared_data):
-    members = [
-        "qa-pixel",
-        {"model": RGBI, "options": {"weights": str(shared_data / "weights")}},
-    ]
-    card = resolved(Ensemble(), "ensemble", members=members, rule="mean")
-    return Ensemble().load(replace(card, lattice=Lattice(core_px=64, halo_px=24)))
+def of_networks(nets, world, **more):
+    card = resolved("omnicloudmask", world)
+    return TorchModel(card, MeanOfNetworks(nets), normalise, stride=32, **more)
 
 
-MODELS = [of_product, of_dl_l8s2_uv, of_s2cloudless, of_omnicloudmask, of_tta, of_ensemble]
+def of_tta(inside):
+    def load(world, shared_data):
+        inner, lattice = inside(world, shared_data)
+        options = {"model": inner.card.name, "options": "{}", "depth": "3"}
+        card = replace(inner.card, scores="probabilities", options=options)
+        return TtaModel(card, inner), lattice
+
+    return load
 
 
-@pytest.fixture(params=MODELS, ids=lambda each: each.__name__)
-def model(request, monkeypatch, shared_data):
-    monkeypatch.setattr(registry, "OWN", (DlL8s2Uv(), ProductMasks(), Ensemble()))
-    return request.param(shared_data)
+def of_ensemble(rule, *inside):
+    """Members on lattices of their own."""
+
+    def load(world, shared_data):
+        members = [OnLattice(*each(world, shared_data)) for each in inside]
+        words = ["qa-pixel"] * len(members)
+        card = resolved("ensemble", world, members=words, rule=rule)
+        codes = {code for each in members for code in each.card.classes}
+        order = (*sum(combining.GROUPS, ()), Code.NO_DATA)
+        card = replace(
+            card,
+            roles=tuple(dict.fromkeys(role for each in members for role in each.card.roles)),
+            classes=tuple(code for code in order if code in codes),
+        )
+        return EnsembleModel(card, members), None
+
+    return load
+
+
+UKIS = {
+    f"ukis-csmask-{bands}-{level.lower()}": of_ukis(
+        f"ukis-csmask-{bands}-{level.lower()}", level
+    )
+    for bands in ("6b", "4b")
+    for level in ("L1C", "L2A")
+}
+QUICK = {
+    "scl": of_product("scl"),
+    "qa-pixel": of_product("qa-pixel"),
+    "fmask": of_product("fmask"),
+    "dea-fmask": of_product("dea-fmask"),
+    "windows": of_windows,
+    "tta": of_tta(of_windows),
+    "ensemble": of_ensemble("mean", of_windows, of_product("qa-pixel"), of_dl_l8s2_uv(RGBI)),
+    RGBI: of_dl_l8s2_uv(RGBI),
+    RGBISWIR: of_dl_l8s2_uv(RGBISWIR),
+}
+HEAVY = {**UKIS, "omnicloudmask": of_omnicloudmask, "s2cloudless": of_s2cloudless}
+SLOW = {
+    "tta-ukis": of_tta(UKIS["ukis-csmask-4b-l2a"]),
+    "ensemble-union": of_ensemble("union", UKIS["ukis-csmask-6b-l1c"], of_omnicloudmask),
+}
+EVERY = {**QUICK, **HEAVY, **SLOW}
+
+
+def test_no_model_is_left_out():
+    families = {"ukis-csmask", "dl-l8s2-uv"}
+    assert set(registry.names()) - families <= set(EVERY)
+
+
+# -- scenes ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Scenes:
+    """The worlds, and what was found of them as a whole, each made when it is first asked for."""
+
+    shared_data: Path
+    folder: Path
+
+    def __post_init__(self):
+        self.worlds, self.models, self.wholes = {}, {}, {}
+
+    def world(self, name):
+        if name not in self.worlds:
+            real_one = name == "real"
+            self.worlds[name] = (
+                real(self.shared_data) if real_one else simulated(self.folder / "a")
+            )
+        return self.worlds[name]
+
+    def model(self, name, batch=1):
+        if name not in self.models:
+            self.models[name] = EVERY[name](self.world("real"), self.shared_data)
+        model, lattice = self.models[name]
+        if lattice is not None:
+            return OnLattice(model, lattice, batch)
+        members = [OnLattice(each.model, each.card.lattice, batch) for each in model.members]
+        joint = combining.enclosing_lattice([each.card.lattice for each in members])
+        return EnsembleModel(replace(model.card, lattice=joint), members)
+
+    def whole(self, name, world, size):
+        """Codes and confidence (2, y, x) in one thread from one chunk; checked to hold a choice."""
+        key = name, world, size
+        if key not in self.wholes:
+            with dask.config.set(scheduler="synchronous"):
+                found = masked(self.world(world), self.model(name), box(*CORNER, *size), 640)
+            codes = set(np.unique(found[0]).tolist())
+            assert int(Code.NO_DATA) in codes
+            assert len(codes) >= 3
+            self.wholes[key] = found
+        return self.wholes[key]
+
+
+@pytest.fixture(scope="module")
+def scenes(shared_data, tmp_path_factory):
+    threads = torch.get_num_threads()
+    yield Scenes(shared_data, tmp_path_factory.mktemp("simulated"))
+    torch.set_num_threads(threads)
 
 
 # -- the law -----------------------------------------------------------------------------------
 
-HEIGHT, WIDTH = 200, 232
+CORNER = -70, -60
+LARGE, SMALL = (200, 232), (112, 120)
 
 
-@pytest.mark.parametrize(("seed", "scheduler"), [(0, "synchronous"), (1, "threads")])
-def test_any_partition_gives_the_same_mask_and_confidence(world, model, seed, scheduler):
-    rng = np.random.default_rng(seed)
-    with dask.config.set(scheduler="synchronous"):
-        whole = masked(world, model, box(-100, -116, HEIGHT, WIDTH), 640)
-    codes = set(np.unique(whole[0]).tolist())
-    assert int(Code.NO_DATA) in codes
-    assert len(codes) >= 3
-    ys = [0, *sorted(rng.choice(np.arange(1, HEIGHT), 2, replace=False)), HEIGHT]
-    xs = [0, *sorted(rng.choice(np.arange(1, WIDTH), 1, replace=False)), WIDTH]
-    with dask.config.set(scheduler=scheduler, num_workers=3):
-        for y0, y1 in pairwise(ys):
-            for x0, x1 in pairwise(xs):
-                part = box(-100 + y0, -116 + x0, y1 - y0, x1 - x0)
-                found = masked(world, model, part, int(rng.integers(30, 200)))
-                assert np.array_equal(found, whole[:, y0:y1, x0:x1])
+@st.composite
+def parts(draw, size):
+    """A rectangle of the scene: its corner, and its size."""
+    corner = tuple(draw(st.integers(0, edge - 1)) for edge in size)
+    return corner, tuple(
+        draw(st.integers(1, edge - start)) for edge, start in zip(size, corner, strict=True)
+    )
 
 
-@pytest.mark.parametrize("model", [of_product, of_dl_l8s2_uv, of_s2cloudless], indirect=True)
-def test_models_that_see_a_few_pixels_equal_the_whole_scene_in_one_pass(world, model):
-    """Not even the lattice shows: one window as large as the scene gives the same."""
-    top, left, margin = -100 - ORIGIN, -116 - ORIGIN, 24
+means = st.fixed_dictionaries(
+    {
+        "chunk": st.integers(20, 200),
+        "batch": st.integers(1, 5),
+        "workers": st.sampled_from([1, 2, 3]),
+        "torch_threads": st.sampled_from([1, 2, 3]),
+    }
+)
+
+
+def check(scenes, name, world, size, part, how):
+    whole = scenes.whole(name, world, size)
+    (top, left), (height, width) = part
+    torch.set_num_threads(how["torch_threads"])
+    scheduler = "synchronous" if how["workers"] == 1 else "threads"
+    model = scenes.model(name, how["batch"])
+    geobox = box(CORNER[0] + top, CORNER[1] + left, height, width)
+    with dask.config.set(scheduler=scheduler, num_workers=how["workers"]):
+        found = masked(scenes.world(world), model, geobox, how["chunk"])
+    assert np.array_equal(found, whole[:, top : top + height, left : left + width])
+
+
+def few(examples):
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+# Begins and ends on no line of any lattice here.
+CUT = ((37, 51), (61, 58))
+HOW = {"chunk": 45, "batch": 3, "workers": 3, "torch_threads": 2}
+
+
+@pytest.mark.parametrize("name", [*QUICK, *HEAVY])
+def test_a_cut_of_a_real_scene_gives_the_same_mask_and_confidence(scenes, name):
+    check(scenes, name, "real", SMALL, CUT, HOW)
+
+
+@pytest.mark.parametrize("name", QUICK)
+@few(4)
+@given(world=st.sampled_from(["simulated", "real"]), part=parts(LARGE), how=means)
+def test_any_partition_gives_the_same_mask_and_confidence(scenes, name, world, part, how):
+    check(scenes, name, world, LARGE, part, how)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+@few(8)
+@given(world=st.sampled_from(["real", "simulated"]), part=parts(LARGE), how=means)
+def test_any_partition_of_either_world_gives_the_same(scenes, name, world, part, how):
+    check(scenes, name, world, LARGE, part, how)
+
+
+# -- workers -----------------------------------------------------------------------------------
+
+
+def in_processes(scenes, folder, name, level, options):
+    """Mask the two halves of a scene in two processes, of one and of two threads, and join them."""
+    world = scenes.world("real")
+    model = scenes.model(name)
+    np.savez(folder / "world.npz", **{role: world[role] for role in model.card.roles})
+    middle = SMALL[1] // 2 + 3
+    halves = [(0, middle), (middle, SMALL[1])]
+    workers = []
+    for number, (start, stop) in enumerate(halves):
+        part = [CORNER[0], CORNER[1] + start, SMALL[0], stop - start]
+        given_words = [json.dumps(each) for each in (options, asdict(model.card.lattice), part)]
+        arguments = [
+            folder / "world.npz",
+            folder / f"{number}.npy",
+            str(1 + number),
+            name,
+            level,
+        ]
+        workers.append(
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    str(Path(__file__).with_name("models_worker.py")),
+                    *(str(each) for each in arguments),
+                    *given_words,
+                ],
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            )
+        )
+    try:
+        assert [worker.wait(timeout=600) for worker in workers] == [0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    return np.concatenate([np.load(folder / f"{number}.npy") for number in (0, 1)], axis=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [("ukis-csmask-6b-l2a", "L2A"), (RGBISWIR, "L1C"), ("s2cloudless", "L1C")],
+)
+def test_worker_processes_give_the_same(scenes, shared_data, tmp_path, name, level):
+    options = {"weights": str(shared_data / "weights")} if name == RGBISWIR else {}
+    found = in_processes(scenes, tmp_path, name, level, options)
+    assert np.array_equal(found, scenes.whole(name, "real", SMALL))
+
+
+# -- models that see a few pixels --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["scl", "qa-pixel", "s2cloudless", RGBI, RGBISWIR])
+def test_models_that_see_a_few_pixels_equal_the_whole_scene_in_one_pass(scenes, name):
+    """Not even the lattice shows: one window as large as the scene gives the same, bit for bit."""
+    world, model = scenes.world("real"), scenes.model(name)
+    top, left, margin = CORNER[0] - ORIGIN, CORNER[1] - ORIGIN, 24
+    # Two poolings: the window has to begin on a multiple of four pixels from the origin.
+    top, left = top - (top + ORIGIN - margin) % 4, left - (left + ORIGIN - margin) % 4
+    height, width = LARGE
     window = np.stack(
         [
             world[role][
-                top - margin : top + HEIGHT + margin, left - margin : left + WIDTH + margin
+                top - margin : top + height + margin, left - margin : left + width + margin
             ]
             for role in model.card.roles
         ]
@@ -169,5 +352,5 @@ def test_models_that_see_a_few_pixels_equal_the_whole_scene_in_one_pass(world, m
     missing = np.isnan(window[:, margin:-margin, margin:-margin]).any(axis=0)
     expected[missing] = Code.NO_DATA
     with dask.config.set(scheduler="synchronous"):
-        found = masked(world, model, box(-100, -116, HEIGHT, WIDTH), 100)[0]
+        found = masked(world, model, box(top + ORIGIN, left + ORIGIN, height, width), 100)[0]
     assert np.array_equal(found, expected)

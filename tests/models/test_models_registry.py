@@ -1,5 +1,6 @@
 """Names, levels, bands and options to cards, without torch; one instance per process."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -238,6 +239,69 @@ def test_loads_once_per_process_and_card(theirs):
     assert len({id(each) for each in loaded}) == 2
     assert loaded[0] is loaded[2] is loaded[7]
     assert loaded[1] is loaded[4]
+
+
+PACKAGE = """
+import numpy as np
+from pipeline.types import Code, Lattice, ModelCard
+
+class Theirs:
+    def __init__(self, card):
+        self.card = card
+
+    def predict(self, windows):
+        cloud = windows[:, :1] > 0.5
+        return np.concatenate([~cloud, cloud], axis=1).astype(np.float32)
+
+class Provider:
+    def names(self):
+        return ["bright"]
+
+    def resolve(self, name, *, level, roles, options):
+        return ModelCard(
+            name=name, version="1", roles=("blue",), levels=(level,), resolution_m=(10.0, 60.0),
+            normalisation="none", lattice=Lattice(core_px=64, halo_px=0),
+            classes=(Code.CLEAR, Code.THICK_CLOUD), scores="probabilities", weights="none",
+            weights_sha256="", licence="MIT", source="example", accuracy="none", options={},
+        )
+
+    def load(self, card):
+        return Theirs(card)
+
+    def bytes_needed(self, card, *, windows):
+        return 0
+
+provider = Provider()
+"""
+
+ASKS = """
+import sys, numpy as np
+from pipeline import models
+from pipeline.models import registry
+card = models.resolve("ensemble", level="L2A", roles=["blue", "scl"],
+                      options={"members": ["bright", "scl"], "rule": "union"})
+registry.check(card)
+print("bright" in models.names(), models.load(card).members[0].card.name, "torch" in sys.modules)
+"""
+
+
+def test_an_installed_distribution_adds_a_model(tmp_path):
+    """A package as pip leaves it, found by its metadata, in a process of its own."""
+    (tmp_path / "their_models.py").write_text(PACKAGE)
+    info = tmp_path / "their_models-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-models\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        f"[{registry.ENTRY_POINTS}]\ntheirs = their_models:provider\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ASKS],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}"},
+    )
+    assert done.stdout.split() == ["True", "bright", "False"]
 
 
 def test_a_broken_package_is_named(monkeypatch):

@@ -10,7 +10,7 @@ from models_oracle import card_of, noise_window, onnx_logits, real_windows
 
 from pipeline import models
 from pipeline.errors import ModelError
-from pipeline.models import faster, onnx_weights, ukis_csmask, unet
+from pipeline.models import fused, onnx_weights, ukis_csmask, unet
 
 
 @functools.cache
@@ -92,7 +92,7 @@ def test_every_batch_norm_that_runs_is_folded():
 
 
 def test_less_time_is_not_another_network():
-    """29 of 33 paddings, and every 1 × 1 convolution with them, against the network as exported."""
+    """29 of 33 paddings, every block of encoder and decoder: against the network as exported."""
     plain = smp.Unet(unet.ENCODER, encoder_weights=None, in_channels=4, classes=3)
     plain.eval().requires_grad_(False)
     tensors = {name: torch.from_numpy(each.copy()) for name, each in weights().tensors.items()}
@@ -105,5 +105,8 @@ def test_less_time_is_not_another_network():
     assert len(left) == 4
     expected = plain(window)
     torch.testing.assert_close(quick(window), expected, atol=1e-4, rtol=0)
-    assert faster.use_onednn(quick) == 127
+    assert fused.fuse(quick) == 42
     torch.testing.assert_close(quick(window), expected, atol=1e-4, rtol=0)
+    # More than one window at a time takes another way.
+    both = torch.cat([window, window.flip(2)])
+    torch.testing.assert_close(quick(both), plain(both), atol=1e-4, rtol=0)

@@ -1,0 +1,235 @@
+"""Cube and a model of several models -> lazy mask: each on its own lattice, joined pixel by pixel.
+
+::
+
+    cube ── member, windows of its own ──▶ blended scores ──┐
+         ── member, windows of its own ──▶ blended scores ──┴─ joined ──▶ codes, confidence
+
+No lattice suits networks of different windows, and none is needed: what members say of a pixel does not
+depend on how a region was cut, so what is made of it, pixel by pixel, does not either.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from pipeline.errors import CloudmaskError, ModelError
+from pipeline.mask import blocks, scores
+from pipeline.mask.lattice import geobox_cover, origin_px, read_geobox
+from pipeline.mask.tasks import Layout, Scorer
+from pipeline.types import Lattice, Model, ModelCard
+
+FloatArray = NDArray[np.float32]
+
+
+@runtime_checkable
+class Combination(Protocol):
+    """A `Model` that is made of others, such as `pipeline.models.ensemble`.
+
+    Its card's lattice reads, for any rectangle, at least what the lattice of each member reads.
+    """
+
+    card: ModelCard
+    members: Sequence[Model]
+
+    def combine(self, scores: Sequence[FloatArray]) -> FloatArray:
+        """Join what the members say about the same pixels.
+
+        Parameters
+        ----------
+        scores
+            For each member (N, K, H, W) float32, finite, of its classes, as its card says.
+
+        Returns
+        -------
+        (N, C, H, W) float32, finite, of the classes of the whole, as its card says; each pixel's depend
+        on no other.
+        """
+        ...
+
+
+def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
+    """Classify every pixel of a geobox by any model; see `pipeline.mask.blocks.mask_cube`."""
+    if not isinstance(model, Combination):
+        return blocks.mask_cube(cube, model, geobox)
+    return mask_with_confidence(cube, model, geobox)[0]
+
+
+def mask_with_confidence(
+    cube: xr.Dataset, model: Model, geobox: GeoBox
+) -> tuple[da.Array, da.Array]:
+    """Classify every pixel, and say how sure the model is; see `pipeline.mask.blocks`.
+
+    Parameters
+    ----------
+    cube
+        Cube over ``read_geobox(model.card.lattice, geobox)`` with the model's roles, dims
+        (time, y, x).
+    model
+        One model, or a `Combination` of several.
+    geobox
+        The part to keep, e.g. a tile's.
+
+    Returns
+    -------
+    Codes and confidence, (time, y, x) uint8 each; no data where a band of any member is NaN.
+
+    Raises
+    ------
+    ModelError
+        As of `pipeline.mask.blocks.mask_cube`; the message names the member.
+    """
+    if not isinstance(model, Combination):
+        return blocks.mask_with_confidence(cube, model, geobox)
+    blocks._check(cube, model.card, geobox)
+    said = _scored(cube, model, geobox)
+    made = da.map_blocks(
+        _Choice(model.card),
+        said,
+        chunks=(said.chunks[0], (2,), *said.chunks[2:]),
+        meta=np.empty((0, 0, 0, 0), np.uint8),
+        name=f"mask-{tokenize(said.name)}",
+    )
+    return made[:, 0], made[:, 1]
+
+
+def _scored(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
+    """Return (time, K, y, x) blended scores of a geobox's pixels, NaN where there is no data."""
+    if not isinstance(model, Combination):
+        return _blended(cube, model, geobox)
+    parts = [_scored(cube, each, geobox) for each in model.members]
+    ys, xs = (_finest([part.chunks[axis] for part in parts]) for axis in (2, 3))
+    parts = [part.rechunk({2: ys, 3: xs}) for part in parts]
+    return da.map_blocks(
+        _Join(model),
+        *parts,
+        chunks=(parts[0].chunks[0], (len(model.card.classes),), ys, xs),
+        meta=np.empty((0, 0, 0, 0), np.float32),
+        name=f"joined-{tokenize(*blocks._identity(model.card), [part.name for part in parts])}",
+    )
+
+
+def _finest(chunks: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return chunks of an axis that begin wherever one of several chunkings does."""
+    ends = sorted({end for each in chunks for end in itertools.accumulate(each)})
+    return tuple(end - start for start, end in itertools.pairwise((0, *ends)))
+
+
+def _blended(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
+    """Return (time, K, y, x) what a model's windows say together of a geobox's pixels."""
+    card = model.card
+    held = geobox_cover(card.lattice, geobox)
+    layout, scorer = Layout.of(card, held), Scorer(model, Layout.of(card, held))
+    down, right = _offset(cube, card.lattice, geobox)
+    bands = [cube[role].data for role in card.roles]
+    n_times = bands[0].shape[0]
+    where = (held, down, right, card.batch, [band.name for band in bands])
+    name = f"blended-{tokenize(*blocks._identity(card), *where)}"
+    graph: dict[tuple[str | int, ...], object] = {}
+    for time, (row, col) in itertools.product(range(n_times), layout.blocks()):
+        ys, xs = layout.rectangle(row, col)
+        seen = (slice(time, time + 1), _moved(ys, down), _moved(xs, right))
+        keys, places = zip(*(blocks._pieces(band, seen) for band in bands), strict=True)
+        graph[f"scores-{name}", time, row, col] = (
+            scorer,
+            (time, row, col),
+            list(keys),
+            places,
+        )
+        beside = [
+            (f"scores-{name}", time, row + below, col + beyond)
+            if 0 <= row + below < held.rows and 0 <= col + beyond < len(layout.widths)
+            else None
+            for below, beyond in blocks.NEIGHBOURS
+        ]
+        graph[name, time, 0, row, col] = (_Sum(card.lattice.reach_px), beside)
+    made = da.Array(
+        HighLevelGraph.from_collections(name, graph, dependencies=bands),
+        name,
+        chunks=((1,) * n_times, (len(card.classes),), *layout.chunks),
+        meta=np.empty((0, 0, 0, 0), np.float32),
+    )
+    top, left = origin_px(geobox)
+    height, width = geobox.shape
+    ys = _moved(slice(0, height), top - held.top)
+    xs = _moved(slice(0, width), left - held.left)
+    return made[:, :, ys, xs]
+
+
+def _offset(cube: xr.Dataset, lattice: Lattice, geobox: GeoBox) -> tuple[int, int]:
+    """Return where in a cube the pixels begin that a lattice reads for a geobox."""
+    cube_top, cube_left = origin_px(cube.odc.geobox)
+    top, left = origin_px(read_geobox(lattice, geobox))
+    return top - cube_top, left - cube_left
+
+
+def _moved(span: slice, by: int) -> slice:
+    return slice(span.start + by, span.stop + by)
+
+
+# -- what dask runs ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Weighted scores of a block and its neighbours -> (1, K, y, x) what they say together."""
+
+    reach_px: int
+
+    def __call__(self, beside: list[FloatArray | None]) -> FloatArray:
+        return scores.merged(beside, self.reach_px)[np.newaxis]
+
+
+@dataclass(frozen=True, slots=True)
+class _Join:
+    """What each member says of a block -> (1, C, y, x) what the whole says, NaN where one has no data."""
+
+    model: Combination
+
+    def __call__(self, *said: FloatArray) -> FloatArray:
+        missing = np.logical_or.reduce([np.isnan(each[:, :1]) for each in said])
+        filled = [np.where(missing, np.float32(0), each) for each in said]
+        joined = self._combined(filled)
+        expected = (1, len(self.model.card.classes), *missing.shape[2:])
+        if joined.shape != expected or joined.dtype != np.float32:
+            raise ModelError(
+                f"model {self.model.card.name} made {joined.dtype} scores of shape {joined.shape} of its "
+                f"members', expected float32 of {expected}"
+            )
+        if not np.isfinite(joined).all():
+            raise ModelError(
+                f"model {self.model.card.name} made scores of its members' that are not finite"
+            )
+        return np.where(missing, np.float32(np.nan), joined)
+
+    def _combined(self, said: list[FloatArray]) -> FloatArray:
+        try:
+            return self.model.combine(said)
+        except CloudmaskError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"model {self.model.card.name} failed to join its members: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """(1, C, y, x) scores of a block -> (1, 2, y, x) codes and confidence."""
+
+    card: ModelCard
+
+    def __call__(self, said: FloatArray) -> NDArray[np.uint8]:
+        return np.stack(scores.chosen(self.card, said[0]))[np.newaxis]

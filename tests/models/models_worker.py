@@ -1,0 +1,27 @@
+"""A worker process: ``python models_worker.py WORLD.npz OUT.npy THREADS NAME LEVEL OPTIONS LATTICE PART``.
+
+Masks a part of a scene with a model that it loads itself, as workers of a run do.
+"""
+
+import json
+import sys
+
+import dask
+import numpy as np
+from models_worlds import OnLattice, box, masked
+
+from pipeline import models
+from pipeline.types import Lattice
+
+
+def main(world_path, out, threads, name, level, options, lattice, part):
+    with np.load(world_path) as held:
+        world = dict(held)
+    card = models.resolve(name, level=level, roles=set(world), options=json.loads(options))
+    model = OnLattice(models.load(card), Lattice(**json.loads(lattice)))
+    with dask.config.set(scheduler="threads", num_workers=int(threads)):
+        np.save(out, masked(world, model, box(*json.loads(part)), 90))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
