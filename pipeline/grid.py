@@ -21,7 +21,7 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import GridError
-from pipeline.types import Grid, GridSettings, Job, Tile
+from pipeline.types import Grid, GridSettings, GuardSettings, Job, Tile
 from pipeline.types.lonlat import cut_box, unrolled
 
 SNAP_PX = 512
@@ -55,7 +55,7 @@ def make_grid(job: Job) -> Grid:
         project, or the tile is not a whole number of chunks.
     """
     settings = job.grid
-    _check(settings)
+    _check(settings, job.mask.guard)
     crs = _crs(settings.crs, job.aoi)
     outline = _project(job.aoi, crs)
     return Grid(
@@ -92,12 +92,17 @@ def tiles(grid: Grid, aoi: BaseGeometry) -> list[Tile]:
     ]
 
 
-def _check(settings: GridSettings) -> None:
+def _check(settings: GridSettings, guard: GuardSettings | None) -> None:
     if settings.resolution_m <= 0:
         raise GridError(f"grid.resolution_m is {settings.resolution_m}; expected more than 0")
     if settings.tile_px % settings.chunk_px:
         raise GridError(
             f"grid.tile_px {settings.tile_px} is not a multiple of grid.chunk_px {settings.chunk_px}"
+        )
+    if guard is not None and settings.chunk_px % guard.cell_px:
+        raise GridError(
+            f"mask.guard.cell_px is {guard.cell_px}; expected a divisor of grid.chunk_px "
+            f"({settings.chunk_px}), so that no tile cuts a cell"
         )
 
 

@@ -48,7 +48,7 @@ app = typer.Typer(
     # Its tracebacks show the values of local variables.
     pretty_exceptions_enable=False,
 )
-models = typer.Typer(no_args_is_help=True, help="The models that can mask.")
+models = typer.Typer(invoke_without_command=True, help="The models that can mask.")
 evaluate = typer.Typer(
     cls=labelled.StoreByDefault,
     no_args_is_help=True,
@@ -72,6 +72,14 @@ app.command()(jobs.schema)
 app.add_typer(models, name="models")
 evaluate.command(labelled.AGAINST_TRUTH)(archives.evaluate)
 evaluate.command("labelled")(labelled.evaluate_labelled)
+
+
+@models.callback()
+def _models(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        masking.list_models()
+
+
 models.command("list")(masking.list_models)
 models.command("show")(masking.show_model)
 models.command("fetch")(masking.fetch_model)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,13 @@ from pipeline.cli import show
 from pipeline.cli.archives import StoreUrl
 from pipeline.cli.given import read_store
 from pipeline.cli.material import open_store
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, QueryError
+
+if TYPE_CHECKING:
+    from pipeline.store import Archive
+
+Record = Mapping[str, Any]
+"""As a store keeps it; older ones lack what came later."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -30,13 +36,28 @@ def log(store: StoreUrl, *, as_json: AsJson = False) -> None:
     show.as_json(rows) if as_json else show.table(rows)
 
 
-def runs(store: StoreUrl, *, as_json: AsJson = False) -> None:
-    """List the runs that published: what they expected, used and dropped, and what it cost."""
-    records = open_store(store).records()
+def runs(
+    store: StoreUrl,
+    *,
+    run: Annotated[
+        str | None, typer.Option(help="Id of a run: its cost and its manifest in full.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs, newest first: what they expected, used and dropped, and what it cost.
+
+    With --json also the manifest: every tile and period, with the items expected, used and dropped.
+    """
+    archive = open_store(store)
+    records = told(archive)
+    if run is not None:
+        records = [_chosen(records, run, archive.url)]
     if as_json:
-        show.as_json(records)
+        show.as_json([_in_full(each) for each in records])
+    elif run is not None:
+        _show_run(records[0])
     else:
-        show.table([_row(each) for each in reversed(records)])
+        show.table([_row(each) for each in records])
 
 
 def rollback(
@@ -85,17 +106,151 @@ def _before(text: str) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _row(record: Mapping[str, Any]) -> dict[str, Any]:
-    stages = record["stages"].values()
+# -- records -----------------------------------------------------------------------------------
+
+
+def told(archive: Archive) -> list[Record]:
+    """Return the records of all runs, newest first, each with the snapshot that `log` lists.
+
+    A record is part of the snapshot that is published, and so cannot name it: what it names is the
+    step before. One that `expire` has forgotten has no snapshot any more.
+    """
+    from pipeline.store.failures import failed_records
+
+    shown = {each.message: each.id for each in archive.log()}
+    published = [
+        {**each, "snapshot": shown.get(f"run {each['run_id']}")} for each in archive.records()
+    ]
+    return sorted(
+        [*published, *failed_records(archive.url)],
+        key=lambda each: str(each["started"]),
+        reverse=True,
+    )
+
+
+def _chosen(records: Sequence[Record], run: str, url: str) -> Record:
+    for each in records:
+        if each["run_id"] == run:
+            return each
+    raise QueryError(f"--run: {url} has no run {run!r}: `cloudmask runs` lists them")
+
+
+def _in_full(record: Record) -> dict[str, Any]:
+    from pipeline.types.manifest import manifest_rows
+
+    return {**record, "outcome": _outcome(record), "manifest": manifest_rows(record)}
+
+
+def _outcome(record: Record) -> str:
+    # A run that changed nothing is not kept.
+    return "failed" if record.get("failure") else "published"
+
+
+def _row(record: Record) -> dict[str, Any]:
+    cost = _total(record)
     started, finished = (datetime.fromisoformat(record[key]) for key in ("started", "finished"))
+    bill = record.get("bill")
     return {
         "run": record["run_id"],
         "started": show.instant(started),
+        "outcome": _outcome(record),
         "took": show.seconds((finished - started).total_seconds()),
         "cells": f"{record['complete']}/{record['expected']}",
         "items": len(record["items"]),
         "dropped": len(record["dropped"]),
-        "read": show.size(sum(each["bytes_read"] for each in stages)),
-        "CPU": show.seconds(sum(each["cpu_seconds"] for each in stages)),
+        **_quantities(cost),
+        "km²": record.get("area_km2"),
+        "cost": None if bill is None else show.money(bill["total"], bill["currency"]),
         "snapshot": record["snapshot"],
     }
+
+
+def _quantities(cost: Mapping[str, float | None]) -> dict[str, str]:
+    return {
+        "CPU": show.seconds(cost["cpu_seconds"]),
+        "GPU": show.seconds(cost["device_seconds"]),
+        "read": show.size(cost["bytes_read"]),
+        "downloaded": show.size(cost["bytes_fetched"]),
+        "requests": show.count(cost["requests"]),
+    }
+
+
+_COSTS = ("seconds", "cpu_seconds", "device_seconds", "bytes_read", "bytes_fetched", "requests")
+
+
+def _total(record: Record) -> dict[str, float | None]:
+    """Add the stages up; none: one of them does not know."""
+    stages = record["stages"].values()
+    found = {name: [each.get(name) for each in stages] for name in _COSTS}
+    return {name: None if None in values else sum(values) for name, values in found.items()}
+
+
+# -- one run -----------------------------------------------------------------------------------
+
+
+def _show_run(record: Record) -> None:
+    """Print all that there is to know of a run, short of its cells."""
+    from pipeline.types.manifest import manifest_rows
+
+    show.table([_row(record)])
+    if record.get("failure"):
+        typer.echo(f"nothing was published: {record['failure']}")
+    show.table(
+        [
+            {"stage": name, "took": show.seconds(cost["seconds"]), **_quantities(_known(cost))}
+            for name, cost in record["stages"].items()
+        ],
+        title="cost",
+    )
+    show.lines(_per_area(record))
+    rows = manifest_rows(record)
+    if not rows:
+        typer.echo("no manifest: the run is of before there was one")
+        return
+    show.table([_tile_row(row) for row in rows], title="manifest")
+    show.table(
+        [
+            {"tile": row["tile"], "period": row["period"], "item": name, "why": reason}
+            for row in rows
+            for name, reason in row["dropped"].items()
+        ],
+        title="dropped",
+    )
+
+
+def _known(cost: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: cost.get(name) for name in _COSTS}
+
+
+def _tile_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "tile": row["tile"],
+        "period": row["period"],
+        "cells": f"{row['complete']}/{row['cells']}",
+        "unreadable": row["unreadable"],
+        "items expected": len(row["expected"]),
+        "used": len(row["used"]),
+        "dropped": len(row["dropped"]),
+    }
+
+
+def _per_area(record: Record) -> list[str]:
+    """Say what 1000 km² take, of ground and of ground times scenes."""
+    cost, bill = _total(record), record.get("bill")
+    lines = []
+    for kind, words in (("km2", "of ground"), ("scene_km2", "of one scene")):
+        area = record.get("area_km2" if kind == "km2" else kind)
+        if not area:
+            continue
+        scaled = {name: _times(each, 1000 / area) for name, each in cost.items()}
+        told = [f"{name} {text}" for name, text in _quantities(scaled).items()]
+        if bill is not None:
+            told.append(show.money(bill[f"per_1000_{kind}"], bill["currency"]))
+        lines.append(f"1000 km² {words}: {', '.join(told)}")
+    if bill is not None and bill["stored_a_month"] is not None:
+        lines.append(f"kept: {show.money(bill['stored_a_month'], bill['currency'])} a month")
+    return lines
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor

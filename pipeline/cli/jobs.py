@@ -112,24 +112,26 @@ def read_job(path: Path, *, store: str | None = None, workers: int | None = None
 
 def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
     """Run a job and say what came of it; none: there was nothing to do."""
-    from pipeline.run import execute, plan_job
+    from pipeline.run import execute, plan_job, tell_unchanged
 
     plan = plan_job(job)
     if plan.nothing_to_do:
+        tell_unchanged(job.name)
         if not quiet:
             typer.echo(f"{job.name} is up to date")
         return None
     if plain:
         with showing(show.console(stderr=True), quiet=quiet) as progress:
-            record = execute(plan, progress)
+            record: Record | None = execute(plan, progress)
     else:
         record = _find_flow(quiet=quiet)(job)
-    if not quiet:
+    # Nothing, too, if another run has done it all between the two plans.
+    if record is not None and not quiet:
         _show_record(record, job)
     return record
 
 
-def _find_flow(*, quiet: bool) -> Callable[..., Record]:
+def _find_flow(*, quiet: bool) -> Callable[..., Record | None]:
     """Find the Prefect flow by its name, so that nothing here imports Prefect."""
     from pipeline.config import set_prefect_defaults
 
@@ -140,7 +142,7 @@ def _find_flow(*, quiet: bool) -> Callable[..., Record]:
             "no Prefect flow `region` is installed (entry points `cloudmask.flows`); "
             "install cloudmask again, or run with --plain"
         )
-    flow: Callable[..., Record] = found.load()
+    flow: Callable[..., Record | None] = found.load()
     return flow
 
 

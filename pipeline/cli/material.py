@@ -82,7 +82,8 @@ def write_report(
     masks = masks_of(archive)
     series = _series(masks, job)
     material = Material(
-        record=records[-1],
+        # A record cannot know the snapshot that holds it; nothing but runs publishes after the first.
+        record=records[-1] | {"snapshot": archive.snapshot},
         series=series,
         example=_cropped(_example(archive, series), job),
         composites={name: _cropped(each, job) for name, each in composites_of(archive).items()},

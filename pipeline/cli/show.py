@@ -85,8 +85,10 @@ def as_csv(rows: Sequence[Row]) -> None:
         writer.writerows(rows)
 
 
-def size(number: float) -> str:
-    """Return a number of bytes in words: ``3.2 GiB``."""
+def size(number: float | None) -> str:
+    """Return a number of bytes in words: ``3.2 GiB``; a dash where it is not known."""
+    if number is None:
+        return "–"
     for unit in ("B", "KiB", "MiB", "GiB"):
         if number < 1024:
             return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
@@ -99,9 +101,24 @@ def instant(when: datetime) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def seconds(number: float) -> str:
-    """Return a duration: ``2:03:04``, or ``12.3 s`` below a minute."""
+def seconds(number: float | None) -> str:
+    """Return a duration: ``2:03:04``, or ``12.3 s`` below a minute; a dash where it is not known."""
+    if number is None:
+        return "–"
     return f"{number:.1f} s" if number < 60 else str(timedelta(seconds=round(number)))
+
+
+def count(number: float | None) -> str:
+    """Return a number of things: ``12345``, ``0.4``; a dash where it is not known."""
+    if number is None:
+        return "–"
+    return f"{number:.1f}" if 0 < number < 10 and number % 1 else f"{number:.0f}"
+
+
+def money(amount: float, currency: str) -> str:
+    """Return an amount: two digits after the point, or two that are not zero."""
+    places = 2 if amount >= 0.1 or not amount else 1 - math.floor(math.log10(amount))
+    return f"{amount:.{places}f} {currency}"
 
 
 def lines(texts: Iterable[str]) -> None:

@@ -41,6 +41,7 @@ from pipeline.types import (
     CompositeSettings,
     CubeSettings,
     GridSettings,
+    GuardSettings,
     Job,
     MaskSettings,
     Period,
@@ -132,7 +133,11 @@ _SECTIONS: Mapping[str, type] = {
     "run": RunSettings,
 }
 
-_INNER: Mapping[str, type] = {"clean": CleanSettings, "shadows": ShadowSettings}
+_INNER: Mapping[str, type] = {
+    "clean": CleanSettings,
+    "shadows": ShadowSettings,
+    "guard": GuardSettings,
+}
 """Sections inside ``mask``."""
 
 _WANTED: Mapping[str, str] = {

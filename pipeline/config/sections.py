@@ -37,9 +37,11 @@ from pipeline.config.mistakes import did_you_mean, holds_secret, refuse
 from pipeline.sensors import ROLES
 from pipeline.types import (
     CleanSettings,
+    ClusterSettings,
     CompositeSettings,
     CubeSettings,
     GridSettings,
+    GuardSettings,
     MaskSettings,
     RunSettings,
     ShadowSettings,
@@ -296,6 +298,18 @@ ShadowSection = Annotated[
         also=_heights,
     ),
 ]
+GuardSection = Annotated[
+    GuardSettings,
+    Checked(
+        {
+            "history_days": Annotated[int, Field(strict=True, ge=1, le=10_000)],
+            "min_dates": Annotated[int, Field(strict=True, ge=2, le=10_000)],
+            "share": Annotated[float, Field(strict=True, ge=0.5, le=1)],
+            "clear": Annotated[float, Field(strict=True, ge=0.5, le=1)],
+            "cell_px": _Count,
+        }
+    ),
+]
 MaskSection = Annotated[
     MaskSettings,
     Checked(
@@ -304,6 +318,7 @@ MaskSection = Annotated[
             "options": _Json,
             "clean": Mapping[Literal["cloud", "shadow"], CleanSection],
             "shadows": ShadowSection | None,
+            "guard": GuardSection | None,
         }
     ),
 ]
@@ -318,11 +333,36 @@ CompositeSection = Annotated[
         }
     ),
 ]
+
+
+def _cluster(settings: ClusterSettings) -> ClusterSettings:
+    named = bool(settings.address)
+    if named != (settings.kind == "address"):
+        wanted = (
+            "a URL such as tcp://scheduler:8786"
+            if not named
+            else "left out unless kind is address"
+        )
+        refuse(wanted, key="address", found=settings.address)
+    return settings
+
+
+ClusterSection = Annotated[
+    ClusterSettings,
+    Checked(
+        {
+            "workers": _Count,
+            "mask_on": Mapping[_Text, Annotated[float, Field(gt=0, allow_inf_nan=False)]],
+        },
+        also=_cluster,
+    ),
+]
 RunSection = Annotated[
     RunSettings,
     Checked(
         {
             "workers": _Count,
+            "cluster": ClusterSection,
             "memory_bytes": _Bytes | None,
             "min_completeness": Annotated[float, Field(strict=True, ge=0, le=1)],
         }

@@ -3,25 +3,66 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+import re
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import ByteSize, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipeline.config.mistakes import describe
+from pipeline.config.mistakes import describe, did_you_mean, refuse
 from pipeline.errors import ConfigError
 
 _PREFIX = "CLOUDMASK_"
+_NESTED = "__"
+
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _currency(text: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", text):
+        refuse("a currency by its three letters, such as EUR")
+    return text
+
+
+class Prices(BaseModel):
+    """What things cost where runs run; what has no price is not billed.
+
+    A setting of the machine and not of the job: the same job costs another amount elsewhere.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    currency: Annotated[str, AfterValidator(_currency)]
+    """ISO 4217, e.g. ``EUR``."""
+    cpu_hour: Price | None = None
+    """Of one core, busy."""
+    gpu_hour: Price | None = None
+    """Of one GPU, while a model runs on it."""
+    gb_read: Price | None = None
+    """Of 1e9 bytes downloaded from catalogues' rasters."""
+    thousand_requests: Price | None = None
+    gb_month_stored: Price | None = None
+    """Of 1e9 bytes kept in the store for a month."""
 
 
 class Settings(BaseSettings):
     """Settings of a machine rather than of a job: ``CLOUDMASK_LOG_LEVEL`` and so on."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_nested_delimiter=_NESTED, frozen=True
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     memory_bytes: ByteSize | None = Field(default=None, gt=0)
     """What runs may use on this machine, e.g. ``4 GiB``; stands above the job file's."""
+    prices: Prices | None = None
+    """``CLOUDMASK_PRICES__CURRENCY=EUR``, ``CLOUDMASK_PRICES__CPU_HOUR=0.04`` and so on, or all of
+    them as JSON in ``CLOUDMASK_PRICES``; none: records tell quantities alone."""
+    metrics_folder: Path | None = None
+    """Folder that the textfile collector of Prometheus' node_exporter reads: each run leaves its
+    numbers there. None: no such file."""
 
 
 def read_settings() -> Settings:
@@ -35,11 +76,23 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        found = [
-            f"{_PREFIX}{str(each['loc'][0]).upper()}: {describe(each)}"
-            for each in error.errors()
-        ]
+        found = [f"{_variable(each['loc'])}: {_mistake(each)}" for each in error.errors()]
     raise ConfigError("\n".join(found))
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    return _PREFIX + _NESTED.join(str(each).upper() for each in place)
+
+
+def _mistake(error: ErrorDetails) -> str:
+    if error["type"] == "missing":
+        return "it is not set, and prices have none without it"
+    if error["type"] == "extra_forbidden":
+        known = [name.upper() for name in Prices.model_fields]
+        return f"there is no such price{did_you_mean(str(error['loc'][-1]).upper(), known)}"
+    if error["loc"] == ("prices",):
+        return f'found {error["input"]!r:.40}, expected JSON such as {{"currency": "EUR", "cpu_hour": 0.04}}'
+    return describe(error)
 
 
 PREFECT_DEFAULTS = {

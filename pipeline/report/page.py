@@ -28,6 +28,7 @@ from pipeline.report.pictures import (
     rgb_jpeg,
     stretch_of,
 )
+from pipeline.types.manifest import manifest_rows
 
 _HERO_PX = 800
 
@@ -37,6 +38,9 @@ _MANY_PERIODS = 5
 """From here on pictures shrink, so that the page stays below about 5 MB."""
 
 _MOST_DAYS_NAMED = 12
+
+_MOST_GAPS = 200
+"""Rows of tiles that lack something; `cloudmask runs` has them all."""
 
 
 def write_report(path: Path, material: Material) -> Path:
@@ -63,6 +67,7 @@ def render(material: Material) -> str:
     periods = list(_periods(material))
     stretch = _stretch(material)
     record = material.record
+    manifest = manifest_rows(record)
     return (
         _environment()
         .get_template("report.html")
@@ -81,6 +86,13 @@ def render(material: Material) -> str:
             mean_clear=tables.mean_clear(material.series),
             items=tables.item_rows(record),
             cells=tables.cell_counts(record),
+            periods_held=tables.period_rows(manifest),
+            gaps=tables.gaps(manifest),
+            most_gaps=_MOST_GAPS,
+            days=tables.days,
+            costs=tables.cost_rows(record),
+            per_area=tables.per_1000_km2(record),
+            bill=record.get("bill"),
             accuracy=material.accuracy,
             accuracy_rows=tables.summaries((material.accuracy or {}).get("masks", [])),
             next_commands=material.next_commands,
@@ -101,6 +113,8 @@ def _environment() -> jinja2.Environment:
         "size": tables.size,
         "duration": tables.duration,
         "number": tables.number,
+        "count": tables.count,
+        "money": tables.money,
     }
     return environment
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.types import CLOUD, LEGEND, USABLE, Code, SceneShares, Series
+from pipeline.types.manifest import manifest_rows
 
 Plain = Mapping[str, Any]
 
@@ -82,7 +84,7 @@ class ItemRow:
 
     item_id: str
     cells: int
-    """Cells (scene × tile) that it was used in, in this run or before."""
+    """Cells (scene × tile) that it is used in."""
     radiometry: str
     dropped: tuple[str, ...]
     """Reasons, with the tile where it is not everywhere."""
@@ -90,12 +92,8 @@ class ItemRow:
 
 def item_rows(record: Plain) -> list[ItemRow]:
     """Return every item that was found or dropped, in the order of the search."""
-    used: dict[str, int] = defaultdict(int)
+    used = _uses(record)
     reasons: dict[str, list[str]] = defaultdict(list)
-    for tile in record["tiles"]:
-        for cell in tile["cells"]:
-            for item_id in cell["items"]:
-                used[item_id] += cell["status"] in ("masked", "unchanged")
     for drop in [
         *record["dropped"],
         *(drop for tile in record["tiles"] for drop in tile["dropped"]),
@@ -115,13 +113,112 @@ def item_rows(record: Plain) -> list[ItemRow]:
     ]
 
 
+def _uses(record: Plain) -> Counter[str]:
+    """Count the cells of each item: from the manifest, or from the tiles before there was one."""
+    rows = manifest_rows(record)
+    if rows:
+        return Counter(name for row in rows for name in row["used"])
+    return Counter(
+        item_id
+        for tile in record["tiles"]
+        for cell in tile["cells"]
+        for item_id in cell["items"]
+        if cell["status"] in ("masked", "unchanged")
+    )
+
+
 def cell_counts(record: Plain) -> dict[str, int]:
     """Return how many cells ended in which way."""
-    counts: dict[str, int] = defaultdict(int)
-    for tile in record["tiles"]:
-        for cell in tile["cells"]:
-            counts[cell["status"]] += 1
-    return dict(counts)
+    return dict(Counter(cell["status"] for tile in record["tiles"] for cell in tile["cells"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodRow:
+    """One period of the manifest, over all tiles."""
+
+    period: str
+    """Its first and its last day."""
+    tiles: int
+    cells: int
+    complete: int
+    expected: int
+    """Items."""
+    dropped: int
+    """Items that are missing in one tile or more."""
+
+
+def period_rows(manifest: Sequence[Plain]) -> list[PeriodRow]:
+    """Add the rows of a manifest up, period by period."""
+    rows: dict[str, list[Plain]] = defaultdict(list)
+    for row in manifest:
+        rows[row["period"]].append(row)
+    return [
+        PeriodRow(
+            period=days(period),
+            tiles=len(members),
+            cells=sum(row["cells"] for row in members),
+            complete=sum(row["complete"] for row in members),
+            expected=len({name for row in members for name in row["expected"]}),
+            dropped=len({name for row in members for name in row["dropped"]}),
+        )
+        for period, members in sorted(rows.items())
+    ]
+
+
+def gaps(manifest: Sequence[Plain]) -> list[Plain]:
+    """Return the rows of a manifest that lack something."""
+    return [row for row in manifest if row["dropped"]]
+
+
+def days(period: str) -> str:
+    """Write ``2024-05-01/2024-06-01`` as its first and its last day."""
+    start, end = (datetime.fromisoformat(day) for day in period.split("/"))
+    return f"{start:%Y-%m-%d} – {end - timedelta(days=1):%Y-%m-%d}"
+
+
+QUANTITIES = (
+    "seconds",
+    "cpu_seconds",
+    "device_seconds",
+    "bytes_read",
+    "reads",
+    "bytes_fetched",
+    "requests",
+)
+"""What a cost has, as `pipeline.types.Cost` says it."""
+
+
+def cost_rows(record: Plain) -> list[tuple[str, dict[str, float | None]]]:
+    """Return the cost of each stage and of all; none: it could not be counted, or was not yet."""
+    stages = {
+        name: {each: cost.get(each) for each in QUANTITIES}
+        for name, cost in record["stages"].items()
+    }
+    total = {each: _sum([cost[each] for cost in stages.values()]) for each in QUANTITIES}
+    return [*stages.items(), ("together", total)]
+
+
+def per_1000_km2(record: Plain) -> list[tuple[str, float, dict[str, float | None]]]:
+    """Return the whole cost for 1000 km², of ground and of ground times scenes; how much there was."""
+    (_, total) = cost_rows(record)[-1]
+    areas = {
+        "1000 km² of ground": record.get("area_km2"),
+        "1000 km² × scenes": record.get("scene_km2"),
+    }
+    return [
+        (name, area, {each: _scaled(total[each], 1000 / area) for each in QUANTITIES})
+        for name, area in areas.items()
+        if area
+    ]
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
 
 
 def legend(counts: Mapping[int, int]) -> list[tuple[str, str, float]]:
@@ -143,8 +240,10 @@ def data_uri(content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def size(number: float) -> str:
-    """Write bytes for people: ``1.4 GB``."""
+def size(number: float | None) -> str:
+    """Write bytes for people: ``1.4 GB``; a dash where they are not known."""
+    if number is None:
+        return "–"
     for unit in ("B", "kB", "MB", "GB"):
         if abs(number) < 1000:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
@@ -152,8 +251,10 @@ def size(number: float) -> str:
     return f"{number:.1f} TB"
 
 
-def duration(seconds: float) -> str:
-    """Write a time for people: ``2 min 05 s``."""
+def duration(seconds: float | None) -> str:
+    """Write a time for people: ``2 min 05 s``; a dash where it is not known."""
+    if seconds is None:
+        return "–"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -185,6 +286,19 @@ def _month_after(first: datetime) -> datetime:
 def number(value: object, digits: int = 3) -> str:
     """Write a measure; a dash where there is none."""
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
+
+
+def count(value: float | None) -> str:
+    """Write a number of things: ``12,345``, ``0.4``; a dash where it is not known."""
+    if value is None:
+        return "–"
+    return f"{value:,.1f}" if 0 < abs(value) < 10 and value % 1 else f"{value:,.0f}"
+
+
+def money(value: float) -> str:
+    """Write an amount: two digits after the point, or two that are not zero."""
+    places = 2 if value >= 0.1 or not value else 1 - math.floor(math.log10(value))
+    return f"{value:,.{places}f}"
 
 
 def summaries(rows: Sequence[Plain]) -> tuple[list[Plain], list[Plain]]:

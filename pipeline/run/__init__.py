@@ -10,8 +10,14 @@
     before.py       what the store has
     planning.py     what is new, changed or unchanged
     plan.py         … as a value
-    tile.py         one tile: mask what changed, compose what that changes
-    session.py      one run's work on a store, tile by tile, then its record
+    order.py        one tile's part of a plan, small to send
+    tile.py         one tile's work: masking.py what changed, composing.py what that changes
+    unreadable.py   … and going on without items that cannot be read
+    crew.py         who does the tiles: this process, or (cluster.py) the workers of a Dask cluster
+    cost.py         what it takes: seconds, bytes, requests, ground, money
+    manifest.py     what each tile has of each period, and lacks
+    recording.py    … as the record of the run; metrics.py for whoever watches many
+    session.py      one run's work on a store, batch by batch, then its record
     stored.py       what a store was made from, opened again
     progress.py     the seam to whoever watches
 
@@ -19,13 +25,16 @@
 and does the tiles its own way.
 """
 
+from collections.abc import Sequence
+
 from pipeline.errors import CloudmaskError
+from pipeline.run.metrics import tell_unchanged
 from pipeline.run.plan import Plan
 from pipeline.run.planning import plan_job
 from pipeline.run.progress import Progress, Silent
 from pipeline.run.session import Session, open_session
 from pipeline.run.stored import observations
-from pipeline.types import Job, Record, Tile, TileReceipt
+from pipeline.types import Job, Record, Tile
 
 __all__ = [
     "Plan",
@@ -37,6 +46,7 @@ __all__ = [
     "open_session",
     "plan_job",
     "run",
+    "tell_unchanged",
 ]
 
 TRIES = 3
@@ -64,19 +74,21 @@ def execute(plan: Plan, progress: Progress | None = None) -> Record:
     watcher = progress or Silent()
     with open_session(plan, watcher) as session:
         watcher.start("tiles", len(plan.tiles_to_do))
-        for tile in plan.tiles_to_do:
-            _do_tile(session, tile, watcher)
-            watcher.advance("tiles")
+        for tiles in session.batches():
+            _do_tiles(session, tiles, watcher)
+            watcher.advance("tiles", len(tiles))
         return session.finish()
 
 
-def _do_tile(session: Session, tile: Tile, watcher: Progress) -> TileReceipt:
-    """Try a tile again while what fails may pass; then go on without it."""
+def _do_tiles(session: Session, tiles: Sequence[Tile], watcher: Progress) -> None:
+    """Try tiles again while what fails may pass; then go on without it."""
     for _ in range(TRIES - 1):
         try:
-            return session.do_tile(tile, last_try=False)
+            session.do_tiles(tiles, last_try=False)
         except CloudmaskError as error:
             if not error.retryable:
                 raise
-            watcher.message(f"tile {tile.name}: {error}; trying again")
-    return session.do_tile(tile)
+            watcher.message(f"{error}; trying again")
+        else:
+            return
+    session.do_tiles(tiles)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -16,12 +16,12 @@ from pipeline.types import Tile
 class CellStore(Protocol):
     """What a tile's work needs of a store's writer."""
 
-    def fingerprints(self, sensor: str) -> Mapping[datetime, NDArray[np.uint64]]:
-        """Return the fingerprints of a sensor's cells: time -> (tile_y, tile_x)."""
+    def mask_fingerprint(self, sensor: str, time: datetime, tile: Tile) -> int:
+        """Return the fingerprint of one cell."""
         ...
 
-    def composite_fingerprints(self, name: str) -> Mapping[datetime, NDArray[np.uint64]]:
-        """Return the fingerprints of a composite's cells: period start -> (tile_y, tile_x)."""
+    def composite_fingerprint(self, name: str, start: datetime, tile: Tile) -> int:
+        """Return the fingerprint of one period of a composite in one tile."""
         ...
 
     def write_mask(
@@ -31,6 +31,8 @@ class CellStore(Protocol):
         tile: Tile,
         mask: NDArray[np.uint8],
         fingerprint: int,
+        *,
+        confidence: NDArray[np.uint8] | None = None,
     ) -> None:
         """Write one cell."""
         ...

@@ -11,7 +11,14 @@ from typing import Any
 import pystac
 
 from pipeline import sensors
-from pipeline.types import PIXEL_VERSION, UNCOVERED, CompositeSettings, MaskSettings, ModelCard
+from pipeline.types import (
+    PIXEL_VERSION,
+    UNCOVERED,
+    CompositeSettings,
+    GuardSettings,
+    MaskSettings,
+    ModelCard,
+)
 
 _RESERVED = 16
 
@@ -35,7 +42,10 @@ def mask_fingerprint(
 
 
 def composite_fingerprint(
-    settings: CompositeSettings, inputs: Sequence[tuple[str, int, Sequence[str]]]
+    settings: CompositeSettings,
+    inputs: Sequence[tuple[str, int, Sequence[str]]],
+    guard: GuardSettings | None = None,
+    history: Sequence[tuple[str, int]] = (),
 ) -> int:
     """Return the fingerprint of a composite cell.
 
@@ -45,9 +55,14 @@ def composite_fingerprint(
         Method and bands.
     inputs
         For each scene its time, the fingerprint of its mask, and the ids of the items used.
+    guard, history
+        How permanent false positives are guarded, if they are; for each scene of the history its
+        time and the fingerprint of its mask.
     """
     return composite_fingerprint_of(
-        settings_text(settings), [input_text(*one) for one in inputs]
+        settings_text(settings, guard),
+        [input_text(*one) for one in inputs],
+        [mask_text(*one) for one in history],
     )
 
 
@@ -76,6 +91,7 @@ def model_text(card: ModelCard, settings: MaskSettings) -> str:
             # Where weights lie is no part of what they are: their hash is.
             sorted((key, value) for key, value in card.options.items() if key != "weights"),
             *([dataclasses.asdict(settings.shadows)] if settings.shadows else []),
+            *(["confidence"] if settings.confidence else []),
             *(
                 [{key: dataclasses.asdict(each) for key, each in settings.clean.items()}]
                 if settings.clean
@@ -93,18 +109,36 @@ def mask_fingerprint_of(items: Sequence[str], model: str) -> int:
 
 
 def input_text(time: str, fingerprint: int, ids: Sequence[str]) -> str:
-    """Return a scene's part of a composite's fingerprint."""
-    return _text([time, fingerprint, list(ids)])
+    """Return a scene's part of a composite's fingerprint.
+
+    Of its time the day counts, as in the pixels: by a late item a scene may be known by another
+    instant of it than one would be that finds all items at once.
+    """
+    return _text([_day(time), fingerprint, list(ids)])
 
 
-def settings_text(settings: CompositeSettings) -> str:
+def mask_text(time: str, fingerprint: int) -> str:
+    """Return a mask's part of a composite's fingerprint, as one of the guard's history."""
+    return _text([_day(time), fingerprint])
+
+
+def settings_text(settings: CompositeSettings, guard: GuardSettings | None = None) -> str:
     """Return the method's part of a composite's fingerprint."""
-    return _text([settings.method, list(settings.bands)])
+    # Unsaid where there is none, so that what was composed before it was known still counts.
+    guarded = [dataclasses.asdict(guard)] if guard else []
+    return _text([settings.method, list(settings.bands), *guarded])
 
 
-def composite_fingerprint_of(settings: str, inputs: Sequence[str]) -> int:
+def composite_fingerprint_of(
+    settings: str, inputs: Sequence[str], history: Sequence[str] = ()
+) -> int:
     """Return a composite cell's fingerprint, of the parts that its method and its scenes give."""
-    return _hashed(_listed(['"composite"', _text(PIXEL_VERSION), settings, _listed(inputs)]))
+    parts = ['"composite"', _text(PIXEL_VERSION), settings, _listed(inputs)]
+    return _hashed(_listed([*parts, _listed(history)] if history else parts))
+
+
+def _day(time: str) -> str:
+    return time[: len("2023-06-01")]
 
 
 def _text(content: object) -> str:

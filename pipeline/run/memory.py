@@ -13,6 +13,10 @@ BASE_BYTES = 700 * 2**20
 """The interpreter with torch, GDAL, dask and icechunk imported and warm (measured, Linux)."""
 
 
+GUARD_BYTES = 16
+"""What the guard takes a pixel of a tile: counts and guarded pixels of two sensors, a mask in work."""
+
+
 def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes: int) -> int:
     """Return the peak memory of a run, in bytes: one tile at a time, masked, then composed.
 
@@ -41,5 +45,7 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes
         stages.append(workers * read + masked + models.bytes_needed(card, windows=windows))
     if job.composite is not None:
         n_roles = len(job.composite.bands)
-        stages.append(composite.bytes_needed(grid.tile_px, max_scenes, n_roles, workers))
+        guard = GUARD_BYTES * grid.tile_px**2 if job.mask.guard else 0
+        composed = composite.bytes_needed(grid.tile_px, max_scenes, n_roles, workers)
+        stages.append(composed + guard)
     return BASE_BYTES + max(stages)

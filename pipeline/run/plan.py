@@ -17,6 +17,7 @@ from pipeline.run.cells import STATES, Cell, CellTable, State
 from pipeline.run.finishing import reach_px
 from pipeline.run.memory import bytes_needed
 from pipeline.types import (
+    Cost,
     Dropped,
     Grid,
     Items,
@@ -56,6 +57,8 @@ class Plan:
     composites: tuple[CompositeCell, ...]
     gone: tuple[Dropped, ...] = field(default=())
     """Scenes that the store has and the catalogue does not any more: reported, never erased."""
+    cost: Cost = field(default_factory=Cost)
+    """What planning took: requests to catalogues, and reads of doubtful items."""
 
     @cached_property
     def tiles_to_do(self) -> tuple[Tile, ...]:

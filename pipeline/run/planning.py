@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import psutil
-import pystac
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline import composite, cube, grid, sensors
+from pipeline import composite, cube, grid
 from pipeline.cube.roles import outlines_in
-from pipeline.errors import MemoryBudgetError, RadiometryError
+from pipeline.errors import MemoryBudgetError
+from pipeline.mask import history_of
 from pipeline.run.before import Stored, settled_before
-from pipeline.run.binning import read_boxes, rough_outlines, touching
+from pipeline.run.binning import read_boxes, touching
 from pipeline.run.cells import STATES, CellTable, group_by_cell
+from pipeline.run.cost import measured
 from pipeline.run.fingerprint import (
     composite_fingerprint_of,
     input_text,
     item_text,
     mask_fingerprint_of,
+    mask_text,
     model_text,
     settings_text,
 )
 from pipeline.run.finishing import reach_px
+from pipeline.run.missed import missed_in, sensor_of
 from pipeline.run.plan import CompositeCell, Plan
 from pipeline.run.scenes import scene_key, scenes_of
 from pipeline.run.suited import choose_models, placed, with_roles
 from pipeline.search import search
 from pipeline.types import (
     UNCOVERED,
+    Cost,
     Dropped,
     Grid,
     Items,
@@ -56,6 +61,13 @@ def plan_job(job: Job) -> Plan:
     CloudmaskError
         As `pipeline.errors` says.
     """
+    stages: dict[str, Cost] = {}
+    with measured(stages, "plan"):
+        plan = _planned(job)
+    return dataclasses.replace(plan, cost=stages["plan"])
+
+
+def _planned(job: Job) -> Plan:
     drawn = grid.make_grid(job)
     found = cube.settled(search(job), hosts=job.cube.hosts, known=settled_before(job))
     cards = choose_models(job, found)
@@ -114,12 +126,14 @@ class _Region:
         self, sensor: str, outlines: Sequence[BaseGeometry | None]
     ) -> NDArray[np.int64]:
         """Return (outline, tile) pairs of what must be read for a sensor's masks."""
+        return touching(outlines, self.boxes(sensor))
+
+    def boxes(self, sensor: str) -> NDArray[np.object_]:
+        """Return what must be read of each tile for a sensor's masks."""
         card = self.cards.get(sensor)
         if card is None:
-            boxes = np.array([tile.geobox.extent.geom for tile in self.tiles])
-        else:
-            boxes = read_boxes(card.lattice, self.tiles, self.reach_px)
-        return touching(outlines, boxes)
+            return np.array([tile.geobox.extent.geom for tile in self.tiles])
+        return read_boxes(card.lattice, self.tiles, self.reach_px)
 
 
 def _cells(
@@ -184,30 +198,15 @@ def _missed(
     columns = {
         scene_key(scene.sensor, scene.time, longitude): p for p, scene in enumerate(scenes)
     }
-    by_sensor: dict[str, list[pystac.Item]] = {}
-    for item in items.missed:
-        by_sensor.setdefault(_sensor(item), []).append(item)
-    for sensor, members in by_sensor.items():
-        known = rough_outlines(members, str(region.grid.geobox.crs))
-        placed = [(item, each) for item, each in zip(members, known, strict=True) if each]
-        pairs = region.touched(sensor, [each for _, each in placed])
-        for position, tile in pairs.T.tolist():
-            item = placed[position][0]
-            assert item.datetime is not None
-            key = scene_key(sensor, item.datetime, longitude)
-            if key in columns:
-                incomplete[tile, columns[key]] = True
-            else:
-                lost.add((key, tile))
+    for position, tile in missed_in(items, str(region.grid.geobox.crs), region.boxes):
+        item = items.missed[position]
+        assert item.datetime is not None
+        key = scene_key(sensor_of(item), item.datetime, longitude)
+        if key in columns:
+            incomplete[tile, columns[key]] = True
+        else:
+            lost.add((key, tile))
     return incomplete, len(lost)
-
-
-def _sensor(item: pystac.Item) -> str:
-    """Return an item's sensor, or its collection where that is not known."""
-    try:
-        return sensors.profile(item).sensor
-    except RadiometryError:
-        return item.collection_id or "unknown"
 
 
 def _composites(
@@ -231,17 +230,28 @@ def _composites(
         else ""
         for each, number in zip(cells.sets, cells.fingerprints, strict=True)
     ]
-    settings = settings_text(job.composite)
-    made: dict[bytes, int] = {}
+    # The first set is empty, and in no history.
+    masks = [
+        mask_text(scene_of[each[0]].time.isoformat(), int(number)) if each else ""
+        for each, number in zip(cells.sets, cells.fingerprints, strict=True)
+    ]
+    guard = job.mask.guard
+    settings = settings_text(job.composite, guard)
+    made: dict[tuple[bytes, bytes], int] = {}
     states = []
     for period in periods:
         inside = [p for p, scene in enumerate(cells.scenes) if scene.time in period]
+        window = history_of(period, guard) if guard else None
+        past = [p for p, scene in enumerate(cells.scenes) if window and scene.time in window]
         expected = np.empty(len(cells.tiles), np.uint64)
-        for row, numbers in enumerate(cells.chosen[:, inside]):
-            held = numbers[numbers > 0]
-            name = held.tobytes()
+        both = zip(cells.chosen[:, inside], cells.chosen[:, past], strict=True)
+        for row, sets in enumerate(both):
+            held, before_it = (numbers[numbers > 0] for numbers in sets)
+            name = (held.tobytes(), before_it.tobytes())
             if name not in made:
-                made[name] = composite_fingerprint_of(settings, [inputs[n] for n in held])
+                made[name] = composite_fingerprint_of(
+                    settings, [inputs[n] for n in held], [masks[n] for n in before_it]
+                )
             expected[row] = made[name]
         states.append(before.states(before.composites.get(period.start), cells.tiles, expected))
     return tuple(

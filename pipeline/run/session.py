@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline import sensors, store
-from pipeline.errors import IncompleteError
+from pipeline import store
+from pipeline.errors import CloudmaskError, IncompleteError, StoreError
+from pipeline.run import cost, metrics
+from pipeline.run.crew import Crew, Done, open_crew
+from pipeline.run.order import make_order
 from pipeline.run.plan import Plan
 from pipeline.run.progress import Progress, Silent
-from pipeline.run.tile import TileWork
-from pipeline.types import Cost, Dropped, Record, Tile, TileReceipt
-
-CARD_PARTS = ("name", "version", "weights", "weights_sha256", "licence", "source")
-"""What a record keeps of a model."""
+from pipeline.run.recording import OTHER, make_record, shortfall
+from pipeline.types import Cost, Record, Tile, TileReceipt
 
 
 class Session:
     """The work of one run, on its own branch of the store; see `open_session`."""
 
-    def __init__(self, plan: Plan, writer: store.Writer, progress: Progress) -> None:
+    def __init__(
+        self, plan: Plan, writer: store.Writer, progress: Progress, crew: Crew
+    ) -> None:
         self.plan = plan
         self._writer = writer
+        self._crew = crew
         self._progress = progress
         self._started = datetime.now(UTC)
+        # What this process did before is no cost of this run.
+        cost.unmeasured()
+        self._other = Cost()
         self._receipts: dict[str, TileReceipt] = {}
         ids = [item.id for item in plan.items]
         # pystac would fetch the root of each catalogue to make hrefs relative.
@@ -41,6 +47,7 @@ class Session:
                     for scene in plan.scenes
                     if scene.sensor == sensor
                 ],
+                confidence=plan.job.mask.confidence,
             )
         settings = plan.job.composite
         if settings is not None:
@@ -48,40 +55,56 @@ class Session:
             writer.set_composite(settings.name, settings.bands, plan.periods, attrs)
         writer.commit("scenes and periods")
 
+    def batches(self) -> Iterator[tuple[Tile, ...]]:
+        """Yield the tiles to do, as many together as are committed together."""
+        waiting = list(self.plan.tiles_to_do)
+        while waiting:
+            size = self._crew.batch
+            yield tuple(waiting[:size])
+            del waiting[:size]
+
     def do_tile(self, tile: Tile, *, last_try: bool = True) -> TileReceipt:
-        """Do one tile and commit it; what a killed run has committed is not done again.
+        """Do one tile; see `do_tiles`."""
+        return self.do_tiles([tile], last_try=last_try)[0]
+
+    def do_tiles(
+        self, tiles: Sequence[Tile], *, last_try: bool = True
+    ) -> tuple[TileReceipt, ...]:
+        """Do a batch and commit it; what a killed run has committed is not done again.
 
         Parameters
         ----------
-        tile
-            One of `Plan.tiles_to_do`.
+        tiles
+            Of `Plan.tiles_to_do`, as `batches` gives them. Those that this session has done are left.
         last_try
             Drop the items whose assets fail for reasons that may pass, too, instead of raising.
 
         Raises
         ------
         CloudmaskError
-            The tile then stands as before; if the error is retryable, do it again.
+            One of the tiles failed and stands as before; the others are done. If the error is
+            retryable, do the batch again.
         """
-        work = TileWork(
-            plan=self.plan,
-            tile=tile,
-            store=self._writer,
-            positions=self._positions,
-            last_try=last_try,
-        )
+        orders = [
+            make_order(self.plan, tile, self._writer, self._positions, last_try=last_try)
+            for tile in tiles
+            if tile.name not in self._receipts
+        ]
         try:
-            receipt = work.do()
-            self._writer.commit(f"tile {tile.name}")
+            done = self._crew.do(orders, self._writer) if orders else Done(())
+            self._writer.commit(f"tiles {', '.join(each.tile for each in done.receipts)}")
         except BaseException:
             self._writer.discard()
             raise
-        for dropped in receipt.dropped:
-            self._progress.message(
-                f"tile {tile.name}: item {dropped.item_id} dropped: {dropped.reason}"
-            )
-        self._receipts[tile.name] = receipt
-        return receipt
+        for receipt in done.receipts:
+            self._receipts[receipt.tile] = receipt
+            for dropped in receipt.dropped:
+                self._progress.message(
+                    f"tile {receipt.tile}: item {dropped.item_id} dropped: {dropped.reason}"
+                )
+        for _, error in done.failed:
+            raise error
+        return tuple(self._receipts[tile.name] for tile in tiles)
 
     def finish(self) -> Record:
         """Check completeness, publish, and return the record.
@@ -93,64 +116,35 @@ class Session:
         StoreConflictError
             Another run published meanwhile.
         """
-        record = self._record(snapshot=None)
-        share = record.complete / record.expected if record.expected else 1.0
-        wanted = self.plan.job.run.min_completeness
-        if share < wanted:
-            raise IncompleteError(
-                f"only {record.complete} of {record.expected} cells ({share:.1%}) could be read in "
-                f"full, run.min_completeness is {wanted:.1%}; nothing is published. "
-                f"{_first_reasons(record.dropped)}"
-            )
-        if not self._writer.changed:
-            return record
-        return self._record(snapshot=self._writer.publish(record.to_dict()))
+        record = self._record()
+        short = shortfall(record, self.plan.job.run.min_completeness)
+        if short is not None:
+            raise IncompleteError(short)
+        if self._writer.changed:
+            snapshot = self._writer.publish(record.to_dict())
+            record = dataclasses.replace(record, snapshot=snapshot)
+        metrics.tell(record)
+        return record
 
-    def _record(self, snapshot: str | None) -> Record:
-        plan = self.plan
-        receipts = tuple(self._receipts.values())
-        stages: dict[str, Cost] = {}
-        for receipt in receipts:
-            for name, cost in receipt.stages.items():
-                stages[name] = stages.get(name, Cost()) + cost
-        return Record(
-            job=plan.job.name,
-            run_id=f"{self._started:%Y%m%dT%H%M%SZ}",
+    def fail(self, error: CloudmaskError) -> None:
+        """Keep the record of a run that an error ends, where `cloudmask runs` finds it."""
+        record = self._record(failure=str(error))
+        metrics.tell(record)
+        try:
+            self._writer.keep_failure(record.to_dict())
+        except StoreError as trouble:
+            self._progress.message(f"the record of the failed run is not kept: {trouble}")
+
+    def _record(self, failure: str | None = None) -> Record:
+        self._other += cost.unmeasured()
+        return make_record(
+            self.plan,
+            tuple(self._receipts.values()),
             started=self._started,
-            finished=datetime.now(UTC),
-            snapshot=snapshot,
-            expected=int((plan.cells.covered | plan.cells.incomplete).sum()) + plan.cells.lost,
-            complete=int(self._complete().sum()),
-            items=tuple(item.id for item in plan.items),
-            missed=tuple(item.id for item in plan.items.missed),
-            dropped=(
-                *plan.items.dropped,
-                *plan.gone,
-                *(dropped for receipt in receipts for dropped in receipt.dropped),
-            ),
-            radiometry={item.id: _in_words(sensors.radiometry(item)) for item in plan.items},
-            models={
-                sensor: {part: str(getattr(card, part)) for part in CARD_PARTS}
-                for sensor, card in plan.cards.items()
-            },
-            tiles=receipts,
-            stages=stages,
+            other={"plan": self.plan.cost, OTHER: self._other},
+            bytes_stored=self._writer.bytes_stored if failure is None else None,
+            failure=failure,
         )
-
-    def _complete(self) -> NDArray[np.bool_]:
-        """Say of each cell, (tile, scene), whether every item that should cover it is in it."""
-        cells, items = self.plan.cells, self.plan.items.items
-        complete = cells.covered & ~cells.incomplete
-        rows = {tile.name: row for row, tile in enumerate(cells.tiles)}
-        columns = {
-            items[position].id: column
-            for column, scene in enumerate(cells.scenes)
-            for position in scene.items
-        }
-        for receipt in self._receipts.values():
-            for each in receipt.dropped:
-                complete[rows[receipt.tile], columns[each.item_id]] = False
-        return complete
 
 
 @contextmanager
@@ -159,20 +153,30 @@ def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Sessi
 
     Raises
     ------
+    ConfigError
+        The settings ask for metrics that cannot be written.
     StoreError
         The store cannot be opened, or is of another grid.
     StoreConflictError
         Another run holds it.
+    WorkersError
+        The job's cluster does not answer, or has no fit worker.
     """
     job = plan.job
-    with store.open_writer(job.store, plan.grid, title=job.name, run_key=plan.key) as writer:
-        yield Session(plan, writer, progress or Silent())
-
-
-def _in_words(rule: sensors.Radiometry) -> str:
-    return f"{rule.reason} (doubtful: look at the pixels)" if rule.doubtful else rule.reason
-
-
-def _first_reasons(dropped: tuple[Dropped, ...]) -> str:
-    reasons = sorted({f"{each.item_id}: {each.reason}" for each in dropped if each.tile})
-    return "; ".join(reasons[:3])
+    metrics.check()
+    with (
+        store.open_writer(
+            job.store,
+            plan.grid,
+            title=job.name,
+            run_key=plan.key,
+            overviews=job.run.overviews,
+        ) as writer,
+        open_crew(plan) as crew,
+    ):
+        session = Session(plan, writer, progress or Silent(), crew)
+        try:
+            yield session
+        except CloudmaskError as error:
+            session.fail(error)
+            raise

@@ -28,7 +28,7 @@ def choose_models(job: Job, items: Items) -> dict[str, ModelCard]:
     ConfigError
         Items of one sensor are of several levels or products.
     ModelError
-        No model suits, or the grid's pixels are not its.
+        No model suits, the grid's pixels are not its, or its weights are not on this machine.
     """
     by_sensor: dict[str, list[pystac.Item]] = {}
     for item in items:
@@ -48,6 +48,7 @@ def choose_models(job: Job, items: Items) -> dict[str, ModelCard]:
                 f"model {card.name} is meant for pixels of {finest:g} to {coarsest:g} m, "
                 f"grid.resolution_m is {job.grid.resolution_m:g}"
             )
+        models.check(card)
         cards[sensor] = card
     return cards
 

@@ -126,6 +126,24 @@ class ShadowSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuardSettings:
+    """When a cloud that always stands at one place is taken for ground."""
+
+    __pydantic_config__ = STRICT
+
+    history_days: int = 365
+    """How far back from the end of a period its masks are looked at, the period included."""
+    min_dates: int = 10
+    """On how many dates, at least, a pixel must have been seen while its surroundings were clear."""
+    share: float = 0.8
+    """On which share of these, at least, it must have been cloud."""
+    clear: float = 0.9
+    """Which share of the surroundings, at least, is usable where they count as clear."""
+    cell_px: int = 256
+    """Edge of the square cells that are each other's surroundings, in pixels; divides the chunk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaskSettings:
     """Which model masks, and how."""
 
@@ -139,6 +157,12 @@ class MaskSettings:
     ``{cloud: {dilate_m: 60}}``."""
     shadows: ShadowSettings | None = None
     """Check shadows against the sun, before cleaning; none: they stand as the model sees them."""
+    confidence: bool = False
+    """Keep, beside each mask, the probability of the chosen class in per cent; 0 where no model
+    chose it: no data, and what cleaning or the check of shadows changed."""
+    guard: GuardSettings | None = None
+    """Take for ground, in composites, what a model calls cloud whenever all around is clear; none:
+    masks stand as they are. Masks in the store are not changed by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +180,25 @@ class CompositeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """Which processes do the tiles."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["threads", "local", "address"] = "threads"
+    """``threads``: the run's own process, tile by tile. ``local``: worker processes of this machine,
+    started and stopped by the run. ``address``: those of a Dask cluster that is there."""
+    workers: int = 2
+    """Processes of a ``local`` cluster, each with `RunSettings.workers` threads."""
+    address: str = ""
+    """Of the scheduler, e.g. ``tcp://scheduler:8786``. Its workers must reach the store under the
+    same name, and the catalogue's assets, with credentials of their own environment."""
+    mask_on: Mapping[str, float] = field(default_factory=dict)
+    """What a worker must have to mask, e.g. ``{GPU: 1}`` for workers started with ``--resources
+    GPU=1``; composites are made by any. Empty: a GPU if the model runs on one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """How a run behaves; none of it changes a pixel."""
 
@@ -163,8 +206,11 @@ class RunSettings:
 
     workers: int = 2
     """Threads that read and mask inside a tile."""
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     memory_bytes: int | None = None
     """What the run may use; none: what the machine has."""
+    overviews: bool = False
+    """Keep smaller copies of masks and composites, for maps; a third more bytes."""
     min_completeness: float = 0.9
     """Share of the expected cells (scene × tile, 0 to 1) that must be complete, else nothing is
     published. Expected are the cells that the job's items cover; an item that was dropped, at the
@@ -182,7 +228,8 @@ class Job:
     period: Period
     sources: tuple[Source, ...]
     store: str
-    """Path or URL of the Icechunk repository."""
+    """Path or URL of the Icechunk repository; ``zarr+`` before a path makes it plain Zarr, whose
+    limits `pipeline.store.plain` tells."""
     cube: CubeSettings = field(default_factory=CubeSettings)
     grid: GridSettings = field(default_factory=GridSettings)
     mask: MaskSettings = field(default_factory=MaskSettings)

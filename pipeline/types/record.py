@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,26 +15,76 @@ from pipeline.types.legend import Code
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a stage of the work took."""
+    """What a stage of the work took; costs of several stages, tiles or processes add up."""
 
     seconds: float = 0.0
-    """Wall time."""
+    """Wall time; of tiles that were done at the same time it adds up, too."""
     cpu_seconds: float = 0.0
+    """Of all threads of the process, whatever they did meanwhile."""
+    device_seconds: float = 0.0
+    """Wall time inside models that run on a GPU."""
     bytes_read: int = 0
     """Decoded bytes of source pixels that were handed out by the reader."""
     reads: int = 0
     """Windows read from source rasters."""
+    bytes_fetched: int | None = 0
+    """Bytes that GDAL downloaded, headers of rasters included; none: they could not be counted."""
+    requests: int | None = 0
+    """HTTP requests, to catalogues and for rasters; none: they could not be counted."""
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             **{
-                f.name: getattr(self, f.name) + getattr(other, f.name)
+                f.name: _sum(getattr(self, f.name), getattr(other, f.name))
+                for f in dataclasses.fields(self)
+            }
+        )
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(
+            **{
+                f.name: _difference(getattr(self, f.name), getattr(other, f.name))
                 for f in dataclasses.fields(self)
             }
         )
 
 
+def _sum(one: float | None, other: float | None) -> Any:  # noqa: ANN401  (as the field)
+    """Add up; what is partly unknown is unknown."""
+    return None if one is None or other is None else one + other
+
+
+def _difference(one: float | None, other: float | None) -> Any:  # noqa: ANN401  (as the field)
+    return None if one is None or other is None else one - other
+
+
+class Meter:
+    """Counts what this process did; the difference of two totals is what happened between."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = Cost()
+
+    def add(self, cost: Cost) -> None:
+        """Count something; threads may do so at once."""
+        with self._lock:
+            self._total += cost
+
+    def total(self) -> Cost:
+        """Return everything so far."""
+        with self._lock:
+            return self._total
+
+
+METER = Meter()
+"""What the rooms count in this process: windows, requests to catalogues, seconds of a GPU. GDAL counts
+its requests itself: `pipeline.cube.METER` has both."""
+
+
+Outcome = Literal["published", "unchanged", "failed"]
 CellStatus = Literal["masked", "unchanged", "uncovered", "unreadable"]
+DONE: frozenset[CellStatus] = frozenset({"masked", "unreadable"})
+"""How a cell ends that a run tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +114,41 @@ class TileReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What one tile has of one period, and of what it should: a row of the manifest."""
+
+    tile: str
+    period: str
+    """``2023-06-01/2023-07-01``: the first day inside, and the first after."""
+    expected: tuple[int, ...]
+    """Positions of the items that should be used, in `Record.items` followed by `Record.missed`."""
+    dropped: tuple[int, ...] = ()
+    """Those of them that are not; `Record.dropped` has the reasons."""
+    cells: int
+    """Scenes that should be there."""
+    complete: int
+    """Of these, how many have every item that should cover them."""
+    unreadable: int = 0
+    """Of these, how many have none, because nothing of them could be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What a run cost in money, by the price table of its time."""
+
+    currency: str
+    parts: Mapping[str, float]
+    """Part -> amount, of the parts that have a price: ``cpu``, ``gpu``, ``read``, ``requests``."""
+    total: float
+    per_1000_km2: float | None
+    """Of the ground that was worked on; none: there was none."""
+    per_1000_scene_km2: float | None
+    """Of ground times scenes masked."""
+    stored_a_month: float | None = None
+    """What keeping the store costs a month, in all; none: its size or price is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What a run was asked, used, dropped, made and cost."""
 
@@ -71,7 +157,7 @@ class Record:
     started: datetime
     finished: datetime
     snapshot: str | None
-    """Id of the published snapshot; none: nothing had changed."""
+    """Id of the published snapshot; none: nothing had changed, or the run failed."""
     expected: int
     """Cells (scene × tile) that the items of the job should cover, `missed` included."""
     complete: int
@@ -89,10 +175,39 @@ class Record:
     missed: tuple[str, ...] = ()
     """Ids of the items that belong to the job, that nothing replaces, and that were dropped before
     a pixel was read; `dropped` has the reasons. With `items` they are what was expected."""
+    manifest: tuple[Holding, ...] = ()
+    """Every tile and period of the job, those of earlier runs included."""
+    failure: str | None = None
+    """Why nothing was published; none: the run came to its end."""
+    area_km2: float = 0.0
+    """Ground of the tiles that were worked on, whole tiles in the plane of the grid."""
+    scene_km2: float = 0.0
+    """Sum over the scenes masked of the ground of their tiles: km² × scenes."""
+    bytes_stored: int | None = None
+    """Chunks of the store, states that can still be read included; none: not measured."""
+    bill: Bill | None = None
+    """None: no prices were set."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the run ended."""
+        if self.failure is not None:
+            return "failed"
+        return "unchanged" if self.snapshot is None else "published"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as plain JSON values; datetimes as ISO 8601 strings."""
-        plain = _plain(dataclasses.asdict(self))
+        """Return the record as plain JSON values; datetimes as ISO 8601 strings.
+
+        Cells that this run did not do are left out: every night they would be most of the record, and
+        the manifest counts them.
+        """
+        done = [
+            dataclasses.replace(
+                tile, cells=tuple(cell for cell in tile.cells if cell.status in DONE)
+            )
+            for tile in self.tiles
+        ]
+        plain = _plain(dataclasses.asdict(dataclasses.replace(self, tiles=tuple(done))))
         assert isinstance(plain, dict)
         return plain
 

@@ -118,6 +118,7 @@ ROWS = [
 
 class FakeArchive:
     url = "/store"
+    snapshot = "SNAP"
     sensors = ("landsat", "sentinel-2")
     composite_names = ()
 
@@ -182,6 +183,7 @@ def rooms(monkeypatch) -> Rooms:
         execute=found.execute,
         observations=lambda *_: "observations",
         Silent=Silent,
+        tell_unchanged=lambda _: None,
     )
     module("store", open_archive=open_archive)
     module(

@@ -18,8 +18,9 @@ def providers(monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "user_cache_path", lambda name: tmp_path / name)
 
 
-def test_list(cloudmask):
-    names = cloudmask("models", "list").stdout.splitlines()
+@pytest.mark.parametrize("words", [("models",), ("models", "list")])
+def test_list(cloudmask, words):
+    names = cloudmask(*words).stdout.splitlines()
     assert {"dl-l8s2-uv", "scl", "ukis-csmask"} <= set(names)
 
 

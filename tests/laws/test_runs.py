@@ -150,14 +150,14 @@ def test_a_killed_run_does_not_do_its_tiles_again(summer, tmp_path, monkeypatch)
     job = make_job(summer, fresh(tmp_path), tile_px=256)
     with monkeypatch.context() as patch:
         done = itertools.count(1)
-        do_tile = run.Session.do_tile
+        do_tiles = run.Session.do_tiles
 
-        def dying(self, tile, **options):
+        def dying(self, tiles, **options):
             if next(done) == 3:
                 raise Killed
-            return do_tile(self, tile, **options)
+            return do_tiles(self, tiles, **options)
 
-        patch.setattr(run.Session, "do_tile", dying)
+        patch.setattr(run.Session, "do_tiles", dying)
         with pytest.raises(Killed):
             run.run(job)
     record = run.run(job)

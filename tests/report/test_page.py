@@ -10,7 +10,8 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
-from pipeline.report import Material, choose_example, write_report
+from pipeline.report import Material, choose_example, tables, write_report
+from pipeline.report.page import render
 from pipeline.report.tables import bars, duration, mean_clear, period_name, size
 from pipeline.types import Series
 
@@ -173,3 +174,89 @@ def test_words(composites):
     assert period_name(may, None) == "from 1 May 2024"
     assert [size(n) for n in (12, 12_345, 9.9e12)] == ["12 B", "12.3 kB", "9.9 TB"]
     assert [duration(s) for s in (3.21, 125, 7322)] == ["3.2 s", "2 min 05 s", "2 h 02 min"]
+
+
+# -- the record --------------------------------------------------------------------------------
+
+
+def with_manifest(record):
+    """Return a record of two tiles, one of which lacks an item, and of what it cost."""
+    rows = [
+        {"tile": tile, "period": "2024-05-01/2024-06-01", "expected": [0, 1, 2], "cells": 3}
+        for tile in ("r000c000", "r000c001")
+    ]
+    held = [
+        rows[0] | {"dropped": [2], "complete": 2, "unreadable": 1},
+        rows[1] | {"dropped": [], "complete": 3, "unreadable": 0},
+    ]
+    gone = {"item_id": "LC08_late", "reason": "HTTP 404 & gone", "tile": "r000c000"}
+    network = {"bytes_fetched": 2_000_000, "requests": 1234, "device_seconds": 61.0}
+    return record | {
+        "manifest": held,
+        "dropped": [*record["dropped"], gone],
+        "stages": {"mask": record["stages"]["mask"] | network},
+        "area_km2": 500.0,
+        "scene_km2": 2000.0,
+    }
+
+
+def test_the_manifest_is_told_by_period_and_where_it_lacks_something(material):
+    page = render(dataclasses.replace(material, record=with_manifest(material.record)))
+    assert (
+        "<td>2024-05-01 – 2024-05-31</td><td>2</td><td>6</td><td>5</td><td>3</td><td>1</td>"
+        in page
+    )
+    assert "Where something is missing: 1 tile in a period" in page
+    assert "<td>r000c000</td>" in page
+    assert "2 of 3; 1 unreadable" in page
+    assert "HTTP 404 &amp; gone" in page
+    assert "<td>r000c001</td>" not in page
+
+
+def test_items_are_counted_by_the_manifest(material):
+    rows = {row.item_id: row.cells for row in tables.item_rows(with_manifest(material.record))}
+    assert (rows["S2A_one"], rows["LC08_late"]) == (2, 1)
+
+
+def test_cost_is_told_by_stage_and_by_area(material):
+    record = with_manifest(material.record)
+    page = render(dataclasses.replace(material, record=record))
+    assert "<td>1.2 GB</td><td>17</td><td>2.0 MB</td><td>1,234</td>" in page
+    assert "<td>2.5 GB</td><td>34</td><td>4.0 MB</td><td>2,468</td>" in page
+    assert "(500 km² here)" in page
+    assert "EUR" not in page
+    bill = {
+        "currency": "EUR",
+        "parts": {"cpu": 0.5, "gpu": 0.0123},
+        "total": 0.5123,
+        "per_1000_km2": 1.0246,
+        "per_1000_scene_km2": 0.256,
+        "stored_a_month": None,
+    }
+    page = render(dataclasses.replace(material, record=record | {"bill": bill}))
+    assert "0.51 EUR: cpu 0.50, gpu 0.012" in page
+    assert "1.02 EUR for 1000 km² of ground, 0.26 EUR for 1000 km² of one scene" in page
+    assert "a month" not in page
+
+
+def test_what_is_not_known_is_a_dash(material):
+    """Where GDAL tells nothing, and in records of before these numbers were kept."""
+    cost = {"seconds": 1.0, "cpu_seconds": 2.0, "bytes_read": 3, "reads": 4}
+    old = {
+        key: value
+        for key, value in material.record.items()
+        if key not in ("manifest", "failure", "area_km2", "scene_km2", "bytes_stored", "bill")
+    }
+    page = render(dataclasses.replace(material, record=old | {"stages": {"mask": cost}}))
+    assert "<td>2.0 s</td><td>–</td><td>3 B</td><td>4</td><td>–</td><td>–</td>" in page
+    assert "1000 km²" not in page
+    assert "Where something is missing" not in page
+
+
+def test_most_gaps_are_told_elsewhere(material):
+    record = with_manifest(material.record)
+    many = [record["manifest"][0] | {"tile": f"r{n:03}c000"} for n in range(250)]
+    page = render(dataclasses.replace(material, record=record | {"manifest": many}))
+    assert "<td>r199c000</td>" in page
+    assert "<td>r200c000</td>" not in page
+    assert f"50 more: <code>cloudmask runs STORE --run {record['run_id']}</code>" in page

@@ -45,6 +45,7 @@ CARD = ThresholdModel().card
 def plan(monkeypatch):
     """Return what makes a plan of items that a search is said to have found."""
     monkeypatch.setattr(suited.models, "resolve", lambda *_, **__: CARD)
+    monkeypatch.setattr(suited.models, "check", lambda _: None)
     monkeypatch.setattr(plans, "bytes_needed", lambda *_, **__: 0)
 
     def made(items, **parts):

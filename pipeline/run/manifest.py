@@ -1,0 +1,156 @@
+"""What each tile holds of each period, and what it lacks: the manifest of a run's record."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.run.binning import read_boxes
+from pipeline.run.finishing import reach_px
+from pipeline.run.missed import missed_in, sensor_of
+from pipeline.run.plan import Plan
+from pipeline.run.scenes import scene_key
+from pipeline.types import Period, TileReceipt
+from pipeline.types.lonlat import middle_longitude
+from pipeline.types.record import Holding
+
+Key = Hashable
+"""Of a sensor and solar day: `scene_key`."""
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row in the making: positions of items, and keys of scenes."""
+
+    expected: set[int] = field(default_factory=set)
+    dropped: set[int] = field(default_factory=set)
+    cells: set[Key] = field(default_factory=set)
+    incomplete: set[Key] = field(default_factory=set)
+    unreadable: int = 0
+
+
+def manifest(plan: Plan, receipts: Iterable[TileReceipt]) -> tuple[Holding, ...]:
+    """Draw up what was expected, used and dropped, tile by tile and period by period.
+
+    Parameters
+    ----------
+    plan
+        Expects the items that cover a tile, those included that were dropped before a pixel was read.
+    receipts
+        Of the tiles that were done. In others the store has every item of the plan.
+
+    Returns
+    -------
+    A row for each tile and period of the composite, or for the job's whole period where there is none;
+    without those that no item covers. Cells add up to `Record.expected` and `Record.complete`.
+    """
+    drawn = _Drawn(plan)
+    drawn.add_items()
+    drawn.add_missed()
+    for receipt in receipts:
+        drawn.add_receipt(receipt)
+    return tuple(drawn.holdings())
+
+
+class _Drawn:
+    """A manifest in the making."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._periods = plan.periods or (plan.job.period,)
+        self._period_of: dict[Key, int] = {}
+        """A scene has one period, although its items may lie on both sides of midnight."""
+        self._longitude = middle_longitude(plan.job.aoi)
+        self._rows: defaultdict[tuple[int, int], _Row] = defaultdict(_Row)
+        """(tile, period) -> row."""
+        self._tiles = {tile.name: row for row, tile in enumerate(plan.tiles)}
+        self._scene_of = {
+            p: self._key(scene.sensor, scene.time) for scene in plan.scenes for p in scene.items
+        }
+        self._positions = {item.id: p for p, item in enumerate(plan.items)}
+
+    def add_items(self) -> None:
+        """Expect what covers each cell."""
+        cells = self._plan.cells
+        keys = [self._key(scene.sensor, scene.time) for scene in self._plan.scenes]
+        periods = [
+            self._period(key, scene.time)
+            for key, scene in zip(keys, self._plan.scenes, strict=True)
+        ]
+        for tile, column in np.argwhere(cells.covered).tolist():
+            row = self._rows[tile, periods[column]]
+            row.expected.update(cells.sets[cells.chosen[tile, column]])
+            row.cells.add(keys[column])
+
+    def add_missed(self) -> None:
+        """Expect, and miss, what was dropped before a pixel was read."""
+        first = len(self._plan.items)
+        crs = str(self._plan.grid.geobox.crs)
+        boxes = partial(_boxes, self._plan)
+        for position, tile in missed_in(self._plan.items, crs, boxes):
+            item = self._plan.items.missed[position]
+            assert item.datetime is not None
+            key = self._key(sensor_of(item), item.datetime)
+            row = self._rows[tile, self._period(key, item.datetime)]
+            row.expected.add(first + position)
+            row.dropped.add(first + position)
+            row.cells.add(key)
+            row.incomplete.add(key)
+
+    def add_receipt(self, receipt: TileReceipt) -> None:
+        """Note what could not be read."""
+        tile = self._tiles[receipt.tile]
+        for dropped in receipt.dropped:
+            position = self._positions[dropped.item_id]
+            key = self._scene_of[position]
+            row = self._rows[tile, self._period_of[key]]
+            row.dropped.add(position)
+            row.incomplete.add(key)
+        for cell in receipt.cells:
+            if cell.status == "unreadable":
+                key = self._key(cell.sensor, cell.time)
+                self._rows[tile, self._period_of[key]].unreadable += 1
+
+    def holdings(self) -> Iterator[Holding]:
+        for (tile, period), row in sorted(self._rows.items()):
+            yield Holding(
+                tile=self._plan.tiles[tile].name,
+                period=_named(self._periods[period]),
+                expected=tuple(sorted(row.expected)),
+                dropped=tuple(sorted(row.dropped)),
+                cells=len(row.cells),
+                complete=len(row.cells - row.incomplete),
+                unreadable=row.unreadable,
+            )
+
+    def _key(self, sensor: str, time: datetime) -> Key:
+        return scene_key(sensor, time, self._longitude)
+
+    def _period(self, key: Key, time: datetime) -> int:
+        """Return the position of the period that a scene belongs to.
+
+        The first or the last for what lies just outside: a scene keeps the time by which the store
+        knows it.
+        """
+        starts = [each.start for each in self._periods]
+        return self._period_of.setdefault(key, max(0, bisect(starts, time) - 1))
+
+
+def _boxes(plan: Plan, sensor: str) -> NDArray[np.object_]:
+    """Return what is read of each tile for a sensor's masks."""
+    card = plan.cards.get(sensor)
+    if card is None:
+        return np.array([tile.geobox.extent.geom for tile in plan.tiles])
+    reach = reach_px(plan.job.mask, plan.grid.geobox.resolution.x)
+    return read_boxes(card.lattice, plan.tiles, reach)
+
+
+def _named(period: Period) -> str:
+    return f"{period.start:%Y-%m-%d}/{period.end:%Y-%m-%d}"

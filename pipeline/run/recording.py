@@ -1,0 +1,111 @@
+"""The record of a run, made of its plan and its receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from pipeline import sensors
+from pipeline.config import read_settings
+from pipeline.run.cost import areas, bill
+from pipeline.run.manifest import manifest
+from pipeline.run.plan import Plan
+from pipeline.types import Cost, Record, TileReceipt
+
+CARD_PARTS = ("name", "version", "weights", "weights_sha256", "licence", "source")
+"""What a record keeps of a model."""
+
+OTHER = "other"
+"""Stage of what happened outside of all others: commits, waits, tries that failed."""
+
+
+def make_record(
+    plan: Plan,
+    receipts: Sequence[TileReceipt],
+    *,
+    started: datetime,
+    other: Mapping[str, Cost],
+    bytes_stored: Callable[[], int] | None = None,
+    failure: str | None = None,
+) -> Record:
+    """Draw up the record of a run that ends now.
+
+    Parameters
+    ----------
+    plan
+        What was to be done.
+    receipts
+        What was done, by this process and others.
+    started
+        UTC.
+    other
+        Costs of this process by stage, beside those of the receipts.
+    bytes_stored
+        Measures the chunks of the store; asked only where keeping them has a price, because it looks at
+        every state that can still be read. None: not known.
+    failure
+        Why nothing is published; none: the run came to its end.
+
+    Returns
+    -------
+    The record, not published yet: its snapshot is none.
+    """
+    held, prices = manifest(plan, receipts), read_settings().prices
+    stages = _added_up([*(receipt.stages for receipt in receipts), other])
+    total = sum(stages.values(), Cost())
+    ground = areas(plan, receipts)
+    priced = prices is not None and prices.gb_month_stored is not None
+    stored = bytes_stored() if priced and bytes_stored is not None else None
+    return Record(
+        job=plan.job.name,
+        run_id=f"{started:%Y%m%dT%H%M%SZ}",
+        started=started,
+        finished=datetime.now(UTC),
+        snapshot=None,
+        expected=sum(row.cells for row in held),
+        complete=sum(row.complete for row in held),
+        items=tuple(item.id for item in plan.items),
+        missed=tuple(item.id for item in plan.items.missed),
+        dropped=(
+            *plan.items.dropped,
+            *plan.gone,
+            *(dropped for receipt in receipts for dropped in receipt.dropped),
+        ),
+        radiometry={item.id: _in_words(sensors.radiometry(item)) for item in plan.items},
+        models={
+            sensor: {part: str(getattr(card, part)) for part in CARD_PARTS}
+            for sensor, card in plan.cards.items()
+        },
+        tiles=tuple(receipts),
+        stages=stages,
+        manifest=held,
+        failure=failure,
+        area_km2=ground[0],
+        scene_km2=ground[1],
+        bytes_stored=stored,
+        bill=bill(prices, total, ground, stored),
+    )
+
+
+def shortfall(record: Record, wanted: float) -> str | None:
+    """Say what is missing where fewer cells are complete than a job wants (0 to 1); none: enough."""
+    share = record.complete / record.expected if record.expected else 1.0
+    if share >= wanted:
+        return None
+    reasons = sorted({f"{each.item_id}: {each.reason}" for each in record.dropped if each.tile})
+    return (
+        f"only {record.complete} of {record.expected} cells ({share:.1%}) could be read in full, "
+        f"run.min_completeness is {wanted:.1%}; nothing is published. {'; '.join(reasons[:3])}"
+    )
+
+
+def _added_up(costs: Sequence[Mapping[str, Cost]]) -> dict[str, Cost]:
+    stages: dict[str, Cost] = {}
+    for each in costs:
+        for name, cost in each.items():
+            stages[name] = stages.get(name, Cost()) + cost
+    return stages
+
+
+def _in_words(rule: sensors.Radiometry) -> str:
+    return f"{rule.reason} (doubtful: look at the pixels)" if rule.doubtful else rule.reason

@@ -1,0 +1,47 @@
+"""The manifest of a record as it is kept in a store, with the names and reasons that it points at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Plain = Mapping[str, Any]
+
+
+def manifest_rows(record: Plain) -> list[dict[str, Any]]:
+    """Write out the manifest of a record.
+
+    Parameters
+    ----------
+    record
+        `Record.to_dict`, as a store keeps it; one of before there were manifests has none.
+
+    Returns
+    -------
+    A row for each tile and period: ``tile``, ``period``, ``cells``, ``complete``, ``unreadable``,
+    ``expected`` and ``used`` (item ids), ``dropped`` (item id -> reason).
+    """
+    names = [*record["items"], *record.get("missed", ())]
+    reasons = {(each["item_id"], each["tile"]): each["reason"] for each in record["dropped"]}
+    return [_written_out(row, names, reasons) for row in record.get("manifest", ())]
+
+
+def _written_out(
+    row: Plain, names: list[str], reasons: Mapping[tuple[str, str | None], str]
+) -> dict[str, Any]:
+    gone = {names[position] for position in row["dropped"]}
+    expected = [names[position] for position in row["expected"]]
+    everywhere = {name: reasons.get((name, None), "") for name in expected if name in gone}
+    return {
+        "tile": row["tile"],
+        "period": row["period"],
+        "cells": row["cells"],
+        "complete": row["complete"],
+        "unreadable": row["unreadable"],
+        "expected": expected,
+        "used": [name for name in expected if name not in gone],
+        "dropped": {
+            name: reasons.get((name, row["tile"]), reason)
+            for name, reason in everywhere.items()
+        },
+    }

@@ -1,0 +1,634 @@
+"""The record of a run: the manifest, what was counted, money, metrics, and what a failed run leaves."""
+
+import dataclasses
+import http.server
+import importlib
+import json
+import math
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+
+from pipeline import cube, run, store
+from pipeline.catalogs import CATALOGS
+from pipeline.cli import app
+from pipeline.config.settings import Prices
+from pipeline.cube import meter as cube_meter
+from pipeline.errors import ConfigError, IncompleteError
+from pipeline.mask import queue
+from pipeline.run import cost, metrics
+from pipeline.run.manifest import manifest
+from pipeline.run.recording import shortfall
+from pipeline.search.patience import Patience
+from pipeline.search.web import CatalogIO
+from pipeline.store.failures import failed_records
+from pipeline.testing import ThresholdModel
+from pipeline.types import Cost
+from pipeline.types.manifest import manifest_rows
+from pipeline.types.record import METER, Bill, Meter
+
+sys.path.append(str(Path(__file__).parents[1] / "faults"))
+small = importlib.import_module("small_region")
+EAST, WEST = small.EAST, small.WEST
+HOST = Path(__file__).parents[1] / "access" / "raster_server.py"
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    return small.make_pristine(tmp_path_factory.mktemp("region") / "archive")
+
+
+@pytest.fixture
+def region(pristine, tmp_path):
+    return small.copy_of(pristine, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def threshold(monkeypatch):
+    for name in ("PRICES", "METRICS_FOLDER"):
+        monkeypatch.delenv(f"CLOUDMASK_{name}", raising=False)
+    return small.provide(monkeypatch)
+
+
+def cloudmask(*arguments):
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def runs(region, *options):
+    result = cloudmask("runs", region.store, "--json", *options)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def break_all(region):
+    for path in region.archive.glob("sentinel-2-l2a/*/*.tif"):
+        path.write_bytes(b"rubbish")
+
+
+# -- the manifest ------------------------------------------------------------------------------
+
+
+def check_against_the_plan(plan, record):
+    """The manifest is drawn up item by item, the plan counts cells: both must come to the same."""
+    cells = plan.cells
+    expected = int((cells.covered | cells.incomplete).sum()) + cells.lost
+    assert record.expected == sum(row.cells for row in record.manifest) == expected
+    assert record.complete == sum(row.complete for row in record.manifest)
+
+
+def test_every_tile_and_period_says_what_it_used(region):
+    plan = run.plan_job(region.job())
+    record = run.execute(plan)
+    check_against_the_plan(plan, record)
+    rows = manifest_rows(json.loads(json.dumps(record.to_dict())))
+    assert [(row["tile"], row["period"]) for row in rows] == [
+        (tile, period)
+        for tile in ("r000c000", "r000c001")
+        for period in ("2023-06-01/2023-07-01", "2023-07-01/2023-07-21")
+    ]
+    june = {row["tile"]: row for row in rows if row["period"].startswith("2023-06")}
+    assert june["r000c000"]["expected"] == june["r000c000"]["used"]
+    assert {EAST, WEST} <= set(june["r000c000"]["expected"])
+    assert EAST in june["r000c001"]["used"]
+    assert WEST not in june["r000c001"]["expected"]
+    assert all(row["cells"] == row["complete"] and not row["dropped"] for row in rows)
+
+
+def test_what_cannot_be_read_is_missing_where_it_should_be(region):
+    region.truncate(EAST)
+    plan = run.plan_job(region.job())
+    record = run.execute(plan)
+    check_against_the_plan(plan, record)
+    (east,) = [
+        row
+        for row in manifest_rows(record.to_dict())
+        if row["tile"] == "r000c001" and row["period"].startswith("2023-06")
+    ]
+    assert list(east["dropped"]) == [EAST]
+    assert "asset 'blue' cannot be read" in east["dropped"][EAST]
+    assert EAST in east["expected"]
+    assert EAST not in east["used"]
+    # It is the only one of its day there, and the day beside it is whole.
+    assert (east["cells"] - east["complete"], east["unreadable"]) == (1, 1)
+
+
+def test_what_was_dropped_at_the_search_is_expected_all_the_same(region):
+    region.edit(EAST, lambda document: document["assets"].pop("blue"))
+    plan = run.plan_job(region.job())
+    assert [item.id for item in plan.items.missed] == [EAST]
+    record = run.execute(plan)
+    check_against_the_plan(plan, record)
+    lacking = [row for row in manifest_rows(record.to_dict()) if row["dropped"]]
+    assert {row["tile"] for row in lacking} == {"r000c000", "r000c001"}
+    assert all("no asset for blue" in row["dropped"][EAST] for row in lacking)
+    # The other product of the day stands in its tile, but the cell is not complete.
+    assert [row["cells"] - row["complete"] for row in lacking] == [1, 1]
+
+
+def test_a_second_run_tells_of_all_tiles_and_keeps_only_what_it_did(region):
+    run.run(region.job())
+    region.edit(
+        WEST, lambda each: each["properties"].update({"s2:processing_baseline": "99.99"})
+    )
+    plan = run.plan_job(region.job())
+    assert [tile.name for tile in plan.tiles_to_do] == ["r000c000"]
+    record = run.execute(plan)
+    check_against_the_plan(plan, record)
+    assert {row.tile for row in record.manifest} == {"r000c000", "r000c001"}
+    (tile,) = record.to_dict()["tiles"]
+    assert [cell["status"] for cell in tile["cells"]] == ["masked"]
+    assert {cell.status for cell in record.tiles[0].cells} == {"masked", "unchanged"}
+
+
+def test_without_composites_there_is_one_period(region):
+    plan = run.plan_job(region.job(composite=None))
+    held = manifest(plan, ())
+    assert {row.period for row in held} == {"2023-06-01/2023-07-21"}
+    assert sum(row.cells for row in held) == 6
+
+
+def test_records_of_before_there_was_a_manifest_have_none():
+    assert manifest_rows({"items": ["a"], "dropped": [], "tiles": []}) == []
+
+
+# -- what is counted ---------------------------------------------------------------------------
+
+amounts = st.integers(0, 10**9)
+costs = st.builds(
+    Cost,
+    bytes_read=amounts,
+    reads=amounts,
+    requests=amounts | st.none(),
+    bytes_fetched=amounts | st.none(),
+)
+
+
+@given(costs, costs, costs)
+def test_costs_add_up_in_any_order(one, two, three):
+    assert one + two == two + one
+    assert (one + two) + three == one + (two + three)
+    assert one + Cost() == one
+    if None not in (two.requests, two.bytes_fetched):
+        assert (one + two) - two == one
+
+
+def test_a_meter_loses_nothing_to_threads():
+    meter = Meter()
+    threads = [
+        threading.Thread(
+            target=lambda: [meter.add(Cost(reads=1, requests=2)) for _ in range(500)]
+        )
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (meter.total().reads, meter.total().requests) == (2000, 4000)
+
+
+def test_stages_at_the_same_time_count_nothing_twice():
+    """Two stages overlap; what happens outside of them is found, and the whole is what was added."""
+    before = METER.total().reads
+    cost.unmeasured()
+    stages, inside = {}, threading.Barrier(2)
+
+    def work(name):
+        with cost.measured(stages, name):
+            inside.wait()
+            for _ in range(100):
+                METER.add(Cost(reads=1))
+
+    METER.add(Cost(reads=7))
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    METER.add(Cost(reads=5))
+    rest = cost.unmeasured()
+    assert rest.reads == 12
+    assert sum(each.reads for each in stages.values()) == 200
+    assert METER.total().reads - before == 212
+
+
+def test_a_stage_that_fails_is_not_lost():
+    cost.unmeasured()
+    stages = {}
+
+    def fail():
+        with cost.measured(stages, "mask"):
+            METER.add(Cost(reads=3))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert stages == {}
+    assert cost.unmeasured().reads == 3
+    assert cost.unmeasured().reads == 0
+
+
+def test_cpu_and_wall_time_are_told_apart():
+    stages = {}
+    with cost.measured(stages, "sleep"):
+        time.sleep(0.2)
+    with cost.measured(stages, "work"):
+        begun = time.process_time()
+        while time.process_time() - begun < 0.2:
+            math.factorial(200)
+    assert stages["sleep"].seconds >= 0.2
+    assert stages["sleep"].cpu_seconds < 0.15
+    assert stages["work"].cpu_seconds >= 0.2
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A host of rasters in a process of its own; returns its address and what it was asked."""
+    log, port = tmp_path / "log", tmp_path / "port"
+    process = subprocess.Popen([sys.executable, HOST, log, port])
+    try:
+        until = time.monotonic() + 30
+        while not (port.exists() and port.read_text()):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield SimpleNamespace(
+            url=f"http://127.0.0.1:{port.read_text()}",
+            asked=lambda: [json.loads(line) for line in log.read_text().splitlines()],
+        )
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_requests_and_bytes_are_those_that_the_host_answered(host):
+    before = cube.METER.total()
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        for name in ("a", "b", "c"):
+            with rasterio.open(f"/vsicurl/{host.url}/{name}.tif") as raster:
+                assert (raster.read(1) == 7).all()
+    spent = cube.METER.total() - before
+    asked = host.asked()
+    assert len(asked) >= 3
+    assert spent.requests == len(asked)
+    ranges = [headers["Range"][6:].split("-") for _, _, headers in asked if "Range" in headers]
+    assert ranges
+    assert spent.bytes_fetched == sum(int(last) - int(first) + 1 for first, last in ranges)
+
+
+def test_gdal_may_forget_its_numbers(host, monkeypatch):
+    """It keeps those of every file, so that it is told to start again; nothing is lost by that."""
+    monkeypatch.setattr(cube_meter, "FORGET_BYTES", 10)
+    before = cube.METER.total()
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        for name in ("d", "e"):
+            with rasterio.open(f"/vsicurl/{host.url}/{name}.tif") as raster:
+                raster.read(1)
+            cube.METER.total()
+    assert (cube.METER.total() - before).requests == len(host.asked())
+
+
+def test_where_gdal_tells_nothing_it_is_unknown_and_not_zero(monkeypatch):
+    monkeypatch.setattr(cube_meter, "_library", lambda: None)
+    stages = {}
+    with cost.measured(stages, "mask"):
+        METER.add(Cost(reads=1))
+    assert (stages["mask"].reads, stages["mask"].requests) == (1, None)
+    assert (Cost(requests=3) + stages["mask"]).requests is None
+
+
+def test_requests_to_catalogues_are_counted():
+    class Catalogue(http.server.BaseHTTPRequestHandler):
+        failing = True
+
+        def do_GET(self):
+            status, type(self).failing = (503 if self.failing else 200), False
+            self.send_response(status)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Catalogue)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/"
+        catalog = dataclasses.replace(next(iter(CATALOGS.values())), url=url)
+        io = CatalogIO("here", catalog, patience=Patience(backoff_s=0.001))
+        before = METER.total().requests
+        assert io.read_json(url) == {}
+        io.session.close()
+        # The one that failed was a request, too.
+        assert METER.total().requests - before == 2
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_seconds_of_a_gpu_are_those_inside_the_model(monkeypatch, batch, device):
+    model = ThresholdModel(batch=batch)
+    card = dataclasses.replace(model.card, options={"device": device}, batch=batch)
+    slow = SimpleModel(card, model)
+    window = np.zeros((len(card.roles), card.lattice.window_px, card.lattice.window_px), "f4")
+    before = METER.total()
+    queue.predict(slow, [window, window])
+    spent = (METER.total() - before).device_seconds
+    calls = 2 if batch == 1 else 1
+    assert slow.calls == calls
+    assert 0.05 * calls <= spent < 1 if device == "cuda" else spent == 0
+
+
+class SimpleModel:
+    def __init__(self, card, model):
+        self.card, self._model, self.calls = card, model, 0
+
+    def predict(self, windows):
+        self.calls += 1
+        time.sleep(0.05)
+        return self._model.predict(windows)
+
+
+def test_a_run_says_what_each_stage_took(region):
+    record = run.run(region.job())
+    assert {"plan", "mask", "composite", "other"} <= set(record.stages)
+    stages = record.stages.values()
+    took = (record.finished - record.started).total_seconds()
+    # Without planning, which comes before the start.
+    assert sum(c.seconds for n, c in record.stages.items() if n != "plan") == pytest.approx(
+        took, abs=0.5
+    )
+    assert record.stages["mask"].reads > 0
+    assert record.stages["mask"].bytes_read > 0
+    # Files of this machine cost no request.
+    assert sum(each.requests for each in stages) == 0
+    assert sum(each.device_seconds for each in stages) == 0
+
+
+# -- ground and money --------------------------------------------------------------------------
+
+
+def test_ground_is_that_of_the_tiles_worked_on(region):
+    record = run.run(region.job())
+    assert (record.expected, record.area_km2) == (6, pytest.approx(2 * 1.28**2, rel=0.5))
+    plan = run.plan_job(region.job())
+    sizes = {t.name: math.prod(t.geobox.shape) * 100 / 1e6 for t in plan.tiles}
+    assert record.area_km2 == pytest.approx(sum(sizes.values()))
+    masked = [c.tile for tile in record.tiles for c in tile.cells if c.status == "masked"]
+    assert len(masked) == 6
+    assert record.scene_km2 == pytest.approx(sum(sizes[name] for name in masked))
+    nothing = run.run(region.job())
+    assert (nothing.area_km2, nothing.scene_km2, nothing.outcome) == (0, 0, "unchanged")
+
+
+PRICES = Prices(currency="EUR", cpu_hour=0.04, gpu_hour=3, gb_read=0.09, thousand_requests=0.4)
+SPENT = Cost(
+    cpu_seconds=7200, device_seconds=600, bytes_fetched=10 * 10**9, requests=5000, bytes_read=1
+)
+
+
+def test_a_bill_is_quantities_times_prices():
+    made = cost.bill(PRICES, SPENT, (2000.0, 20_000.0))
+    assert made.parts == pytest.approx({"cpu": 0.08, "gpu": 0.5, "read": 0.9, "requests": 2.0})
+    assert made.total == pytest.approx(3.48)
+    assert (made.per_1000_km2, made.per_1000_scene_km2) == pytest.approx((1.74, 0.174))
+    assert made.stored_a_month is None
+
+
+def test_what_is_not_known_or_has_no_price_is_not_billed():
+    assert cost.bill(None, SPENT, (1, 1)) is None
+    unknown = dataclasses.replace(SPENT, requests=None, bytes_fetched=None)
+    made = cost.bill(PRICES, unknown, (0.0, 0.0), bytes_stored=10**9)
+    assert set(made.parts) == {"cpu", "gpu"}
+    assert (made.per_1000_km2, made.stored_a_month) == (None, None)
+    kept = Prices(currency="USD", gb_month_stored=0.023)
+    made = cost.bill(kept, SPENT, (1, 1), bytes_stored=2 * 10**12)
+    assert (made.total, made.parts) == (0, {})
+    assert made.stored_a_month == pytest.approx(46)
+
+
+def test_prices_of_the_environment_stand_on_the_record_and_in_the_list(region, monkeypatch):
+    monkeypatch.setenv("CLOUDMASK_PRICES__CURRENCY", "EUR")
+    monkeypatch.setenv("CLOUDMASK_PRICES__CPU_HOUR", "3600")
+    record = run.run(region.job())
+    assert isinstance(record.bill, Bill)
+    spent = sum(each.cpu_seconds for each in record.stages.values())
+    assert record.bill.total == pytest.approx(spent)
+    assert record.bill.per_1000_km2 == pytest.approx(1000 * spent / record.area_km2)
+    (told,) = runs(region)
+    assert told["bill"]["currency"] == "EUR"
+    shown = cloudmask("runs", region.store, "--run", record.run_id).stdout
+    assert f"{told['bill']['total']:.2f} EUR" in shown
+    monkeypatch.delenv("CLOUDMASK_PRICES__CURRENCY")
+    with pytest.raises(ConfigError, match="CLOUDMASK_PRICES__CURRENCY"):
+        run.run(region.job())
+
+
+def test_the_store_is_measured_where_keeping_it_has_a_price(region, monkeypatch):
+    assert run.run(region.job()).bytes_stored is None
+    monkeypatch.setenv("CLOUDMASK_PRICES", '{"currency": "EUR", "gb_month_stored": 1000}')
+    region.truncate(EAST)
+    region.edit(
+        EAST, lambda each: each["properties"].update({"s2:processing_baseline": "99.99"})
+    )
+    record = run.run(region.job())
+    # Chunks of this run and of the one before, which can still be read.
+    held = sum(path.stat().st_size for path in (region.store / "chunks").iterdir())
+    assert 0 < record.bytes_stored <= held
+    assert record.bytes_stored > 0.9 * held
+    assert record.bill.stored_a_month == pytest.approx(record.bytes_stored / 1e6)
+    assert record.bill.total == 0
+
+
+# -- a run that fails --------------------------------------------------------------------------
+
+
+def test_a_run_below_the_threshold_fails_loudly_and_leaves_its_record(region, monkeypatch):
+    """The whole of it by the command line: exit code, nothing published, and yet told."""
+    path = region.job_file()
+    options = ("--plain", "--no-report", "--quiet")
+    assert cloudmask("run", path, *options).exit_code == 0
+    before, held = small.snapshot(region), small.contents(region)
+    break_all(region)
+    for item in region.archive.glob("sentinel-2-l2a/*/*.json"):
+        region.edit(
+            item.stem,
+            lambda each: each["properties"].update({"s2:processing_baseline": "99.99"}),
+        )
+    ended = cloudmask("run", path, *options)
+    small.refused(ended, 7, "only 2 of 6 cells (33.3%)", "nothing is published")
+    assert small.snapshot(region) == before
+    small.assert_same(small.contents(region), held)
+    assert len(store.open_archive(str(region.store)).records()) == 1
+
+    failed, published = runs(region)
+    assert (failed["outcome"], published["outcome"]) == ("failed", "published")
+    assert failed["failure"].startswith("only 2 of 6 cells")
+    assert failed["snapshot"] is None
+    assert (failed["complete"], failed["expected"]) == (2, 6)
+    assert {EAST, WEST} <= {name for row in failed["manifest"] for name in row["dropped"]}
+    assert sum(row["unreadable"] for row in failed["manifest"]) == 4
+    assert sum(cost["reads"] for cost in failed["stages"].values()) > 0
+    table = cloudmask("runs", region.store).stdout
+    assert "failed" in table
+    assert "2/6" in table
+    alone = cloudmask("runs", region.store, "--run", failed["run_id"]).stdout
+    assert "nothing was published: only 2 of 6 cells" in alone
+    assert "cannot be read" in alone
+
+    # It is kept when old states are forgotten, and holds none of them back.
+    store.expire(str(region.store), datetime.now(UTC) + timedelta(days=1))
+    assert [each["run_id"] for each in failed_records(str(region.store))] == [failed["run_id"]]
+    small.assert_same(small.contents(region), held)
+
+
+def test_the_first_run_may_fail_too(region):
+    break_all(region)
+    with pytest.raises(IncompleteError):
+        run.run(region.job())
+    with pytest.raises(IncompleteError):
+        run.run(region.job())
+    assert store.open_archive(str(region.store)).sensors == ()
+    assert [each["outcome"] for each in runs(region)] == ["failed", "failed"]
+
+
+def test_the_threshold_is_a_share_of_what_is_expected(region):
+    region.truncate(EAST)
+    record = run.run(region.job())
+    assert (record.complete, record.expected) == (4, 6)
+    assert shortfall(record, 4 / 6) is None
+    assert "only 4 of 6 cells (66.7%)" in shortfall(record, 0.67)
+    assert shortfall(dataclasses.replace(record, expected=0, complete=0), 1.0) is None
+
+
+# -- metrics -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    made = tmp_path / "textfiles"
+    made.mkdir()
+    monkeypatch.setenv("CLOUDMASK_METRICS_FOLDER", str(made))
+    return made
+
+
+def gauges(path):
+    families = text_string_to_metric_families(path.read_text())
+    return {
+        (
+            sample.name.removeprefix("cloudmask_last_"),
+            *sorted(sample.labels.items()),
+        ): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_the_textfile_has_the_numbers_of_the_record(region, folder):
+    record = run.run(region.job())
+    (path,) = folder.iterdir()
+    assert path.name == "cloudmask_region.prom"
+    found = gauges(path)
+    job = ("job", "region")
+    assert found["run_cells_expected", job] == record.expected == 6
+    assert found["run_cells_done", job, ("status", "masked")] == 6
+    assert found["run_failed", job] == 0
+    assert found["run_area_km2", job] == pytest.approx(record.area_km2)
+    mask = record.stages["mask"]
+    assert found["run_read_windows", job, ("stage", "mask")] == mask.reads
+    assert found["run_cpu_seconds", job, ("stage", "mask")] == pytest.approx(mask.cpu_seconds)
+    assert found["success_timestamp_seconds", job] == pytest.approx(record.finished.timestamp())
+
+
+def test_a_failed_run_leaves_the_time_of_the_last_good_one(region, folder):
+    good = run.run(region.job()).finished.timestamp()
+    break_all(region)
+    region.edit(
+        EAST, lambda each: each["properties"].update({"s2:processing_baseline": "99.99"})
+    )
+    region.edit(
+        WEST, lambda each: each["properties"].update({"s2:processing_baseline": "99.99"})
+    )
+    with pytest.raises(IncompleteError):
+        run.run(region.job(min_completeness=0.9))
+    found = gauges(folder / "cloudmask_region.prom")
+    job = ("job", "region")
+    assert found["run_failed", job] == 1
+    assert found["success_timestamp_seconds", job] == pytest.approx(good)
+    assert found["run_timestamp_seconds", job] > good
+    metrics.tell_unchanged("region")
+    found = gauges(folder / "cloudmask_region.prom")
+    assert found["run_failed", job] == 0
+    assert found["success_timestamp_seconds", job] > good
+
+
+def test_opentelemetry_gets_the_numbers_of_the_record(region, monkeypatch):
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    package = SimpleNamespace(get_meter=provider.get_meter)
+    monkeypatch.setattr(
+        metrics, "_package", lambda name: package if name.startswith("opentelemetry") else None
+    )
+    record = run.run(region.job())
+    run.run(region.job())
+    (resource,) = reader.get_metrics_data().resource_metrics
+    (scope,) = resource.scope_metrics
+    found = {
+        (metric.name.removeprefix("cloudmask."), *sorted(point.attributes.items())): point.value
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    }
+    assert scope.scope.name == "cloudmask"
+    job = ("job", "region")
+    assert found["runs", job, ("outcome", "published")] == 1
+    assert found["runs", job, ("outcome", "unchanged")] == 1
+    assert found["cells.done", job, ("status", "masked")] == 6
+    assert found["read.windows", job, ("stage", "mask")] == record.stages["mask"].reads
+    # A state, not a sum: both runs expect the same six.
+    assert found["cells.expected", job] == 6
+    provider.shutdown()
+
+
+def test_without_the_packages_a_run_works_and_the_setting_is_refused(
+    region, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(metrics, "_package", lambda _: None)
+    assert run.run(region.job()).outcome == "published"
+    monkeypatch.setenv("CLOUDMASK_METRICS_FOLDER", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"needs the package prometheus-client.*\[metrics\]"):
+        run.run(region.job())
+
+
+def test_a_folder_that_is_not_there_is_refused_before_the_run(region, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLOUDMASK_METRICS_FOLDER", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="expected a folder that is there"):
+        run.run(region.job())
+    assert not region.store.exists()
+
+
+def test_a_folder_that_is_lost_meanwhile_spoils_nothing(region, folder, monkeypatch, caplog):
+    check = metrics.check
+
+    def checked():
+        check()
+        folder.rmdir()
+
+    monkeypatch.setattr(metrics, "check", checked)
+    assert run.run(region.job()).outcome == "published"
+    assert "cannot be written" in caplog.text
