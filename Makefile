@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 API_INSTALLED := .venv-api/installed
 
-.PHONY: demo test check lint types imports format laws real api kill bench clean
+.PHONY: demo test check lint types imports format laws real api kill nights production slow bench clean
 
 demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	$(BIN)/cloudmask demo demo
@@ -42,9 +42,18 @@ api: $(INSTALLED) $(API_INSTALLED)  ## searches on a real STAC API; root install
 slow: $(INSTALLED)  ## everything that `make test` leaves out
 	$(BIN)/pytest -m slow
 
+kill: $(INSTALLED)  ## sixty runs killed at random moments, and run again
+	$(BIN)/pytest tests/nights/test_kills.py -n 2 -o faulthandler_timeout=1800
+
+nights: $(INSTALLED)  ## thirty nights of a schedule: what each reads, and what the last leaves
+	$(BIN)/pytest tests/nights/test_thirty_nights.py -s -o faulthandler_timeout=1800
+
 bench: $(INSTALLED)  ## ratios against peers and physical limits
 	$(BIN)/python -W ignore benchmarks/planning.py
 	$(BIN)/python -W ignore benchmarks/reading.py
+	$(BIN)/python -W ignore benchmarks/masking.py
+	$(BIN)/python -W ignore benchmarks/scaling.py
+	$(BIN)/python -W ignore benchmarks/region.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudmask needs Python 3.11 or newer")'
