@@ -48,6 +48,11 @@ kill: $(INSTALLED)  ## sixty runs killed at random moments, and run again
 nights: $(INSTALLED)  ## thirty nights of a schedule: what each reads, and what the last leaves
 	$(BIN)/pytest tests/nights/test_thirty_nights.py -s -o faulthandler_timeout=1800
 
+production: $(INSTALLED)  ## Prefect on PostgreSQL with a schedule, its parts killed at work; root installs PostgreSQL where it is missing
+	ls /usr/share/postgresql/*/extension/pg_trgm.control > /dev/null 2>&1 || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql; }
+	$(BIN)/pytest tests/production --require-postgres -o faulthandler_timeout=2500
+
 bench: $(INSTALLED)  ## ratios against peers and physical limits
 	$(BIN)/python -W ignore benchmarks/planning.py
 	$(BIN)/python -W ignore benchmarks/reading.py

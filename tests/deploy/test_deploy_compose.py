@@ -60,7 +60,7 @@ def test_what_is_built_is_a_stage(services):
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", (DEPLOY / "Dockerfile").read_text(), re.M))
     gpu = yaml.safe_load((DEPLOY / "compose.gpu.yaml").read_text())["services"]
     built = [each for each in (*services.values(), *gpu.values()) if "build" in each]
-    assert len(built) == 3
+    assert len(built) == 3, "the others take what these build"
     for each in built:
         assert each["build"]["target"] in stages
         assert each["image"].endswith(f"-{each['build']['target']}")
@@ -68,7 +68,7 @@ def test_what_is_built_is_a_stage(services):
 
 
 def test_our_services_give_up_privileges(services):
-    for name in ("server", "worker"):
+    for name in ("server", "worker", "dask-scheduler", "dask-worker"):
         assert services[name]["cap_drop"] == ["ALL"]
         assert "no-new-privileges:true" in services[name]["security_opt"]
 
@@ -119,3 +119,21 @@ def test_the_job_that_is_mounted_is_valid():
     job = load_job(DEPLOY / "jobs/region.yaml")
     assert job.store.startswith("/var/lib/cloudmask/")
     assert job.run.memory_bytes is not None
+
+
+def test_who_holds_a_slot_outlives_a_restart_of_the_server(services):
+    server = services["server"]
+    assert server["environment"]["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"].endswith(
+        ".filesystem"
+    )
+    assert f"server:{server['environment']['PREFECT_HOME']}" in server["volumes"]
+    docker = (DEPLOY / "Dockerfile").read_text()
+    # A new volume takes the owner of the folder that it hides.
+    assert server["environment"]["PREFECT_HOME"] in docker.split("install --directory")[1]
+
+
+def test_dask_s_workers_reach_the_store_that_the_run_reaches(services):
+    archive = "archive:/var/lib/cloudmask"
+    assert archive in services["worker"]["volumes"]
+    assert archive in services["dask-worker"]["volumes"]
+    assert services["dask-worker"]["env_file"] == services["worker"]["env_file"]

@@ -1,9 +1,13 @@
 """deploy/prefect.yaml through Prefect's own models; image tags; what variables are named."""
 
+import dataclasses
+import datetime
 import importlib
 import json
 import re
+import subprocess
 import tomllib
+import uuid
 from pathlib import Path
 
 import pytest
@@ -11,8 +15,10 @@ import yaml
 
 from pipeline import errors
 from pipeline.access.secrets import Credentials
+from pipeline.config import load_job
 from pipeline.config.settings import PREFECT_DEFAULTS, Settings
 from pipeline.errors import CloudmaskError
+from pipeline.types import Record
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -57,10 +63,17 @@ def test_prefect_reads_the_file():
         assert each.work_pool.name == given["work_pool"]["name"]
 
 
+def test_names_of_deployments_and_automations_come_once():
+    names = [each["name"] for each in DEPLOYMENTS]
+    triggers = [t["name"] for each in DEPLOYMENTS for t in each.get("triggers", ())]
+    assert len(names) == len(set(names))
+    assert len(triggers) == len(set(triggers))
+
+
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda each: each["name"])
 def test_schedules_are_cron(deployment):
     schedules = importlib.import_module("prefect.client.schemas.schedules")
-    for each in deployment["schedules"]:
+    for each in deployment.get("schedules", ()):
         schedules.CronSchedule(cron=each["cron"], timezone=each["timezone"])
 
 
@@ -69,9 +82,125 @@ def test_the_entry_point_is_a_flow_that_takes_the_parameters(deployment, monkeyp
     monkeypatch.chdir(ROOT)
     load = importlib.import_module("prefect.flows").load_flow_from_entrypoint
     flow = load(deployment["entrypoint"], use_placeholder_flow=False)
-    installed = importlib.import_module("flows.region").region
-    assert flow.name == installed.name
+    path, name = deployment["entrypoint"].split(":")
+    installed = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+    assert flow.name == getattr(installed, name).name
+    # Our flows take what they are given and check it themselves: unknown names would only show at night.
+    assert set(deployment["parameters"]) <= set(flow.parameters.properties)
     flow.validate_parameters(deployment["parameters"])
+
+
+# -- limits, automations -----------------------------------------------------------------------
+
+
+def script():
+    return (DEPLOY / "set-up.sh").read_text()
+
+
+def test_every_limit_that_a_deployment_keeps_is_made():
+    kinds = importlib.import_module("flows.limits").KINDS
+    made = set(re.findall(r"(cloudmask-[a-z]+):[1-9]", script()))
+    kept = [each["parameters"].get("limits", {}) for each in DEPLOYMENTS]
+    assert {name for each in kept for name in each.values()} == made
+    assert {kind for each in kept for kind in each} == set(kinds)
+
+
+def test_what_masks_on_a_gpu_keeps_its_limit():
+    for each in DEPLOYMENTS:
+        variables = each["work_pool"].get("job_variables", {})
+        assert ("gpu_limit" in variables) == ("gpu" in each["parameters"]["limits"])
+
+
+def triggers():
+    return [(each, t) for each in DEPLOYMENTS for t in each.get("triggers", ())]
+
+
+@pytest.mark.parametrize(("deployment", "trigger"), triggers(), ids=lambda each: each["name"])
+def test_triggers_are_prefect_s(deployment, trigger):
+    events = importlib.import_module("prefect.events.schemas.deployment_triggers")
+    read = events.DeploymentEventTrigger.model_validate(trigger)
+    # Its models ignore keys that they do not know.
+    assert set(trigger) <= set(type(read).model_fields)
+    read.set_deployment_id(uuid.uuid4())
+    assert read.as_automation().actions[0].type == "run-deployment"
+
+
+def test_what_runs_unattended_is_run_again_after_a_crash():
+    for each in DEPLOYMENTS:
+        again = [
+            t for t in each.get("triggers", ()) if t["expect"] == ["prefect.flow-run.Crashed"]
+        ]
+        assert bool(again) == bool(each.get("schedules")), each["name"]
+        for trigger in again:
+            assert trigger["match_related"]["prefect.resource.name"] == each["name"]
+            assert trigger["schedule_after"] >= 60
+
+
+def test_the_event_that_is_waited_for_is_the_one_that_is_sent(monkeypatch):
+    showing = importlib.import_module("flows.showing")
+    sent = []
+    monkeypatch.setattr(showing, "emit_event", lambda name, **parts: sent.append((name, parts)))
+    job = load_job(DEPLOY / "jobs/region.yaml")
+    now = datetime.datetime.now(datetime.UTC)
+    record = Record(
+        job=job.name,
+        run_id="x",
+        started=now,
+        finished=now,
+        snapshot="S",
+        expected=1,
+        complete=1,
+        items=(),
+        dropped=(),
+        radiometry={},
+        models={},
+        tiles=(),
+        stages={},
+    )
+    showing.tell_published(job, record, "region")
+    ((name, parts),) = sent
+    (trigger,) = of("yearly")["triggers"]
+    assert trigger["expect"] == [name]
+    assert trigger["match"].items() <= parts["resource"].items()
+    # Else its own news would run it again.
+    showing.tell_published(job, record, "composite")
+    assert not trigger["match"].items() <= sent[1][1]["resource"].items()
+
+
+def test_automations_are_prefect_s():
+    core = importlib.import_module("prefect.events.schemas.automations").AutomationCore
+    found = yaml.safe_load((DEPLOY / "automations.yaml").read_text())["automations"]
+    assert [each["name"] for each in found] == re.findall(
+        r"automation delete ([\w-]+)", script()
+    )
+    tags = {tag for each in DEPLOYMENTS for tag in each.get("tags", ())}
+    for each in found:
+        read = core.model_validate(each)
+        assert set(each["trigger"]) <= set(type(read.trigger).model_fields)
+        (tag,) = tags
+        assert each["trigger"]["match_related"]["prefect.resource.id"] == f"prefect.tag.{tag}"
+
+
+def test_the_script_is_a_shell_s():
+    subprocess.run(["sh", "-n", DEPLOY / "set-up.sh"], check=True)
+
+
+@pytest.mark.parametrize("path", sorted((DEPLOY / "jobs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_jobs_are_valid(path):
+    job = load_job(path)
+    assert job.run.memory_bytes is not None, "a container sees the memory of its whole machine"
+
+
+def test_yearly_composes_what_nightly_masks():
+    """Else it would mask again, in another manner, and the two would undo each other's work."""
+    nightly, yearly = (
+        load_job(DEPLOY / "jobs" / f"{name}.yaml") for name in ("region", "yearly")
+    )
+    assert yearly.composite.name != nightly.composite.name
+    assert dataclasses.replace(
+        yearly, composite=None, run=nightly.run, aoi=nightly.aoi
+    ) == dataclasses.replace(nightly, composite=None)
+    assert yearly.aoi.equals(nightly.aoi)
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda each: each["name"])
@@ -246,6 +375,47 @@ def test_every_command_of_cloudmask_that_is_named_is_there():
         assert name in commands, name
         if name != "models":
             assert {each for each in rest if each.startswith("--")} <= options[name], rest
+
+
+def prefect_lines():
+    """Return every command of Prefect in the operators' pages and in files of deploy/, in words."""
+    texts = [path.read_text() for path in [*TEXTS, OPERATIONS]]
+    found = {
+        line
+        for text in texts
+        for line in re.findall(
+            r"(?:^|[`(\s|])(prefect (?:--no-prompt )?[a-z][^`|#\n]*)", text, re.M
+        )
+    }
+    return [line.replace("--no-prompt ", "").split() for line in found]
+
+
+def test_every_command_of_prefect_that_is_named_is_there():
+    app = importlib.import_module("prefect.cli._app")._app
+    called = 0
+    for _, *words in prefect_lines():
+        at, path = app, []
+        while words and not words[0].startswith("-") and _has(at, words[0]):
+            path.append(words[0])
+            at = at[words.pop(0)]
+        if not path:
+            # Prose, or a package to install.
+            continue
+        called += 1
+        if words == ["--help"]:
+            continue
+        assert at.default_command is not None, (path, words)
+        options = {option for option in words if option.startswith("--")}
+        known = {name for each in at.assemble_argument_collection() for name in each.names}
+        assert options <= known | {"--watch"}, (path, options - known)
+    assert called > 15
+
+
+def _has(app, word):
+    try:
+        return bool(app[word])
+    except KeyError:
+        return False
 
 
 def test_files_and_links_that_are_named_are_there():

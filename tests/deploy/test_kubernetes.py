@@ -1,6 +1,7 @@
 """The manifests against the schemas of Kubernetes; the pool's template against Prefect's rules."""
 
 import copy
+import importlib
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
+
+from pipeline.config import load_job
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FOLDER = DEPLOY / "kubernetes"
@@ -20,6 +23,7 @@ DOCUMENTS = [
     for document in yaml.safe_load_all(path.read_text())
 ]
 PODS = [each for each in DOCUMENTS if each["kind"] == "Deployment"]
+DASK = list(yaml.safe_load_all((FOLDER / "dask/dask.yaml").read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +131,8 @@ def test_a_gpu_is_asked_for_by_the_one_that_wants_it(pool):
         spec = manifest(pool, **variables)["spec"]["template"]["spec"]
         return spec["containers"][0]["resources"]["limits"].get("nvidia.com/gpu"), spec
 
-    plain, gpu = deployed()
+    plain, gpu, dask = deployed()
+    assert of(dask)[0] is None
     assert of(plain)[0] is None
     asked, spec = of(gpu)
     assert asked == 1
@@ -158,12 +163,23 @@ def test_volumes_and_claims_are_there(pool):
     pod = manifest(pool)["spec"]["template"]["spec"]
     mounted = {each["name"] for each in pod["containers"][0]["volumeMounts"]}
     assert mounted == {each["name"] for each in pod["volumes"]}
+    server = [each["spec"]["template"]["spec"].get("volumes", []) for each in PODS]
     claimed = {
         each["persistentVolumeClaim"]["claimName"]
-        for each in pod["volumes"]
+        for volumes in [pod["volumes"], *server]
+        for each in volumes
         if "persistentVolumeClaim" in each
     }
     assert claimed == claims
+
+
+def test_who_holds_a_slot_outlives_a_restart_of_the_server():
+    (server,) = (d for d in PODS if d["metadata"]["name"] == "prefect-server")
+    (container,) = server["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"].endswith(".filesystem")
+    (mount,) = container["volumeMounts"]
+    assert environment["PREFECT_HOME"] == mount["mountPath"]
 
 
 def test_the_worker_may_do_what_it_must_and_no_more():
@@ -171,3 +187,97 @@ def test_the_worker_may_do_what_it_must_and_no_more():
     for rule in role["rules"]:
         assert "*" not in rule["resources"] + rule["verbs"] + rule["apiGroups"]
         assert "secrets" not in rule["resources"]
+
+
+# -- Dask --------------------------------------------------------------------------------------
+
+
+def dask(kind):
+    (found,) = (each for each in DASK if each["kind"] == kind)
+    return found
+
+
+def dask_pods():
+    cluster, group = dask("DaskCluster")["spec"], dask("DaskWorkerGroup")["spec"]
+    return {
+        "scheduler": cluster["scheduler"]["spec"],
+        "worker": cluster["worker"]["spec"],
+        "gpu": group["worker"]["spec"],
+    }
+
+
+@pytest.mark.parametrize("name", dask_pods())
+def test_the_operator_gets_pods(name):
+    """The operator's own kinds have no schema here; what they are made of has."""
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}
+    kubernetes_validate.validate(pod | {"spec": dask_pods()[name]}, VERSION, strict=True)
+    assert dask_pods()[name]["securityContext"]["runAsNonRoot"] is True
+    (container,) = dask_pods()[name]["containers"]
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert "memory" in container["resources"]["limits"]
+
+
+def test_the_operator_s_kinds_have_the_parts_that_it_reads():
+    cluster, group = dask("DaskCluster"), dask("DaskWorkerGroup")
+    assert {each["apiVersion"] for each in (cluster, group)} == {"kubernetes.dask.org/v1"}
+    assert set(cluster["spec"]) == {"worker", "scheduler"}
+    assert (
+        set(cluster["spec"]["worker"]) == set(group["spec"]["worker"]) == {"replicas", "spec"}
+    )
+    assert set(cluster["spec"]["scheduler"]) == {"spec", "service"}
+    assert group["spec"]["cluster"] == cluster["metadata"]["name"]
+    kubernetes_validate.validate(dask("NetworkPolicy"), VERSION, strict=True)
+
+
+def test_the_service_finds_the_scheduler_and_jobs_find_the_service():
+    service = dask("DaskCluster")["spec"]["scheduler"]["service"]
+    document = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "dask-scheduler"}}
+    kubernetes_validate.validate(document | {"spec": service}, VERSION, strict=True)
+    name = dask("DaskCluster")["metadata"]["name"]
+    assert service["selector"] == {
+        "dask.org/cluster-name": name,
+        "dask.org/component": "scheduler",
+    }
+    job = yaml.safe_load((DEPLOY / "jobs/wide.yaml").read_text())
+    address = job["run"]["cluster"]["address"]
+    assert address == f"tcp://{name}-scheduler:{service['ports'][0]['port']}"
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    assert f"{name}-scheduler" in compose
+    assert address in compose["dask-worker"]["command"]
+
+
+def test_workers_on_gpus_say_so_and_ask_for_one():
+    gpu, plain = dask_pods()["gpu"], dask_pods()["worker"]
+    (container,) = gpu["containers"]
+    assert container["args"][-2:] == ["--resources", "GPU=1"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert gpu["nodeSelector"] == {"cloudmask/pool": "gpu"}
+    assert gpu["tolerations"][0]["key"] == "nvidia.com/gpu"
+    assert "--resources" not in plain["containers"][0]["args"]
+
+
+@pytest.mark.parametrize("name", ["worker", "gpu"])
+def test_dask_s_limit_is_below_the_pod_s(name):
+    (container,) = dask_pods()[name]["containers"]
+    args = container["args"]
+    asked = int(re.fullmatch(r"(\d+)GiB", args[args.index("--memory-limit") + 1])[1])
+    allowed = int(re.fullmatch(r"(\d+)Gi", container["resources"]["limits"]["memory"])[1])
+    assert asked < allowed
+    job = load_job(DEPLOY / "jobs/wide.yaml")
+    assert job.run.memory_bytes <= asked * 2**30
+
+
+@pytest.mark.parametrize("command", ["worker", "scheduler"])
+def test_dask_knows_the_options(command):
+    cli = importlib.import_module(f"distributed.cli.dask_{command}")
+    known = {o for each in cli.main.params for o in (*each.opts, *each.secondary_opts)}
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    gpu = yaml.safe_load((DEPLOY / "compose.gpu.yaml").read_text())["services"]
+    lines = [each["containers"][0]["args"] for each in dask_pods().values()]
+    lines += [
+        each["command"] for each in (*compose.values(), *gpu.values()) if "command" in each
+    ]
+    ours = [line for line in lines if line[:2] == ["dask", command]]
+    assert len(ours) >= 2
+    for line in ours:
+        assert {each for each in line if each.startswith("--")} <= known

@@ -51,13 +51,19 @@ def threshold(monkeypatch):
 
 
 @pytest.fixture
-def flow(server, monkeypatch):
-    """Return the flow's module, its tasks without delays between their tries."""
-    module = importlib.import_module("flows.region")
-    for task in (module.plan_job, module.do_tile):
+def work(server, monkeypatch):
+    """Return what flows have in common, without delays between tries."""
+    module = importlib.import_module("flows.work")
+    for task in (module.plan_job, module.do_batch):
         monkeypatch.setattr(task, "retry_delay_seconds", [0] * module.RETRIES)
         monkeypatch.setattr(task, "retry_jitter_factor", None)
     return module
+
+
+@pytest.fixture
+def flow(work):
+    """Return the module of the flows of one job."""
+    return importlib.import_module("flows.region")
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""The flow for a long past: period after period, each a run of its own that can be seen and repeated."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from prefect import flow, get_run_logger
+
+from flows.asked import Asked, read_job, run_name
+from flows.limits import Limits
+from flows.patience import not_worth_a_run
+from flows.region import WAIT_MIN, composite, mask, region
+from flows.showing import key_of, show_table
+from pipeline import config
+from pipeline.composite import periods
+from pipeline.errors import ConfigError, EmptySearchError, IncompleteError
+from pipeline.types import Job, Period, Record
+
+FLOWS: Mapping[str, Callable[..., Record | None]] = {
+    "region": region,
+    "mask": mask,
+    "composite": composite,
+}
+
+Step = Literal["month", "season", "year"]
+
+
+@flow(name="backfill", flow_run_name=run_name, validate_parameters=False)
+def backfill(
+    job: Asked,
+    datetime: str | None = None,
+    step: Step = "month",
+    what: Literal["region", "mask", "composite"] = "region",
+    limits: Limits | None = None,
+    wait_min: float = WAIT_MIN,
+) -> list[dict[str, Any]]:
+    """Run a flow for one period after the other, oldest first.
+
+    Each period publishes for itself. Started again, the flow goes on where it stopped: a period that
+    is complete is planned, found unchanged by its fingerprints, and left. A period without items,
+    or with too few that can be read, does not keep the others from being done.
+
+    Parameters
+    ----------
+    job, limits, wait_min
+        As of `flows.region.region`.
+    datetime
+        From when to when, as in a job file, e.g. ``2019/2023``; none: the dates of the job.
+    step
+        Length of a period. Composites must not be cut by it: those of a month fit any step, those
+        of a season or a year their own.
+    what
+        Which flow.
+
+    Returns
+    -------
+    A row a period: what became of it.
+
+    Raises
+    ------
+    IncompleteError
+        Of some periods too little could be read; the others are published.
+    """
+    whole = read_job(job)
+    if datetime is not None:
+        whole = dataclasses.replace(whole, period=_span(datetime))
+    if what == "mask":
+        whole = dataclasses.replace(whole, composite=None)
+    _require_whole_composites(whole, step)
+    rows = []
+    for period in periods(whole.period, step):
+        rows.append(_row(period, _one(_within(whole, period), what, limits, wait_min)))
+        with not_worth_a_run("the table stays as it is"):
+            show_table(f"{key_of(whole.name)}-backfill", rows, f"{what}, by period")
+    failed = [row for row in rows if row["state"] == "incomplete"]
+    if failed:
+        raise IncompleteError(
+            f"{len(failed)} of {len(rows)} periods are not published: "
+            + "; ".join(f"{row['period']}: {row['what']}" for row in failed[:3])
+            + "; start again, what is complete is left as it is"
+        )
+    return rows
+
+
+def _one(job: Job, what: str, limits: Limits | None, wait_min: float) -> tuple[str, str]:
+    """Run the flow for a period; what is wrong with more than this period is raised."""
+    try:
+        record = FLOWS[what](config.dump_job(job), limits=limits, wait_min=wait_min)
+    except EmptySearchError as error:
+        return "empty", str(error)
+    except IncompleteError as error:
+        get_run_logger().error("%s", error)
+        return "incomplete", str(error)
+    if record is None or record.snapshot is None:
+        return "unchanged", ""
+    return "published", f"{record.complete} of {record.expected} cells, {record.snapshot}"
+
+
+def _row(period: Period, came_of_it: tuple[str, str]) -> dict[str, Any]:
+    state, what = came_of_it
+    return {"period": str(period), "state": state, "what": what}
+
+
+def _within(job: Job, period: Period) -> Job:
+    return dataclasses.replace(job, period=period)
+
+
+def _span(text: str) -> Period:
+    try:
+        return config.read_period(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"datetime: found {text!r}, expected {config.PERIOD_FORMS}; but {error}"
+        ) from None
+
+
+def _require_whole_composites(job: Job, step: str) -> None:
+    """Refuse steps that would cut the periods of composites in two."""
+    if step not in ("month", "season", "year"):
+        raise ConfigError(f"step: found {step!r}, expected month, season or year")
+    kind = job.composite.period if job.composite is not None else "month"
+    if kind not in ("month", step):
+        raise ConfigError(
+            f"step: {step} would cut the composites of job {job.name}, which are by {kind}: take "
+            f"{'another composite.period' if kind == 'all' else f'step: {kind}'}"
+        )

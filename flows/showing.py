@@ -1,0 +1,185 @@
+"""What a run leaves with Prefect: progress, tables, a picture, the record, and an event.
+
+All of it only shows what the store holds, so that none of it can fail a run.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.events import emit_event
+
+from flows.patience import not_worth_a_run
+from pipeline import report, run, store
+from pipeline.types import Job, Record, TileReceipt
+
+PUBLISHED = "cloudmask.region.published"
+"""Name of the event: readers see a new state of a region."""
+
+ROWS = 1000
+"""Rows that a table shows at most."""
+
+
+class FlowProgress:
+    """Tells Prefect what a run tells: lines in its log, and a bar."""
+
+    def __init__(self, name: str) -> None:
+        self._key = f"{key_of(name)}-progress"
+        self._totals: dict[str, int] = {}
+        self._done: Counter[str] = Counter()
+        self._bar: UUID | None = None
+
+    def start(self, stage: str, total: int) -> None:
+        """See `pipeline.run.Progress`."""
+        self._totals[stage] = total
+        get_run_logger().info("%s: %d to do", stage, total)
+        with not_worth_a_run("no bar"):
+            bar = create_progress_artifact(0.0, key=self._key, description=stage)
+            # Typed for callers in a loop of asyncio as well.
+            assert isinstance(bar, UUID)
+            self._bar = bar
+
+    def advance(self, stage: str, n: int = 1) -> None:
+        """See `pipeline.run.Progress`."""
+        self._done[stage] += n
+        if self._bar is None or not self._totals.get(stage):
+            return
+        done, total = self._done[stage], self._totals[stage]
+        with not_worth_a_run("the bar stays where it is"):
+            update_progress_artifact(
+                self._bar, 100.0 * done / total, description=f"{done} of {total} {stage}"
+            )
+
+    def message(self, text: str) -> None:
+        """See `pipeline.run.Progress`."""
+        get_run_logger().warning(text)
+
+
+def tell_published(job: Job, record: Record, flow: str) -> None:
+    """Emit the event that others can trigger on, if readers see anything new."""
+    if record.snapshot is None:
+        return
+    with not_worth_a_run("no event"):
+        emit_event(
+            PUBLISHED,
+            resource={
+                "prefect.resource.id": f"cloudmask.region.{job.name}",
+                "prefect.resource.name": job.name,
+                "cloudmask.flow": flow,
+                "cloudmask.store": job.store,
+            },
+            payload={
+                "snapshot": record.snapshot,
+                "run": record.run_id,
+                "expected": record.expected,
+                "complete": record.complete,
+                "masked": sum(_statuses(each)["masked"] for each in record.tiles),
+                "periods": sorted({each for tile in record.tiles for each in tile.composites}),
+                "dropped": len(record.dropped),
+            },
+        )
+
+
+def show_record(plan: run.Plan, record: Record) -> None:
+    """Leave tables of tiles and of what was dropped, a picture of the latest composite, the record."""
+    key = key_of(plan.job.name)
+    with not_worth_a_run("not everything is shown", worth_a_wait=True):
+        create_markdown_artifact(key=f"{key}-record", markdown=_markdown(record))
+        show_table(f"{key}-tiles", [_tile(each) for each in record.tiles], "What was done")
+        if record.dropped:
+            dropped = [
+                {"item": each.item_id, "tile": each.tile or "", "reason": each.reason}
+                for each in record.dropped
+            ]
+            show_table(f"{key}-dropped", dropped, "What was dropped, and why")
+        _show_latest(plan, key)
+
+
+def show_table(key: str, rows: Sequence[dict[str, Any]], title: str) -> None:
+    """Leave a table; of a long one its beginning."""
+    more = f"; {len(rows) - ROWS} more in `cloudmask runs --json`" if len(rows) > ROWS else ""
+    create_table_artifact(key=key, table=list(rows[:ROWS]), description=title + more)
+
+
+def key_of(name: str) -> str:
+    """Make an artifact key of a name: lower case letters, digits and dashes."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+
+
+def _show_latest(plan: run.Plan, key: str) -> None:
+    settings = plan.job.composite
+    if settings is None or not plan.periods:
+        return
+    latest = store.open_archive(plan.job.store).composite(settings.name).isel(time=-1)
+    if not {"red", "green", "blue"} <= set(latest.data_vars):
+        return
+    png = base64.b64encode(report.rgb_png(latest)).decode()
+    create_image_artifact(
+        key=f"{key}-composite",
+        image_url=f"data:image/png;base64,{png}",
+        description=f"{settings.name} composite of {plan.periods[-1].start:%Y-%m-%d}",
+    )
+
+
+def _statuses(receipt: TileReceipt) -> Counter[str]:
+    return Counter(cell.status for cell in receipt.cells)
+
+
+def _tile(receipt: TileReceipt) -> dict[str, Any]:
+    statuses = _statuses(receipt)
+    costs = receipt.stages.values()
+    return {
+        "tile": receipt.tile,
+        "masked": statuses["masked"],
+        "unchanged": statuses["unchanged"],
+        "unreadable": statuses["unreadable"],
+        "composed": ", ".join(receipt.composites),
+        "dropped": len(receipt.dropped),
+        "bytes read": sum(each.bytes_read for each in costs),
+        "CPU seconds": round(sum(each.cpu_seconds for each in costs), 1),
+    }
+
+
+def _markdown(record: Record) -> str:
+    """Say in a few lines what the run did, and what it went without."""
+    lines = [
+        f"# {record.job}, run {record.run_id}",
+        f"- {record.complete} of {record.expected} cells (scene × tile) complete",
+        f"- published: {record.snapshot or 'nothing, nothing had changed'}",
+        *(
+            f"- {sensor} masked by {model['name']} {model['version']}"
+            for sensor, model in record.models.items()
+        ),
+        "",
+        "| stage | seconds | CPU seconds | GPU seconds | bytes decoded | downloaded | requests |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {name} | {cost.seconds:.1f} | {cost.cpu_seconds:.1f} | {cost.device_seconds:.1f} "
+            f"| {cost.bytes_read} | {_counted(cost.bytes_fetched)} | {_counted(cost.requests)} |"
+            for name, cost in record.stages.items()
+        ),
+        "",
+        f"## Dropped ({len(record.dropped)})",
+        *(
+            f"- {each.item_id} {each.tile or ''}: {each.reason}"
+            for each in record.dropped[:ROWS]
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _counted(number: int | None) -> str:
+    """Write a number; a dash if it could not be counted."""
+    return "–" if number is None else str(number)
