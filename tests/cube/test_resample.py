@@ -39,7 +39,8 @@ def test_block_mean_is_nanmean_of_blocks(pixels, factor):
     height, width = (size // factor for size in pixels.shape)
     blocks = pixels.astype(np.float64).reshape(height, factor, width, factor)
     expected = np.nanmean(blocks, axis=(1, 3))
-    np.testing.assert_allclose(block_mean(pixels, factor), expected, rtol=1e-6)
+    # Below what float32 holds in full, digits are lost.
+    np.testing.assert_allclose(block_mean(pixels, factor), expected, rtol=1e-6, atol=1e-37)
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:32633", "EPSG:3035"])

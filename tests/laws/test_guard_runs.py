@@ -24,6 +24,7 @@ def composed(job):
     return in_aoi(store.open_archive(job.store).composite("monthly").load(), job)
 
 
+@pytest.mark.slow
 def test_any_tiles_and_any_nights_give_the_same_guarded_composites(summer, tmp_path):
     plain = make_job(summer, fresh(tmp_path))
     run.run(plain)

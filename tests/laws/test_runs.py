@@ -71,6 +71,7 @@ def test_any_partition_gives_the_same_pixels(undisturbed, summer, tmp_path, cut,
             np.testing.assert_array_equal(one[variable], other[variable], err_msg=variable)
 
 
+@pytest.mark.slow
 def test_any_tiles_give_the_same_finished_masks(undisturbed, summer, tmp_path):
     """Shadows are checked and masks cleaned as if there were one tile."""
     finishing = MaskSettings(

@@ -162,7 +162,7 @@ def test_workers_of_this_machine_give_what_threads_give(job, expected, tmp_path)
     assert run.plan_job(there).nothing_to_do
 
 
-@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("gpu", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_worker_dies_and_its_tiles_are_done_elsewhere(job, expected, cluster, tmp_path, gpu):
     settings = ClusterSettings(kind="address", address=cluster.address, mask_on={"GPU": 1})
     there = job(tmp_path / "store", settings)
