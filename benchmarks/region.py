@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import psutil
@@ -28,6 +30,7 @@ from planning import documents, job_over, planned
 
 from pipeline import run
 from pipeline.run import Plan
+from pipeline.run.cluster import LIMITS
 from pipeline.search import search
 from pipeline.types import ClusterSettings, MaskSettings
 
@@ -35,10 +38,13 @@ DATES = 50
 SIDES = (3, 6, 9)
 REAL = Path(__file__).parents[2] / "shared" / "data" / "stac_items"
 STUB = """
+import pickle
+
 from pipeline.run import cluster
 from pipeline.types import CellReceipt, TileReceipt
 
-def mask_on_worker(order, fork):
+def mask_on_worker(packed, fork):
+    order = pickle.loads(packed)
     cells = tuple(
         CellReceipt(
             sensor=cell.scene.sensor, time=cell.scene.time, tile=order.tile.name,
@@ -47,9 +53,11 @@ def mask_on_worker(order, fork):
         )
         for cell in order.cells
     )
-    return TileReceipt(tile=order.tile.name, cells=cells), fork
+    return packed, (TileReceipt(tile=order.tile.name, cells=cells), pickle.loads(fork))
 
-def compose_on_worker(order, made):
+def compose_on_worker(masked):
+    packed, made = masked
+    pickle.loads(packed)
     return made
 
 cluster.mask_on_worker, cluster.compose_on_worker = mask_on_worker, compose_on_worker
@@ -71,7 +79,13 @@ def dask_cluster(scratch: Path, n_workers: int) -> Iterator[tuple[str, psutil.Pr
     commands = [[*dask, "scheduler", *local, "--port", str(port), *web]]
     flags = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--preload", str(stub)]
     commands += [[*dask, "worker", address, *local, *flags]] * n_workers
-    processes = [subprocess.Popen(command, **quiet) for command in commands]
+    # As the schedulers of `deploy` are told.
+    limits = {
+        "DASK_" + name.upper().replace(".", "__").replace("-", "_"): str(value)
+        for name, value in LIMITS.items()
+    }
+    environment = os.environ | limits
+    processes = [subprocess.Popen(each, env=environment, **quiet) for each in commands]
     try:
         with Client(address, timeout="120 s", set_as_default=False) as client:
             client.wait_for_workers(n_workers, timeout="120 s")
@@ -86,6 +100,9 @@ class Watch:
     """Notes, several times a second, how many tasks a scheduler knows and what it holds."""
 
     def __init__(self, address: str, scheduler: psutil.Process) -> None:
+        with Client(address, set_as_default=False) as client:
+            # What it imports with the first task is no cost of a region.
+            client.run_on_scheduler(import_module, "pipeline.run.cluster")
         self.tasks, self.before = 0, scheduler.memory_info().rss
         self.peak = self.before
         self._address, self._scheduler = address, scheduler

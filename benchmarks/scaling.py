@@ -28,9 +28,9 @@ def job_over(catalog: Path, where: Path, workers: int) -> Job:
     job = parse_job(
         {
             "name": "scaling",
-            "aoi": [11.6, 48.15, 11.75, 48.25],
+            "aoi": [11.63, 48.10, 11.85, 48.26],
             "datetime": "2023-06-01/2023-08-31",
-            "sources": [{"catalog": str(catalog), "collections": ["sentinel-2-c1-l2a"]}],
+            "sources": [{"catalog": str(catalog)}],
             "grid": {"crs": "utm", "resolution_m": 10, "tile_px": 512, "chunk_px": 256},
             "store": str(where),
             "run": {"workers": 1, "cluster": {"kind": "local", "workers": workers}},
@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=1536, help="edge of the archive in pixels")
-    parser.add_argument("--dates", type=int, default=2)
+    parser.add_argument("--dates", type=int, default=4)
     asked = parser.parse_args()
     found: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 ::
 
-    order, fork ── mask_on_worker (where the job's resources are) ──▶ receipt, fork
+    order, fork ── mask_on_worker (where the job's resources are)
                 ── compose_on_worker (anywhere) ──▶ receipt, fork ──▶ merged and committed here
 
 A worker writes chunks to the store itself, through a fork of the run's transaction, and sends back what
@@ -13,10 +13,12 @@ to others. No more than one batch is known to the scheduler at any time.
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
+import dask
 from distributed import (
     Client,
     Future,
@@ -29,6 +31,7 @@ from distributed import (
     as_completed,
 )
 from distributed.comm import CommClosedError
+from distributed.scheduler import NoValidWorkerError
 
 from pipeline import models, store
 from pipeline.errors import CloudmaskError, MemoryBudgetError, WorkersError
@@ -43,22 +46,36 @@ TILES_A_WORKER = 4
 WAIT = "60 s"
 """For a scheduler, and for the first worker, to answer."""
 
+LIMITS: Mapping[str, object] = {
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.scheduler.no-workers-timeout": "10 minutes",
+}
+"""What a scheduler needs for a long run, by Dask's own names; schedulers of others are told in `deploy`.
+
+It keeps the last messages to each worker, and waits for ever for a worker that never comes.
+"""
+
 Made = tuple[TileReceipt, store.Fork]
 
 
-def mask_on_worker(order: TileOrder, fork: store.Fork) -> Made:
-    """Do the first half of a tile, in a worker."""
-    receipt = mask_tile(order, fork)
-    fork.flush()
-    return receipt, fork
+def mask_on_worker(order: bytes, fork: bytes) -> tuple[bytes, Made]:
+    """Do the first half of a tile, in a worker; return the order for the second half.
+
+    What a worker needs comes pickled once more: a scheduler unpacks its tasks, and a hundred items of STAC
+    are twenty kilobytes as bytes and ten megabytes as objects.
+    """
+    writer: store.Fork = pickle.loads(fork)
+    receipt = mask_tile(pickle.loads(order), writer)
+    writer.flush()
+    return order, (receipt, writer)
 
 
-def compose_on_worker(order: TileOrder, made: Made) -> Made:
+def compose_on_worker(masked: tuple[bytes, Made]) -> Made:
     """Do the second half of a tile, in a worker that need not be the same."""
-    receipt, fork = made
-    receipt = compose_tile(order, receipt, fork)
-    fork.flush()
-    return receipt, fork
+    order, (receipt, writer) = masked
+    receipt = compose_tile(pickle.loads(order), receipt, writer)
+    writer.flush()
+    return receipt, writer
 
 
 class Cluster:
@@ -92,14 +109,14 @@ class Cluster:
         name = order.tile.name
         masked = self._client.submit(
             mask_on_worker,
-            order,
-            fork,
+            pickle.dumps(order),
+            pickle.dumps(fork),
             key=f"mask-{name}-{id(order)}",
             resources=self._mask_resources or None,
             pure=False,
         )
         return self._client.submit(
-            compose_on_worker, order, masked, key=f"tile-{name}-{id(order)}", pure=False
+            compose_on_worker, masked, key=f"tile-{name}-{id(order)}", pure=False
         )
 
     def _collected(
@@ -120,6 +137,11 @@ class Cluster:
                     f"tile {name}: every worker that took it died ({error.last_worker.address} was "
                     "the last); look for the kernel's out-of-memory killer there, and take a "
                     "smaller grid.tile_px or fewer run.workers"
+                ) from error
+            except NoValidWorkerError as error:
+                raise WorkersError(
+                    f"tile {name}: no worker that may do it has been there for long ({error}); start "
+                    "one, then the run again: it goes on after the last batch"
                 ) from error
             except (CancelledError, CommClosedError, OSError) as error:
                 raise WorkersError(
@@ -177,6 +199,7 @@ def _mask_resources(
 def _client(settings: ClusterSettings, resources: Mapping[str, float]) -> Iterator[Client]:
     if settings.kind == "local":
         with (
+            dask.config.set(LIMITS),
             _local(settings.workers, resources) as cluster,
             # As the default it would take over what threads compute elsewhere in this process.
             Client(cluster, set_as_default=False) as client,
@@ -226,7 +249,10 @@ def _local(n_workers: int, resources: Mapping[str, float]) -> SpecCluster:
 
 
 def _workers(client: Client) -> Mapping[str, Mapping[str, object]]:
-    workers: Mapping[str, Mapping[str, object]] = client.scheduler_info(n_workers=-1)["workers"]
+    # Not `client.scheduler_info`: what it hands out may be the summary, without workers, that the client
+    # fetches every few seconds.
+    identity = client.sync(client.scheduler.identity, n_workers=-1)
+    workers: Mapping[str, Mapping[str, object]] = identity["workers"]
     return workers
 
 

@@ -7,8 +7,8 @@ its own tile alone, under positions of its own.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +16,15 @@ from typing import Any
 
 import numpy as np
 import pystac
+from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from pipeline.run.cells import Cell
 from pipeline.run.cellstore import CellStore
 from pipeline.run.plan import Plan
 from pipeline.types import Items, Job, ModelCard, Period, Tile
+
+ZSTD = Zstd()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +50,16 @@ class TileOrder:
     """Whether an asset that cannot be read for now is dropped instead of tried again later."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Send items as compressed JSON: STAC repeats itself, and pystac drags its catalogues along."""
-        documents = [item.to_dict(transform_hrefs=False) for item in self.items]
-        packed = zlib.compress(json.dumps(documents).encode())
-        return {**vars(self), "items": packed}
+        """Send items as compressed JSON: pystac drags its catalogues along.
+
+        Items repeat each other, further apart than the 32 kB that zlib looks back.
+        """
+        documents = f"[{','.join(map(_document, self.items))}]"
+        return {**vars(self), "items": ZSTD.encode(documents.encode())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Undo `__getstate__`."""
-        documents = json.loads(zlib.decompress(state["items"]))
+        documents = json.loads(ZSTD.decode(state["items"]))
         items = tuple(
             pystac.Item.from_dict(each, migrate=False, preserve_dict=False)
             for each in documents
@@ -64,6 +69,12 @@ class TileOrder:
     def item_id(self, position: int) -> str:
         """Return the id of an item."""
         return self.items.items[position].id
+
+
+@functools.lru_cache(maxsize=1024)
+def _document(item: pystac.Item) -> str:
+    """Return an item as JSON; a batch of neighbours asks for the same ones again and again."""
+    return json.dumps(item.to_dict(transform_hrefs=False))
 
 
 def make_order(

@@ -10,6 +10,7 @@ import tomllib
 import uuid
 from pathlib import Path
 
+import dask
 import pytest
 import yaml
 
@@ -18,8 +19,10 @@ from pipeline.access.secrets import Credentials
 from pipeline.config import load_job
 from pipeline.config.settings import PREFECT_DEFAULTS, Settings
 from pipeline.errors import CloudmaskError
+from pipeline.run.cluster import LIMITS
 from pipeline.types import Record
 
+MISSING = object()
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 FILE = DEPLOY / "prefect.yaml"
@@ -298,7 +301,29 @@ def test_environments_name_nothing_unknown():
     docker = (DEPLOY / "Dockerfile").read_text()
     named |= set(re.findall(r"^(?:ENV |ARG |    )([A-Z_]+)=", docker, re.M))
     for name in named - OF_OTHERS - IMAGE_SETTINGS:
-        assert name in ours() or prefect_s(name), name
+        assert name in ours() or prefect_s(name) or dask_s(name), name
+
+
+def dask_s(name):
+    """Say whether Dask has a setting of that name."""
+    if not name.startswith("DASK_"):
+        return False
+    path = name.removeprefix("DASK_").lower().replace("__", ".")
+    return dask.config.get(path, default=MISSING) is not MISSING
+
+
+def test_schedulers_are_told_what_a_run_tells_its_own():
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    documents = yaml.safe_load_all((DEPLOY / "kubernetes/dask/dask.yaml").read_text())
+    (cluster,) = (each for each in documents if each["kind"] == "DaskCluster")
+    (scheduler,) = cluster["spec"]["scheduler"]["spec"]["containers"]
+    expected = {
+        "DASK_" + name.upper().replace("-", "_").replace(".", "__"): str(value)
+        for name, value in LIMITS.items()
+    }
+    assert compose["services"]["dask-scheduler"]["environment"] == expected
+    assert {each["name"]: each["value"] for each in scheduler["env"]} == expected
+    assert all(name in OPERATIONS.read_text() for name in expected)
 
 
 def test_images_have_the_defaults_that_the_command_sets():
