@@ -11,7 +11,7 @@ from prefect.runtime import task_run
 from flows.limits import Limits, read_limits, slot
 from flows.patience import PATIENTLY, RETRIES, while_it_may_pass
 from flows.showing import FlowProgress, show_record, tell_published
-from pipeline import run
+from pipeline import publish, run
 from pipeline.types import Job, Record, Tile, TileReceipt
 
 Check = Callable[[run.Plan], None]
@@ -51,6 +51,14 @@ def do_batch(
         return session.do_tiles(tiles, last_try=last_try)
 
 
+@task(name="catalogue", **PATIENTLY)
+def write_catalogue(job: Job) -> None:
+    """Bring the STAC catalogue of the store up to date, also after a night that failed to."""
+    published = publish.follow(job)
+    if published is not None:
+        get_run_logger().info("%s", published)
+
+
 def bring_up_to_date(job: Job, manner: Manner) -> Record | None:
     """Bring the store of a job up to date; none: there was nothing to do.
 
@@ -60,7 +68,10 @@ def bring_up_to_date(job: Job, manner: Manner) -> Record | None:
         As `pipeline.errors` says; the store then stands as it stood before.
     """
     read_limits(manner.limits)
-    return while_it_may_pass(lambda: _once(job, manner), 60 * manner.wait_min)
+    record = while_it_may_pass(lambda: _once(job, manner), 60 * manner.wait_min)
+    if job.stac is not None:
+        write_catalogue(job)
+    return record
 
 
 def _once(job: Job, manner: Manner) -> Record | None:

@@ -51,6 +51,7 @@ def run(
     """Mask and compose what is new or has changed since the last run."""
     asked = read_job(job, store=store, workers=workers)
     record = carry_out(asked, plain=plain, quiet=quiet)
+    _follow(asked, quiet=quiet)
     if record is None or no_report:
         return
     path = report or job.with_name(f"{asked.name}-report.html")
@@ -129,6 +130,17 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
     if record is not None and not quiet:
         _show_record(record, job)
     return record
+
+
+def _follow(job: Job, *, quiet: bool) -> None:
+    """Write the catalogue that a job asks for, where its flow has not done it."""
+    if job.stac is None:
+        return
+    from pipeline.publish import follow
+
+    published = follow(job)
+    if published is not None and not quiet:
+        typer.echo(f"catalogue: {published}")
 
 
 def _find_flow(*, quiet: bool) -> Callable[..., Record | None]:

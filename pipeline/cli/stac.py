@@ -50,7 +50,4 @@ def stac(
         period=None if when is None else read_when(when),
         said=lambda item: typer.echo(f"item {item}", err=True),
     )
-    typer.echo(
-        f"catalogue: {published.path}: {len(published.collections)} collections, "
-        f"{published.written} items written, {published.kept} unchanged"
-    )
+    typer.echo(f"catalogue: {published}")

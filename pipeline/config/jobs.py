@@ -32,6 +32,7 @@ from pipeline.config.sections import (
     RunSection,
     SlugText,
     SourceSection,
+    StacSection,
     base_of,
     store_url,
 )
@@ -48,6 +49,7 @@ from pipeline.types import (
     RunSettings,
     ShadowSettings,
     Source,
+    StacSettings,
 )
 
 
@@ -122,6 +124,7 @@ class JobFile(BaseModel):
     mask: MaskSection = MaskSettings()
     composite: CompositeSection | None = None
     run: RunSection = RunSettings()
+    stac: StacSection | None = None
 
 
 _SECTIONS: Mapping[str, type] = {
@@ -131,6 +134,7 @@ _SECTIONS: Mapping[str, type] = {
     "mask": MaskSettings,
     "composite": CompositeSettings,
     "run": RunSettings,
+    "stac": StacSettings,
 }
 
 _INNER: Mapping[str, type] = {
@@ -209,6 +213,7 @@ def dump_job(job: Job) -> dict[str, Any]:
         "mask": _plain(job.mask),
         "composite": None if job.composite is None else _plain(job.composite),
         "run": _plain(job.run),
+        "stac": None if job.stac is None else _plain(job.stac),
     }
 
 

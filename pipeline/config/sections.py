@@ -46,6 +46,7 @@ from pipeline.types import (
     RunSettings,
     ShadowSettings,
     Source,
+    StacSettings,
 )
 
 _IS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -152,6 +153,12 @@ def store_url(text: str, base: Path) -> str:
     """
     _refuse_secret(text)
     return text if _IS_URL.match(text) else str((base / Path(text).expanduser()).resolve())
+
+
+def _folder(text: str, info: ValidationInfo) -> str:
+    if _IS_URL.match(text):
+        refuse("a local folder; copy it to where it is served afterwards")
+    return str((base_of(info) / Path(text).expanduser()).resolve())
 
 
 def base_of(info: ValidationInfo) -> Path:
@@ -367,4 +374,8 @@ RunSection = Annotated[
             "min_completeness": Annotated[float, Field(strict=True, ge=0, le=1)],
         }
     ),
+]
+StacSection = Annotated[
+    StacSettings,
+    Checked({"folder": Annotated[str, Field(min_length=1), AfterValidator(_folder)]}),
 ]

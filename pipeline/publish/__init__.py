@@ -7,6 +7,7 @@
                               /<item>/<item>.json       one item a scene; mask.tif beside it
     OUT/<title>-composites-<name>/…                     one item a period; a file a band, count, day, source
 
+    following    … after every run of a job that asks for it
     catalogue    the story: what is new is made, what is unchanged is kept, all appears at once
     folder       one folder in the place of another; the lock
     region       which pixels: window, tiles, outline in degrees, pixels by class
@@ -21,5 +22,6 @@ move with it.
 """
 
 from pipeline.publish.catalogue import Published, publish
+from pipeline.publish.following import follow
 
-__all__ = ["Published", "publish"]
+__all__ = ["Published", "follow", "publish"]

@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError, QueryError
 from pipeline.publish import words
 from pipeline.publish.cogs import write_cog
 from pipeline.publish.collections import Kind, catalogue_of, collection_of
-from pipeline.publish.folder import CATALOGUE, Folder, replaced
+from pipeline.publish.folder import CATALOGUE, COGS, WHOLE, Folder, replaced
 from pipeline.publish.items import Subject, item_of
 from pipeline.publish.layers import composite_layers, mask_layers
 from pipeline.publish.provenance import Provenance, zarr_asset
@@ -40,6 +40,13 @@ class Published:
     """Items that are new or have changed."""
     kept: int
     """Items that are as they were."""
+
+    def __str__(self) -> str:
+        """Tell it in a line."""
+        return (
+            f"{self.path}: {len(self.collections)} collections, {self.written} items written, "
+            f"{self.kept} unchanged"
+        )
 
 
 def publish(
@@ -106,6 +113,7 @@ def publish(
                 f"{archive.url} has nothing of {period or 'any time'} in this area"
             )
         document = catalogue_of(_name(archive), archive.title, collections, provenance)
+        document |= {COGS: cogs, WHOLE: aoi is None and period is None}
         folder.write(CATALOGUE, document)
         return Published(
             path=folder.target / CATALOGUE,

@@ -18,6 +18,8 @@ from pipeline.errors import ConfigError, StoreConflictError
 CATALOGUE = "catalog.json"
 MARK = "cloudmask:snapshot"
 """What tells a catalogue of ours."""
+COGS, WHOLE = "cloudmask:cogs", "cloudmask:whole"
+"""Whether items have their pixels beside them, and whether all of the store is there."""
 LOCK_SECONDS = 0.5
 
 
@@ -57,6 +59,15 @@ def _link_or_copy(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def is_current(out: str | Path, snapshot: str, *, cogs: bool) -> bool:
+    """Say whether a folder holds the catalogue of the whole store as a snapshot has it."""
+    try:
+        found = json.loads((Path(out) / CATALOGUE).read_text(encoding="utf-8"))
+        return (found[MARK], found[COGS], found[WHOLE]) == (snapshot, cogs, True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 ::
 
-    Job  = AOI + Period + Source… + CubeSettings + GridSettings + MaskSettings + CompositeSettings? + RunSettings
+    Job  = AOI + Period + Source… + CubeSettings + GridSettings + MaskSettings + CompositeSettings? + RunSettings + StacSettings?
     Items = pystac items + what was dropped at the search        Scene = items of one sensor and solar day
     Grid ─▶ Tile                                                 Lattice: where inference windows sit
     Model: the seam between `mask` and `models`, described by a ModelCard
@@ -39,6 +39,7 @@ from pipeline.types.job import (
     RunSettings,
     ShadowSettings,
     Source,
+    StacSettings,
 )
 from pipeline.types.legend import (
     CLOUD,
@@ -100,6 +101,7 @@ __all__ = [
     "Series",
     "ShadowSettings",
     "Source",
+    "StacSettings",
     "Tile",
     "TileReceipt",
     "footprint",

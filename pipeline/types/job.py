@@ -219,6 +219,18 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StacSettings:
+    """A static STAC catalogue of the whole store, kept up to date by every run."""
+
+    __pydantic_config__ = STRICT
+
+    folder: str
+    """Local folder of the catalogue; one that cloudmask wrote before is brought up to date."""
+    cogs: bool = False
+    """Write the pixels beside the items as COGs, for GDAL, QGIS and odc-stac."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One region: what to read, how to mask and compose it, where to keep it."""
 
@@ -235,3 +247,5 @@ class Job:
     mask: MaskSettings = field(default_factory=MaskSettings)
     composite: CompositeSettings | None = None
     run: RunSettings = field(default_factory=RunSettings)
+    stac: StacSettings | None = None
+    """None: no catalogue is written; `cloudmask stac` writes one at any time."""

@@ -25,6 +25,7 @@ from pipeline.types import (
     Period,
     RunSettings,
     Source,
+    StacSettings,
 )
 
 LEAST = {
@@ -90,7 +91,8 @@ def test_paths_are_relative_to_the_job_file(tmp_path):
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "catalog.json").write_text("{}")
     data = LEAST | {"sources": {"catalog": "archive/catalog.json"}, "store": "out/store"}
-    job = parse_job(data, base=tmp_path)
+    job = parse_job(data | {"stac": {"folder": "told"}}, base=tmp_path)
+    assert job.stac == StacSettings(folder=str(tmp_path / "told"))
     assert job.sources[0].catalog == str(tmp_path / "archive" / "catalog.json")
     assert job.store == str(tmp_path / "out" / "store")
 
@@ -135,6 +137,12 @@ MISTAKES = [
         {"catalog": "earth-search", "query": {"a": {"lt": float("nan")}}},
         "sources[0].query: found {'a': {'lt': nan}}, expected values that JSON can hold",
     ),
+    (
+        "stac",
+        {"folder": "s3://bucket/told"},
+        "stac.folder: found 's3://bucket/told', expected a local folder",
+    ),
+    ("stac", {}, "stac.folder: missing"),
     ("store", "", "store: found '', expected some text"),
     ("store", None, "store: found nothing, expected text"),
     ("grid", 3, "grid: found 3, expected a mapping of keys"),

@@ -22,7 +22,9 @@ from pipeline.errors import (
     CatalogUnavailableError,
     IncompleteError,
     ModelError,
+    StoreConflictError,
 )
+from pipeline.types import StacSettings
 
 TILES = ("tile r000c000", "tile r000c001")
 
@@ -74,6 +76,27 @@ def test_the_flow_makes_what_a_plain_run_makes(flow, region, undisturbed, asked)
 
     assert called(flow, region) is None
     assert latest(asked) == ("Completed", {"plan": 1})
+
+
+def test_the_flow_keeps_a_catalogue_up_to_date(flow, region, tmp_path, monkeypatch, work):
+    wanted = {"stac": StacSettings(folder=str(tmp_path / "told"))}
+    busy = StoreConflictError("somebody else writes it")
+    with monkeypatch.context() as patch:
+        patch.setattr(work.publish, "follow", raising(busy))
+        with pytest.raises(StoreConflictError):
+            called(flow, region, **wanted)
+    # The masks are there; what an earlier night could not write is made up for.
+    assert snapshot(region)
+    assert called(flow, region, **wanted) is None
+    found = json.loads((tmp_path / "told" / "catalog.json").read_text())
+    assert found["cloudmask:snapshot"] == store.open_archive(str(region.store)).snapshot
+
+
+def raising(error):
+    def fail(*_):
+        raise error
+
+    return fail
 
 
 def test_what_prefect_shows(flow, region, asked):

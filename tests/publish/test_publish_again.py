@@ -1,5 +1,6 @@
 """Writing a catalogue over one that is there."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,8 +13,9 @@ from typer.testing import CliRunner
 
 from pipeline import store
 from pipeline.cli import app
+from pipeline.config import parse_job
 from pipeline.errors import ConfigError, QueryError, StoreConflictError
-from pipeline.publish import catalogue, publish
+from pipeline.publish import catalogue, follow, publish
 from pipeline.types import Period
 from tests.publish.small_store import JULY, Region, write
 
@@ -177,3 +179,35 @@ def test_another_store_in_the_same_folder(fresh, tmp_path):
     publish(other.open(), tmp_path / "out", cogs=True)
     publish(other.open(), tmp_path / "clean", cogs=True)
     assert contents(tmp_path / "out") == contents(tmp_path / "clean")
+
+
+def test_a_job_keeps_its_catalogue_up_to_date(fresh, tmp_path):
+    """Written when it is missing, behind, partial or of other files; else not touched."""
+    job = parse_job(
+        {
+            "name": "region",
+            "aoi": [11.0, 48.0, 11.1, 48.1],
+            "datetime": "2026",
+            "sources": [{"catalog": "earth-search", "collections": ["sentinel-2-c1-l2a"]}],
+            "store": fresh.url,
+            "stac": {"folder": "told"},
+        },
+        base=tmp_path,
+    )
+    out = tmp_path / "told"
+    assert follow(job).written == 6
+    before = contents(out)
+    assert follow(job) is None
+    repaint(fresh, 0)
+    assert follow(job).written > 0
+    assert contents(out) != before
+    assert follow(job) is None
+    publish(fresh.open(), out, period=JULY)
+    assert follow(job).collections
+    with_cogs = dataclasses.replace(job, stac=dataclasses.replace(job.stac, cogs=True))
+    assert follow(with_cogs).written == 6
+    assert list(out.rglob("*.tif"))
+    (out / "catalog.json").write_text("{")
+    with pytest.raises(ConfigError, match="no catalogue that cloudmask wrote"):
+        follow(with_cogs)
+    assert follow(dataclasses.replace(job, stac=None)) is None
