@@ -30,6 +30,9 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # Whoever read has heard enough, as `head` does; click ends without a word.
+            raise
         except Exception as error:
             # Click's own, for exits and wrong arguments, know how they end.
             if ctx.params.get("debug") or hasattr(error, "exit_code"):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -103,6 +104,16 @@ def test_every_error_is_one_line_and_its_exit_code(cloudmask, rooms, job, kind):
     assert result.exit_code == kind.exit_code
     assert result.stderr == f"error: {rooms.error}\n"
     assert result.stdout == ""
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    command = [sys.executable, "-m", "pipeline.cli", "schema"]
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, check=False)
+    os.close(writes)
+    assert done.stderr == b""
+    assert done.returncode == 1
 
 
 def test_debug_lets_the_traceback_through(cloudmask, rooms, job):
