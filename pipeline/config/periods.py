@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from pipeline.types import Period
 
-PERIOD_FORMS = (
-    'a span of time such as "2023-06-01/2023-08-31", "2023-06" or "2023", without open ends'
-)
+PERIOD_FORMS = 'a span of time such as "2023-06-01/2023-08-31", "2023-06", "2023", or "2023-06-01/.." until now'
+
+OPEN = ".."
+"""An end that moves with time, as in searches of STAC."""
 
 _YEAR = re.compile(r"(\d{4})")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
@@ -28,7 +29,8 @@ def read_period(value: object) -> Period:
     value
         Two of year, month, day or instant with ``/`` between them, or a single year, month or
         day. Instants without a time zone are UTC. YAML turns some of these into numbers and
-        dates by itself; they mean the same.
+        dates by itself; they mean the same. An end ``..`` is that of the current month: no composite
+        of a month is cut by it, and made anew only because a day has passed.
 
     Raises
     ------
@@ -40,10 +42,10 @@ def read_period(value: object) -> Period:
     parts = [part.strip() for part in _as_text(value).split("/")]
     if len(parts) > 2:
         raise ValueError("it has more than two parts")
-    if any(part in {"", ".."} for part in parts):
-        raise ValueError("it has an open end")
+    if parts[0] in {"", OPEN} or parts[-1] == "":
+        raise ValueError("it does not say from when to when")
     start, _ = _span(parts[0])
-    _, end = _span(parts[-1])
+    _, end = _span(f"{_now():%Y-%m}" if parts[-1] == OPEN else parts[-1])
     if start >= end:
         raise ValueError(
             "it ends before it starts" if len(parts) == 2 else "it has no duration"
@@ -87,6 +89,10 @@ def _calendar_span(text: str) -> tuple[datetime, datetime] | None:
         start = _midnight(int(match[1]), int(match[2]), int(match[3]))
         return start, start + timedelta(days=1)
     return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _midnight(year: int, month: int, day: int) -> datetime:

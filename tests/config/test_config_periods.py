@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from pipeline.config import read_period
+from pipeline.config import periods, read_period
+from pipeline.types import Period
 
 
 def utc(*parts: int) -> datetime:
@@ -41,9 +42,12 @@ def test_spans(text, start, end):
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ("2023-06-01/..", "open end"),
-        ("/2023", "open end"),
-        ("", "open end"),
+        ("../2023-06-01", "from when to when"),
+        ("..", "from when to when"),
+        ("2023/", "from when to when"),
+        ("/2023", "from when to when"),
+        ("", "from when to when"),
+        ("9998/..", "ends before it starts"),
         ("2023/2024/2025", "more than two parts"),
         ("2023-08/2023-06", "ends before it starts"),
         ("2023-06-01T10:00:00Z", "no duration"),
@@ -64,3 +68,16 @@ def test_spans(text, start, end):
 def test_what_is_no_span(value, why):
     with pytest.raises(ValueError, match=why):
         read_period(value)
+
+
+@pytest.mark.parametrize(
+    ("now", "end"),
+    [
+        (utc(2026, 11, 21, 3), utc(2026, 12, 1)),
+        (utc(2026, 12, 31, 23, 59), utc(2027, 1, 1)),
+        (utc(2024, 2, 1), utc(2024, 3, 1)),
+    ],
+)
+def test_an_open_end_is_that_of_the_month_we_are_in(monkeypatch, now, end):
+    monkeypatch.setattr(periods, "_now", lambda: now)
+    assert read_period("2023-06-01/..") == Period(start=utc(2023, 6, 1), end=end)
