@@ -44,12 +44,18 @@ class Band:
     ndim = 3
 
     def __init__(
-        self, pattern: np.ndarray, reads: GeoBox, at: tuple[int, int], size: int
+        self,
+        pattern: np.ndarray,
+        reads: GeoBox,
+        at: tuple[int, int],
+        size: int,
+        bordered: dict[str, np.ndarray],
     ) -> None:
-        """Place a scene of size × size pixels at (top, left) of what is read."""
+        """Place a scene of size × size pixels at (top, left) of what is read; blocks at its edge are kept."""
         self.shape = (1, *reads.shape)
         self._pattern = pattern
         self._at, self._size = at, size
+        self._bordered = bordered
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> np.ndarray:
         spans = [
@@ -66,19 +72,35 @@ class Band:
             slice(max(-first, 0), max(min(last, self._size) - first, 0))
             for first, last in spans
         )
-        bordered = np.full(block.shape, np.nan, np.float32)
-        bordered[0, *inside] = block[0, *inside]
-        return bordered
+        # Made once, and kept: blocks at the edge would be the only ones that take memory.
+        key = repr((views, inside))
+        if key not in self._bordered:
+            bordered = np.full(block.shape, np.nan, np.float32)
+            bordered[0, *inside] = block[0, *inside]
+            self._bordered[key] = bordered
+        return self._bordered[key]
 
 
 def cube(
-    pattern: np.ndarray, roles: tuple[str, ...], reads: GeoBox, at: tuple[int, int], size: int
+    pattern: np.ndarray,
+    roles: tuple[str, ...],
+    reads: GeoBox,
+    at: tuple[int, int],
+    size: int,
+    bordered: dict[str, dict[str, np.ndarray]],
 ) -> xr.Dataset:
-    """Return a scene as a lazy cube (time, y, x) of 512 px chunks over what is read."""
+    """Return a scene as a lazy cube (time, y, x) of 512 px chunks over what is read.
+
+    Blocks at the edge are looked up in, and added to, what scenes before it had, by role.
+    """
     lazy = {
         role: (
             ("time", "y", "x"),
-            da.from_array(Band(band, reads, at, size), (1, 512, 512), name=f"{role}-{size}"),
+            da.from_array(
+                Band(band, reads, at, size, bordered.setdefault(role, {})),
+                (1, 512, 512),
+                name=f"{role}-{size}",
+            ),
         )
         for role, band in zip(roles, pattern, strict=True)
     }

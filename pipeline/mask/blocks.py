@@ -11,7 +11,8 @@ Frames live from a window to its neighbours: dask runs depth first, so a row of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import dask.array as da
 import numpy as np
@@ -22,7 +23,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import ModelError
 from pipeline.mask.lattice import Cover, geobox_cover, origin_px, read_geobox
-from pipeline.mask.tasks import Chooser, Decider, Layout, Piece
+from pipeline.mask.tasks import ABOVE, BELOW, Chooser, Corer, Decider, Layout, Piece, Teller
 from pipeline.types import Model, ModelCard
 
 NEIGHBOURS = tuple(itertools.product((-1, 0, 1), repeat=2))
@@ -127,8 +128,8 @@ def _same_place(one: GeoBox, other: GeoBox) -> bool:
 
 # -- the two steps -----------------------------------------------------------------------------
 #
-# The graph is drawn by hand: one task a block of windows and one a block of codes. `da.map_overlap`
-# does the same in a hundred tasks a window, which cost a tenth of what the network does.
+# The graph is drawn by hand: five small tasks a block of windows. `da.map_overlap` does the same in a hundred
+# tasks a window, which cost a tenth of what the network does.
 
 
 def _masked(cube: xr.Dataset, model: Model, held: Cover, *, sure: bool) -> da.Array:
@@ -139,24 +140,27 @@ def _masked(cube: xr.Dataset, model: Model, held: Cover, *, sure: bool) -> da.Ar
     n_times = bands[0].shape[0]
     names = [band.name for band in bands]
     name = f"mask-{tokenize(*_identity(card), card.batch, held, names, sure)}"
-    decider, chooser = Decider(model, layout, sure=sure), Chooser(card, sure=sure)
     graph: dict[tuple[str | int, ...], object] = {}
+    decider = Decider(model, layout, sure=sure)
+    tellers = {what: Teller(card, what) for what in (ABOVE, BELOW)}
+    corer, chooser = Corer(card, sure), Chooser(card, sure)
     for time, (row, col) in itertools.product(range(n_times), layout.blocks()):
-        seen = (slice(time, time + 1), *layout.rectangle(row, col))
-        blocks, places = zip(*(_pieces(band, seen) for band in bands), strict=True)
-        graph[f"scores-{name}", time, row, col] = (
-            decider,
-            (time, row, col),
-            list(blocks),
-            places,
-        )
+        at = (time, row, col)
+        keys, places = pieces(bands, (slice(time, time + 1), *layout.rectangle(row, col)))
+        # What is bound here is no part of the graph that dask walks through.
+        graph[f"scores-{name}", *at] = (partial(decider, at, places=places), keys)
         beside = [
-            (f"scores-{name}", time, row + down, col + right)
-            if 0 <= row + down < held.rows and 0 <= col + right < len(layout.widths)
-            else None
-            for down, right in NEIGHBOURS
+            (f"scores-{name}", time, row, each) if 0 <= each < len(layout.widths) else None
+            for each in (col - 1, col, col + 1)
         ]
-        graph[name, time, 0, row, col] = (chooser, beside)
+        for what, task in tellers.items():
+            graph[f"{what}-{name}", *at] = (task, beside)
+        graph[f"cores-{name}", *at] = (corer, beside)
+        heard = [
+            (f"{what}-{name}", time, each, col) if 0 <= each < held.rows else None
+            for what, each in ((BELOW, row - 1), (ABOVE, row + 1))
+        ]
+        graph[name, time, 0, row, col] = (chooser, (f"cores-{name}", *at), *heard)
     return da.Array(
         HighLevelGraph.from_collections(name, graph, dependencies=bands),
         name,
@@ -165,16 +169,37 @@ def _masked(cube: xr.Dataset, model: Model, held: Cover, *, sure: bool) -> da.Ar
     )
 
 
-def _pieces(
-    band: da.Array, wanted: tuple[slice, ...]
-) -> tuple[list[tuple[str | int, ...]], list[Piece]]:
-    """Return the keys of the blocks that hold a box of a band, and what to take from each."""
-    along = [list(_cuts(sizes, span)) for sizes, span in zip(band.chunks, wanted, strict=True)]
-    keys, places = [], []
-    for cuts in itertools.product(*along):
-        keys.append((band.name, *(index for index, _, _ in cuts)))
-        places.append((tuple(taken for _, taken, _ in cuts), tuple(put for _, _, put in cuts)))
+Key = tuple[str | int, ...]
+
+
+def pieces(
+    bands: Sequence[da.Array], wanted: tuple[slice, ...]
+) -> tuple[list[list[Key]], list[list[Piece]]]:
+    """Return, by band, the keys of the blocks that hold a box, and what to take from each."""
+    found: dict[object, tuple[list[tuple[int, ...]], list[Piece]]] = {}
+    keys: list[list[Key]] = []
+    places: list[list[Piece]] = []
+    for band in bands:
+        # Mostly all bands have the same chunks.
+        if band.chunks not in found:
+            found[band.chunks] = _pieces(band.chunks, wanted)
+        positions, taken = found[band.chunks]
+        keys.append([(band.name, *each) for each in positions])
+        places.append(taken)
     return keys, places
+
+
+def _pieces(
+    chunks: tuple[tuple[int, ...], ...], wanted: tuple[slice, ...]
+) -> tuple[list[tuple[int, ...]], list[Piece]]:
+    """Return the positions of the blocks that hold a box, and what to take from each."""
+    along = [list(_cuts(sizes, span)) for sizes, span in zip(chunks, wanted, strict=True)]
+    positions: list[tuple[int, ...]] = []
+    places: list[Piece] = []
+    for cuts in itertools.product(*along):
+        positions.append(tuple(index for index, _, _ in cuts))
+        places.append((tuple(taken for _, taken, _ in cuts), tuple(put for _, _, put in cuts)))
+    return positions, places
 
 
 def _cuts(sizes: tuple[int, ...], wanted: slice) -> Iterator[tuple[int, slice, slice]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import dask.array as da
@@ -140,13 +141,9 @@ def _blended(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
     for time, (row, col) in itertools.product(range(n_times), layout.blocks()):
         ys, xs = layout.rectangle(row, col)
         seen = (slice(time, time + 1), _moved(ys, down), _moved(xs, right))
-        keys, places = zip(*(blocks._pieces(band, seen) for band in bands), strict=True)
-        graph[f"scores-{name}", time, row, col] = (
-            scorer,
-            (time, row, col),
-            list(keys),
-            places,
-        )
+        keys, places = blocks.pieces(bands, seen)
+        at = (time, row, col)
+        graph[f"scores-{name}", *at] = (partial(scorer, at, places=places), keys)
         beside = [
             (f"scores-{name}", time, row + below, col + beyond)
             if 0 <= row + below < held.rows and 0 <= col + beyond < len(layout.widths)

@@ -9,8 +9,11 @@
     |   +---------+   |
     +-----------------+
 
-A row of windows waits for the next one, so that memory grows with a scene's width: by a third of what whole
-scores would take.
+    windows of a row ──▶ `Core`: all but its first and last lines ──┐
+                     ──▶ what they say of the rows above and below ─┴──▶ codes
+
+A row waits for the next one, so that memory grows with a scene's width: by codes and four times `reach` lines
+a window, a twentieth of what whole scores would take.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ class Window:
     bottom: FloatArray
     """Likewise of the last lines."""
     left: FloatArray
-    """(K, core + 2 · reach, 2 · reach) of the first columns."""
+    """(K, core - 2 · reach, 2 · reach) of the first columns, less the lines that hear other rows."""
     right: FloatArray
     """Likewise of the last columns."""
 
@@ -64,26 +67,29 @@ def decided(
     core = slice(reach, said.shape[1] - reach)
     # Alone a window counts one: weighted or not is the same.
     codes = scores.planes(card, said[:, core, core], missing[core, core], sure=sure)
-    strips = []
-    for ys, xs in _frame(reach):
+    whole, strips = not missing.any(), []
+    for ys, xs in _frame(card.lattice):
         strip = said[:, ys, xs] * weights[ys, xs]
-        strip[:, missing[ys, xs]] = np.nan
+        if not whole:
+            strip[:, missing[ys, xs]] = np.nan
         strips.append(strip)
     top, bottom, left, right = strips
     return Window(codes=codes, top=top, bottom=bottom, left=left, right=right)
 
 
-def _frame(reach: int) -> tuple[tuple[slice, slice], ...]:
+def _frame(lattice: Lattice) -> tuple[tuple[slice, slice], ...]:
+    reach = lattice.reach_px
     every, first = slice(None), slice(0, 2 * reach)
     last = slice(-2 * reach, None) if reach else first
-    return (first, every), (last, every), (every, first), (every, last)
+    inner = slice(2 * reach, lattice.core_px)
+    return (first, every), (last, every), (inner, first), (inner, last)
 
 
 def nothing(card: ModelCard, *, sure: bool) -> Window:
     """Return what a window without data leaves."""
     core, width, n_classes = card.lattice.core_px, card.lattice.blend_px, len(card.classes)
     lying = np.full((n_classes, width, core + width), np.nan, np.float32)
-    standing = np.full((n_classes, core + width, width), np.nan, np.float32)
+    standing = np.full((n_classes, core - width, width), np.nan, np.float32)
     codes = np.zeros((2 if sure else 1, core, core), np.uint8)
     codes[0] = Code.NO_DATA
     return Window(codes=codes, top=lying, bottom=lying, left=standing, right=standing)
@@ -93,49 +99,87 @@ Row = Sequence[Window | None]
 """A window between its neighbours to the left and right; none where there is none."""
 
 
-def settled(card: ModelCard, beside: Sequence[Row], *, sure: bool) -> Codes:
-    """Decide a window's core together with its neighbours.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Core:
+    """A core on which its own row has decided, as far as it does so alone."""
 
-    Sums have two terms along x, then two along y, in whatever way the plane is cut into blocks:
-    float32 sums of two do not depend on their order, sums of four do.
+    codes: Codes
+    """(plane, core, core); means nothing within `reach` of the first and the last line."""
+    first: FloatArray
+    """(K, reach, core) weighted scores of the first lines, NaN = no data."""
+    last: FloatArray
+    """Likewise of the last lines."""
 
-    Parameters
-    ----------
-    card
-        The model.
-    beside
-        The rows above, of and below the window, each of three.
-    sure
-        Whether there is a second plane.
+
+# Sums have two terms along x, then two along y, in whatever way the plane is cut into blocks: float32 sums
+# of two do not depend on their order, sums of four do.
+
+
+def said_above(card: ModelCard, row: Row) -> FloatArray:
+    """Return what a window says with its neighbours of the last lines of the core above it.
+
+    Returns
+    -------
+    (K, reach, core) weighted scores, NaN = no data.
+    """
+    first, _ = _halves(card)
+    return _line(row, "top", first)
+
+
+def said_below(card: ModelCard, row: Row) -> FloatArray:
+    """Return likewise what it says of the first lines of the core below it."""
+    _, last = _halves(card)
+    return _line(row, "bottom", last)
+
+
+def cored(card: ModelCard, row: Row, *, sure: bool) -> Core:
+    """Decide a window's core together with its neighbours to the left and right."""
+    own, (first, last) = _own(row), _halves(card)
+    codes, reach = own.codes.copy(), card.lattice.reach_px
+    if reach:
+        ys = slice(reach, card.lattice.core_px - reach)
+        left, right = row[0], row[2]
+        # Of a strip of 2 · reach columns, half lies in the core.
+        for xs, half, strip, other in (
+            (slice(0, reach), last, own.left, left.right if left else None),
+            (slice(-reach, None), first, own.right, right.left if right else None),
+        ):
+            sums = strip[..., half] if other is None else strip[..., half] + other[..., half]
+            codes[:, ys, xs] = _chosen(card, sums, sure=sure)
+    return Core(codes=codes, first=_line(row, "top", last), last=_line(row, "bottom", first))
+
+
+def settled(
+    card: ModelCard,
+    core: Core,
+    above: FloatArray | None,
+    below: FloatArray | None,
+    *,
+    sure: bool,
+) -> Codes:
+    """Decide the rest of a core, with what the rows above and below say of it if there are any.
 
     Returns
     -------
     (plane, core, core).
     """
-    above, row, below = beside
-    own = _own(row)
-    codes, reach = own.codes.copy(), card.lattice.reach_px
+    codes, reach = core.codes.copy(), card.lattice.reach_px
     if reach:
-        first, last = slice(0, reach), slice(-reach, None)
-        inner = slice(reach, card.lattice.core_px - reach)
-        every = slice(None)
-        sides = (
-            (first, every, _added(_line(row, "top", last), _line(above, "bottom", last))),
-            (last, every, _added(_line(row, "bottom", first), _line(below, "top", first))),
-            (
-                inner,
-                first,
-                _column(own.left, row[0].right if row[0] else None, last, card.lattice),
-            ),
-            (
-                inner,
-                last,
-                _column(own.right, row[2].left if row[2] else None, first, card.lattice),
-            ),
-        )
-        for ys, xs, sums in sides:
-            codes[:, ys, xs] = scores.planes(card, sums, np.isnan(sums[0]), sure=sure)
+        first = core.first if above is None else core.first + above
+        last = core.last if below is None else core.last + below
+        codes[:, :reach] = _chosen(card, first, sure=sure)
+        codes[:, -reach:] = _chosen(card, last, sure=sure)
     return codes
+
+
+def _chosen(card: ModelCard, sums: FloatArray, *, sure: bool) -> Codes:
+    return scores.planes(card, sums, np.isnan(sums[0]), sure=sure)
+
+
+def _halves(card: ModelCard) -> tuple[slice, slice]:
+    """Return the first and the second half of a strip of 2 · reach lines or columns."""
+    reach = card.lattice.reach_px
+    return slice(0, reach), slice(reach, None)
 
 
 def _own(row: Row) -> Window:
@@ -144,17 +188,16 @@ def _own(row: Row) -> Window:
     return own
 
 
-def _line(row: Row, name: str, ys: slice) -> FloatArray | None:
+def _line(row: Row, name: str, ys: slice) -> FloatArray:
     """Add up what a row says about some lines of the core in its middle, (K, reach, core)."""
-    if row[1] is None:
-        return None
     left, own, right = (_lines(each, name, ys) if each else None for each in row)
     assert own is not None
     reach = own.shape[1]
-    sums: FloatArray = own[..., reach:-reach].copy()
-    if left is not None:
+    # Without blending strips have no lines.
+    sums = own[..., reach : own.shape[2] - reach].copy()
+    if left is not None and reach:
         sums[..., :reach] += left[..., -reach:]
-    if right is not None:
+    if right is not None and reach:
         sums[..., -reach:] += right[..., :reach]
     return sums
 
@@ -162,19 +205,3 @@ def _line(row: Row, name: str, ys: slice) -> FloatArray | None:
 def _lines(window: Window, name: str, ys: slice) -> FloatArray:
     strip: FloatArray = getattr(window, name)
     return strip[:, ys]
-
-
-def _column(
-    own: FloatArray, other: FloatArray | None, xs: slice, lattice: Lattice
-) -> FloatArray:
-    """Add up some columns of two strips side by side, less the lines that hear other rows."""
-    ys = slice(lattice.blend_px, lattice.core_px)
-    sums = own[:, ys, xs]
-    return sums if other is None else sums + other[:, ys, xs]
-
-
-def _added(sums: FloatArray | None, other: FloatArray | None) -> FloatArray:
-    assert sums is not None
-    if other is not None:
-        sums += other
-    return sums

@@ -198,20 +198,20 @@ def planes(
     -------
     (1, y, x) or (2, y, x) uint8.
     """
-    if missing.any():
-        scores = np.where(missing, np.float32(0), scores)
     codes = tuple(dict.fromkeys(card.classes))
-    scores = _by_code(card, codes, scores)
-    best = scores[0].copy()
-    made = np.empty((2 if sure else 1, *best.shape), np.uint8)
-    found = made[0]
-    found[...] = codes[0]
-    for code, each in zip(codes[1:], scores[1:], strict=True):
-        np.copyto(found, np.uint8(code), where=each > best)
-        np.maximum(best, each, out=best)
-    found[missing] = Code.NO_DATA
-    if sure:
-        made[1] = _per_cent(card, scores, best, found == Code.NO_DATA)
+    # What stands where there is no data is computed with like the rest, and overwritten.
+    with np.errstate(invalid="ignore", over="ignore"):
+        scores = _by_code(card, codes, scores)
+        best = scores[0].copy()
+        made = np.empty((2 if sure else 1, *best.shape), np.uint8)
+        found = made[0]
+        found[...] = codes[0]
+        for code, each in zip(codes[1:], scores[1:], strict=True):
+            np.copyto(found, np.uint8(code), where=each > best)
+            np.maximum(best, each, out=best)
+        np.copyto(found, np.uint8(Code.NO_DATA), where=missing)
+        if sure:
+            made[1] = _per_cent(card, scores, best, found == Code.NO_DATA)
     return made
 
 

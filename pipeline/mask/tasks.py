@@ -166,33 +166,64 @@ class Decider(Scorer):
         ]
 
 
+Beside = Sequence[list[frames.Window] | None]
+"""The windows of a block between those of the blocks to its left and right; none where there is none."""
+
+
+ABOVE, BELOW = "above", "below"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teller:
+    """What a block's windows and those beside it decided -> what they say of the row above, or below."""
+
+    card: ModelCard
+    where: str
+    """`ABOVE` or `BELOW`."""
+
+    def __call__(self, beside: Beside) -> list[FloatArray]:
+        """Join what a row of windows says."""
+        say = frames.said_above if self.where == ABOVE else frames.said_below
+        return [say(self.card, row) for row in _rows(beside)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corer:
+    """The same -> cores as far as their own row decides."""
+
+    card: ModelCard
+    sure: bool
+
+    def __call__(self, beside: Beside) -> list[frames.Core]:
+        """Join cores of a row."""
+        return [frames.cored(self.card, row, sure=self.sure) for row in _rows(beside)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Chooser:
-    """What a block's windows and those round it decided -> (1, plane, y, x) codes and confidence."""
+    """A block's cores, and what the rows above and below say -> (1, plane, y, x) codes and confidence."""
 
-    def __init__(self, card: ModelCard, *, sure: bool) -> None:
-        self._card = card
-        self._sure = sure
+    card: ModelCard
+    sure: bool
 
-    def __call__(self, beside: list[list[frames.Window] | None]) -> NDArray[np.uint8]:
-        """Settle a block, given as the fifth of its neighbours in reading order."""
-        own = beside[4]
-        assert own is not None
-        rows = [self._row(beside[start : start + 3], len(own)) for start in (0, 3, 6)]
-        cores = [
-            frames.settled(
-                self._card, [row[index : index + 3] for row in rows], sure=self._sure
-            )
-            for index in range(len(own))
+    def __call__(
+        self,
+        cores: list[frames.Core],
+        above: list[FloatArray] | None,
+        below: list[FloatArray] | None,
+    ) -> NDArray[np.uint8]:
+        """Settle the cores of a block."""
+        nobody = [None] * len(cores)
+        settled = [
+            frames.settled(self.card, *each, sure=self.sure)
+            for each in zip(cores, above or nobody, below or nobody, strict=True)
         ]
-        return np.concatenate(cores, axis=2)[np.newaxis]
+        return np.concatenate(settled, axis=2)[np.newaxis]
 
-    @staticmethod
-    def _row(
-        blocks: list[list[frames.Window] | None], count: int
-    ) -> list[frames.Window | None]:
-        """Return the windows of the block in the middle, between the nearest of those beside it."""
-        left, own, right = blocks
-        row: list[frames.Window | None] = [left[-1] if left else None]
-        row.extend(own or [None] * count)
-        row.append(right[0] if right else None)
-        return row
+
+def _rows(beside: Beside) -> list[frames.Row]:
+    """Return every window of the block in the middle between those beside it."""
+    left, own, right = beside
+    assert own is not None
+    row = [left[-1] if left else None, *own, right[0] if right else None]
+    return [row[index : index + 3] for index in range(len(own))]

@@ -9,9 +9,14 @@ this. Under a Dask nanny, which lowers them (``MALLOC_TRIM_THRESHOLD_=65536``), 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import logging
+import resource
+import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -56,3 +61,98 @@ def keep_freed_memory() -> bool:
     changed = all(done)
     log.debug("glibc's malloc settings %s", "changed" if changed else "could not be changed")
     return changed
+
+
+# -- giving back -------------------------------------------------------------------------------
+
+FREE_BYTES = 128 * 2**20
+"""Free memory that is kept for every thread that runs a network: less costs time, more was never of use."""
+
+
+class _Heap(ctypes.Structure):
+    """What mallinfo2(3) tells, in bytes or numbers."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        )
+    )
+
+
+class _Keeper:
+    """Knows how much of the process's memory was in use by nobody after the last giving back."""
+
+    def __init__(self) -> None:
+        self._running = self._most = 0
+        self._least_idle: int | None = None
+        self._counting, self._giving = threading.Lock(), threading.Lock()
+
+    def count(self, by: int) -> None:
+        """Count a thread that begins (1) or ends (-1) a window."""
+        with self._counting:
+            self._running += by
+            self._most = max(self._most, self._running)
+
+    def give_back(self) -> bool:
+        """Give back what is free if it is more than usual, and say whether it was."""
+        libc = _glibc()
+        # Whoever comes while another thread does it need not do it again.
+        if libc is None or not self._giving.acquire(blocking=False):
+            return False
+        try:
+            usual = FREE_BYTES * self._most
+            # Not what malloc counts as free: that includes what was given back already.
+            if self._least_idle is not None and _idle(libc) - self._least_idle <= usual:
+                return False
+            libc.malloc_trim(0)
+            self._least_idle = _idle(libc)
+            return True
+        finally:
+            self._giving.release()
+
+
+_keeper = _Keeper()
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Run a window; afterwards give back to the system what is free beyond the usual.
+
+    Windows of other shapes, as at the edges of a swath, leave holes that the next ones do not fit into: two
+    threads that ran a hundred windows of all shapes held 1.3 GB, of which 0.5 were in use.
+    """
+    _keeper.count(1)
+    try:
+        yield
+    finally:
+        _keeper.count(-1)
+        _keeper.give_back()
+
+
+def _idle(libc: ctypes.CDLL) -> int:
+    """Return the bytes of memory that malloc did not give to anybody: program code, and what is free."""
+    resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return resident * resource.getpagesize() - int(libc.mallinfo2().uordblks)
+
+
+@functools.cache
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library if it is a glibc of 2.33 or later, which knows `mallinfo2`."""
+    try:
+        libc = ctypes.CDLL(None)
+        libc.gnu_get_libc_version  # noqa: B018 - only glibc has it
+        libc.mallinfo2.restype = _Heap
+        libc.malloc_trim.argtypes = (ctypes.c_size_t,)
+    except (OSError, AttributeError, TypeError):
+        return None
+    return libc

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CPU = torch.device("cpu")
 
+Answer = tuple[int, tuple[slice, slice], NDArray[np.float32]]
+"""Position of a window, the part of it that was run, and its scores (K, h, w)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Normalisation:
@@ -110,24 +113,49 @@ class SegmentationModel:
         """
         self._check(windows)
         parts = [no_data.cut(window, self._stride) for window in windows]
-        scores = np.zeros(
-            (len(windows), len(self._card.classes), *windows.shape[2:]), np.float32
-        )
+        answers: list[Answer] = []
         for alike in _by_shape(parts):
-            inputs = (self._normalisation.apply(parts[index].filled()) for index in alike)
-            for index, answer in zip(alike, self._run(list(inputs)), strict=True):
-                scores[index][(slice(None), *parts[index].where)] = answer
+            for start in range(0, len(alike), self._batch):
+                # No more than a batch is prepared at a time.
+                some = alike[start : start + self._batch]
+                given = [self._normalisation.apply(parts[index].filled()) for index in some]
+                scores = self._run(given)
+                answers.extend(
+                    (index, parts[index].where, each)
+                    for index, each in zip(some, scores, strict=True)
+                )
+        return self._together(answers, windows.shape)
+
+    def _together(self, answers: list[Answer], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Put what the network said in its place among windows of a shape, zero elsewhere."""
+        n, _, height, width = shape
+        whole = (n, len(self._card.classes), height, width)
+        if len(answers) == 1 and (1, *answers[0][2].shape) == whole:
+            # The usual case of a CPU needs no copy.
+            return answers[0][2][np.newaxis]
+        scores = np.zeros(whole, np.float32)
+        for index, where, answer in answers:
+            scores[index][(slice(None), *where)] = answer
         return scores
 
     def _run(self, inputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        """Run the network on normalised windows of one shape, fewer at a time if memory is short."""
+        """Run the network on normalised windows of one shape, fewer at a time if memory is short.
+
+        The windows are taken out of the list.
+        """
         answers: list[NDArray[np.float32]] = []
-        while len(answers) < len(inputs):
-            size = self._batch
+        while inputs:
+            size, edge = self._batch, inputs[0].shape[-1]
+            some, inputs[:size] = inputs[:size], []
             try:
-                answers.extend(self._forward(inputs[len(answers) : len(answers) + size], size))
+                x, count = self._sent(some, size), len(some)
+                if size == 1:
+                    # The memory of a window is let go before it is run: there is no smaller batch to try.
+                    some.clear()
+                answers.extend(self._scored(x, count))
             except torch.OutOfMemoryError as error:
-                self._halve(size, inputs[0].shape[-1], error)
+                self._halve(size, edge, error)
+                inputs[:0] = some
         return answers
 
     def _halve(self, size: int, edge: int, error: torch.OutOfMemoryError) -> None:
@@ -142,18 +170,22 @@ class SegmentationModel:
             "%s: out of memory; batches of %d from now on", self._card.name, self._batch
         )
 
-    def _forward(self, inputs: list[NDArray[np.float32]], size: int) -> NDArray[np.float32]:
+    def _sent(self, inputs: list[NDArray[np.float32]], size: int) -> torch.Tensor:
+        """Return a batch of windows on the device, in the network's precision."""
         # A batch is filled up with its last window, so that its size never changes.
         filled = [*inputs, *[inputs[-1]] * (size - len(inputs))]
         x = torch.from_numpy(filled[0][np.newaxis] if size == 1 else np.stack(filled))
         if self._device != CPU:
             x = x.pin_memory()
-        x = x.to(
+        return x.to(
             self._device, self._dtype, memory_format=torch.channels_last, non_blocking=True
         )
+
+    def _scored(self, x: torch.Tensor, count: int) -> NDArray[np.float32]:
+        """Run the network on a batch, and return (count, K, H, W)."""
         with self._alone(), torch.inference_mode():
             # N H W K in memory, so that the copy to N K H W is the only one.
-            scores = self._net(x)[: len(inputs)].float().cpu().contiguous()
+            scores = self._net(x)[:count].float().cpu().contiguous()
         answer: NDArray[np.float32] = scores.numpy()
         return answer
 
@@ -181,7 +213,8 @@ class SegmentationModel:
             # number whatever another thread sets.
             if torch.get_num_threads() != 1:
                 torch.set_num_threads(1)
-            yield
+            with allocator.bounded():
+                yield
             return
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False

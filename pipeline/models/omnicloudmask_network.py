@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from pipeline.errors import ModelError
 from pipeline.models import weights
 from pipeline.models.omnicloudmask import CLASSES, FILES, NAME, NETWORKS, ROLES, STRIDE, Network
+from pipeline.models.omnicloudmask_lean import lean
 from pipeline.models.pointwise import replace_pointwise
 from pipeline.models.torch_model import TorchModel
 from pipeline.types import ModelCard
@@ -36,8 +37,9 @@ def load(card: ModelCard) -> TorchModel:
         fold(_filled(network, content), network)
         for network, content in zip(NETWORKS, contents, strict=True)
     ]
+    net = Ensemble(nets) if card.options["device"] == "cuda" else LeanEnsemble(nets)
     # Its own engine's patches never reach beyond the data of a scene either.
-    return TorchModel(card, Ensemble(nets), normalise, stride=STRIDE, cuts_borders=True)
+    return TorchModel(card, net, normalise, stride=STRIDE, cuts_borders=True)
 
 
 class Ensemble(nn.Module):
@@ -52,6 +54,25 @@ class Ensemble(nn.Module):
         """Score windows; H and W are multiples of `STRIDE`."""
         # In float32: the mean of two rounded logits would be rounded again.
         return torch.stack([net(windows).float() for net in self.nets]).mean(dim=0)
+
+
+class LeanEnsemble(nn.Module):
+    """The same, bit for bit, with little memory: one network after the other adds to the logits."""
+
+    def __init__(self, nets: list[nn.Module]) -> None:
+        """Take over the weights of networks of `NETWORKS`."""
+        super().__init__()
+        nets = [lean(net, network.encoder) for net, network in zip(nets, NETWORKS, strict=True)]
+        self.nets = nn.ModuleList(nets).to(memory_format=torch.channels_last)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Score windows; H and W are multiples of `STRIDE`."""
+        logits: torch.Tensor | None = None
+        # That with more features of its own first, while there are no logits to keep yet.
+        for net in reversed(self.nets):
+            logits = net(windows, logits)
+        assert logits is not None
+        return logits.div_(len(self.nets))
 
 
 def normalise(window: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -137,8 +137,10 @@ def bytes_needed(card: ModelCard, *, windows: int = 1) -> int:
 
     Returns
     -------
-    An estimate, by arithmetic. What a process takes once torch is imported, before any model, is not
-    in it: some 0.75 GB, of which 0.4 GB are not shared with other processes.
+    An estimate, by arithmetic, of what whole windows take. What a process takes once torch is imported,
+    before any model, is not in it: some 0.75 GB, of which 0.4 GB are not shared with other processes. Nor
+    is what windows of a hundred shapes leave behind, at the edges of swaths: compiled kernels, some 0.2 GB,
+    and free memory up to `pipeline.models.allocator.FREE_BYTES` a thread.
     """
     return _provider(card.name).bytes_needed(card, windows=windows)
 

@@ -7,7 +7,6 @@ and those that see a few pixels only, whose scores must not depend on where a wi
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Collection
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.models import no_data
-from pipeline.models.inference import Normalisation, SegmentationModel
+from pipeline.models.inference import Answer, Normalisation, SegmentationModel
 from pipeline.types import ModelCard
 
 Prepare = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -76,18 +75,17 @@ class TorchModel(SegmentationModel):
             memory for one window.
         """
         self._check(windows)
-        scores = np.zeros(
-            (len(windows), len(self.card.classes), *windows.shape[2:]), np.float32
-        )
+        answers: list[Answer] = []
         for where, alike in self._by_place(windows):
-            inputs = (self._prepare(windows[index])[(slice(None), *where)] for index in alike)
             for start in range(0, len(alike), self._batch):
                 # No more than a batch is prepared at a time.
                 some = alike[start : start + self._batch]
-                answers = self._run(list(itertools.islice(inputs, len(some))))
-                for index, answer in zip(some, answers, strict=True):
-                    scores[index][(slice(None), *where)] = answer
-        return scores
+                given = [self._prepare(windows[index])[(slice(None), *where)] for index in some]
+                scores = self._run(given)
+                answers.extend(
+                    (index, where, each) for index, each in zip(some, scores, strict=True)
+                )
+        return self._together(answers, windows.shape)
 
     def _by_place(
         self, windows: NDArray[np.float32]

@@ -160,7 +160,8 @@ class UkisCsmask:
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
-        return weight_bytes(card) + FIRST_USE_BYTES + windows * window_bytes(card)
+        kept = weight_bytes(card) + FIRST_USE_BYTES[card.options["precision"]]
+        return kept + windows * window_bytes(card)
 
 
 def _best_bands(roles: Collection[str]) -> str:
@@ -261,22 +262,15 @@ def statistics(content: bytes, roles: tuple[str, ...]) -> tuple[list[float], lis
 N_PARAMETERS = 19_500_000
 BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2}
 
-PEAK_VALUES_PER_PIXEL = 96
-"""Activations alive at the network's widest point, per pixel of the window.
+FIRST_USE_BYTES = {"float32": 87 * 10**6, "bfloat16": 181 * 10**6}
+"""What loading leaves behind, and kernels that oneDNN compiles at the first window (measured)."""
 
-The third block of the encoder expands 24 to 144 channels at half resolution: 144 / 4 = 36 values a
-pixel before its activation and 36 after it; kept for the decoder meanwhile: the normalised window (6),
-the stem (48 / 4 = 12) and the block's own input (24 / 4 = 6).
-"""
+BYTES_PER_PIXEL = {"float32": 603, "bfloat16": 214}
+"""Peak of one window on its way through, per pixel, with the holes that are left in the heap.
 
-
-FIRST_USE_BYTES = 130 * 10**6
-"""Kernels that oneDNN compiles at the first window, with their working memory (measured)."""
-
-KEPT_SHARE = 1.5
-"""What stays with the threads' arenas over what is in use: freed pieces seldom fit the next layer.
-
-Measured peaks with 1, 2 and 4 threads are 0.84 to 1.15 of the sum, in either precision.
+Of it in use at the network's widest point: the third block of the encoder expands 24 to 144 channels at half
+resolution, 36 values a pixel before and 36 after its filter; the window (6), the stem (12) and the block's
+input (6) are kept. Measured with 1, 2 and 4 threads, in runs of their own: these numbers are off by 8 % at most.
 """
 
 
@@ -286,8 +280,5 @@ def weight_bytes(card: ModelCard) -> int:
 
 
 def window_bytes(card: ModelCard) -> int:
-    """Peak of one window on its way through: activations, and the float32 window filled and normalised."""
-    pixels = card.lattice.window_px**2
-    activations = PEAK_VALUES_PER_PIXEL * BYTES_PER_VALUE[card.options["precision"]]
-    copies = 2 * len(card.roles) * 4
-    return int(KEPT_SHARE * pixels * (activations + copies))
+    """Peak of one window on its way through."""
+    return BYTES_PER_PIXEL[card.options["precision"]] * card.lattice.window_px**2

@@ -37,8 +37,15 @@ def test_a_frame_is_enough(lattice, seed, there):
         kept = scores.checked(card, said, missing, "here")
         framed.append(frames.decided(card, kept, missing, sure=True))
     expected = scores.chosen(card, scores.merged(whole, reach))
-    rows = [framed[start : start + 3] for start in (0, 3, 6)]
-    np.testing.assert_array_equal(frames.settled(card, rows, sure=True), np.stack(expected))
+    above, row, below = (framed[start : start + 3] for start in (0, 3, 6))
+    found = frames.settled(
+        card,
+        frames.cored(card, row, sure=True),
+        frames.said_below(card, above) if above[1] else None,
+        frames.said_above(card, below) if below[1] else None,
+        sure=True,
+    )
+    np.testing.assert_array_equal(found, np.stack(expected))
 
 
 @pytest.mark.parametrize("lattice", LATTICES)

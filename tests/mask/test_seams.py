@@ -112,7 +112,7 @@ def test_blending_takes_the_seams_out():
 
 def larger(scene):
     """Mirror a scene of 512 or 640 px so that lattice and tile lines cut it; the mirrors lie on none."""
-    after = 640 + 1024 + 128 - 576 - scene.shape[1]
+    after = 640 + 1024 + 192 - 576 - scene.shape[1]
     return np.pad(scene, ((0, 0), (576, after), (576, after)), mode="symmetric")
 
 

@@ -139,10 +139,8 @@ def test_gaps_are_finite_and_the_window_is_left_alone(model):
 def test_a_window_without_data_is_never_run(model, monkeypatch):
     windows = np.stack([window(), np.full((3, 128, 128), np.nan, np.float32)])
     seen = []
-    run = model._forward
-    monkeypatch.setattr(
-        model, "_forward", lambda inputs, size: seen.append(len(inputs)) or run(inputs, size)
-    )
+    run = model._scored
+    monkeypatch.setattr(model, "_scored", lambda x, count: seen.append(count) or run(x, count))
     scores = model.predict(windows)
     assert seen == [1]
     assert (scores[1] == 0).all()

@@ -1,0 +1,86 @@
+"""The memory that networks take is what their cards' providers say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from pipeline.models import omnicloudmask, omnicloudmask_network
+
+MEMORY_PROGRAM = """
+import ctypes, json, sys
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+import segmentation_models_pytorch, scipy.ndimage
+from pipeline import models
+from pipeline.models import torch_model
+
+def resident(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
+
+name, level, options = json.loads(sys.argv[1])
+roles = ["blue", "green", "red", "nir", "nir08", "swir16", "swir22"]
+card = models.resolve(name, level=level, roles=roles, options=options)
+edge = card.lattice.window_px
+shape = (2, 1, len(card.roles), edge, edge)
+windows = list(np.random.default_rng(0).random(shape, dtype=np.float32))
+ctypes.CDLL(None).malloc_trim(0)
+before = resident("VmRSS")
+with open("/proc/self/clear_refs", "w") as reset:
+    reset.write("5")
+model = models.load(card)
+with ThreadPoolExecutor(2) as pool:
+    for scores in pool.map(model.predict, windows * 3):
+        del scores
+print(resident("VmHWM") - before, models.bytes_needed(card, windows=2))
+"""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, shared_data):
+    """Where weights are, by model."""
+    folder = tmp_path_factory.mktemp("weights")
+    for each in omnicloudmask.NETWORKS:
+        net = omnicloudmask_network.architecture(each)
+        save_file(net.state_dict(), folder / each.file.name)
+    return {
+        "omnicloudmask": {"weights": str(folder)},
+        "dl-l8s2-uv-rgbi": {"weights": str(shared_data / "weights")},
+        "dl-l8s2-uv-rgbiswir": {"weights": str(shared_data / "weights")},
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux' /proc"
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("ukis-csmask-6b-l2a", "L2A"),
+        ("ukis-csmask-4b-l1c", "L1C"),
+        ("omnicloudmask", "L2A"),
+        ("dl-l8s2-uv-rgbi", "L1C"),
+        ("dl-l8s2-uv-rgbiswir", "L1C"),
+    ],
+)
+def test_bytes_needed_are_the_bytes_taken(name, level, precision, folders):
+    """Within a tenth in the middle of several runs; which layers two threads meet in varies."""
+    options = {**folders.get(name, {}), "precision": precision}
+    given = json.dumps([name, level, options])
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", MEMORY_PROGRAM, given],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for _ in range(3)
+    ]
+    taken, stated = zip(*(map(int, run.stdout.split()) for run in runs), strict=True)
+    assert sorted(taken)[1] == pytest.approx(stated[0], rel=0.15)
