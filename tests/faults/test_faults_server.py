@@ -292,11 +292,16 @@ def test_how_many_read_at_once(faulty, raster, rasters, at_once):
     path, _ = raster
     names = [next(_names) for _ in range(rasters)]
     reading, seen, lock = [], [], threading.Lock()
+    full = threading.Event()
 
     def use(opened):
         with lock:
             reading.append(opened)
             seen.append(len(reading))
+            if len(reading) == at_once:
+                full.set()
+        # However slow the machine is: the others come, and then one too many has its chance.
+        full.wait(30)
         time.sleep(0.05)
         with lock:
             reading.remove(opened)
