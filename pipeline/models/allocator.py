@@ -66,7 +66,9 @@ def keep_freed_memory() -> bool:
 # -- giving back -------------------------------------------------------------------------------
 
 FREE_BYTES = 128 * 2**20
-"""Free memory that is kept for every thread that runs a network: less costs time, more was never of use."""
+"""Free memory that is always kept for every thread that runs a network."""
+SLACK = 1.25
+"""How much more than what windows fill again is kept: two threads meet in other layers every time."""
 
 
 class _Heap(ctypes.Structure):
@@ -90,10 +92,10 @@ class _Heap(ctypes.Structure):
 
 
 class _Keeper:
-    """Knows how much of the process's memory was in use by nobody after the last giving back."""
+    """Knows how much memory lay free after the last giving back, and how much windows need of it again."""
 
     def __init__(self) -> None:
-        self._running = self._most = 0
+        self._running = self._most = self._since = self._refilled = 0
         self._least_idle: int | None = None
         self._counting, self._giving = threading.Lock(), threading.Lock()
 
@@ -110,15 +112,25 @@ class _Keeper:
         if libc is None or not self._giving.acquire(blocking=False):
             return False
         try:
-            usual = FREE_BYTES * self._most
-            # Not what malloc counts as free: that includes what was given back already.
-            if self._least_idle is not None and _idle(libc) - self._least_idle <= usual:
+            if not self._unusual(libc):
                 return False
             libc.malloc_trim(0)
-            self._least_idle = _idle(libc)
+            self._least_idle, self._since = _idle(libc), 0
             return True
         finally:
             self._giving.release()
+
+    def _unusual(self, libc: ctypes.CDLL) -> bool:
+        if self._least_idle is None:
+            return True
+        # Not what malloc counts as free: that includes what was given back already.
+        free = _idle(libc) - self._least_idle
+        self._since += 1
+        if self._since <= self._most:
+            # The first windows after a giving back leave no more than what windows like them fill again. To
+            # give that back would have every window pay for fresh pages: up to two thirds of its time.
+            self._refilled = max(self._refilled, free)
+        return free > max(FREE_BYTES * self._most, SLACK * self._refilled)
 
 
 _keeper = _Keeper()

@@ -7,14 +7,13 @@ One window gives the same scores whatever else is asked:
   calling thread runs its window alone: concurrency comes from the callers, and the order in which a
   sum is taken never depends on how many cores were idle;
 - on a GPU batches are always filled up to one size, without TF32 and without the search for the
-  fastest kernel, one batch at a time.
+  fastest kernel, one batch after another (`pipeline.models.gpu`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models import allocator, no_data
+from pipeline.models.gpu import Gpu
 from pipeline.types import ModelCard
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class SegmentationModel:
         self._device = _device(card.options["device"])
         self._dtype = PRECISIONS[card.options["precision"]]
         self._batch = 1 if self._device == CPU else card.batch
-        self._gpu = threading.Lock()
+        self._gpu = None if self._device == CPU else Gpu(self._device)
         self._net = net.to(self._device, self._dtype).eval()
         allocator.keep_freed_memory()
 
@@ -115,9 +115,8 @@ class SegmentationModel:
         parts = [no_data.cut(window, self._stride) for window in windows]
         answers: list[Answer] = []
         for alike in _by_shape(parts):
-            for start in range(0, len(alike), self._batch):
+            for some in in_batches(alike, self._batch):
                 # No more than a batch is prepared at a time.
-                some = alike[start : start + self._batch]
                 given = [self._normalisation.apply(parts[index].filled()) for index in some]
                 scores = self._run(given)
                 answers.extend(
@@ -148,7 +147,7 @@ class SegmentationModel:
             size, edge = self._batch, inputs[0].shape[-1]
             some, inputs[:size] = inputs[:size], []
             try:
-                x, count = self._sent(some, size), len(some)
+                x, count = self._stacked(some, size), len(some)
                 if size == 1:
                     # The memory of a window is let go before it is run: there is no smaller batch to try.
                     some.clear()
@@ -170,22 +169,20 @@ class SegmentationModel:
             "%s: out of memory; batches of %d from now on", self._card.name, self._batch
         )
 
-    def _sent(self, inputs: list[NDArray[np.float32]], size: int) -> torch.Tensor:
-        """Return a batch of windows on the device, in the network's precision."""
+    def _stacked(self, inputs: list[NDArray[np.float32]], size: int) -> torch.Tensor:
+        """Return a batch of windows, as the network takes them on a CPU."""
         # A batch is filled up with its last window, so that its size never changes.
         filled = [*inputs, *[inputs[-1]] * (size - len(inputs))]
         x = torch.from_numpy(filled[0][np.newaxis] if size == 1 else np.stack(filled))
-        if self._device != CPU:
-            x = x.pin_memory()
-        return x.to(
-            self._device, self._dtype, memory_format=torch.channels_last, non_blocking=True
-        )
+        return x if self._gpu else x.to(self._dtype, memory_format=torch.channels_last)
 
     def _scored(self, x: torch.Tensor, count: int) -> NDArray[np.float32]:
         """Run the network on a batch, and return (count, K, H, W)."""
-        with self._alone(), torch.inference_mode():
+        if self._gpu:
+            return self._gpu.scores(self._net, x, self._dtype, count)
+        with _alone(), torch.inference_mode():
             # N H W K in memory, so that the copy to N K H W is the only one.
-            scores = self._net(x)[:count].float().cpu().contiguous()
+            scores = self._net(x)[:count].float().contiguous()
         answer: NDArray[np.float32] = scores.numpy()
         return answer
 
@@ -206,21 +203,16 @@ class SegmentationModel:
         if n_infinite:
             raise ModelError(f"a window has {n_infinite} infinite reflectances; no data is NaN")
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        if self._device == CPU:
-            # The setting belongs to the calling thread: one that ran torch before keeps its own
-            # number whatever another thread sets.
-            if torch.get_num_threads() != 1:
-                torch.set_num_threads(1)
-            with allocator.bounded():
-                yield
-            return
-        exact = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        with self._gpu, exact:
-            yield
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Have a window of a CPU computed by the thread that asks."""
+    # The setting belongs to the calling thread: one that ran torch before keeps its own number whatever
+    # another thread sets.
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+    with allocator.bounded():
+        yield
 
 
 def _device(name: str) -> torch.device:
@@ -239,3 +231,9 @@ def _by_shape(parts: Sequence[no_data.Part]) -> Collection[list[int]]:
         if not part.empty:
             shapes.setdefault(part.shape, []).append(index)
     return shapes.values()
+
+
+def in_batches(positions: list[int], size: int) -> Iterator[list[int]]:
+    """Cut a list into pieces of one size, which may change on the device meanwhile."""
+    for start in range(0, len(positions), size):
+        yield positions[start : start + size]

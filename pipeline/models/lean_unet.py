@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from pipeline.models import strips
+from pipeline.models import doubling, strips
 from pipeline.models.strips import Same, Strip
 
 ROWS = 64
@@ -44,21 +44,24 @@ class Encoder(Protocol):
 class Level(nn.Module):
     """A level of the decoder: twice the resolution, the encoder's feature beside it, two convolutions."""
 
-    def __init__(self, block: nn.Module) -> None:
-        """Take over the weights of a level of smp whose batch norms are folded."""
+    def __init__(self, block: nn.Module, n_below: int) -> None:
+        """Take over the weights of a level of smp whose batch norms are folded.
+
+        Parameters
+        ----------
+        block
+            The level.
+        n_below
+            Channels of the level below.
+        """
         super().__init__()
-        convs = [_only_conv(getattr(block, name)) for name in ("conv1", "conv2")]
-        self.n_out = convs[1].out_channels
-        self.conv1, self.conv2 = (Same(conv, relu=True) for conv in convs)
+        conv1, conv2 = (_only_conv(getattr(block, name)) for name in ("conv1", "conv2"))
+        self.n_out = conv2.out_channels
+        self.conv1, self.conv2 = strips.Doubled(conv1, n_below), Same(conv2, relu=True)
 
     def strip(self, below: Strip, skip: Strip | None) -> Strip:
         """Make as many rows as can be made of those below."""
-        wide = strips.doubled(below)
-        return self.joined(wide, skip)
-
-    def joined(self, wide: Strip, skip: Strip | None) -> Strip:
-        """Make the rows of a strip that has the level's resolution already."""
-        out: Strip = self.conv2(self.conv1(strips.joined(wide, skip) if skip else wide))
+        out: Strip = self.conv2(self.conv1(below, skip))
         return out
 
     def forward(self, below: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
@@ -83,9 +86,13 @@ class LeanUnet(nn.Module):
         """Take over decoder and head of a U-Net of smp, batch norms folded, and run another encoder."""
         super().__init__()
         self.encoder = encoder
-        blocks = [Level(block) for block in net.get_submodule("decoder.blocks").children()]
-        self.levels = nn.ModuleList(blocks[:-2])
-        self.at_half, self.at_full = blocks[-2:]
+        levels: list[Level] = []
+        n_below = doubling.deepest(net)
+        for block in net.get_submodule("decoder.blocks").children():
+            levels.append(Level(block, n_below))
+            n_below = levels[-1].n_out
+        self.levels = nn.ModuleList(levels[:-2])
+        self.at_half, self.at_full = levels[-2:]
         self.head = Same(_only_conv(net.get_submodule("segmentation_head")))
 
     def forward(self, x: torch.Tensor, logits: torch.Tensor | None = None) -> torch.Tensor:

@@ -57,7 +57,7 @@ class Ensemble(nn.Module):
 
 
 class LeanEnsemble(nn.Module):
-    """The same, bit for bit, with little memory: one network after the other adds to the logits."""
+    """The same but for rounding, with little memory: one network after the other adds to the logits."""
 
     def __init__(self, nets: list[nn.Module]) -> None:
         """Take over the weights of networks of `NETWORKS`."""

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pipeline.models import doubling
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
@@ -98,13 +100,31 @@ def halved(conv: nn.Conv2d, strip: Strip, first: int, stop: int) -> torch.Tensor
     )
 
 
-def doubled(strip: Strip) -> Strip:
-    """Repeat every pixel along both axes."""
-    values = functional.interpolate(strip.values, scale_factor=2.0, mode="nearest")
-    return Strip(values, 2 * strip.first, 2 * strip.height)
+class Doubled(nn.Module):
+    """A convolution of 3 x 3 px of doubled pixels with others beside them, and a ReLU."""
 
+    def __init__(self, conv: nn.Conv2d, n_doubled: int) -> None:
+        """Take over the weights of a convolution; see `pipeline.models.doubling.split`."""
+        super().__init__()
+        self.quarters, beside = doubling.split(conv, n_doubled)
+        self.beside = Same(beside) if beside else None
 
-def joined(strip: Strip, skip: Strip) -> Strip:
-    """Put the channels of the same rows behind those of a strip."""
-    beside = skip.rows(strip.first, strip.stop)
-    return Strip(torch.cat([strip.values, beside], dim=1), strip.first, strip.height)
+    def forward(self, below: Strip, skip: Strip | None) -> Strip:
+        """Convolve the rows that see all they should.
+
+        Parameters
+        ----------
+        below
+            Half as high and wide.
+        skip
+            At least the rows that those below become; none if there are no channels beside them.
+        """
+        first, stop, last = 2 * below.first, 2 * below.stop, 2 * below.height
+        made = doubling.interleaved(self.quarters(below.values))
+        # Beyond the ends of the strip there are zeros as if they were edges of the whole.
+        above, under = int(first > 0), int(stop < last)
+        made = made[:, :, above : made.shape[2] - under]
+        if self.beside is not None:
+            assert skip is not None
+            made = made.add_(self.beside(Strip(skip.rows(first, stop), first, last)).values)
+        return Strip(made.relu_(), first + above, last)

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.models import no_data
-from pipeline.models.inference import Answer, Normalisation, SegmentationModel
+from pipeline.models.inference import (
+    Answer,
+    Normalisation,
+    SegmentationModel,
+    in_batches,
+)
 from pipeline.types import ModelCard
 
 Prepare = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -77,9 +82,8 @@ class TorchModel(SegmentationModel):
         self._check(windows)
         answers: list[Answer] = []
         for where, alike in self._by_place(windows):
-            for start in range(0, len(alike), self._batch):
+            for some in in_batches(alike, self._batch):
                 # No more than a batch is prepared at a time.
-                some = alike[start : start + self._batch]
                 given = [self._prepare(windows[index])[(slice(None), *where)] for index in some]
                 scores = self._run(given)
                 answers.extend(

@@ -232,6 +232,16 @@ def test_a_device_out_of_memory_takes_fewer_windows_and_gives_the_same_mask(room
     assert max(net.largest[-3:]) <= rooms[-1]
 
 
+@pytest.mark.parametrize("rooms", [[2], [8, 3, 1]])
+def test_no_window_is_lost_when_memory_runs_out_between_batches(rooms):
+    """A window that is never run has scores of zero, and would be of the first class: clear."""
+    calm, _ = on_device([8], 8)
+    model, _ = on_device(rooms, 8)
+    edge = LATTICE.window_px
+    windows = np.random.default_rng(3).random((20, len(BANDS), edge, edge), dtype=np.float32)
+    np.testing.assert_array_equal(model.predict(windows), calm.predict(windows))
+
+
 def test_a_device_without_room_for_one_window_is_an_error():
     model, _ = on_device([0], 8)
     with pytest.raises(ModelError, match=r"runs out of memory .* set device to 'cpu'"):

@@ -155,6 +155,18 @@ def test_gpu_agrees_with_cpu(shared_data):
         assert np.array_equal(gpu.predict(window[None]), gpu.predict(window[None]))
 
 
+@pytest.mark.gpu
+def test_threads_share_a_gpu_and_get_the_same_bits(shared_data):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    gpu = models.load(card_of("6b", "L1C", device="cuda"))
+    windows = [window[None] for window in real_windows(shared_data, "6b")] * 8
+    expected = [gpu.predict(window) for window in windows]
+    with ThreadPoolExecutor(6) as pool:
+        for one, other in zip(pool.map(gpu.predict, windows), expected, strict=True):
+            assert np.array_equal(one, other)
+
+
 def test_a_cut_swath_keeps_its_classes(shared_data):
     whole, _ = read_reference(shared_data, "sentinel2")
     y, x = np.indices(whole.shape[1:])

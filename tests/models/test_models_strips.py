@@ -70,7 +70,9 @@ class Block(nn.Module):
 def test_a_level_in_strips(height, rows, monkeypatch):
     monkeypatch.setattr(lean_unet, "LEVEL_ROWS", rows)
     block, below, skip = Block(), image(height // 2, width=5), image(height, width=10, n=2)
-    torch.testing.assert_close(Level(block)(below, skip), block(below, skip), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        Level(block, 3)(below, skip), block(below, skip), rtol=0, atol=1e-5
+    )
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=lambda each: each.encoder)
