@@ -19,7 +19,6 @@ from masking_scenes import PERIOD, Counts, cube, square, texture, whole
 from pipeline import models
 from pipeline.mask import mask_cube, read_geobox
 from pipeline.mask.lattice import origin_px
-from pipeline.models import allocator
 
 WORKERS = 2
 ROLES = {
@@ -34,8 +33,6 @@ class Free:
 
     def __init__(self, card: models.ModelCard) -> None:
         self.card = card
-        # As a loaded network does.
-        allocator.keep_freed_memory()
         edge = card.lattice.window_px
         self._scores = np.zeros((1, len(card.classes), edge, edge), np.float32)
 
@@ -50,7 +47,9 @@ def ours(name: str, size: int, precision: str, weights: Path) -> Engine:
     if name == "omnicloudmask":
         options["weights"] = str(weights)
     card = models.resolve(name, level="L2A", roles=ROLES[name], options=options)
-    model = Free(card) if precision == "free" else models.load(card)
+    model = models.load(card)
+    if precision == "free":
+        model = Free(card)
     pattern = texture(len(card.roles))
     bordered: dict[str, dict[str, np.ndarray]] = {}
 
@@ -61,7 +60,7 @@ def ours(name: str, size: int, precision: str, weights: Path) -> Engine:
         held = cube(pattern, card.roles, reads, (top, left), size, bordered)
         with dask.config.set(scheduler="threads", num_workers=WORKERS):
             da.store(mask_cube(held, model, geobox), found, lock=False)
-        if found.total().sum() != size**2:
+        if found.total() != size**2:
             raise RuntimeError("not every pixel was masked once")
 
     # As the others, whose engines are warmed up by a first patch: a scene with the same edges.

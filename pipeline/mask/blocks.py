@@ -3,7 +3,7 @@
 ::
 
     cube ── with halo ──▶ blocks of windows ── model ──▶ codes inside, weighted scores in a frame
-         ── with neighbours ──▶ sums ── most probable class ──▶ codes, confidence
+         ── with those beside ──▶ cores ── with those above and below ──▶ codes, confidence
 
 Frames live from a window to its neighbours: dask runs depth first, so a row of them, not a scene.
 """
@@ -23,7 +23,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import ModelError
 from pipeline.mask.lattice import Cover, geobox_cover, origin_px, read_geobox
-from pipeline.mask.tasks import ABOVE, BELOW, Chooser, Corer, Decider, Layout, Piece, Teller
+from pipeline.mask.tasks import Chooser, Corer, Decider, Layout, Piece
 from pipeline.types import Model, ModelCard
 
 NEIGHBOURS = tuple(itertools.product((-1, 0, 1), repeat=2))
@@ -126,9 +126,9 @@ def _same_place(one: GeoBox, other: GeoBox) -> bool:
     )
 
 
-# -- the two steps -----------------------------------------------------------------------------
+# -- the three steps ---------------------------------------------------------------------------
 #
-# The graph is drawn by hand: five small tasks a block of windows. `da.map_overlap` does the same in a hundred
+# The graph is drawn by hand: three small tasks a block of windows. `da.map_overlap` does the same in a hundred
 # tasks a window, which cost a tenth of what the network does.
 
 
@@ -142,7 +142,6 @@ def _masked(cube: xr.Dataset, model: Model, held: Cover, *, sure: bool) -> da.Ar
     name = f"mask-{tokenize(*_identity(card), card.batch, held, names, sure)}"
     graph: dict[tuple[str | int, ...], object] = {}
     decider = Decider(model, layout, sure=sure)
-    tellers = {what: Teller(card, what) for what in (ABOVE, BELOW)}
     corer, chooser = Corer(card, sure), Chooser(card, sure)
     for time, (row, col) in itertools.product(range(n_times), layout.blocks()):
         at = (time, row, col)
@@ -153,14 +152,12 @@ def _masked(cube: xr.Dataset, model: Model, held: Cover, *, sure: bool) -> da.Ar
             (f"scores-{name}", time, row, each) if 0 <= each < len(layout.widths) else None
             for each in (col - 1, col, col + 1)
         ]
-        for what, task in tellers.items():
-            graph[f"{what}-{name}", *at] = (task, beside)
         graph[f"cores-{name}", *at] = (corer, beside)
-        heard = [
-            (f"{what}-{name}", time, each, col) if 0 <= each < held.rows else None
-            for what, each in ((BELOW, row - 1), (ABOVE, row + 1))
+        rows = [
+            (f"cores-{name}", time, each, col) if 0 <= each < held.rows else None
+            for each in (row, row - 1, row + 1)
         ]
-        graph[name, time, 0, row, col] = (chooser, (f"cores-{name}", *at), *heard)
+        graph[name, time, 0, row, col] = (chooser, *rows)
     return da.Array(
         HighLevelGraph.from_collections(name, graph, dependencies=bands),
         name,

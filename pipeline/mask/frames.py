@@ -9,8 +9,8 @@
     |   +---------+   |
     +-----------------+
 
-    windows of a row ──▶ `Core`: all but its first and last lines ──┐
-                     ──▶ what they say of the rows above and below ─┴──▶ codes
+    windows of a row ──▶ `Core`: all but its first and last lines, and what it says of the rows above and below
+    cores of three rows ──▶ codes
 
 A row waits for the next one, so that memory grows with a scene's width: by codes and four times `reach` lines
 a window, a twentieth of what whole scores would take.
@@ -101,35 +101,22 @@ Row = Sequence[Window | None]
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Core:
-    """A core on which its own row has decided, as far as it does so alone."""
+    """A core on which its own row has decided, as far as it does so alone; (K, reach, core) each but `codes`."""
 
     codes: Codes
     """(plane, core, core); means nothing within `reach` of the first and the last line."""
     first: FloatArray
-    """(K, reach, core) weighted scores of the first lines, NaN = no data."""
+    """Weighted scores of the first lines, NaN = no data."""
     last: FloatArray
     """Likewise of the last lines."""
+    above: FloatArray
+    """Likewise what the row says of the last lines of the core above."""
+    below: FloatArray
+    """Likewise of the first lines of the core below."""
 
 
 # Sums have two terms along x, then two along y, in whatever way the plane is cut into blocks: float32 sums
 # of two do not depend on their order, sums of four do.
-
-
-def said_above(card: ModelCard, row: Row) -> FloatArray:
-    """Return what a window says with its neighbours of the last lines of the core above it.
-
-    Returns
-    -------
-    (K, reach, core) weighted scores, NaN = no data.
-    """
-    first, _ = _halves(card)
-    return _line(row, "top", first)
-
-
-def said_below(card: ModelCard, row: Row) -> FloatArray:
-    """Return likewise what it says of the first lines of the core below it."""
-    _, last = _halves(card)
-    return _line(row, "bottom", last)
 
 
 def cored(card: ModelCard, row: Row, *, sure: bool) -> Core:
@@ -146,18 +133,24 @@ def cored(card: ModelCard, row: Row, *, sure: bool) -> Core:
         ):
             sums = strip[..., half] if other is None else strip[..., half] + other[..., half]
             codes[:, ys, xs] = _chosen(card, sums, sure=sure)
-    return Core(codes=codes, first=_line(row, "top", last), last=_line(row, "bottom", first))
+    return Core(
+        codes=codes,
+        first=_line(row, "top", last),
+        last=_line(row, "bottom", first),
+        above=_line(row, "top", first),
+        below=_line(row, "bottom", last),
+    )
 
 
 def settled(
     card: ModelCard,
     core: Core,
-    above: FloatArray | None,
-    below: FloatArray | None,
+    above: Core | None,
+    below: Core | None,
     *,
     sure: bool,
 ) -> Codes:
-    """Decide the rest of a core, with what the rows above and below say of it if there are any.
+    """Decide the rest of a core together with those above and below, if there are any.
 
     Returns
     -------
@@ -165,8 +158,8 @@ def settled(
     """
     codes, reach = core.codes.copy(), card.lattice.reach_px
     if reach:
-        first = core.first if above is None else core.first + above
-        last = core.last if below is None else core.last + below
+        first = core.first if above is None else core.first + above.below
+        last = core.last if below is None else core.last + below.above
         codes[:, :reach] = _chosen(card, first, sure=sure)
         codes[:, -reach:] = _chosen(card, last, sure=sure)
     return codes

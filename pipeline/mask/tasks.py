@@ -170,26 +170,9 @@ Beside = Sequence[list[frames.Window] | None]
 """The windows of a block between those of the blocks to its left and right; none where there is none."""
 
 
-ABOVE, BELOW = "above", "below"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Teller:
-    """What a block's windows and those beside it decided -> what they say of the row above, or below."""
-
-    card: ModelCard
-    where: str
-    """`ABOVE` or `BELOW`."""
-
-    def __call__(self, beside: Beside) -> list[FloatArray]:
-        """Join what a row of windows says."""
-        say = frames.said_above if self.where == ABOVE else frames.said_below
-        return [say(self.card, row) for row in _rows(beside)]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Corer:
-    """The same -> cores as far as their own row decides."""
+    """What a block's windows and those beside it decided -> cores as far as their own row decides."""
 
     card: ModelCard
     sure: bool
@@ -201,7 +184,7 @@ class Corer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chooser:
-    """A block's cores, and what the rows above and below say -> (1, plane, y, x) codes and confidence."""
+    """A block's cores and those of the rows above and below -> (1, plane, y, x) codes and confidence."""
 
     card: ModelCard
     sure: bool
@@ -209,8 +192,8 @@ class Chooser:
     def __call__(
         self,
         cores: list[frames.Core],
-        above: list[FloatArray] | None,
-        below: list[FloatArray] | None,
+        above: list[frames.Core] | None,
+        below: list[frames.Core] | None,
     ) -> NDArray[np.uint8]:
         """Settle the cores of a block."""
         nobody = [None] * len(cores)

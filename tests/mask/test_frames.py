@@ -41,8 +41,8 @@ def test_a_frame_is_enough(lattice, seed, there):
     found = frames.settled(
         card,
         frames.cored(card, row, sure=True),
-        frames.said_below(card, above) if above[1] else None,
-        frames.said_above(card, below) if below[1] else None,
+        frames.cored(card, above, sure=True) if above[1] else None,
+        frames.cored(card, below, sure=True) if below[1] else None,
         sure=True,
     )
     np.testing.assert_array_equal(found, np.stack(expected))
