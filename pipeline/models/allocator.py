@@ -65,10 +65,13 @@ def keep_freed_memory() -> bool:
 
 # -- giving back -------------------------------------------------------------------------------
 
-FREE_BYTES = 128 * 2**20
-"""Free memory that is always kept for every thread that runs a network."""
-SLACK = 1.25
-"""How much more than what windows fill again is kept: two threads meet in other layers every time."""
+FREE_BYTES = 160 * 2**20
+"""Free memory that is kept at least for every thread that runs a network."""
+SLACK = 1.3
+"""How much more is kept than what a window is said to take: other rooms use the heap, too."""
+PATIENCE = 16
+"""Windows of every thread between two givings back: a window after one pays for fresh pages, up to two thirds
+of its time."""
 
 
 class _Heap(ctypes.Structure):
@@ -92,18 +95,25 @@ class _Heap(ctypes.Structure):
 
 
 class _Keeper:
-    """Knows how much memory lay free after the last giving back, and how much windows need of it again."""
+    """Knows how much memory lay free after the last giving back, and how much windows fill again."""
 
     def __init__(self) -> None:
-        self._running = self._most = self._since = self._refilled = 0
+        self._running = self._most = self._since = 0
+        self._usual = FREE_BYTES
         self._least_idle: int | None = None
         self._counting, self._giving = threading.Lock(), threading.Lock()
+
+    def expect(self, window_bytes: int) -> None:
+        """Keep as much as windows of a model fill again."""
+        with self._counting:
+            self._usual = max(self._usual, int(SLACK * window_bytes))
 
     def count(self, by: int) -> None:
         """Count a thread that begins (1) or ends (-1) a window."""
         with self._counting:
             self._running += by
             self._most = max(self._most, self._running)
+            self._since += by < 0
 
     def give_back(self) -> bool:
         """Give back what is free if it is more than usual, and say whether it was."""
@@ -123,17 +133,18 @@ class _Keeper:
     def _unusual(self, libc: ctypes.CDLL) -> bool:
         if self._least_idle is None:
             return True
+        if self._since < PATIENCE * self._most:
+            return False
         # Not what malloc counts as free: that includes what was given back already.
-        free = _idle(libc) - self._least_idle
-        self._since += 1
-        if self._since <= self._most:
-            # The first windows after a giving back leave no more than what windows like them fill again. To
-            # give that back would have every window pay for fresh pages: up to two thirds of its time.
-            self._refilled = max(self._refilled, free)
-        return free > max(FREE_BYTES * self._most, SLACK * self._refilled)
+        return _idle(libc) - self._least_idle > self._usual * self._most
 
 
 _keeper = _Keeper()
+
+
+def expect(window_bytes: int) -> None:
+    """Keep as much free memory for every thread as a window of a model is said to take, in bytes."""
+    _keeper.expect(window_bytes)
 
 
 @contextlib.contextmanager

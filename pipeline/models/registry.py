@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from pipeline.errors import ModelError
-from pipeline.models import weights
+from pipeline.models import allocator, weights
 from pipeline.models.dl_l8s2_uv import DlL8s2Uv
 from pipeline.models.ensemble import Ensemble
 from pipeline.models.omnicloudmask import OmniCloudMask
@@ -170,6 +170,7 @@ def load(card: ModelCard) -> Model:
     with _loading:
         if key not in _loaded:
             _loaded[key] = _provider(card.name).load(card)
+            allocator.expect(bytes_needed(card, windows=2) - bytes_needed(card, windows=1))
             _let_imports_be()
         return _loaded[key]
 

@@ -20,6 +20,7 @@ MIB = 2**20
 def keeper(monkeypatch):
     """One of its own, which has given back all that was free, and keeps 16 MiB a thread."""
     monkeypatch.setattr(allocator, "FREE_BYTES", 16 * MIB)
+    monkeypatch.setattr(allocator, "PATIENCE", 0)
     allocator.keep_freed_memory()
     new = allocator._Keeper()
     new.count(1)
@@ -47,36 +48,36 @@ def test_a_little_is_kept(keeper):
 
 
 def test_more_is_given_back_once(keeper):
-    held = leave_free(8)
-    assert not keeper.give_back()
-    more = leave_free(200)
+    held = leave_free(200)
     before = idle()
     assert keeper.give_back()
     assert before - idle() > 150 * MIB
     assert not keeper.give_back()
-    assert sys.getsizeof(held) + sys.getsizeof(more)
+    assert sys.getsizeof(held)
 
 
 def test_what_every_window_fills_again_is_kept(keeper):
     """To give it back had every window of ukis-csmask pay for fresh pages, up to two thirds of its time."""
-    held = [leave_free(100)]
+    keeper.expect(200 * MIB)
+    # A smaller model beside it changes nothing.
+    keeper.expect(20 * MIB)
+    held = [leave_free(200)]
     assert not keeper.give_back()
-    for _ in range(5):
-        held.append(leave_free(100))
-        assert not keeper.give_back()
-    held.append(leave_free(300))
+    held.append(leave_free(400))
     assert keeper.give_back()
     assert sys.getsizeof(held)
 
 
-def test_larger_windows_are_learnt_from(keeper):
-    held = [leave_free(50)]
-    assert not keeper.give_back()
-    given = []
-    for _ in range(6):
-        held.append(leave_free(300))
+def test_it_is_given_back_once_in_a_while(keeper, monkeypatch):
+    monkeypatch.setattr(allocator, "PATIENCE", 3)
+    held, given = [], []
+    for _ in range(9):
+        held.append(leave_free(100))
+        keeper.count(1)
+        keeper.count(-1)
         given.append(keeper.give_back())
-    assert given == [True, False, False, False, False, False]
+    # Two threads at once were seen: six windows.
+    assert given == [False] * 5 + [True] + [False] * 3
     assert sys.getsizeof(held)
 
 
@@ -85,7 +86,6 @@ def test_every_thread_that_runs_keeps_its_share(keeper):
         keeper.count(1)
     for _ in range(19):
         keeper.count(-1)
-    keeper._since = 20
     held = leave_free(200)
     assert not keeper.give_back()
     assert sys.getsizeof(held)
