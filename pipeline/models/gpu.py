@@ -25,6 +25,8 @@ class Gpu:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        # Streams do not wait for each other: what was sent on another one, weights, has to be there.
+        torch.cuda.synchronize(device)
         self._network = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._turn = threading.Lock()
         self._own = threading.local()

@@ -82,8 +82,8 @@ class SegmentationModel:
         self._device = _device(card.options["device"])
         self._dtype = PRECISIONS[card.options["precision"]]
         self._batch = 1 if self._device == CPU else card.batch
-        self._gpu = None if self._device == CPU else Gpu(self._device)
         self._net = net.to(self._device, self._dtype).eval()
+        self._gpu = None if self._device == CPU else Gpu(self._device)
         allocator.keep_freed_memory()
 
     @property
