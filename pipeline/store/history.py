@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import icechunk
 
@@ -107,9 +109,10 @@ def expire(url: str, older_than: datetime) -> Expired:
             before = _kept_whole(repository, tip, older_than)
             gone = repository.expire_snapshots(before, delete_expired_tags=True)
             collected = repository.garbage_collect(_orphans_before(where, older_than))
+            unfinished = 0 if where.path is None else _drop_unfinished(where.path)
     return Expired(
         snapshots=len(gone),
-        bytes=collected.bytes_deleted,
+        bytes=collected.bytes_deleted + unfinished,
         chunks=collected.chunks_deleted,
     )
 
@@ -137,6 +140,23 @@ def _kept_whole(repository: icechunk.Repository, tip: str, older_than: datetime)
             # A branch whose older commits are cut away has lost the state that it builds on.
             before = min(before, repository.lookup_snapshot(base).written_at)
     return before
+
+
+_UNFINISHED = re.compile(r".+#\d+")
+"""How a file is called while it is written: under its own name nobody ever sees half of one."""
+
+
+def _drop_unfinished(folder: Path) -> int:
+    """Delete what killed processes had not finished writing, and say how many bytes it had.
+
+    No listing of Icechunk's has such files, so it never collects them. The caller holds the lock.
+    """
+    freed = 0
+    for each in folder.rglob("*#*"):
+        if _UNFINISHED.fullmatch(each.name) and each.is_file():
+            freed += each.stat().st_size
+            each.unlink()
+    return freed
 
 
 def _orphans_before(where: Place, older_than: datetime) -> datetime:

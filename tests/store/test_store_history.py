@@ -113,6 +113,25 @@ def test_orphans_of_a_killed_run_are_collected_and_its_commits_are_not(make, url
         assert found[1, 0] == 0
 
 
+def test_what_was_being_written_when_a_process_died_is_collected(make, tmp_path):
+    """A kill in the middle of a write leaves a file that Icechunk lists nowhere, and never collects."""
+    url = str(tmp_path / "store")
+    publish(url, make, 11)
+    before = store.open_archive(url).masks(make.sensor)["mask"].values
+    left = [
+        tmp_path / "store" / folder / f"V8CG3BWEJK8ZYATYSCV0#{number}"
+        for number, folder in enumerate(("chunks", "manifests", "snapshots"))
+    ]
+    for each in left:
+        each.write_bytes(b"half of it")
+    others = tmp_path / "store" / "notes #one.txt"
+    others.write_text("somebody's own")
+    assert store.expire(url, datetime.now(UTC)).bytes >= 30
+    assert not any(each.exists() for each in left)
+    assert others.exists()
+    assert np.array_equal(store.open_archive(url).masks(make.sensor)["mask"].values, before)
+
+
 def test_young_orphans_of_an_object_store_may_be_a_live_runs(make, url):
     if not url.startswith("s3:"):
         pytest.skip("the lock of a local path says that no run is at work")
