@@ -3,31 +3,31 @@
 ::
 
     cube ── with halo ──▶ blocks of windows ── model ──▶ codes inside, weighted scores in a frame
-         ── with those beside ──▶ cores ── with those above and below ──▶ codes, confidence
+         ── with that to the left ──▶ stretches ── with that above ──▶ codes, confidence
 
-Frames live from a window to its neighbours: dask runs depth first, so a row of them, not a scene.
+No block waits for one that comes after it: dask runs depth first, so that it keeps a row of feet, not a scene.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import ModelError
-from pipeline.mask.lattice import Cover, geobox_cover, origin_px, read_geobox
-from pipeline.mask.tasks import Chooser, Corer, Decider, Layout, Piece
-from pipeline.types import Model, ModelCard
-
-NEIGHBOURS = tuple(itertools.product((-1, 0, 1), repeat=2))
-"""(down, right) of a block and those round it, in reading order."""
+from pipeline.mask.lattice import geobox_cover, origin_px, read_geobox
+from pipeline.mask.tasks import Beside, Decider, Layout, Piece, Scorer, Under, feet
+from pipeline.types import Lattice, Model, ModelCard
 
 
 def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
@@ -74,12 +74,12 @@ def _kept(cube: xr.Dataset, model: Model, geobox: GeoBox, *, sure: bool) -> da.A
     """Return (time, plane, y, x) codes, and confidence if asked, of a geobox."""
     card = model.card
     _check(cube, card, geobox)
-    held = geobox_cover(card.lattice, geobox)
-    made = _masked(cube, model, held, sure=sure)
-    top, left = origin_px(geobox)
-    ys = slice(top - held.top, top - held.top + geobox.shape.y)
-    xs = slice(left - held.left, left - held.left + geobox.shape.x)
-    return made[:, :, ys, xs]
+    layout = Layout.of(card, geobox_cover(card.lattice, geobox))
+    steps = Steps(
+        Decider(model, layout, sure=sure), Beside(card, sure), feet, Under(card, sure)
+    )
+    made = np.empty((0, 2 if sure else 1, 0, 0), np.uint8)
+    return drawn(f"mask-{sure}", cube, layout, steps, geobox, made)
 
 
 def bytes_needed(card: ModelCard, rows: int, cols: int, workers: int) -> int:
@@ -126,44 +126,96 @@ def _same_place(one: GeoBox, other: GeoBox) -> bool:
     )
 
 
-# -- the three steps ---------------------------------------------------------------------------
+# -- the steps ---------------------------------------------------------------------------------
 #
-# The graph is drawn by hand: three small tasks a block of windows. `da.map_overlap` does the same in a hundred
+# The graph is drawn by hand: four small tasks a block of windows. `da.map_overlap` does the same in a hundred
 # tasks a window, which cost a tenth of what the network does.
 
 
-def _masked(cube: xr.Dataset, model: Model, held: Cover, *, sure: bool) -> da.Array:
-    """Return (time, plane, y, x) codes, and confidence if asked, of whole cores."""
-    card = model.card
-    layout = Layout.of(card, held)
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What is made of a block of windows."""
+
+    scored: Scorer
+    """Called with the block's place, pieces of bands and where these go."""
+    beside: Callable[[Any, Any], Any]
+    """Called with what the first step made of the block to the left, none if there is none, and of its own."""
+    foot: Callable[[Any], Any]
+    """Called with what the step before made; returns what the block below needs of it."""
+    under: Callable[[Any, Any], NDArray[Any]]
+    """Called with the foot of the block above, none if there is none, and what the second step made; returns
+    (1, plane, Y, X)."""
+
+
+def drawn(
+    name: str,
+    cube: xr.Dataset,
+    layout: Layout,
+    steps: Steps,
+    geobox: GeoBox,
+    meta: NDArray[Any],
+) -> da.Array:
+    """Draw the graph of a mask, or of what it is made of.
+
+    Parameters
+    ----------
+    name
+        What is made, for the names of tasks.
+    cube
+        Of a region that holds what the lattice reads for the geobox, (time, y, x).
+    layout
+        Of the windows that decide the geobox.
+    steps
+        What is done.
+    geobox
+        The part to keep.
+    meta
+        (0, plane, 0, 0) of the dtype that is made.
+
+    Returns
+    -------
+    (time, plane, y, x).
+    """
+    card, held = steps.scored.card, layout.held
+    down, right = _offset(cube, card.lattice, geobox)
     bands = [cube[role].data for role in card.roles]
-    n_times = bands[0].shape[0]
-    names = [band.name for band in bands]
-    name = f"mask-{tokenize(*_identity(card), card.batch, held, names, sure)}"
-    graph: dict[tuple[str | int, ...], object] = {}
-    decider = Decider(model, layout, sure=sure)
-    corer, chooser = Corer(card, sure), Chooser(card, sure)
+    n_times, names = bands[0].shape[0], [band.name for band in bands]
+    name = f"{name}-{tokenize(*_identity(card), card.batch, held, down, right, names)}"
+    graph: dict[Key, object] = {}
     for time, (row, col) in itertools.product(range(n_times), layout.blocks()):
+        ys, xs = layout.rectangle(row, col)
+        seen = (slice(time, time + 1), _moved(ys, down), _moved(xs, right))
+        keys, places = pieces(bands, seen)
         at = (time, row, col)
-        keys, places = pieces(bands, (slice(time, time + 1), *layout.rectangle(row, col)))
         # What is bound here is no part of the graph that dask walks through.
-        graph[f"scores-{name}", *at] = (partial(decider, at, places=places), keys)
-        beside = [
-            (f"scores-{name}", time, row, each) if 0 <= each < len(layout.widths) else None
-            for each in (col - 1, col, col + 1)
-        ]
-        graph[f"cores-{name}", *at] = (corer, beside)
-        rows = [
-            (f"cores-{name}", time, each, col) if 0 <= each < held.rows else None
-            for each in (row, row - 1, row + 1)
-        ]
-        graph[name, time, 0, row, col] = (chooser, *rows)
-    return da.Array(
+        graph[f"scores-{name}", *at] = (partial(steps.scored, at, places=places), keys)
+        beside = (f"scores-{name}", time, row, col - 1) if col else None
+        graph[f"beside-{name}", *at] = (steps.beside, beside, (f"scores-{name}", *at))
+        graph[f"foot-{name}", *at] = (steps.foot, (f"beside-{name}", *at))
+        above = (f"foot-{name}", time, row - 1, col) if row else None
+        graph[name, time, 0, row, col] = (steps.under, above, (f"beside-{name}", *at))
+    made = da.Array(
         HighLevelGraph.from_collections(name, graph, dependencies=bands),
         name,
-        chunks=((1,) * n_times, (2 if sure else 1,), *layout.chunks),
-        meta=np.empty((0, 0, 0, 0), np.uint8),
+        chunks=((1,) * n_times, meta.shape[1:2], *layout.chunks),
+        meta=meta[:, :0],
     )
+    top, left = origin_px(geobox)
+    reach = card.lattice.reach_px
+    ys = _moved(slice(0, geobox.shape.y), top - held.top - reach)
+    xs = _moved(slice(0, geobox.shape.x), left - held.left - reach)
+    return made[:, :, ys, xs]
+
+
+def _offset(cube: xr.Dataset, lattice: Lattice, geobox: GeoBox) -> tuple[int, int]:
+    """Return where in a cube the pixels begin that a lattice reads for a geobox."""
+    cube_top, cube_left = origin_px(cube.odc.geobox)
+    top, left = origin_px(read_geobox(lattice, geobox))
+    return top - cube_top, left - cube_left
+
+
+def _moved(span: slice, by: int) -> slice:
+    return slice(span.start + by, span.stop + by)
 
 
 Key = tuple[str | int, ...]

@@ -14,22 +14,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol, runtime_checkable
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.base import tokenize
-from dask.highlevelgraph import HighLevelGraph
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import CloudmaskError, ModelError
 from pipeline.mask import blocks, scores
-from pipeline.mask.lattice import geobox_cover, origin_px, read_geobox
-from pipeline.mask.tasks import Layout, Scorer
-from pipeline.types import Lattice, Model, ModelCard
+from pipeline.mask.lattice import geobox_cover
+from pipeline.mask.tasks import BesideScores, FootScores, Layout, Scorer, UnderScores
+from pipeline.types import Model, ModelCard
 
 FloatArray = NDArray[np.float32]
 
@@ -130,62 +128,16 @@ def _finest(chunks: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 def _blended(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
     """Return (time, K, y, x) what a model's windows say together of a geobox's pixels."""
     card = model.card
-    held = geobox_cover(card.lattice, geobox)
-    layout, scorer = Layout.of(card, held), Scorer(model, Layout.of(card, held))
-    down, right = _offset(cube, card.lattice, geobox)
-    bands = [cube[role].data for role in card.roles]
-    n_times = bands[0].shape[0]
-    where = (held, down, right, card.batch, [band.name for band in bands])
-    name = f"blended-{tokenize(*blocks._identity(card), *where)}"
-    graph: dict[tuple[str | int, ...], object] = {}
-    for time, (row, col) in itertools.product(range(n_times), layout.blocks()):
-        ys, xs = layout.rectangle(row, col)
-        seen = (slice(time, time + 1), _moved(ys, down), _moved(xs, right))
-        keys, places = blocks.pieces(bands, seen)
-        at = (time, row, col)
-        graph[f"scores-{name}", *at] = (partial(scorer, at, places=places), keys)
-        beside = [
-            (f"scores-{name}", time, row + below, col + beyond)
-            if 0 <= row + below < held.rows and 0 <= col + beyond < len(layout.widths)
-            else None
-            for below, beyond in blocks.NEIGHBOURS
-        ]
-        graph[name, time, 0, row, col] = (_Sum(card.lattice.reach_px), beside)
-    made = da.Array(
-        HighLevelGraph.from_collections(name, graph, dependencies=bands),
-        name,
-        chunks=((1,) * n_times, (len(card.classes),), *layout.chunks),
-        meta=np.empty((0, 0, 0, 0), np.float32),
+    layout = Layout.of(card, geobox_cover(card.lattice, geobox))
+    lattice = card.lattice
+    steps = blocks.Steps(
+        Scorer(model, layout), BesideScores(lattice), FootScores(lattice), UnderScores(lattice)
     )
-    top, left = origin_px(geobox)
-    height, width = geobox.shape
-    ys = _moved(slice(0, height), top - held.top)
-    xs = _moved(slice(0, width), left - held.left)
-    return made[:, :, ys, xs]
-
-
-def _offset(cube: xr.Dataset, lattice: Lattice, geobox: GeoBox) -> tuple[int, int]:
-    """Return where in a cube the pixels begin that a lattice reads for a geobox."""
-    cube_top, cube_left = origin_px(cube.odc.geobox)
-    top, left = origin_px(read_geobox(lattice, geobox))
-    return top - cube_top, left - cube_left
-
-
-def _moved(span: slice, by: int) -> slice:
-    return slice(span.start + by, span.stop + by)
+    said = np.empty((0, len(card.classes), 0, 0), np.float32)
+    return blocks.drawn("blended", cube, layout, steps, geobox, said)
 
 
 # -- what dask runs ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Sum:
-    """Weighted scores of a block and its neighbours -> (1, K, y, x) what they say together."""
-
-    reach_px: int
-
-    def __call__(self, beside: list[FloatArray | None]) -> FloatArray:
-        return scores.merged(beside, self.reach_px)[np.newaxis]
 
 
 @dataclass(frozen=True, slots=True)

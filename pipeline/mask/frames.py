@@ -1,24 +1,23 @@
-"""What a window leaves behind: codes where it decides alone, scores in the frame where neighbours do too.
+"""What a window leaves behind: codes where it decides alone, scores in the frame that it shares with others.
 
 ::
 
     +-----------------+   window's say: core + reach on all sides
-    | frame, 2·reach  |   scores, weighted: kept until the neighbours are there
+    | shared, 2·reach |   scores, weighted: kept until the other window is there
     |   +---------+   |
-    |   |  codes  |   |   decided at once
+    |   |  alone  |   |   codes, decided at once
     |   +---------+   |
     +-----------------+
 
-    windows of a row ──▶ `Core`: all but its first and last lines, and what it says of the rows above and below
-    cores of three rows ──▶ codes
+    `Window` and the one to its left     ──▶ `Stretch`: its lines, from what it shares with the left one on
+    `Stretch` and the foot of that above ──▶ codes, from what it shares with the one above on
 
-A row waits for the next one, so that memory grows with a scene's width: by codes and four times `reach` lines
-a window, a twentieth of what whole scores would take.
+What two windows share belongs to the later one in reading order, so that nothing waits for what comes after it,
+and of a row only its feet are kept for the next: `2 · reach` lines of scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +35,7 @@ class Window:
     """One window's part in the mask; K classes, `reach` and `core` of its lattice in pixels."""
 
     codes: Codes
-    """(plane, core, core); means nothing within `reach` of the core's edges."""
+    """(plane, core - 2 · reach, the same), where it decides alone."""
     top: FloatArray
     """(K, 2 · reach, core + 2 · reach) weighted scores of the first lines, NaN = no data."""
     bottom: FloatArray
@@ -63,10 +62,9 @@ def decided(
     sure
         Whether there is a second plane, the probability in per cent.
     """
-    reach, weights = card.lattice.reach_px, scores.weights_of(card.lattice)
-    core = slice(reach, said.shape[1] - reach)
+    weights, alone = scores.weights_of(card.lattice), _alone(card.lattice)
     # Alone a window counts one: weighted or not is the same.
-    codes = scores.planes(card, said[:, core, core], missing[core, core], sure=sure)
+    codes = scores.planes(card, said[:, alone, alone], missing[alone, alone], sure=sure)
     whole, strips = not missing.any(), []
     for ys, xs in _frame(card.lattice):
         strip = said[:, ys, xs] * weights[ys, xs]
@@ -77,12 +75,15 @@ def decided(
     return Window(codes=codes, top=top, bottom=bottom, left=left, right=right)
 
 
+def _alone(lattice: Lattice) -> slice:
+    """Return the part of a window's say, along an axis, that no other has a say in."""
+    return slice(lattice.blend_px, lattice.core_px)
+
+
 def _frame(lattice: Lattice) -> tuple[tuple[slice, slice], ...]:
-    reach = lattice.reach_px
-    every, first = slice(None), slice(0, 2 * reach)
-    last = slice(-2 * reach, None) if reach else first
-    inner = slice(2 * reach, lattice.core_px)
-    return (first, every), (last, every), (inner, first), (inner, last)
+    every, alone = slice(None), _alone(lattice)
+    first, last = slice(0, lattice.blend_px), slice(lattice.core_px, None)
+    return (first, every), (last, every), (alone, first), (alone, last)
 
 
 def nothing(card: ModelCard, *, sure: bool) -> Window:
@@ -90,111 +91,52 @@ def nothing(card: ModelCard, *, sure: bool) -> Window:
     core, width, n_classes = card.lattice.core_px, card.lattice.blend_px, len(card.classes)
     lying = np.full((n_classes, width, core + width), np.nan, np.float32)
     standing = np.full((n_classes, core - width, width), np.nan, np.float32)
-    codes = np.zeros((2 if sure else 1, core, core), np.uint8)
+    codes = np.zeros((2 if sure else 1, core - width, core - width), np.uint8)
     codes[0] = Code.NO_DATA
     return Window(codes=codes, top=lying, bottom=lying, left=standing, right=standing)
 
 
-Row = Sequence[Window | None]
-"""A window between its neighbours to the left and right; none where there is none."""
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Core:
-    """A core on which its own row has decided, as far as it does so alone; (K, reach, core) each but `codes`."""
+class Stretch:
+    """What a window and the one to its left decide, up to where the next one begins; see `scores.following`."""
 
     codes: Codes
-    """(plane, core, core); means nothing within `reach` of the first and the last line."""
-    first: FloatArray
-    """Weighted scores of the first lines, NaN = no data."""
-    last: FloatArray
-    """Likewise of the last lines."""
-    above: FloatArray
-    """Likewise what the row says of the last lines of the core above."""
-    below: FloatArray
-    """Likewise of the first lines of the core below."""
+    """(plane, core - 2 · reach, X), less the lines that hear other rows; X as of `scores.following`."""
+    top: FloatArray
+    """(K, 2 · reach, X) weighted scores of the lines before, NaN = no data."""
+    foot: FloatArray
+    """Likewise of the lines after."""
 
 
 # Sums have two terms along x, then two along y, in whatever way the plane is cut into blocks: float32 sums
 # of two do not depend on their order, sums of four do.
 
 
-def cored(card: ModelCard, row: Row, *, sure: bool) -> Core:
-    """Decide a window's core together with its neighbours to the left and right."""
-    own, (first, last) = _own(row), _halves(card)
-    codes, reach = own.codes.copy(), card.lattice.reach_px
-    if reach:
-        ys = slice(reach, card.lattice.core_px - reach)
-        left, right = row[0], row[2]
-        # Of a strip of 2 · reach columns, half lies in the core.
-        for xs, half, strip, other in (
-            (slice(0, reach), last, own.left, left.right if left else None),
-            (slice(-reach, None), first, own.right, right.left if right else None),
-        ):
-            sums = strip[..., half] if other is None else strip[..., half] + other[..., half]
-            codes[:, ys, xs] = _chosen(card, sums, sure=sure)
-    return Core(
-        codes=codes,
-        first=_line(row, "top", last),
-        last=_line(row, "bottom", first),
-        above=_line(row, "top", first),
-        below=_line(row, "bottom", last),
+def beside(card: ModelCard, left: Window | None, own: Window, *, sure: bool) -> Stretch:
+    """Decide what a window shares with the one to its left, if there is one."""
+    shared = card.lattice.blend_px
+    codes = own.codes
+    if left is not None:
+        codes = np.concatenate([_chosen(card, left.right + own.left, sure=sure), codes], axis=2)
+    before = (left.top, left.bottom) if left else (None, None)
+    top, foot = (
+        scores.following(one, other, shared, axis=2)
+        for one, other in zip(before, (own.top, own.bottom), strict=True)
     )
+    return Stretch(codes=codes, top=top, foot=foot)
 
 
-def settled(
-    card: ModelCard,
-    core: Core,
-    above: Core | None,
-    below: Core | None,
-    *,
-    sure: bool,
-) -> Codes:
-    """Decide the rest of a core together with those above and below, if there are any.
+def under(card: ModelCard, above: FloatArray | None, own: Stretch, *, sure: bool) -> Codes:
+    """Decide what a stretch shares with the one above it, of which the foot is given, if there is one.
 
     Returns
     -------
-    (plane, core, core).
+    (plane, Y, X) with Y and X as of `scores.following`.
     """
-    codes, reach = core.codes.copy(), card.lattice.reach_px
-    if reach:
-        first = core.first if above is None else core.first + above.below
-        last = core.last if below is None else core.last + below.above
-        codes[:, :reach] = _chosen(card, first, sure=sure)
-        codes[:, -reach:] = _chosen(card, last, sure=sure)
-    return codes
+    if above is None:
+        return own.codes
+    return np.concatenate([_chosen(card, above + own.top, sure=sure), own.codes], axis=1)
 
 
 def _chosen(card: ModelCard, sums: FloatArray, *, sure: bool) -> Codes:
     return scores.planes(card, sums, np.isnan(sums[0]), sure=sure)
-
-
-def _halves(card: ModelCard) -> tuple[slice, slice]:
-    """Return the first and the second half of a strip of 2 · reach lines or columns."""
-    reach = card.lattice.reach_px
-    return slice(0, reach), slice(reach, None)
-
-
-def _own(row: Row) -> Window:
-    own = row[1]
-    assert own is not None
-    return own
-
-
-def _line(row: Row, name: str, ys: slice) -> FloatArray:
-    """Add up what a row says about some lines of the core in its middle, (K, reach, core)."""
-    left, own, right = (_lines(each, name, ys) if each else None for each in row)
-    assert own is not None
-    reach = own.shape[1]
-    # Without blending strips have no lines.
-    sums = own[..., reach : own.shape[2] - reach].copy()
-    if left is not None and reach:
-        sums[..., :reach] += left[..., -reach:]
-    if right is not None and reach:
-        sums[..., -reach:] += right[..., :reach]
-    return sums
-
-
-def _lines(window: Window, name: str, ys: slice) -> FloatArray:
-    strip: FloatArray = getattr(window, name)
-    return strip[:, ys]

@@ -6,7 +6,6 @@ A pixel without data carries NaN as its scores, from all windows alike: they see
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -115,47 +114,37 @@ def joined(parts: list[FloatArray], reach: int) -> FloatArray:
     return whole
 
 
-def merged(beside: Sequence[FloatArray | None], reach: int) -> FloatArray:
-    """Add to a block what its neighbours say about its cores.
-
-    Sums have two terms along x, then two along y, in whatever way the plane is cut into blocks:
-    float32 sums of two do not depend on their order, sums of four do.
+def following(
+    before: FloatArray | None, own: FloatArray, shared: int, *, axis: int
+) -> FloatArray:
+    """Return what is said from where a window, or several side by side, begins to where the next one does.
 
     Parameters
     ----------
-    beside
-        The block (K, Y, X), from `reach` before its first core to `reach` after its last, in the
-        middle of its eight neighbours in reading order; none where there is none.
-    reach
-        Half the blending width, in pixels.
+    before
+        What the window before said, whose last `shared` lines are the first ones of `own`; if there is none,
+        those are left out: no rectangle whose cover ends here has a pixel in them.
+    own
+        Weighted scores, `cores` times core_px + `shared` long along the axis.
+    shared
+        Pixels in which neighbours have a say, 2 · reach.
+    axis
+        From one window to the next.
 
     Returns
     -------
-    (K, y, x) sums over the block's cores.
+    `cores` times core_px long along the axis, without one before `shared` less; not to be written to.
     """
-    above, own, below = (beside[start : start + 3] for start in (0, 3, 6))
-    if reach == 0:
-        return _across(own, slice(None), reach)
-    sums = _across(own, slice(reach, -reach), reach)
-    if above[1] is not None:
-        sums[:, :reach] += _across(above, slice(-reach, None), reach)
-    if below[1] is not None:
-        sums[:, -reach:] += _across(below, slice(0, reach), reach)
-    return sums
+    step = own.shape[axis] - shared
+    alone = own[_along(axis, slice(shared, step))]
+    if before is None:
+        return alone
+    both = before[_along(axis, slice(before.shape[axis] - shared, None))]
+    return np.concatenate([both + own[_along(axis, slice(0, shared))], alone], axis=axis)
 
 
-def _across(row: Sequence[FloatArray | None], ys: slice, reach: int) -> FloatArray:
-    """Add up, in some lines of a row of three blocks, what is said about the cores of the middle."""
-    left, own, right = row
-    assert own is not None
-    if reach == 0:
-        return own[:, ys].copy()
-    sums = own[:, ys, reach:-reach].copy()
-    if left is not None:
-        sums[..., :reach] += left[:, ys, -reach:]
-    if right is not None:
-        sums[..., -reach:] += right[:, ys, :reach]
-    return sums
+def _along(axis: int, span: slice) -> tuple[slice, ...]:
+    return (*[slice(None)] * axis, span)
 
 
 def chosen(card: ModelCard, scores: FloatArray) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -48,9 +48,11 @@ class Layout:
 
     @property
     def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Sizes of the blocks of codes."""
-        core = self.lattice.core_px
-        return (core,) * self.held.rows, tuple(core * width for width in self.widths)
+        """Sizes of the blocks of what is made of the scores; the first one begins `reach` into the cover."""
+        core, shared = self.lattice.core_px, self.lattice.blend_px
+        heights, widths = (1,) * self.held.rows, self.widths
+        rows, cols = ([core * each for each in along] for along in (heights, widths))
+        return (rows[0] - shared, *rows[1:]), (cols[0] - shared, *cols[1:])
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Yield every block's row and column."""
@@ -63,6 +65,11 @@ class Scorer:
     def __init__(self, model: Model, layout: Layout) -> None:
         self._model = model
         self._layout = layout
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self._model.card
 
     def __call__(
         self,
@@ -166,47 +173,75 @@ class Decider(Scorer):
         ]
 
 
-Beside = Sequence[list[frames.Window] | None]
-"""The windows of a block between those of the blocks to its left and right; none where there is none."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Corer:
-    """What a block's windows and those beside it decided -> cores as far as their own row decides."""
-
-    card: ModelCard
-    sure: bool
-
-    def __call__(self, beside: Beside) -> list[frames.Core]:
-        """Join cores of a row."""
-        return [frames.cored(self.card, row, sure=self.sure) for row in _rows(beside)]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Chooser:
-    """A block's cores and those of the rows above and below -> (1, plane, y, x) codes and confidence."""
+class Beside:
+    """A block's windows, and those of the block to its left if there is one -> stretches."""
 
     card: ModelCard
     sure: bool
 
     def __call__(
-        self,
-        cores: list[frames.Core],
-        above: list[frames.Core] | None,
-        below: list[frames.Core] | None,
-    ) -> NDArray[np.uint8]:
-        """Settle the cores of a block."""
-        nobody = [None] * len(cores)
-        settled = [
-            frames.settled(self.card, *each, sure=self.sure)
-            for each in zip(cores, above or nobody, below or nobody, strict=True)
+        self, left: list[frames.Window] | None, own: list[frames.Window]
+    ) -> list[frames.Stretch]:
+        """Decide what windows of a row share."""
+        before = [left[-1] if left else None, *own[:-1]]
+        return [
+            frames.beside(self.card, *each, sure=self.sure)
+            for each in zip(before, own, strict=True)
         ]
-        return np.concatenate(settled, axis=2)[np.newaxis]
 
 
-def _rows(beside: Beside) -> list[frames.Row]:
-    """Return every window of the block in the middle between those beside it."""
-    left, own, right = beside
-    assert own is not None
-    row = [left[-1] if left else None, *own, right[0] if right else None]
-    return [row[index : index + 3] for index in range(len(own))]
+def feet(own: list[frames.Stretch]) -> list[FloatArray]:
+    """Return what the block below needs of a block's stretches."""
+    return [each.foot for each in own]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Under:
+    """A block's stretches, and the feet of those above if there are any -> (1, plane, y, x) codes, confidence."""
+
+    card: ModelCard
+    sure: bool
+
+    def __call__(
+        self, above: list[FloatArray] | None, own: list[frames.Stretch]
+    ) -> NDArray[np.uint8]:
+        """Decide what rows share."""
+        decided = [
+            frames.under(self.card, *each, sure=self.sure)
+            for each in zip(above or itertools.repeat(None, len(own)), own, strict=True)
+        ]
+        return np.concatenate(decided, axis=2)[np.newaxis]
+
+
+@dataclass(frozen=True, slots=True)
+class BesideScores:
+    """Weighted scores (K, y, x) of a block and of that to its left, if there is one -> of its columns."""
+
+    lattice: Lattice
+
+    def __call__(self, left: FloatArray | None, own: FloatArray) -> FloatArray:
+        """Add up what blocks of a row say."""
+        return scores.following(left, own, self.lattice.blend_px, axis=2)
+
+
+@dataclass(frozen=True, slots=True)
+class FootScores:
+    """The same of a block -> what the block below needs of it."""
+
+    lattice: Lattice
+
+    def __call__(self, own: FloatArray) -> FloatArray:
+        """Copy the last lines."""
+        return own[:, self.lattice.core_px :].copy()
+
+
+@dataclass(frozen=True, slots=True)
+class UnderScores:
+    """The same of a block, and the foot of that above, if there is one -> (1, K, y, x) of its lines."""
+
+    lattice: Lattice
+
+    def __call__(self, above: FloatArray | None, own: FloatArray) -> FloatArray:
+        """Add up what rows say."""
+        return scores.following(above, own, self.lattice.blend_px, axis=1)[np.newaxis]

@@ -174,7 +174,10 @@ class SegmentationModel:
         # A batch is filled up with its last window, so that its size never changes.
         filled = [*inputs, *[inputs[-1]] * (size - len(inputs))]
         x = torch.from_numpy(filled[0][np.newaxis] if size == 1 else np.stack(filled))
-        return x if self._gpu else x.to(self._dtype, memory_format=torch.channels_last)
+        # At once, both take torch three times as long.
+        return (
+            x if self._gpu else x.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        )
 
     def _scored(self, x: torch.Tensor, count: int) -> NDArray[np.float32]:
         """Run the network on a batch, and return (count, K, H, W)."""

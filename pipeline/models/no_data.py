@@ -49,8 +49,23 @@ def mirror(window: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[n
     unless that one is missing too or outside.
     """
     filled = window.copy()
-    if not missing.any():
-        return filled
+    if missing.any():
+        held = tuple(_held(missing, axis) for axis in (1, 0))
+        if missing[held].any():
+            _fill_gaps(filled, missing)
+        else:
+            _fill_round(filled, held)
+    return filled
+
+
+def _held(missing: NDArray[np.bool_], axis: int) -> slice:
+    """Return the rows (1) or columns (0) from the first to the last one with data."""
+    positions = np.flatnonzero(~missing.all(axis=axis))
+    return slice(int(positions[0]), int(positions[-1]) + 1) if positions.size else slice(0, 0)
+
+
+def _fill_gaps(image: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
+    """Fill gaps of any shape in place."""
     distances, nearest = ndimage.distance_transform_edt(missing, return_indices=True)
     # From here on one entry a missing pixel; a point is a column (y, x).
     here = np.array(np.nonzero(missing))
@@ -59,8 +74,34 @@ def mirror(window: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[n
     inside = np.all((far >= 0) & (far < np.array([missing.shape]).T), axis=0)
     far = np.where(inside, far, near)
     mirrored = ~missing[*far] & (distances[*here] > REPEAT_PX)
-    filled[:, *here] = window[:, *np.where(mirrored, far, near)]
-    return filled
+    image[:, *here] = image[:, *np.where(mirrored, far, near)]
+
+
+def _fill_round(image: NDArray[np.float32], held: tuple[slice, ...]) -> None:
+    """Do the same in place round a rectangle of data, as at the edges of scenes: a tenth of the time."""
+    height, width = image.shape[1:]
+    rows, cols = held
+    for part in (
+        (slice(0, rows.start), slice(0, width)),
+        (slice(rows.stop, height), slice(0, width)),
+        (rows, slice(0, cols.start)),
+        (rows, slice(cols.stop, width)),
+    ):
+        (near_y, far_y, off_y), (near_x, far_x, off_x) = (
+            _mirrored(*each) for each in zip(np.ogrid[part], held, strict=True)
+        )
+        far = (off_y**2 + off_x**2 > REPEAT_PX**2) & (far_y >= 0) & (far_x >= 0)
+        ys, xs = np.where(far, far_y, near_y), np.where(far, far_x, near_x)
+        image[:, *part] = image[:, ys, xs]
+
+
+def _mirrored(
+    here: NDArray[np.intp], held: slice
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return, along an axis, the nearest positions with data, the mirrored ones (-1: none), and how far it is."""
+    near = np.clip(here, held.start, held.stop - 1)
+    far = 2 * near - here
+    return near, np.where((far >= held.start) & (far < held.stop), far, -1), here - near
 
 
 MARGIN_PX = 32
@@ -117,9 +158,9 @@ def cut(window: NDArray[np.float32], stride: int) -> Part:
 
 
 def _span(missing: NDArray[np.bool_], axis: int, stride: int) -> slice:
-    held = np.flatnonzero(~missing.all(axis=axis))
-    if held.size == 0:
-        return slice(0, 0)
-    start = max(int(held[0]) - MARGIN_PX, 0) // stride * stride
-    stop = -(-(int(held[-1]) + 1 + MARGIN_PX) // stride) * stride
+    held = _held(missing, axis)
+    if held.stop == 0:
+        return held
+    start = max(held.start - MARGIN_PX, 0) // stride * stride
+    stop = -(-(held.stop + MARGIN_PX) // stride) * stride
     return slice(start, min(stop, missing.shape[1 - axis]))

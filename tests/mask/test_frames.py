@@ -17,35 +17,36 @@ LATTICES = [
 ]
 
 
-@given(st.sampled_from(LATTICES), st.integers(0, 2**32 - 1), st.integers(0, 2**9 - 1))
+@given(st.sampled_from(LATTICES), st.integers(0, 2**32 - 1), st.integers(0, 3))
 def test_a_frame_is_enough(lattice, seed, there):
-    """One window with any of the eight round it present, against whole scores, to the bit."""
+    """One window with the one to its left, those above, or both, against whole scores, to the bit."""
     card = WindowMeanModel(lattice).card
     rng = np.random.default_rng(seed)
-    n_classes, core, reach = len(card.classes), lattice.core_px, lattice.reach_px
-    ground = rng.random((3 * core + 2 * reach,) * 2) < 0.1
-    whole, framed = [], []
-    for index in range(9):
-        if index != 4 and not there >> index & 1:
-            whole.append(None)
-            framed.append(None)
-            continue
-        said = rng.random((n_classes, lattice.window_px, lattice.window_px), dtype=np.float32)
-        top, left = (core * each for each in divmod(index, 3))
-        missing = ground[top : top + core + 2 * reach, left : left + core + 2 * reach]
-        whole.append(scores.weighted(card, said, missing, "here"))
-        kept = scores.checked(card, said, missing, "here")
-        framed.append(frames.decided(card, kept, missing, sure=True))
-    expected = scores.chosen(card, scores.merged(whole, reach))
-    above, row, below = (framed[start : start + 3] for start in (0, 3, 6))
-    found = frames.settled(
-        card,
-        frames.cored(card, row, sure=True),
-        frames.cored(card, above, sure=True) if above[1] else None,
-        frames.cored(card, below, sure=True) if below[1] else None,
-        sure=True,
+    n_classes, core, shared = len(card.classes), lattice.core_px, lattice.blend_px
+    ground = rng.random((2 * core + shared,) * 2) < 0.1
+    rows, cols = (range(1 - (there >> bit & 1), 2) for bit in (0, 1))
+    # Sums of two along x first, then of two along y.
+    total, stretches = np.full((n_classes, *ground.shape), np.float32(0)), []
+    for row in rows:
+        across, windows = np.zeros_like(total), []
+        for col in cols:
+            said = rng.random((n_classes, *(lattice.window_px,) * 2), dtype=np.float32)
+            place = tuple(slice(core * each, core * (each + 1) + shared) for each in (row, col))
+            across[:, *place] += scores.weighted(card, said, ground[place], "here")
+            kept = scores.checked(card, said, ground[place], "here")
+            windows.append(frames.decided(card, kept, ground[place], sure=True))
+        total += across
+        left = windows[0] if len(cols) == 2 else None
+        stretches.append(frames.beside(card, left, windows[-1], sure=True))
+    found = frames.under(
+        card, stretches[0].foot if len(rows) == 2 else None, stretches[-1], sure=True
     )
-    np.testing.assert_array_equal(found, np.stack(expected))
+    # Up to where windows to the right and below would have a say.
+    own = tuple(
+        slice(core if len(each) == 2 else core + shared, 2 * core) for each in (rows, cols)
+    )
+    expected = np.stack(scores.chosen(card, total[:, *own]))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("lattice", LATTICES)

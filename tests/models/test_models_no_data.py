@@ -38,3 +38,21 @@ def test_keeps_data_and_invents_nothing(missing):
     assert np.isin(filled[0], values[~missing]).all()
     assert np.array_equal(filled[0], -filled[1])
     assert np.isnan(window[0]).sum() == missing.sum()
+
+
+@given(st.data())
+def test_a_rectangle_is_filled_as_any_shape_is(data):
+    """The short way round a rectangle gives what the general one gives."""
+    size = [data.draw(st.integers(1, 60)) for _ in range(2)]
+    starts = [data.draw(st.integers(0, each - 1)) for each in size]
+    stops = [
+        data.draw(st.integers(start + 1, end)) for start, end in zip(starts, size, strict=True)
+    ]
+    held = tuple(slice(*each) for each in zip(starts, stops, strict=True))
+    missing = np.ones(size, bool)
+    missing[held] = False
+    window = np.arange(2 * missing.size, dtype=np.float32).reshape(2, *size)
+    window[:, missing] = np.nan
+    general = window.copy()
+    no_data._fill_gaps(general, missing)
+    np.testing.assert_array_equal(no_data.mirror(window, missing), general)
