@@ -28,12 +28,22 @@ def fuse(net: nn.Module) -> int:
 
     Returns
     -------
-    How many blocks of encoder and decoder were replaced; none where torch lacks the kernels.
+    How many parts of encoder and decoder were replaced; none where torch lacks the kernels.
     """
     built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not (built and hasattr(torch.ops.mkldnn, "_convolution_pointwise")):
         return 0
-    return _fuse_blocks(net) + _fuse_levels(net)
+    return _fuse_stem(net) + _fuse_blocks(net) + _fuse_levels(net)
+
+
+def _fuse_stem(net: nn.Module) -> int:
+    encoder = net.get_submodule("encoder")
+    stem, activation = (encoder.get_submodule(name) for name in ("_conv_stem", "_swish"))
+    assert isinstance(stem, nn.Conv2d)
+    padding = stem.get_submodule("static_padding")
+    encoder.add_module("_conv_stem", nn.Sequential(padding, FusedConv(stem, activation)))
+    encoder.add_module("_swish", nn.Identity())
+    return 1
 
 
 def _fuse_blocks(net: nn.Module) -> int:

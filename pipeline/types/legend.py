@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-PIXEL_VERSION = 5
+PIXEL_VERSION = 6
 """Part of every fingerprint: raised when the meaning of stored pixels changes."""
 
 
