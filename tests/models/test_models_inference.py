@@ -103,7 +103,7 @@ def test_only_the_part_of_a_window_with_data_is_run(model, window, monkeypatch):
     cut = window.copy()
     cut[:, 50:] = np.nan
     model.predict(np.stack([cut, np.full_like(cut, np.nan), window]))
-    assert sorted(shapes) == [(1, 4, 96, 128), (1, 4, 128, 128)]
+    assert sorted(shapes) == [(1, 4, 64, 128), (1, 4, 128, 128)]
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
