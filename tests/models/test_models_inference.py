@@ -263,10 +263,10 @@ def test_borders_are_cut_after_the_whole_window_was_prepared(cuts):
     scores = model.predict(windows)
     assert seen == [(4, 128, 128)] * 2
     assert net.sizes == [1, 1]
-    # 50 columns with data and 32 beyond, up to a multiple of 32.
-    assert (scores[1, :, :, 96:] == 0).all() == cuts
+    # 50 columns with data, up to a multiple of 32.
+    assert (scores[1, :, :, 64:] == 0).all() == cuts
     expected = prepare(windows[1]).sum(axis=0)
-    np.testing.assert_allclose(scores[1, 0, :, :96], expected[:, :96], rtol=1e-5)
+    np.testing.assert_allclose(scores[1, 0, :, :64], expected[:, :64], rtol=1e-5)
     assert (scores[2] == 0).all()
 
 

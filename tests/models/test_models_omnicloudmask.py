@@ -52,9 +52,9 @@ def window(size=128, seed=1):
     return (fields + rng.normal(0, 0.05, (3, size, size))).astype(np.float32)
 
 
-def with_gaps(size=128):
+def with_gaps(size=128, first=20):
     data = window(size, seed=2)
-    data[:, :, :40] = np.nan
+    data[:, :, :first] = np.nan
     data[1, 60:80, 50:70] = np.nan
     data[2, 100:, 100:] = 0.25
     return data
@@ -75,11 +75,16 @@ def theirs(folder):
     ]
 
 
-@pytest.mark.parametrize("data", [window(), with_gaps()], ids=["whole", "gaps"])
-def test_logits_equal_those_of_the_package(data, model, theirs):
-    ours = model.predict(data[np.newaxis])[0]
-    normed = torch.from_numpy(ocm.channel_norm(data, nodata_value=np.nan))[np.newaxis]
-    expected = ocm.infer_batch(theirs, normed)[0].numpy()
+@pytest.mark.parametrize(
+    ("data", "first"),
+    [(window(), 0), (with_gaps(), 0), (with_gaps(first=40), 32)],
+    ids=["whole", "gaps", "border"],
+)
+def test_logits_equal_those_of_the_package(data, first, model, theirs):
+    """The package, too, moves patches until their first column holds data."""
+    ours = model.predict(data[np.newaxis])[0, ..., first:]
+    seen = ocm.channel_norm(data, nodata_value=np.nan)[np.newaxis, ..., first:]
+    expected = ocm.infer_batch(theirs, torch.from_numpy(seen.copy()))[0].numpy()
     assert np.ptp(expected) > 1
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4)
     assert (ours.argmax(axis=0) == expected.argmax(axis=0)).mean() > 0.9999
