@@ -15,6 +15,7 @@ import functools
 import logging
 import resource
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,13 +66,14 @@ def keep_freed_memory() -> bool:
 
 # -- giving back -------------------------------------------------------------------------------
 
-FREE_BYTES = 160 * 2**20
+FREE_BYTES = 128 * 2**20
 """Free memory that is kept at least for every thread that runs a network."""
-SLACK = 1.3
-"""How much more is kept than what a window is said to take: other rooms use the heap, too."""
-PATIENCE = 16
-"""Windows of every thread between two givings back: a window after one pays for fresh pages, up to two thirds
-of its time."""
+SHARE = 0.6
+"""How much is kept of what a window is said to take: while one begins, another is half-way, and not all that
+a window takes is ever free."""
+PATIENCE_S = 3.0
+"""Least time between two givings back: a window after one pays for fresh pages, up to two thirds of the time
+of the smallest."""
 
 
 class _Heap(ctypes.Structure):
@@ -98,22 +100,22 @@ class _Keeper:
     """Knows how much memory lay free after the last giving back, and how much windows fill again."""
 
     def __init__(self) -> None:
-        self._running = self._most = self._since = 0
+        self._running = self._most = 0
         self._usual = FREE_BYTES
         self._least_idle: int | None = None
+        self._given_s = 0.0
         self._counting, self._giving = threading.Lock(), threading.Lock()
 
     def expect(self, window_bytes: int) -> None:
         """Keep as much as windows of a model fill again."""
         with self._counting:
-            self._usual = max(self._usual, int(SLACK * window_bytes))
+            self._usual = max(self._usual, int(SHARE * window_bytes))
 
     def count(self, by: int) -> None:
         """Count a thread that begins (1) or ends (-1) a window."""
         with self._counting:
             self._running += by
             self._most = max(self._most, self._running)
-            self._since += by < 0
 
     def give_back(self) -> bool:
         """Give back what is free if it is more than usual, and say whether it was."""
@@ -125,7 +127,7 @@ class _Keeper:
             if not self._unusual(libc):
                 return False
             libc.malloc_trim(0)
-            self._least_idle, self._since = _idle(libc), 0
+            self._least_idle, self._given_s = _idle(libc), time.monotonic()
             return True
         finally:
             self._giving.release()
@@ -133,7 +135,7 @@ class _Keeper:
     def _unusual(self, libc: ctypes.CDLL) -> bool:
         if self._least_idle is None:
             return True
-        if self._since < PATIENCE * self._most:
+        if time.monotonic() - self._given_s < PATIENCE_S:
             return False
         # Not what malloc counts as free: that includes what was given back already.
         return _idle(libc) - self._least_idle > self._usual * self._most

@@ -3,6 +3,7 @@
 import ctypes
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ MIB = 2**20
 def keeper(monkeypatch):
     """One of its own, which has given back all that was free, and keeps 16 MiB a thread."""
     monkeypatch.setattr(allocator, "FREE_BYTES", 16 * MIB)
-    monkeypatch.setattr(allocator, "PATIENCE", 0)
+    monkeypatch.setattr(allocator, "PATIENCE_S", 0.0)
     allocator.keep_freed_memory()
     new = allocator._Keeper()
     new.count(1)
@@ -58,7 +59,7 @@ def test_more_is_given_back_once(keeper):
 
 def test_what_every_window_fills_again_is_kept(keeper):
     """To give it back had every window of ukis-csmask pay for fresh pages, up to two thirds of its time."""
-    keeper.expect(200 * MIB)
+    keeper.expect(400 * MIB)
     # A smaller model beside it changes nothing.
     keeper.expect(20 * MIB)
     held = [leave_free(200)]
@@ -69,15 +70,15 @@ def test_what_every_window_fills_again_is_kept(keeper):
 
 
 def test_it_is_given_back_once_in_a_while(keeper, monkeypatch):
-    monkeypatch.setattr(allocator, "PATIENCE", 3)
+    now = [time.monotonic()]
+    monkeypatch.setattr(allocator, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     held, given = [], []
     for _ in range(9):
+        now[0] += 1
         held.append(leave_free(100))
-        keeper.count(1)
-        keeper.count(-1)
         given.append(keeper.give_back())
-    # Two threads at once were seen: six windows.
-    assert given == [False] * 5 + [True] + [False] * 3
+    assert given == [False, False, True] * 3
     assert sys.getsizeof(held)
 
 
