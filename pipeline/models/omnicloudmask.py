@@ -172,10 +172,10 @@ BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2}
 FIRST_USE_BYTES = {"float32": 37 * 10**6, "bfloat16": 51 * 10**6}
 """What loading leaves behind, and kernels that oneDNN compiles at the first window (measured)."""
 
-BYTES_PER_PIXEL = {"float32": 160, "bfloat16": 96}
+BYTES_PER_PIXEL = {"float32": 160, "bfloat16": 108}
 """Peak of one window on its way through, per pixel, with the holes that are left in the heap.
 
 Of it in use: in float32 some 21 values a pixel, in bfloat16 25 of half the size; no layer of full resolution
 exists as a whole (`pipeline.models.lean_unet`). Measured with 1, 2 and 4 threads, in runs of their own: these
-numbers are off by 7 % at most.
+numbers are off by 10 % at most.
 """
