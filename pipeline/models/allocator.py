@@ -107,7 +107,7 @@ class _Keeper:
         self._counting, self._giving = threading.Lock(), threading.Lock()
 
     def expect(self, window_bytes: int) -> None:
-        """Keep as much as windows of a model fill again."""
+        """Keep `SHARE` of what a window of a model takes, for every thread."""
         with self._counting:
             self._usual = max(self._usual, int(SHARE * window_bytes))
 
@@ -145,7 +145,7 @@ _keeper = _Keeper()
 
 
 def expect(window_bytes: int) -> None:
-    """Keep as much free memory for every thread as a window of a model is said to take, in bytes."""
+    """Keep free memory for every thread by what a window of a model is said to take, in bytes."""
     _keeper.expect(window_bytes)
 
 
