@@ -172,11 +172,12 @@ def border(request, tmp_path):
 # -- the law -----------------------------------------------------------------------------------
 
 
-def check(border, model, least_cloud, least_clear):
+def check(border, model, least):
     whole = masked(border.uncut, model, border.geobox, 256, 2)
-    assert (whole[0] == Code.NO_DATA).any()
-    assert (whole[0] == Code.THICK_CLOUD).mean() > least_cloud
-    assert (whole[0] == Code.CLEAR).mean() > least_clear
+    shares = {Code(code): (whole[0] == code).mean() for code in np.unique(whole[0])}
+    assert shares.pop(Code.NO_DATA)
+    # A mask of one class would show no border.
+    assert sorted(shares.values())[-2] > least, shares
     np.testing.assert_array_equal(masked(border.halves, model, border.geobox, 256, 2), whole)
     # Whichever is on top, and whatever the chunks.
     np.testing.assert_array_equal(
@@ -188,7 +189,7 @@ def check(border, model, least_cloud, least_clear):
 
 
 def test_a_border_leaves_no_trace(border):
-    check(border, WindowMeanModel(LATTICE, ROLES), 0.1, 0.1)
+    check(border, WindowMeanModel(LATTICE, ROLES), 0.1)
 
 
 class OnLattice:
@@ -206,5 +207,4 @@ class OnLattice:
 def test_a_border_leaves_no_trace_of_a_network(border):
     options = {"precision": "auto"}
     card = models.resolve("ukis-csmask", level="L2A", roles=ROLES, options=options)
-    # Pixels of 60 m are six times what it was trained on: it sees little of Ireland as land.
-    check(border, OnLattice(models.load(card)), 0.02, 0.01)
+    check(border, OnLattice(models.load(card)), 0.02)
