@@ -4,6 +4,7 @@
     python benchmarks/masking.py --size 4096 --rounds 5
     python benchmarks/masking.py --model omnicloudmask --size 4096
     python benchmarks/masking.py --growth 2 8 32 128  # megapixels: cost by size, overhead, memory
+    python benchmarks/masking.py --tiles 1 8 30       # the same by how many tiles a run masks
 
 Runs are interleaved and reported as medians, each in a process of its own, because a peak of
 memory is a process's. The main figure is the process's CPU time: it does not count what others do
@@ -26,7 +27,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from masking_engines import made, random_weights
+from masking_engines import TILE_PX, made, random_weights
 
 CORE_PX = {"ukis-csmask": 512, "omnicloudmask": 1024}
 """Edge of a core of each model's lattice."""
@@ -151,12 +152,20 @@ def growth(name: str, runs: Runs, megapixels: list[float], rounds: int) -> None:
         print(line(kind, size, figures))
 
 
+def tiles(runs: Runs, numbers: list[int], rounds: int) -> None:
+    """Cost a megapixel and memory by the number of tiles that are masked one after another, as runs do."""
+    kinds = [(("tiled", "bfloat16"), number) for number in numbers]
+    for (kind, number), figures in runs.medians(kinds, rounds).items():
+        print(line(kind, round(number**0.5 * TILE_PX), figures))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=KINDS, default="ukis-csmask")
     parser.add_argument("--size", type=int, default=1536, help="edge of the scene in pixels")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--growth", type=float, nargs="+", help="megapixels")
+    parser.add_argument("--tiles", type=int, nargs="+", help="numbers of tiles")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--again", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -170,6 +179,8 @@ def main() -> None:
         runs = Runs(given.model, weights, again=bool(given.growth))
         if given.growth:
             growth(given.model, runs, given.growth, given.rounds)
+        elif given.tiles:
+            tiles(runs, given.tiles, given.rounds)
         else:
             compare(given.model, runs, given.size, given.rounds)
 

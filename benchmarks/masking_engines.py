@@ -14,13 +14,16 @@ import dask
 import dask.array as da
 import numpy as np
 import torch
+import xarray as xr
 from masking_scenes import PERIOD, Counts, cube, square, texture, whole
+from odc.geo.geobox import GeoBox
 
 from pipeline import models
 from pipeline.mask import mask_cube, read_geobox
 from pipeline.mask.lattice import origin_px
 
 WORKERS = 2
+TILE_PX = 2048
 ROLES = {
     "ukis-csmask": ("blue", "green", "red", "nir", "swir16", "swir22"),
     "omnicloudmask": ("red", "green", "nir08"),
@@ -41,31 +44,62 @@ class Free:
         return np.broadcast_to(self._scores, (len(windows), *self._scores.shape[1:]))
 
 
-def ours(name: str, size: int, precision: str, weights: Path) -> Engine:
-    """Return the engine of `pipeline.mask` with a model or, as precision ``free``, without."""
+def loaded(name: str, precision: str, weights: Path) -> models.Model:
+    """Return a model or, as precision ``free``, what has its card and costs nothing."""
     options = {"precision": "float32" if precision == "free" else precision}
     if name == "omnicloudmask":
         options["weights"] = str(weights)
     card = models.resolve(name, level="L2A", roles=ROLES[name], options=options)
     model = models.load(card)
-    if precision == "free":
-        model = Free(card)
+    return Free(card) if precision == "free" else model
+
+
+def masked(held: xr.Dataset, model: models.Model, geobox: GeoBox) -> None:
+    """Mask a geobox, and keep nothing of it."""
+    found = Counts()
+    with dask.config.set(scheduler="threads", num_workers=WORKERS):
+        da.store(mask_cube(held, model, geobox), found, lock=False)
+    if found.total() != geobox.shape.y * geobox.shape.x:
+        raise RuntimeError("not every pixel was masked once")
+
+
+def ours(name: str, size: int, precision: str, weights: Path) -> Engine:
+    """Return the engine of `pipeline.mask`, which masks a scene as one array."""
+    model = loaded(name, precision, weights)
+    card = model.card
     pattern = texture(len(card.roles))
     bordered: dict[str, dict[str, np.ndarray]] = {}
 
     def run(size: int) -> None:
-        found, geobox = Counts(), square(size)
+        geobox = square(size)
         reads = read_geobox(card.lattice, geobox)
         top, left = (-each for each in origin_px(reads))
-        held = cube(pattern, card.roles, reads, (top, left), size, bordered)
-        with dask.config.set(scheduler="threads", num_workers=WORKERS):
-            da.store(mask_cube(held, model, geobox), found, lock=False)
-        if found.total() != size**2:
-            raise RuntimeError("not every pixel was masked once")
+        masked(cube(pattern, card.roles, reads, (top, left), size, bordered), model, geobox)
 
     # As the others, whose engines are warmed up by a first patch: a scene with the same edges.
     small = 2 * PERIOD + size % PERIOD
     return lambda: run(small), lambda: run(size)
+
+
+def tiled(name: str, n_tiles: int, precision: str, weights: Path) -> Engine:
+    """Return the same as runs use it, on so many tiles amid a region, one after another."""
+    model = loaded(name, precision, weights)
+    card = model.card
+    pattern = texture(len(card.roles))
+
+    def run(n_tiles: int) -> None:
+        for index in range(n_tiles):
+            geobox = square(TILE_PX).translate_pix(index * TILE_PX, 0)
+            reads = read_geobox(card.lattice, geobox)
+            # A scene that begins long before what is read, and ends long after it.
+            top, left = (-PERIOD * 1024 - each for each in origin_px(reads))
+            held = cube(pattern, card.roles, reads, (top, left), PERIOD * 2048, {})
+            masked(held, model, geobox)
+
+    return lambda: run(1), lambda: run(n_tiles)
+
+
+OURS = {"ours": ours, "tiled": tiled}
 
 
 def csmask(size: int) -> Engine:
@@ -132,7 +166,7 @@ def random_weights(folder: Path) -> None:
 
 
 def made(engine: str, name: str, size: int, precision: str, weights: Path) -> Engine:
-    """Return an engine by its name: ours or theirs, of a model, at a precision."""
-    if engine == "ours":
-        return ours(name, size, precision, weights)
+    """Return an engine by its name: ours, ours by tiles (size: how many) or theirs, of a model, at a precision."""
+    if engine in OURS:
+        return OURS[engine](name, size, precision, weights)
     return csmask(size) if name == "ukis-csmask" else omnicloudmask(size, precision, weights)
