@@ -50,8 +50,7 @@ class Layout:
     def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Sizes of the blocks of what is made of the scores; the first one begins `reach` into the cover."""
         core, shared = self.lattice.core_px, self.lattice.blend_px
-        heights, widths = (1,) * self.held.rows, self.widths
-        rows, cols = ([core * each for each in along] for along in (heights, widths))
+        rows, cols = [core] * self.held.rows, [core * width for width in self.widths]
         return (rows[0] - shared, *rows[1:]), (cols[0] - shared, *cols[1:])
 
     def blocks(self) -> Iterator[tuple[int, int]]:
