@@ -1,5 +1,6 @@
 """What every test stands on: real data if it is there, no network, a quick hypothesis profile."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -28,4 +29,40 @@ def shared_data() -> Path:
 def single_thread():
     """Run dask in the calling thread."""
     with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+class _Stream:
+    def __init__(self, device=None):
+        self.device = device
+
+    def wait_stream(self, other):
+        pass
+
+    def synchronize(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def gpu_stand_in():
+    """Let models of the device ``cuda`` run on this CPU: all that is done, in the order in which it is asked for.
+
+    Streams and pinned memory are not there; whether they are used rightly is for a GPU to say.
+    """
+    import torch  # noqa: PLC0415 - most tests do without
+
+    from pipeline.models import gpu_model  # noqa: PLC0415
+
+    empty = torch.empty
+
+    def unpinned(*size, pin_memory=False, **more):
+        return empty(*size, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu_model, "usable_device", lambda: torch.device("cpu"))
+        patch.setattr(torch.cuda, "Stream", _Stream)
+        patch.setattr(torch.cuda, "synchronize", lambda device: None)
+        patch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+        patch.setattr(torch.Tensor, "record_stream", lambda self, stream: None)
+        patch.setattr(torch, "empty", unpinned)
         yield

@@ -7,6 +7,7 @@
     combined.py     the same for a model of several models         (dask)
     tasks.py        what it runs: windows -> scores -> codes
     queue.py        batches for a device, filled by all threads
+    on_device.py    scores of windows -> codes, where a device has them
     scores.py       scores of windows -> codes                      (arrays)
     seams.py        does a mask show where it was cut?
     shadows.py      shadows against the sun                         (arrays)

@@ -62,11 +62,11 @@ def decided(
     sure
         Whether there is a second plane, the probability in per cent.
     """
-    weights, alone = scores.weights_of(card.lattice), _alone(card.lattice)
+    weights, alone = scores.weights_of(card.lattice), decides_alone(card.lattice)
     # Alone a window counts one: weighted or not is the same.
     codes = scores.planes(card, said[:, alone, alone], missing[alone, alone], sure=sure)
     whole, strips = not missing.any(), []
-    for ys, xs in _frame(card.lattice):
+    for ys, xs in shared_parts(card.lattice):
         strip = said[:, ys, xs] * weights[ys, xs]
         if not whole:
             strip[:, missing[ys, xs]] = np.nan
@@ -75,13 +75,14 @@ def decided(
     return Window(codes=codes, top=top, bottom=bottom, left=left, right=right)
 
 
-def _alone(lattice: Lattice) -> slice:
+def decides_alone(lattice: Lattice) -> slice:
     """Return the part of a window's say, along an axis, that no other has a say in."""
     return slice(lattice.blend_px, lattice.core_px)
 
 
-def _frame(lattice: Lattice) -> tuple[tuple[slice, slice], ...]:
-    every, alone = slice(None), _alone(lattice)
+def shared_parts(lattice: Lattice) -> tuple[tuple[slice, slice], ...]:
+    """Return the rows and columns of a window's say that become `top`, `bottom`, `left` and `right`."""
+    every, alone = slice(None), decides_alone(lattice)
     first, last = slice(0, lattice.blend_px), slice(lattice.core_px, None)
     return (first, every), (last, every), (alone, first), (alone, last)
 

@@ -1,8 +1,8 @@
 """One queue of windows per model and process: batches are filled across blocks, dates and threads.
 
 There is no thread of its own and no waiting for a batch to fill up: whoever finds a place takes what has
-gathered meanwhile, its own windows or others', and runs it. There are three places: while a device computes
-one batch, the next is made ready for it and the last one comes back.
+gathered meanwhile, its own windows or others', and runs it. There are several places: while a device computes
+one batch, the next are made ready for it and the last one comes back.
 """
 
 from __future__ import annotations
@@ -11,41 +11,56 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from functools import partial
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.types import Cost, Model
+from pipeline.types import Cost, DeviceModel, Model, Then
 from pipeline.types.record import METER
 
 FloatArray = NDArray[np.float32]
-_Asked = tuple[FloatArray, "Future[FloatArray]"]
+Arrays = tuple[NDArray[Any], ...]
+_Given = TypeVar("_Given")
+_Answer = TypeVar("_Answer")
 
-PLACES = 3
-"""Batches of one model at a time."""
+PLACES = 6
+"""Batches of one model at a time: one is computed, one comes back, and the others are made ready, which takes
+the host longer than a fast device computes."""
 
 
-class WindowQueue:
-    """Hands a model as many windows at once as its card says, three batches at a time."""
+class WindowQueue(Generic[_Given, _Answer]):
+    """Hands on as many windows at once as a batch has, a few batches at a time."""
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._waiting: deque[_Asked] = deque()
+    def __init__(self, batch: int, run: Callable[[list[_Given]], Sequence[_Answer]]) -> None:
+        """Make a queue without anything in it.
+
+        Parameters
+        ----------
+        batch
+            Windows at a time, at most.
+        run
+            Takes a batch; returns for each window its answer.
+        """
+        self._batch = batch
+        self._run_batch = run
+        self._waiting: deque[tuple[_Given, Future[_Answer]]] = deque()
         self._taking = threading.Lock()
         self._places = threading.Semaphore(PLACES)
 
-    def predict(self, windows: list[FloatArray]) -> list[FloatArray]:
-        """Score windows (B, H, W), in batches with those of other threads.
+    def ask(self, windows: list[_Given]) -> list[_Answer]:
+        """Have windows answered, in batches with those of other threads.
 
         Raises
         ------
         Exception
-            What the model raised for a batch that one of the windows was in.
+            What was raised for a batch that one of the windows was in.
         """
-        asked: list[_Asked] = [(window, Future()) for window in windows]
+        asked: list[tuple[_Given, Future[_Answer]]] = [(each, Future()) for each in windows]
         with self._taking:
             self._waiting.extend(asked)
         for _, answer in asked:
@@ -64,15 +79,14 @@ class WindowQueue:
                 self._run(batch)
         return bool(batch)
 
-    def _take(self) -> list[_Asked]:
+    def _take(self) -> list[tuple[_Given, Future[_Answer]]]:
         with self._taking:
-            count = min(len(self._waiting), self._model.card.batch)
+            count = min(len(self._waiting), self._batch)
             return [self._waiting.popleft() for _ in range(count)]
 
-    def _run(self, batch: list[_Asked]) -> None:
+    def _run(self, batch: list[tuple[_Given, Future[_Answer]]]) -> None:
         try:
-            scores = _scored(self._model, np.stack([window for window, _ in batch]))
-            answers = list(scores)
+            answers = self._run_batch([window for window, _ in batch])
             for (_, answer), each in zip(batch, answers, strict=True):
                 answer.set_result(each)
         # Not swallowed: it is raised wherever one of the windows came from.
@@ -84,7 +98,7 @@ class WindowQueue:
                 raise
 
 
-_queues: WeakKeyDictionary[Model, WindowQueue] = WeakKeyDictionary()
+_queues: WeakKeyDictionary[Model, dict[Hashable, WindowQueue[Any, Any]]] = WeakKeyDictionary()
 _making = threading.Lock()
 
 
@@ -95,25 +109,65 @@ def predict(model: Model, windows: list[FloatArray]) -> list[FloatArray]:
     -------
     For each window what the model gave, unchecked.
     """
+    run = partial(_scored, model)
     if model.card.batch == 1:
-        return [_alone(model, window) for window in windows]
+        return [run([window])[0] for window in windows]
+    return _queue(model, "scores", run).ask(windows)
+
+
+def predict_then(
+    model: DeviceModel,
+    windows: list[tuple[FloatArray, NDArray[Any]]],
+    then: Then,
+    purpose: Hashable,
+) -> list[Arrays]:
+    """Score windows and make something of the scores on the model's device, through the model's queue.
+
+    Parameters
+    ----------
+    model
+        The model.
+    windows
+        Each (B, H, W), and what goes with it.
+    then
+        What is made; see `pipeline.types.DeviceModel`.
+    purpose
+        Windows of one purpose meet in a batch: for them `then` does the same.
+
+    Returns
+    -------
+    For each window what was made of it.
+    """
+    return _queue(model, purpose, partial(_made, model, then)).ask(windows)
+
+
+def _queue(
+    model: Model, purpose: Hashable, run: Callable[[list[Any]], Sequence[Any]]
+) -> WindowQueue[Any, Any]:
     with _making:
-        queue = _queues.setdefault(model, WindowQueue(model))
-    return queue.predict(windows)
+        queues = _queues.setdefault(model, {})
+        return queues.setdefault(purpose, WindowQueue(model.card.batch, run))
 
 
-def _alone(model: Model, window: FloatArray) -> FloatArray:
-    scores: FloatArray
-    (scores,) = _scored(model, window[np.newaxis])
-    return scores
+def _scored(model: Model, windows: list[FloatArray]) -> list[FloatArray]:
+    given = windows[0][np.newaxis] if len(windows) == 1 else np.stack(windows)
+    with _counted(model):
+        return list(model.predict(given))
 
 
-def _scored(model: Model, windows: FloatArray) -> FloatArray:
-    """Call a model, and count the time that it takes of a GPU."""
-    if model.card.options.get("device") != "cuda":
-        return model.predict(windows)
-    with _GPU.taken():
-        return model.predict(windows)
+def _made(
+    model: DeviceModel, then: Then, windows: list[tuple[FloatArray, NDArray[Any]]]
+) -> list[Arrays]:
+    images, beside = (np.stack(each) for each in zip(*windows, strict=True))
+    with _counted(model):
+        made = model.predict_then(images, beside, then)
+    return list(zip(*made, strict=True))
+
+
+def _counted(model: Model) -> contextlib.AbstractContextManager[None]:
+    """Count the time that what is done inside takes of a GPU."""
+    on_gpu = model.card.options.get("device") == "cuda"
+    return _GPU.taken() if on_gpu else contextlib.nullcontext()
 
 
 class BusyTime:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CloudmaskError, ModelError
-from pipeline.mask import frames, queue, scores
+from pipeline.mask import frames, on_device, queue, scores
 from pipeline.mask.lattice import Cover
-from pipeline.types import Lattice, Model, ModelCard
+from pipeline.types import DeviceModel, Lattice, Model, ModelCard, Then
 
 FloatArray = NDArray[np.float32]
+_Answer = TypeVar("_Answer")
 Piece = tuple[tuple[slice, ...], tuple[slice, ...]]
 """What is taken from a block of a band, and where it is put in a block of windows."""
 
@@ -58,6 +61,23 @@ class Layout:
         return itertools.product(range(self.held.rows), range(len(self.widths)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A window as it was read."""
+
+    image: FloatArray
+    """(B, window_px, window_px)."""
+    missing: NDArray[np.bool_]
+    """(core + 2 · reach, the same), where there is no data."""
+    name: str
+    """Its place, in words."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no data where it has a say."""
+        return bool(self.missing.all())
+
+
 class Scorer:
     """Blocks of bands -> (class, y, x) weighted scores of one row's windows side by side."""
 
@@ -78,32 +98,32 @@ class Scorer:
     ) -> FloatArray:
         """Score the windows of a block (time, row, column)."""
         card = self._model.card
+        windows = self._cut(block, bands, places)
+        held = [each for each in windows if not each.empty]
+        answers = iter(self._asked(held, self._scores))
         parts = [
             scores.nothing(card)
-            if answer is None
-            else scores.weighted(card, answer, missing, name)
-            for answer, missing, name in self._answers(block, bands, places)
+            if each.empty
+            else scores.weighted(card, next(answers), each.missing, each.name)
+            for each in windows
         ]
         return scores.joined(parts, card.lattice.reach_px)
 
-    def _answers(
+    def _cut(
         self,
         block: tuple[int, int, int],
         bands: list[list[FloatArray]],
         places: Sequence[Sequence[Piece]],
-    ) -> list[tuple[FloatArray | None, NDArray[np.bool_], str]]:
-        """Return for each window its scores as given, none without data; its gaps; and its place."""
+    ) -> list[Seen]:
+        """Cut a block into its windows."""
         lattice = self._model.card.lattice
         strip = self._gathered(block, bands, places)
-        count = self._layout.widths[block[2]]
-        starts = [index * lattice.core_px for index in range(count)]
-        windows = [strip[:, :, start : start + lattice.window_px] for start in starts]
-        names = [self._named(block, index) for index in range(count)]
-        missing = [self._missing(*each) for each in zip(windows, names, strict=True)]
-        seen = [index for index, gaps in enumerate(missing) if not gaps.all()]
-        given = iter(self._predict([windows[index] for index in seen], names[0]))
-        answers = [next(given) if index in seen else None for index in range(count)]
-        return list(zip(answers, missing, names, strict=True))
+        windows = []
+        for index in range(self._layout.widths[block[2]]):
+            start, name = index * lattice.core_px, self._named(block, index)
+            image = strip[:, :, start : start + lattice.window_px]
+            windows.append(Seen(image, self._missing(image, name), name))
+        return windows
 
     def _gathered(
         self,
@@ -135,14 +155,22 @@ class Scorer:
                 raise ModelError(f"{n_infinite} infinite reflectances {name}; no data is NaN")
         return scores.has_say(self._model.card.lattice, lacking)
 
-    def _predict(self, windows: list[FloatArray], name: str) -> list[FloatArray]:
+    def _scores(self, windows: list[Seen]) -> list[FloatArray]:
+        return queue.predict(self._model, [each.image for each in windows])
+
+    def _asked(
+        self, windows: list[Seen], ask: Callable[[list[Seen]], list[_Answer]]
+    ) -> list[_Answer]:
+        """Ask the model about windows; what it raises names one of them."""
+        if not windows:
+            return []
         try:
-            return queue.predict(self._model, windows)
+            return ask(windows)
         except CloudmaskError:
             raise
         except Exception as error:
             raise ModelError(
-                f"model {self._model.card.name} failed {name} or beside it: "
+                f"model {self._model.card.name} failed {windows[0].name} or beside it: "
                 f"{type(error).__name__}: {error}"
             ) from error
 
@@ -161,15 +189,35 @@ class Decider(Scorer):
         places: Sequence[Sequence[Piece]],
     ) -> list[frames.Window]:
         """Decide the windows of a block (time, row, column)."""
-        card = self._model.card
+        windows = self._cut(block, bands, places)
+        held = [each for each in windows if not each.empty]
+        decided = iter(self._decided(held))
         return [
-            frames.nothing(card, sure=self._sure)
-            if answer is None
-            else frames.decided(
-                card, scores.checked(card, answer, missing, name), missing, sure=self._sure
-            )
-            for answer, missing, name in self._answers(block, bands, places)
+            frames.nothing(self.card, sure=self._sure) if each.empty else next(decided)
+            for each in windows
         ]
+
+    def _decided(self, windows: list[Seen]) -> list[frames.Window]:
+        card, model = self.card, self._model
+        if isinstance(model, DeviceModel):
+            there = partial(on_device.decided, card, sure=self._sure)
+            came = self._asked(windows, partial(self._there, model, there))
+            return on_device.windows(card, came, [each.name for each in windows])
+        return [
+            frames.decided(
+                card,
+                scores.checked(card, answer, each.missing, each.name),
+                each.missing,
+                sure=self._sure,
+            )
+            for each, answer in zip(windows, self._asked(windows, self._scores), strict=True)
+        ]
+
+    def _there(
+        self, model: DeviceModel, then: Then, windows: list[Seen]
+    ) -> list[tuple[NDArray[Any], ...]]:
+        asked = [(each.image, each.missing) for each in windows]
+        return queue.predict_then(model, asked, then, ("decided", self._sure))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

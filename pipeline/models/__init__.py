@@ -12,10 +12,14 @@
     ukis_csmask    cards of DLR's four networks, and where their files are
     machine        what this machine can do
     -- imported by `load` alone: --
-    ukis_network   card ─▶ SegmentationModel
+    ukis_network   card ─▶ the network of ukis-csmask in torch, its files checked
     onnx_weights   file ─▶ weights and paddings, checked
     unet           weights ─▶ the network in torch, proved to be the same one
-    inference      the network on one window, the same answer in any thread
+    torch_model    network ─▶ Model, on the device that its card asks for
+    inference      the network on one window of a CPU, the same answer in any thread
+    gpu_model      the network on a batch of a GPU, and what is made of its scores there
+    gpu            … and how windows get there and back
+    entry          what stands between reflectance and a network
     no_data        what the network sees where there is nothing
     allocator      memory that layers hand to each other
     process        … and what else a process sets up once

@@ -106,7 +106,7 @@ class DlL8s2Uv:
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
-        precision = card.options["precision"]
+        precision = option.counted_as(card)
         one = BYTES_PER_PIXEL[precision] * card.lattice.window_px**2
         return FIRST_USE_BYTES[precision] + windows * one
 

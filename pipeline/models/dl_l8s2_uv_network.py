@@ -22,10 +22,11 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import ModelError
-from pipeline.models import weights
+from pipeline.models import no_data, weights
 from pipeline.models.dl_l8s2_uv import ALIGNMENT_PX, FILES
+from pipeline.models.entry import ZeroGaps
 from pipeline.models.pointwise import Pointwise
-from pipeline.models.torch_model import TorchModel
+from pipeline.models.torch_model import TorchModel, of_network
 from pipeline.types import ModelCard
 
 EPSILON = 1e-3
@@ -104,13 +105,8 @@ def load(card: ModelCard) -> TorchModel:
     )
     net = build(read_keras(content, card.name), len(card.roles), card.name)
     net = fold(net).to(memory_format=torch.channels_last)
-    return TorchModel(card, net, prepare, stride=ALIGNMENT_PX)
-
-
-def prepare(window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Put 0 where a window (B, H, W) has no data, as the original does."""
-    filled: NDArray[np.float32] = np.nan_to_num(window, nan=0.0)
-    return filled
+    # As the original does: 0 where there is no data.
+    return of_network(card, net, ZeroGaps(), stride=ALIGNMENT_PX, gaps=no_data.as_it_is)
 
 
 def read_keras(content: bytes, model: str) -> dict[str, NDArray[np.float32]]:

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 # Names of CPU flags that Linux reports where a bfloat16 product is one instruction.
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
@@ -51,10 +52,31 @@ def _torch_knows_cuda() -> bool:
 def count_nvidia_devices() -> int:
     """Return how many NVIDIA devices the driver tells of."""
     # NVML counts devices without opening one: after cuInit a process can no longer fork.
+    count = ctypes.c_uint(0)
+    nvml = _nvml()
+    known = nvml is not None and nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0
+    return count.value if known else 0
+
+
+def compute_capability() -> tuple[int, int]:
+    """Return what the first NVIDIA device can do, as (major, minor) of CUDA; (0, 0) if there is none."""
+    major, minor, device = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_void_p()
+    nvml = _nvml()
+    known = (
+        nvml is not None
+        and nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)) == 0
+        and nvml.nvmlDeviceGetCudaComputeCapability(
+            device, ctypes.byref(major), ctypes.byref(minor)
+        )
+        == 0
+    )
+    return (major.value, minor.value) if known else (0, 0)
+
+
+def _nvml() -> Any:  # noqa: ANN401 - a library of the driver
+    """Return NVIDIA's management library, ready to be asked; none where there is no driver."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
-        count = ctypes.c_uint(0)
-        ready = nvml.nvmlInit_v2() == 0 and nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0
+        return nvml if nvml.nvmlInit_v2() == 0 else None
     except (OSError, AttributeError):
-        return 0
-    return count.value if ready else 0
+        return None

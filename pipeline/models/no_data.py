@@ -16,6 +16,7 @@ gaps of 20 px every 80 px           .744        .791     .971     .971
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,3 +161,42 @@ def _span(missing: NDArray[np.bool_], axis: int, stride: int) -> slice:
     if held.stop == 0:
         return held
     return slice(held.start // stride * stride, -(-held.stop // stride) * stride)
+
+
+# -- what a network sees of a window ------------------------------------------------------------
+
+WHOLE = (slice(None), slice(None))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a network sees of a window that holds data."""
+
+    image: Callable[[], NDArray[np.float32]]
+    """Returns (B, h, w) reflectance, which is made only when it is needed."""
+    inner: tuple[slice, slice]
+    """Rows and columns of the image that the network is run on."""
+    where: tuple[slice, slice]
+    """The same rows and columns, in the window."""
+
+
+Gaps = Callable[[NDArray[np.float32], int], Seen | None]
+"""Takes a window (B, H, W), NaN = no data, and what its edges are multiples of; returns none if there is no
+data at all."""
+
+
+def mirrored(window: NDArray[np.float32], stride: int) -> Seen | None:
+    """Cut away what lies beyond the data, and fill the gaps that are left, in memory of their own."""
+    part = cut(window, stride)
+    return None if part.empty else Seen(part.filled, WHOLE, part.where)
+
+
+def only_cut(window: NDArray[np.float32], stride: int) -> Seen | None:
+    """Show the window with its gaps, and run what does not lie beyond the data."""
+    part = cut(window, stride)
+    return None if part.empty else Seen(lambda: window, part.where, part.where)
+
+
+def as_it_is(window: NDArray[np.float32], stride: int) -> Seen | None:  # noqa: ARG001 - one of `Gaps`
+    """Show the window with its gaps, and run all of it."""
+    return None if np.isnan(window).all() else Seen(lambda: window, WHOLE, WHOLE)

@@ -124,7 +124,7 @@ class OmniCloudMask:
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
-        precision = card.options["precision"]
+        precision = option.counted_as(card)
         kept = N_PARAMETERS * BYTES_PER_VALUE[precision] + FIRST_USE_BYTES[precision]
         return kept + windows * BYTES_PER_PIXEL[precision] * card.lattice.window_px**2
 

@@ -1,25 +1,24 @@
-"""The two networks of OmniCloudMask in torch: normalisation, both U-Nets, the mean of their logits."""
+"""The two networks of OmniCloudMask in torch: both U-Nets, the mean of their logits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
 
-import numpy as np
 import segmentation_models_pytorch as smp
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pipeline.errors import ModelError
-from pipeline.models import weights
+from pipeline.models import no_data, weights
+from pipeline.models.entry import OwnStatistics
 from pipeline.models.omnicloudmask import CLASSES, FILES, NAME, NETWORKS, ROLES, STRIDE, Network
 from pipeline.models.omnicloudmask_lean import lean
 from pipeline.models.pointwise import replace_pointwise
-from pipeline.models.torch_model import TorchModel
+from pipeline.models.torch_model import TorchModel, of_network
 from pipeline.types import ModelCard
 
 
@@ -39,7 +38,7 @@ def load(card: ModelCard) -> TorchModel:
     ]
     net = Ensemble(nets) if card.options["device"] == "cuda" else LeanEnsemble(nets)
     # Its own engine's patches never reach beyond the data of a scene either.
-    return TorchModel(card, net, normalise, stride=STRIDE, cuts_borders=True)
+    return of_network(card, net, OwnStatistics(), stride=STRIDE, gaps=no_data.only_cut)
 
 
 class Ensemble(nn.Module):
@@ -73,30 +72,6 @@ class LeanEnsemble(nn.Module):
             logits = net(windows, logits)
         assert logits is not None
         return logits.div_(len(self.nets))
-
-
-def normalise(window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalise every band of a window by what it holds there.
-
-    Parameters
-    ----------
-    window
-        (B, H, W), any scale, NaN = no data.
-
-    Returns
-    -------
-    (x - mean) / std over the pixels that are not NaN (population standard deviation, 1 where it is 0);
-    0 where NaN stood.
-    """
-    normed = np.zeros_like(window)
-    for band, out in zip(window, normed, strict=True):
-        valid = ~np.isnan(band)
-        # Mostly all are; one by one, whatever array the window is a view of: so sums keep their order.
-        values = band.ravel() if valid.all() else band[valid]
-        if values.size:
-            mean, std = values.mean(dtype=np.float64), values.std(dtype=np.float64)
-            out[valid] = (values - np.float32(mean)) / np.float32(std or 1.0)
-    return normed
 
 
 def architecture(network: Network) -> nn.Module:

@@ -8,12 +8,13 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models import machine
+from pipeline.types import ModelCard
 
 Check = Callable[[str, Any], str]
 """Takes where the option stands, in words, and its value; returns the word for the card."""
 
 DEVICE = ("cpu", "cuda", "auto")
-PRECISION = ("float32", "bfloat16", "auto")
+PRECISION = ("float32", "bfloat16", "float16", "auto")
 
 
 def resolve(
@@ -91,15 +92,38 @@ def path(where: str, value: object) -> str:
 
 
 def on_this_machine(chosen: dict[str, str]) -> dict[str, str]:
-    """Return options with ``auto`` of ``device`` and ``precision`` replaced by what it means here."""
+    """Return options with ``auto`` of ``device`` and ``precision`` replaced by what it means here.
+
+    Raises
+    ------
+    ModelError
+        ``float16`` is asked for on a CPU.
+    """
     device, precision = chosen["device"], chosen["precision"]
     if device == "auto":
         device = "cuda" if machine.has_cuda() else "cpu"
     if precision == "auto":
-        # Every GPU that torch 2.7 still supports well multiplies bfloat16 natively.
-        fast = device == "cuda" or machine.has_fast_bfloat16()
-        precision = "bfloat16" if fast else "float32"
+        precision = _fast_precision(device)
+    if precision == "float16" and device == "cpu":
+        raise ModelError(
+            "option precision 'float16' is for GPUs; on a CPU it is one of float32, bfloat16, auto"
+        )
     return {**chosen, "device": device, "precision": precision}
+
+
+def _fast_precision(device: str) -> str:
+    """Return the shortest floats that a device multiplies natively, those of the larger range first."""
+    if device == "cpu":
+        return "bfloat16" if machine.has_fast_bfloat16() else "float32"
+    # NVIDIA: tensor cores for float16 since Volta (7.0), for bfloat16 since Ampere (8.0).
+    major = machine.compute_capability()[0]
+    return "bfloat16" if major >= 8 else "float16" if major == 7 else "float32"
+
+
+def counted_as(card: ModelCard) -> str:
+    """Return the precision by which the memory of a card's network was measured: on CPUs, without float16."""
+    precision = card.options["precision"]
+    return "bfloat16" if precision == "float16" else precision
 
 
 def _number(value: Any) -> float:  # noqa: ANN401 - whatever a job file holds

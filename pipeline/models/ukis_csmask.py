@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
-from pipeline.models import machine
+from pipeline.models import options as option
 from pipeline.types import Code, Lattice, Model, ModelCard
 
 FAMILY = "ukis-csmask"
@@ -73,8 +73,10 @@ ACCURACY = (
 GPU_BATCH = 8
 """Windows at a time on a GPU: chosen by arithmetic, not measured."""
 
-ALLOWED = {"precision": ("float32", "bfloat16", "auto"), "device": ("cpu", "cuda", "auto")}
-"""Options and their values; the first is the default, ``auto`` asks the machine."""
+OPTIONS: Mapping[str, tuple[object, option.Check]] = {
+    "precision": ("float32", option.one_of(*option.PRECISION)),
+    "device": ("cpu", option.one_of(*option.DEVICE)),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,8 @@ class UkisCsmask:
             raise ModelError(
                 f"{name} needs {', '.join(BANDS[bands])}; the items lack {', '.join(missing)}"
             )
-        return _card(bands, level, resolve_options(options))
+        chosen = option.on_this_machine(option.resolve(FAMILY, options, OPTIONS))
+        return _card(bands, level, chosen)
 
     def load(self, card: ModelCard) -> Model:
         """Load a network; see `pipeline.models.load`."""
@@ -160,7 +163,7 @@ class UkisCsmask:
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
-        kept = weight_bytes(card) + FIRST_USE_BYTES[card.options["precision"]]
+        kept = weight_bytes(card) + FIRST_USE_BYTES[option.counted_as(card)]
         return kept + windows * window_bytes(card)
 
 
@@ -194,30 +197,6 @@ def _card(bands: str, level: str, options: Mapping[str, str]) -> ModelCard:
         batch=GPU_BATCH if options["device"] == "cuda" else 1,
         options=options,
     )
-
-
-def resolve_options(options: Mapping[str, Any]) -> dict[str, str]:
-    """Fill in defaults and turn ``auto`` into what it means on this machine.
-
-    Raises
-    ------
-    ModelError
-        An option or a value is not known; the message lists those that are.
-    """
-    for option, value in options.items():
-        if option not in ALLOWED:
-            raise ModelError(f"{FAMILY} has no option {option!r}; it has {', '.join(ALLOWED)}")
-        if value not in ALLOWED[option]:
-            allowed = ", ".join(ALLOWED[option])
-            raise ModelError(f"option {option} of {FAMILY} is one of {allowed}; got {value!r}")
-    chosen = {option: str(options.get(option, values[0])) for option, values in ALLOWED.items()}
-    if chosen["device"] == "auto":
-        chosen["device"] = "cuda" if machine.has_cuda() else "cpu"
-    if chosen["precision"] == "auto":
-        # Every GPU that torch 2.7 still supports well multiplies bfloat16 natively.
-        fast = chosen["device"] == "cuda" or machine.has_fast_bfloat16()
-        chosen["precision"] = "bfloat16" if fast else "float32"
-    return chosen
 
 
 @functools.cache
@@ -276,9 +255,9 @@ input (6) are kept. Measured with 1, 2 and 4 threads, in runs of their own: thes
 
 def weight_bytes(card: ModelCard) -> int:
     """Size of a loaded network."""
-    return N_PARAMETERS * BYTES_PER_VALUE[card.options["precision"]]
+    return N_PARAMETERS * BYTES_PER_VALUE[option.counted_as(card)]
 
 
 def window_bytes(card: ModelCard) -> int:
     """Peak of one window on its way through."""
-    return BYTES_PER_PIXEL[card.options["precision"]] * card.lattice.window_px**2
+    return BYTES_PER_PIXEL[option.counted_as(card)] * card.lattice.window_px**2

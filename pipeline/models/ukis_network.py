@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.models import fused, onnx_weights, unet
-from pipeline.models.inference import Normalisation, SegmentationModel
+from pipeline.models import fused, no_data, onnx_weights, unet
+from pipeline.models.entry import Normalisation
+from pipeline.models.torch_model import TorchModel, of_network
 from pipeline.models.ukis_csmask import FILES, KEYS, statistics
 from pipeline.types import ModelCard
 
 
-def load(card: ModelCard) -> SegmentationModel:
+def load(card: ModelCard) -> TorchModel:
     """Load the network that a card describes.
 
     Raises
@@ -27,9 +28,5 @@ def load(card: ModelCard) -> SegmentationModel:
     net = unet.build(onnx_weights.parse(content, str(files.onnx)))
     if card.options["device"] == "cpu":
         fused.fuse(net)
-    return SegmentationModel(
-        card,
-        net,
-        Normalisation(mean=np.array(mean, np.float32), std=np.array(std, np.float32)),
-        stride=unet.STRIDE,
-    )
+    normal = Normalisation(mean=np.array(mean, np.float32), std=np.array(std, np.float32))
+    return of_network(card, net, normal, stride=unet.STRIDE, gaps=no_data.mirrored)

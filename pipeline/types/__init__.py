@@ -53,7 +53,7 @@ from pipeline.types.legend import (
     LegendEntry,
     is_usable,
 )
-from pipeline.types.model import Lattice, Model, ModelCard, Scores
+from pipeline.types.model import DeviceModel, Lattice, Model, ModelCard, Scores, Then
 from pipeline.types.record import (
     CellReceipt,
     CellStatus,
@@ -81,6 +81,7 @@ __all__ = [
     "CompositeSettings",
     "Cost",
     "CubeSettings",
+    "DeviceModel",
     "Dropped",
     "Grid",
     "GridSettings",
@@ -102,6 +103,7 @@ __all__ = [
     "ShadowSettings",
     "Source",
     "StacSettings",
+    "Then",
     "Tile",
     "TileReceipt",
     "footprint",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,5 +126,35 @@ class Model(Protocol):
         -------
         (N, K, H, W) float32, one score for every class of the card. What stands where a band is
         NaN does not matter: the mask room writes no data there. Elsewhere scores are finite.
+        """
+        ...
+
+
+Then = Callable[[Any, Any], tuple[Any, ...]]
+"""Takes scores (n, K, H, W) float32 and what goes with their windows (n, …), arrays of one library and on one
+device; returns such arrays, each (n, …)."""
+
+
+@runtime_checkable
+class DeviceModel(Model, Protocol):
+    """A model whose scores can be worked on where they are, so that fewer bytes come back than scores have."""
+
+    def predict_then(
+        self, windows: NDArray[np.float32], beside: NDArray[Any], then: Then
+    ) -> tuple[NDArray[Any], ...]:
+        """Score windows, and make something of the scores before they come back.
+
+        Parameters
+        ----------
+        windows
+            As of `predict`, N of them, none of them without data.
+        beside
+            (N, …), whatever goes with them.
+        then
+            What is made; called on the device with some of the windows at a time.
+
+        Returns
+        -------
+        What `then` returns, of all windows.
         """
         ...

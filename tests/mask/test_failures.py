@@ -21,6 +21,7 @@ from pipeline.mask import read_geobox
 from pipeline.mask.combined import mask_with_confidence
 from pipeline.models import (
     dl_l8s2_uv,
+    no_data,
     onnx_weights,
     registry,
     s2cloudless,
@@ -28,8 +29,9 @@ from pipeline.models import (
     weights,
 )
 from pipeline.models.dl_l8s2_uv import RGBI
+from pipeline.models.entry import ZeroGaps
 from pipeline.models.omnicloudmask import FILES as OCM_FILES
-from pipeline.models.torch_model import TorchModel
+from pipeline.models.torch_model import of_network
 from pipeline.testing import ThresholdModel
 from pipeline.types import Code, Lattice
 
@@ -214,16 +216,15 @@ def on_device(rooms, batch):
     card = replace(
         ThresholdModel(LATTICE, BANDS, batch=batch).card,
         scores="logits",
-        options={"device": "cpu", "precision": "float32"},
+        options={"device": "cuda", "precision": "float32"},
     )
-    model = TorchModel(card, net, np.nan_to_num, stride=32)
-    # As on a GPU; this test has none.
-    model._batch = batch
-    return model, net
+    return of_network(card, net, ZeroGaps(), stride=32, gaps=no_data.as_it_is), net
 
 
 @pytest.mark.parametrize("rooms", [[2], [8, 8, 3, 1], [8, 4, 2, 1]])
-def test_a_device_out_of_memory_takes_fewer_windows_and_gives_the_same_mask(rooms):
+def test_a_device_out_of_memory_takes_fewer_windows_and_gives_the_same_mask(
+    gpu_stand_in, rooms
+):
     calm, _ = on_device([8], 8)
     expected = masked(calm)
     model, net = on_device(rooms, 8)
@@ -233,7 +234,7 @@ def test_a_device_out_of_memory_takes_fewer_windows_and_gives_the_same_mask(room
 
 
 @pytest.mark.parametrize("rooms", [[2], [8, 3, 1]])
-def test_no_window_is_lost_when_memory_runs_out_between_batches(rooms):
+def test_no_window_is_lost_when_memory_runs_out_between_batches(gpu_stand_in, rooms):
     """A window that is never run has scores of zero, and would be of the first class: clear."""
     calm, _ = on_device([8], 8)
     model, _ = on_device(rooms, 8)
@@ -242,7 +243,7 @@ def test_no_window_is_lost_when_memory_runs_out_between_batches(rooms):
     np.testing.assert_array_equal(model.predict(windows), calm.predict(windows))
 
 
-def test_a_device_without_room_for_one_window_is_an_error():
+def test_a_device_without_room_for_one_window_is_an_error(gpu_stand_in):
     model, _ = on_device([0], 8)
     with pytest.raises(ModelError, match=r"runs out of memory .* set device to 'cpu'"):
         masked(model)

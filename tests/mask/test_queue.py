@@ -14,7 +14,7 @@ from pipeline.types.record import METER
 
 
 class Echo:
-    """Gives back what it is given; counts who is inside, and what comes at once."""
+    """Gives back what it is given, or what is made of it; counts who is inside, and what comes at once."""
 
     def __init__(self, batch, *, takes=0.0, fails=()):
         options = {"device": "cuda"}
@@ -35,6 +35,9 @@ class Echo:
             raise ValueError("bad luck")
         return windows
 
+    def predict_then(self, windows, beside, then):
+        return then(self.predict(windows), beside)
+
 
 def window(number):
     return np.full((1, 2, 2), number, np.float32)
@@ -42,12 +45,11 @@ def window(number):
 
 def asked_by(threads, model, per_thread):
     """Every thread asks about windows of its own numbers."""
-    own = queue.WindowQueue(model)
 
     def ask(thread):
         numbers = range(thread * per_thread, (thread + 1) * per_thread)
         try:
-            answers = own.predict([window(number) for number in numbers])
+            answers = queue.predict(model, [window(number) for number in numbers])
         except ValueError as error:
             return error
         return [answer.flat[0] for answer in answers] == list(numbers)
@@ -80,6 +82,28 @@ def test_a_batch_that_fails_costs_those_in_it_and_nobody_waits_for_ever():
     assert sum(model.sizes) == 18
     # Batches are of whatever windows gathered, so others may have been in the same one.
     assert all(answer is True or isinstance(answer, ValueError) for answer in answers)
+
+
+def test_what_is_made_differently_never_meets_in_a_batch():
+    model, met = Echo(4, takes=0.002), []
+
+    def making(purpose):
+        def then(windows, beside):
+            met.append((purpose, set(beside.tolist())))
+            return windows * purpose, beside
+
+        return then
+
+    def ask(purpose):
+        asked = [(window(number), np.array(purpose)) for number in range(6)]
+        made = queue.predict_then(model, asked, making(purpose), purpose)
+        return [whole.flat[0] for whole, _ in made]
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ask, [2, 3] * 6))
+    assert answers == [[purpose * number for number in range(6)] for purpose in [2, 3] * 6]
+    assert all(beside == {purpose} for purpose, beside in met)
+    assert max(model.sizes) > 1
 
 
 def test_time_of_a_gpu_that_several_batches_share_is_counted_once():

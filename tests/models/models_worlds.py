@@ -15,6 +15,7 @@ from odc.geo.xr import xr_coords
 from pipeline.mask import read_geobox
 from pipeline.mask.combined import mask_with_confidence
 from pipeline.mask.lattice import origin_px
+from pipeline.types import DeviceModel
 
 SIZE, ORIGIN = 640, -320
 
@@ -136,3 +137,16 @@ class OnLattice:
 
     def predict(self, windows):
         return self.model.predict(windows)
+
+
+class OnLatticeOfADevice(OnLattice):
+    """The same of a model that lets its scores be worked on where they are."""
+
+    def predict_then(self, windows, beside, then):
+        return self.model.predict_then(windows, beside, then)
+
+
+def on_lattice(model, lattice, batch):
+    """A model on another lattice, of the kind that it is."""
+    kind = OnLatticeOfADevice if isinstance(model, DeviceModel) else OnLattice
+    return kind(model, lattice, batch)

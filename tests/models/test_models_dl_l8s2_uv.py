@@ -209,7 +209,10 @@ def test_the_family_takes_the_most_bands_there_are():
         ({"level": "L2A"}, r"top-of-atmosphere \(L1C\) reflectance; the items are 'L2A'"),
         ({"roles": SIX[:3]}, "the items lack nir"),
         ({"options": {"core": 3}}, "no option 'core'; it has precision, device, weights"),
-        ({"options": {"precision": "float8"}}, "one of float32, bfloat16, auto; got 'float8'"),
+        (
+            {"options": {"precision": "float8"}},
+            "one of float32, bfloat16, float16, auto; got 'float8'",
+        ),
         (
             {"options": {"weights": "nowhere.hdf5"}},
             "nowhere.hdf5 is neither a file nor a folder",

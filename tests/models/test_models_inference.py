@@ -10,8 +10,7 @@ from models_oracle import card_of, noise_window, read_chip, read_reference, real
 
 from pipeline import models
 from pipeline.errors import ModelError
-from pipeline.models import allocator, inference, machine, ukis_csmask
-from pipeline.models.torch_model import TorchModel
+from pipeline.models import allocator, machine, ukis_csmask
 from pipeline.types import Code
 
 
@@ -139,34 +138,6 @@ def test_bfloat16_chooses_the_same_classes(shared_data):
         assert (codes_of(exact, window) == codes_of(fast, window)).mean() >= 0.985
 
 
-def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ModelError, match="torch finds no usable GPU"):
-        inference._device("cuda")
-
-
-@pytest.mark.gpu
-def test_gpu_agrees_with_cpu(shared_data):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    cpu, gpu = (models.load(card_of("6b", "L1C", device=each)) for each in ("cpu", "cuda"))
-    for window in real_windows(shared_data, "6b"):
-        assert (codes_of(cpu, window) == codes_of(gpu, window)).mean() >= 0.999
-        assert np.array_equal(gpu.predict(window[None]), gpu.predict(window[None]))
-
-
-@pytest.mark.gpu
-def test_threads_share_a_gpu_and_get_the_same_bits(shared_data):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    gpu = models.load(card_of("6b", "L1C", device="cuda"))
-    windows = [window[None] for window in real_windows(shared_data, "6b")] * 8
-    expected = [gpu.predict(window) for window in windows]
-    with ThreadPoolExecutor(6) as pool:
-        for one, other in zip(pool.map(gpu.predict, windows), expected, strict=True):
-            assert np.array_equal(one, other)
-
-
 def test_a_cut_swath_keeps_its_classes(shared_data):
     whole, _ = read_reference(shared_data, "sentinel2")
     y, x = np.indices(whole.shape[1:])
@@ -202,72 +173,6 @@ def test_finds_the_clouds_that_people_drew(shared_data):
         found = codes_of(model, window) == Code.THICK_CLOUD
         scores.append(2 * (found & cloud).sum() / (found.sum() + cloud.sum()))
     assert np.mean(scores) >= 0.85
-
-
-# -- short memory ------------------------------------------------------------------------------
-
-
-class Cramped(torch.nn.Module):
-    """A network of one sum that has room for so many windows at a time."""
-
-    def __init__(self, room):
-        super().__init__()
-        self.room, self.sizes = room, []
-
-    def forward(self, x):
-        self.sizes.append(len(x))
-        if len(x) > self.room:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return torch.cat([x.sum(dim=1, keepdim=True)] * 3, dim=1)
-
-
-def cramped_model(room, batch):
-    net = Cramped(room)
-    normal = inference.Normalisation(mean=np.zeros(4, np.float32), std=np.ones(4, np.float32))
-    model = inference.SegmentationModel(card_of("4b", "L2A"), net, normal, 32)
-    # As on a GPU; this test has none.
-    model._batch = batch
-    return model, net
-
-
-def test_short_memory_halves_the_batch_and_goes_on(caplog):
-    model, net = cramped_model(room=2, batch=8)
-    windows = np.stack([noise_window(4, 64, seed) for seed in range(7)])
-    scores = model.predict(windows)
-    np.testing.assert_allclose(scores[:, 1], windows.sum(axis=1), rtol=1e-6)
-    # Filled up to one size each time, and what was learnt is kept.
-    assert net.sizes == [8, 4, 2, 2, 2, 2]
-    model.predict(windows[:1])
-    assert net.sizes[6:] == [2]
-    assert "batches of 2 from now on" in caplog.text
-
-
-def test_no_room_for_one_window_is_an_error():
-    model, _ = cramped_model(room=0, batch=4)
-    with pytest.raises(ModelError, match="out of memory on cpu with a single window of 64 px"):
-        model.predict(noise_window(4, 64)[None])
-
-
-@pytest.mark.parametrize("cuts", [True, False])
-def test_borders_are_cut_after_the_whole_window_was_prepared(cuts):
-    net, seen = Cramped(room=1), []
-
-    def prepare(each):
-        seen.append(each.shape)
-        return np.nan_to_num(each) + np.float32(np.nanmean(each))
-
-    model = TorchModel(card_of("4b", "L2A"), net, prepare, 32, cuts_borders=cuts)
-    windows = np.stack([noise_window(4, 128, seed) for seed in range(3)])
-    windows[1, :, :, 50:] = np.nan
-    windows[2] = np.nan
-    scores = model.predict(windows)
-    assert seen == [(4, 128, 128)] * 2
-    assert net.sizes == [1, 1]
-    # 50 columns with data, up to a multiple of 32.
-    assert (scores[1, :, :, 64:] == 0).all() == cuts
-    expected = prepare(windows[1]).sum(axis=0)
-    np.testing.assert_allclose(scores[1, 0, :, :64], expected[:, :64], rtol=1e-5)
-    assert (scores[2] == 0).all()
 
 
 # -- the machine -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from pipeline.errors import ModelError
 from pipeline.models import omnicloudmask
 from pipeline.models import omnicloudmask_network as network
+from pipeline.models.entry import OwnStatistics
 from pipeline.models.omnicloudmask import NETWORKS, OmniCloudMask
 from pipeline.types import Code
 
@@ -94,7 +95,7 @@ def test_logits_equal_those_of_the_package(data, first, model, theirs):
 @pytest.mark.parametrize("data", [window(), with_gaps()], ids=["whole", "gaps"])
 def test_normalises_as_the_package_does(data, scale):
     data = data * np.float32(scale)
-    ours = network.normalise(data)
+    ours = OwnStatistics().here(data)
     np.testing.assert_allclose(ours, ocm.channel_norm(data, np.nan), rtol=0, atol=2e-5)
     theirs = ocm.channel_norm_torch(torch.from_numpy(data[np.newaxis]), nodata_value=np.nan)
     np.testing.assert_allclose(ours, theirs[0].numpy(), rtol=0, atol=2e-5)
@@ -103,7 +104,7 @@ def test_normalises_as_the_package_does(data, scale):
 @pytest.mark.parametrize("value", [0.5, np.nan])
 def test_a_band_of_one_value_or_none_is_zero(value):
     data = np.full((3, 32, 32), value, np.float32)
-    assert (network.normalise(data) == 0).all()
+    assert (OwnStatistics().here(data) == 0).all()
     assert (ocm.channel_norm(data, np.nan) == 0).all()
 
 
@@ -144,8 +145,8 @@ def test_gaps_are_finite_and_the_window_is_left_alone(model):
 def test_a_window_without_data_is_never_run(model, monkeypatch):
     windows = np.stack([window(), np.full((3, 128, 128), np.nan, np.float32)])
     seen = []
-    run = model._scored
-    monkeypatch.setattr(model, "_scored", lambda x, count: seen.append(count) or run(x, count))
+    run = model._scores
+    monkeypatch.setattr(model, "_scores", lambda part: seen.append(1) or run(part))
     scores = model.predict(windows)
     assert seen == [1]
     assert (scores[1] == 0).all()

@@ -17,15 +17,16 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from models_worlds import ORIGIN, OnLattice, box, masked, real, simulated
+from models_worlds import ORIGIN, OnLattice, box, masked, on_lattice, real, simulated
 
-from pipeline.models import combining, registry
+from pipeline.models import combining, no_data, registry
 from pipeline.models.dl_l8s2_uv import RGBI, RGBISWIR
 from pipeline.models.ensemble import EnsembleModel
+from pipeline.models.entry import OwnStatistics
 from pipeline.models.omnicloudmask import NETWORKS
 from pipeline.models.omnicloudmask_network import Ensemble as MeanOfNetworks
-from pipeline.models.omnicloudmask_network import architecture, fold, normalise
-from pipeline.models.torch_model import TorchModel
+from pipeline.models.omnicloudmask_network import architecture, fold
+from pipeline.models.torch_model import of_network
 from pipeline.models.tta import TtaModel
 from pipeline.types import Code, Lattice
 
@@ -80,7 +81,7 @@ def of_omnicloudmask(world, shared_data):
                 module.running_var.uniform_(0.5, 1.5)
     folded = [fold(net, network) for net, network in zip(nets, NETWORKS, strict=True)]
     # As `load` has it: what lies far beyond the data is not run.
-    return of_networks(folded, world, cuts_borders=True), BLENDED
+    return of_networks(folded, world, no_data.only_cut), BLENDED
 
 
 def of_windows(world, shared_data):
@@ -90,9 +91,17 @@ def of_windows(world, shared_data):
     return of_networks(nets, world), Lattice(core_px=64, halo_px=32, blend_px=32, shift_px=24)
 
 
-def of_networks(nets, world, **more):
-    card = resolved("omnicloudmask", world)
-    return TorchModel(card, MeanOfNetworks(nets), normalise, stride=32, **more)
+def of_networks(nets, world, gaps=no_data.as_it_is, **options):
+    card = replace(resolved("omnicloudmask", world, **options), batch=3)
+    return of_network(card, MeanOfNetworks(nets), OwnStatistics(), stride=32, gaps=gaps)
+
+
+def of_windows_on_a_gpu(world, shared_data):
+    """The same where a device has them: with a stand-in for it."""
+    torch.manual_seed(0)
+    nets = [torch.nn.Conv2d(3, 4, 5, padding=2).requires_grad_(False) for _ in range(2)]
+    model = of_networks(nets, world, device="cuda")
+    return model, Lattice(core_px=64, halo_px=32, blend_px=32, shift_px=24)
 
 
 def of_tta(inside):
@@ -137,6 +146,7 @@ QUICK = {
     "fmask": of_product("fmask"),
     "dea-fmask": of_product("dea-fmask"),
     "windows": of_windows,
+    "windows-on-a-gpu": of_windows_on_a_gpu,
     "tta": of_tta(of_windows),
     "ensemble": of_ensemble("mean", of_windows, of_product("qa-pixel"), of_dl_l8s2_uv(RGBI)),
     RGBI: of_dl_l8s2_uv(RGBI),
@@ -181,7 +191,7 @@ class Scenes:
             self.models[name] = EVERY[name](self.world("real"), self.shared_data)
         model, lattice = self.models[name]
         if lattice is not None:
-            return OnLattice(model, lattice, batch)
+            return on_lattice(model, lattice, batch)
         members = [OnLattice(each.model, each.card.lattice, batch) for each in model.members]
         joint = combining.enclosing_lattice([each.card.lattice for each in members])
         return EnsembleModel(replace(model.card, lattice=joint), members)
@@ -200,7 +210,7 @@ class Scenes:
 
 
 @pytest.fixture(scope="module")
-def scenes(shared_data, tmp_path_factory):
+def scenes(shared_data, tmp_path_factory, gpu_stand_in):
     threads = torch.get_num_threads()
     yield Scenes(shared_data, tmp_path_factory.mktemp("simulated"))
     torch.set_num_threads(threads)

@@ -74,7 +74,7 @@ def test_asks_only_for_offered_bands_and_takes_all_it_can(roles, level):
     ("options", "complaint"),
     [
         ({"halo": 3}, "no option 'halo'; it has precision, device"),
-        ({"precision": "float16"}, "one of float32, bfloat16, auto; got 'float16'"),
+        ({"precision": "float64"}, "one of float32, bfloat16, float16, auto; got 'float64'"),
         ({"device": 0}, "one of cpu, cuda, auto; got 0"),
     ],
 )
@@ -84,19 +84,34 @@ def test_refuses_unknown_options(options, complaint):
 
 
 @pytest.mark.parametrize(
-    ("bf16", "cuda", "expected"),
+    ("bf16", "gpu", "expected"),
     [
-        (True, False, {"precision": "bfloat16", "device": "cpu"}),
-        (False, False, {"precision": "float32", "device": "cpu"}),
-        (False, True, {"precision": "bfloat16", "device": "cuda"}),
+        (True, None, {"precision": "bfloat16", "device": "cpu"}),
+        (False, None, {"precision": "float32", "device": "cpu"}),
+        (False, (9, 0), {"precision": "bfloat16", "device": "cuda"}),
+        (True, (7, 5), {"precision": "float16", "device": "cuda"}),
+        (True, (6, 1), {"precision": "float32", "device": "cuda"}),
     ],
 )
-def test_auto_is_resolved_on_the_card(monkeypatch, bf16, cuda, expected):
+def test_auto_is_resolved_on_the_card(monkeypatch, bf16, gpu, expected):
     monkeypatch.setattr(machine, "has_fast_bfloat16", lambda: bf16)
-    monkeypatch.setattr(machine, "has_cuda", lambda: cuda)
+    monkeypatch.setattr(machine, "has_cuda", lambda: gpu is not None)
+    monkeypatch.setattr(machine, "compute_capability", lambda: gpu)
     options = {"precision": "auto", "device": "auto"}
     card = models.resolve("ukis-csmask", level="L2A", roles=SIX, options=options)
     assert card.options == expected
+
+
+def test_float16_is_for_gpus():
+    asked = {"level": "L2A", "roles": SIX}
+    with pytest.raises(ModelError, match="'float16' is for GPUs"):
+        models.resolve("ukis-csmask", **asked, options={"precision": "float16"})
+    options = {"precision": "float16", "device": "cuda"}
+    card = models.resolve("ukis-csmask", **asked, options=options)
+    brief = models.resolve(
+        "ukis-csmask", **asked, options={"precision": "bfloat16", "device": "cuda"}
+    )
+    assert models.bytes_needed(card) == models.bytes_needed(brief)
 
 
 def test_a_plan_never_imports_torch_or_onnx():
