@@ -5,6 +5,7 @@
     python benchmarks/masking.py --model omnicloudmask --size 4096
     python benchmarks/masking.py --growth 2 8 32 128  # megapixels: cost by size, overhead, memory
     python benchmarks/masking.py --tiles 1 8 30       # the same by how many tiles a run masks
+    python benchmarks/masking.py --model omnicloudmask --device cuda --size 10980   # on a GPU; 5490 likewise
 
 Runs are interleaved and reported as medians, each in a process of its own, because a peak of
 memory is a process's. The main figure is the process's CPU time: it does not count what others do
@@ -12,12 +13,16 @@ on the machine. Memory is the peak less what the process held with the network l
 patch masked and what that left free given back, and what it masks in memory: theirs takes the scene
 as an array, ours reads it by block.
 ``ours free`` is the engine without a network.
+
+On a GPU the clock counts, and one more run is watched by torch's profiler: the device is busy while at least
+one kernel or copy is under way, from the first of them to the last.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import dataclasses
 import json
 import statistics
 import subprocess
@@ -27,7 +32,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from masking_engines import TILE_PX, made, random_weights
+import torch
+from masking_engines import TILE_PX, Asked, made, random_weights
 
 CORE_PX = {"ukis-csmask": 512, "omnicloudmask": 1024}
 """Edge of a core of each model's lattice."""
@@ -48,11 +54,9 @@ def resident(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
-def child(
-    engine: str, name: str, size: int, precision: str, weights: Path, *, again: bool
-) -> None:
+def child(asked: Asked, *, again: bool) -> None:
     """Print what one run takes; the time of a second one, if asked, which finds its memory in place."""
-    warm, measured = made(engine, name, size, precision, weights)
+    warm, measured = made(asked)
     warm()
     # What the C library kept of the window belongs to the run, not to what was there before it.
     ctypes.CDLL(None).malloc_trim(0)
@@ -62,6 +66,8 @@ def child(
     figures["bytes"] = resident("VmHWM") - before
     if again:
         figures |= timed(measured)
+    if asked.device == "cuda":
+        figures["busy"] = busy(measured)
     print(json.dumps(figures))
 
 
@@ -72,11 +78,35 @@ def timed(run: Callable[[], object]) -> dict[str, float]:
     return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
 
 
+def busy(run: Callable[[], object]) -> float:
+    """Return the share of a run in which the GPU did something."""
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profiler:
+        wall = timed(run)["wall"]
+    cuda = torch.autograd.DeviceType.CUDA
+    spans = sorted(
+        (each.time_range.start, each.time_range.end)
+        for each in profiler.events()
+        if each.device_type == cuda
+    )
+    return covered(spans) / 1e6 / wall
+
+
+def covered(spans: list[tuple[float, float]]) -> float:
+    """Return the length of the union of some spans, given in the order of their starts."""
+    total, reached = 0.0, float("-inf")
+    for start, end in spans:
+        total += max(end - max(start, reached), 0.0)
+        reached = max(reached, end)
+    return total
+
+
 class Runs:
     """Measures engines of one model, each run in a process of its own."""
 
-    def __init__(self, name: str, weights: str, *, again: bool) -> None:
-        self._name, self._weights, self._again = name, weights, again
+    def __init__(self, name: str, weights: str, device: str, *, again: bool) -> None:
+        self._given = {"model": name, "weights": weights, "device": device}
+        self._again = again
 
     def medians(
         self, kinds: list[tuple[Kind, int]], rounds: int
@@ -93,9 +123,10 @@ class Runs:
 
     def _run(self, kind: Kind, size: int) -> dict[str, float]:
         engine, precision = kind
-        given = [engine, self._name, str(size), precision, self._weights]
+        asked = Asked(engine=engine, precision=precision, size=size, **self._given)
+        words = json.dumps(dataclasses.asdict(asked))
         done = subprocess.run(
-            [sys.executable, __file__, "--child", *given, *["--again"] * self._again],
+            [sys.executable, __file__, "--child", words, *["--again"] * self._again],
             capture_output=True,
             text=True,
             check=False,
@@ -137,6 +168,17 @@ def compare(name: str, runs: Runs, size: int, rounds: int) -> None:
             )
 
 
+def compare_on_gpu(name: str, runs: Runs, size: int, rounds: int) -> None:
+    """Both engines of a model on a GPU, interleaved."""
+    theirs, ours = [("theirs", "bfloat16"), ("ours", "bfloat16")]
+    medians = runs.medians([(theirs, size), (ours, size)], rounds)
+    for (kind, _), figures in medians.items():
+        print(line(kind, size, figures))
+        print(f"    {figures['wall']:.2f} s a scene, the device busy {figures['busy']:.1%}")
+    ratio = medians[theirs, size]["wall"] / medians[ours, size]["wall"]
+    print(f"    ours is {ratio:.2f} times as fast as {name}'s own")
+
+
 def growth(name: str, runs: Runs, megapixels: list[float], rounds: int) -> None:
     """Cost a megapixel and memory by the size of the scene.
 
@@ -166,21 +208,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--growth", type=float, nargs="+", help="megapixels")
     parser.add_argument("--tiles", type=int, nargs="+", help="numbers of tiles")
-    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--again", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        engine, name, size, precision, weights = given.child
-        child(engine, name, int(size), precision, Path(weights), again=given.again)
+        child(Asked(**json.loads(given.child)), again=given.again)
         return
+    if given.device == "cuda" and given.model != "omnicloudmask":
+        parser.error("ukis-csmask's own engine is compared on the CPU only")
     with tempfile.TemporaryDirectory() as weights:
         if given.model == "omnicloudmask":
             random_weights(Path(weights))
-        runs = Runs(given.model, weights, again=bool(given.growth))
+        runs = Runs(given.model, weights, given.device, again=bool(given.growth))
         if given.growth:
             growth(given.model, runs, given.growth, given.rounds)
         elif given.tiles:
             tiles(runs, given.tiles, given.rounds)
+        elif given.device == "cuda":
+            compare_on_gpu(given.model, runs, given.size, given.rounds)
         else:
             compare(given.model, runs, given.size, given.rounds)
 

@@ -1,14 +1,21 @@
 """The engines that `benchmarks/masking.py` compares: each is what warms it up, and what is measured.
 
 Peers run with their defaults and as many threads as ours. OmniCloudMask gets its two networks in memory, at
-the precision of ours; patches of 1000 px with 300 px of overlap and one at a time are its defaults.
+the precision of ours; patches of 1000 px with 300 px of overlap and one at a time are its defaults. On a GPU
+it gets the fastest of some settings: how many patches at a time, compiled or not.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
+import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dask
 import dask.array as da
@@ -22,13 +29,29 @@ from pipeline import models
 from pipeline.mask import mask_cube, read_geobox
 from pipeline.mask.lattice import origin_px
 
-WORKERS = 2
+WORKERS = {"cpu": 2, "cuda": os.cpu_count() or 2}
 TILE_PX = 2048
 ROLES = {
     "ukis-csmask": ("blue", "green", "red", "nir", "swir16", "swir22"),
     "omnicloudmask": ("red", "green", "nir08"),
 }
 Engine = tuple[Callable[[], object], Callable[[], object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is run."""
+
+    engine: str
+    """ours, ours by tiles (`tiled`) or theirs."""
+    model: str
+    size: int
+    """Edge of the scene in pixels; how many tiles."""
+    precision: str
+    """Of the network; ``free`` for none."""
+    device: str
+    weights: str
+    """Folder of those of omnicloudmask."""
 
 
 class Free:
@@ -44,28 +67,31 @@ class Free:
         return np.broadcast_to(self._scores, (len(windows), *self._scores.shape[1:]))
 
 
-def loaded(name: str, precision: str, weights: Path) -> models.Model:
+def loaded(asked: Asked) -> models.Model:
     """Return a model or, as precision ``free``, what has its card and costs nothing."""
-    options = {"precision": "float32" if precision == "free" else precision}
-    if name == "omnicloudmask":
-        options["weights"] = str(weights)
-    card = models.resolve(name, level="L2A", roles=ROLES[name], options=options)
+    free = asked.precision == "free"
+    options = {"precision": "float32" if free else asked.precision, "device": asked.device}
+    if asked.model == "omnicloudmask":
+        options["weights"] = asked.weights
+    roles = ROLES[asked.model]
+    card = models.resolve(asked.model, level="L2A", roles=roles, options=options)
     model = models.load(card)
-    return Free(card) if precision == "free" else model
+    return Free(card) if free else model
 
 
 def masked(held: xr.Dataset, model: models.Model, geobox: GeoBox) -> None:
     """Mask a geobox, and keep nothing of it."""
     found = Counts()
-    with dask.config.set(scheduler="threads", num_workers=WORKERS):
+    workers = WORKERS[model.card.options["device"]]
+    with dask.config.set(scheduler="threads", num_workers=workers):
         da.store(mask_cube(held, model, geobox), found, lock=False)
     if found.total() != geobox.shape.y * geobox.shape.x:
         raise RuntimeError("not every pixel was masked once")
 
 
-def ours(name: str, size: int, precision: str, weights: Path) -> Engine:
+def ours(asked: Asked) -> Engine:
     """Return the engine of `pipeline.mask`, which masks a scene as one array."""
-    model = loaded(name, precision, weights)
+    model = loaded(asked)
     card = model.card
     pattern = texture(len(card.roles))
     bordered: dict[str, dict[str, np.ndarray]] = {}
@@ -77,13 +103,13 @@ def ours(name: str, size: int, precision: str, weights: Path) -> Engine:
         masked(cube(pattern, card.roles, reads, (top, left), size, bordered), model, geobox)
 
     # As the others, whose engines are warmed up by a first patch: a scene with the same edges.
-    small = 2 * PERIOD + size % PERIOD
-    return lambda: run(small), lambda: run(size)
+    small = 2 * PERIOD + asked.size % PERIOD
+    return lambda: run(small), lambda: run(asked.size)
 
 
-def tiled(name: str, n_tiles: int, precision: str, weights: Path) -> Engine:
+def tiled(asked: Asked) -> Engine:
     """Return the same as runs use it, on so many tiles amid a region, one after another."""
-    model = loaded(name, precision, weights)
+    model = loaded(asked)
     card = model.card
     pattern = texture(len(card.roles))
 
@@ -96,56 +122,74 @@ def tiled(name: str, n_tiles: int, precision: str, weights: Path) -> Engine:
             held = cube(pattern, card.roles, reads, (top, left), PERIOD * 2048, {})
             masked(held, model, geobox)
 
-    return lambda: run(1), lambda: run(n_tiles)
+    return lambda: run(1), lambda: run(asked.size)
 
 
-OURS = {"ours": ours, "tiled": tiled}
-
-
-def csmask(size: int) -> Engine:
+def csmask(asked: Asked) -> Engine:
     """Return ukis-csmask's own engine."""
     # Its import starts onnxruntime, which ours must not pay for.
     from ukis_csmask.mask import CSmask  # noqa: PLC0415
 
     roles = ROLES["ukis-csmask"]
-    image = np.ascontiguousarray(np.moveaxis(whole(size, len(roles)), 0, -1))
+    image = np.ascontiguousarray(np.moveaxis(whole(asked.size, len(roles)), 0, -1))
 
     def run(part: np.ndarray) -> object:
         return CSmask(
             part,
             list(roles),
             product_level="l2a",
-            intra_op_num_threads=WORKERS,
+            intra_op_num_threads=WORKERS["cpu"],
             providers=["CPUExecutionProvider"],
         ).csm
 
     return lambda: run(image[:256, :256].copy()), lambda: run(image)
 
 
-def omnicloudmask(size: int, precision: str, weights: Path) -> Engine:
+def omnicloudmask(asked: Asked) -> Engine:
     """Return OmniCloudMask's own engine, with the same two networks as ours."""
     import omnicloudmask as package  # noqa: PLC0415
     from omnicloudmask.model_utils import load_model_from_weights  # noqa: PLC0415
 
     from pipeline.models.omnicloudmask import NETWORKS  # noqa: PLC0415
 
-    torch.set_num_threads(WORKERS)
-    cpu, dtype = torch.device("cpu"), getattr(torch, precision)
+    torch.set_num_threads(WORKERS[asked.device])
+    device, dtype = torch.device(asked.device), getattr(torch, asked.precision)
+    folder = Path(asked.weights)
     nets = [
-        load_model_from_weights(each.encoder, weights / each.file.name, "smp", cpu).to(dtype)
+        load_model_from_weights(each.encoder, folder / each.file.name, "smp", device).to(dtype)
         for each in NETWORKS
     ]
-    image = whole(size, 3)
+    image = whole(asked.size, 3)
+    given = {"custom_models": nets, "inference_device": device, "inference_dtype": dtype}
+    best: dict[str, Any] = {}
 
-    def run(part: np.ndarray) -> object:
+    def run(part: np.ndarray, **more: object) -> object:
         with warnings.catch_warnings():
             # It warns of bfloat16 on a CPU; here both sides use it.
             warnings.simplefilter("ignore")
-            return package.predict_from_array(
-                part, custom_models=nets, inference_device="cpu", inference_dtype=dtype
-            )
+            return package.predict_from_array(part, **{**given, **more})
 
-    return lambda: run(image[:, :1000, :1000].copy()), lambda: run(image)
+    def warm() -> None:
+        if asked.device == "cpu":
+            run(image[:, :1000, :1000].copy())
+        else:
+            # As long as all patches of the scene take part: a batch that is not full has another shape.
+            best.update(_fastest(partial(run, image), nets))
+
+    return warm, lambda: run(image, **best)
+
+
+def _fastest(run: Callable[..., object], nets: list[torch.nn.Module]) -> dict[str, Any]:
+    """Return the settings of OmniCloudMask with which a GPU is fastest; all that is made once is made."""
+    compiled = [torch.compile(net) for net in nets]
+    times = []
+    for batch, custom in itertools.product((1, 2, 4, 8), (nets, compiled)):
+        more = {"batch_size": batch, "custom_models": custom}
+        run(**more)
+        started = time.perf_counter()
+        run(**more)
+        times.append((time.perf_counter() - started, len(times), more))
+    return min(times)[2]
 
 
 def random_weights(folder: Path) -> None:
@@ -165,8 +209,16 @@ def random_weights(folder: Path) -> None:
         save_file(net.state_dict(), folder / each.file.name)
 
 
-def made(engine: str, name: str, size: int, precision: str, weights: Path) -> Engine:
-    """Return an engine by its name: ours, ours by tiles (size: how many) or theirs, of a model, at a precision."""
-    if engine in OURS:
-        return OURS[engine](name, size, precision, weights)
-    return csmask(size) if name == "ukis-csmask" else omnicloudmask(size, precision, weights)
+ENGINES = {
+    ("ours", "ukis-csmask"): ours,
+    ("ours", "omnicloudmask"): ours,
+    ("tiled", "ukis-csmask"): tiled,
+    ("tiled", "omnicloudmask"): tiled,
+    ("theirs", "ukis-csmask"): csmask,
+    ("theirs", "omnicloudmask"): omnicloudmask,
+}
+
+
+def made(asked: Asked) -> Engine:
+    """Return the engine that is asked for."""
+    return ENGINES[asked.engine, asked.model](asked)
