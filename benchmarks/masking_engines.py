@@ -21,12 +21,10 @@ import dask
 import dask.array as da
 import numpy as np
 import torch
-import xarray as xr
 from masking_scenes import PERIOD, Counts, cube, square, texture, whole
-from odc.geo.geobox import GeoBox
 
 from pipeline import models
-from pipeline.mask import mask_cube, read_geobox
+from pipeline.mask import mask_cube, mask_with_confidence, read_geobox, shared_windows
 from pipeline.mask.lattice import origin_px
 
 WORKERS = {"cpu": 2, "cuda": os.cpu_count() or 2}
@@ -79,13 +77,13 @@ def loaded(asked: Asked) -> models.Model:
     return Free(card) if free else model
 
 
-def masked(held: xr.Dataset, model: models.Model, geobox: GeoBox) -> None:
-    """Mask a geobox, and keep nothing of it."""
+def stored(codes: da.Array, card: models.ModelCard) -> None:
+    """Compute codes, and keep nothing of them."""
     found = Counts()
-    workers = WORKERS[model.card.options["device"]]
+    workers = WORKERS[card.options["device"]]
     with dask.config.set(scheduler="threads", num_workers=workers):
-        da.store(mask_cube(held, model, geobox), found, lock=False)
-    if found.total() != geobox.shape.y * geobox.shape.x:
+        da.store(codes, found, lock=False)
+    if found.total() != codes.size:
         raise RuntimeError("not every pixel was masked once")
 
 
@@ -100,7 +98,8 @@ def ours(asked: Asked) -> Engine:
         geobox = square(size)
         reads = read_geobox(card.lattice, geobox)
         top, left = (-each for each in origin_px(reads))
-        masked(cube(pattern, card.roles, reads, (top, left), size, bordered), model, geobox)
+        held = cube(pattern, card.roles, reads, (top, left), size, bordered)
+        stored(mask_cube(held, model, geobox), card)
 
     # As the others, whose engines are warmed up by a first patch: a scene with the same edges.
     small = 2 * PERIOD + asked.size % PERIOD
@@ -108,9 +107,12 @@ def ours(asked: Asked) -> Engine:
 
 
 def tiled(asked: Asked) -> Engine:
-    """Return the same as runs use it, on so many tiles amid a region, one after another."""
+    """Return the same as runs use it, on so many tiles amid a region, one after another.
+
+    The pattern is the same in each, as if those to the left and above had been masked before.
+    """
     model = loaded(asked)
-    card = model.card
+    card, kept = model.card, shared_windows(model)
     pattern = texture(len(card.roles))
 
     def run(n_tiles: int) -> None:
@@ -120,7 +122,8 @@ def tiled(asked: Asked) -> Engine:
             # A scene that begins long before what is read, and ends long after it.
             top, left = (-PERIOD * 1024 - each for each in origin_px(reads))
             held = cube(pattern, card.roles, reads, (top, left), PERIOD * 2048, {})
-            masked(held, model, geobox)
+            codes, _ = mask_with_confidence(held, model, geobox, kept)
+            stored(codes, card)
 
     return lambda: run(1), lambda: run(asked.size)
 

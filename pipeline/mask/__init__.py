@@ -9,6 +9,7 @@
     queue.py        batches for a device, filled by all threads
     on_device.py    scores of windows -> codes, where a device has them
     scores.py       scores of windows -> codes                      (arrays)
+    shared.py       windows at the edges of tiles, kept for their neighbours
     seams.py        does a mask show where it was cut?
     shadows.py      shadows against the sun                         (arrays)
     guard.py        what is cloud whenever all around is clear      (arrays)
@@ -23,9 +24,11 @@ from pipeline.mask.postprocess import clean
 from pipeline.mask.postprocess import reach_px as cleaning_reach_px
 from pipeline.mask.shadows import Sun, check_shadows
 from pipeline.mask.shadows import reach_px as shadow_reach_px
+from pipeline.mask.shared import SharedWindows, shared_windows
 
 __all__ = [
     "Counts",
+    "SharedWindows",
     "Sun",
     "bytes_needed",
     "check_shadows",
@@ -36,5 +39,6 @@ __all__ = [
     "mask_with_confidence",
     "read_geobox",
     "shadow_reach_px",
+    "shared_windows",
     "usable",
 ]

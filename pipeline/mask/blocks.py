@@ -26,6 +26,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import ModelError
 from pipeline.mask.lattice import geobox_cover, origin_px, read_geobox
+from pipeline.mask.shared import SharedWindows
 from pipeline.mask.tasks import Beside, Decider, Layout, Piece, Scorer, Under, feet
 from pipeline.types import Lattice, Model, ModelCard
 
@@ -53,30 +54,40 @@ def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
         The cube lacks a role, lies elsewhere, or, when computed, is infinite somewhere, or the
         model failed in a window or gave something else than scores.
     """
-    return _kept(cube, model, geobox, sure=False)[:, 0]
+    return _kept(cube, model, geobox, None, sure=False)[:, 0]
 
 
 def mask_with_confidence(
-    cube: xr.Dataset, model: Model, geobox: GeoBox
+    cube: xr.Dataset, model: Model, geobox: GeoBox, shared: SharedWindows | None = None
 ) -> tuple[da.Array, da.Array]:
     """Classify every pixel, and say how sure the model is; see `mask_cube`.
+
+    Parameters
+    ----------
+    cube, model, geobox
+        As of `mask_cube`.
+    shared
+        What the model's windows left where neighbours of the geobox were masked, for those that it has in common
+        with them; added to.
 
     Returns
     -------
     Codes as of `mask_cube`, and (time, y, x) uint8 the probability of the chosen class in per cent,
     0 where there is no data. Computed together they cost as much as one.
     """
-    made = _kept(cube, model, geobox, sure=True)
+    made = _kept(cube, model, geobox, shared, sure=True)
     return made[:, 0], made[:, 1]
 
 
-def _kept(cube: xr.Dataset, model: Model, geobox: GeoBox, *, sure: bool) -> da.Array:
+def _kept(
+    cube: xr.Dataset, model: Model, geobox: GeoBox, shared: SharedWindows | None, *, sure: bool
+) -> da.Array:
     """Return (time, plane, y, x) codes, and confidence if asked, of a geobox."""
     card = model.card
     _check(cube, card, geobox)
     layout = Layout.of(card, geobox_cover(card.lattice, geobox))
     steps = Steps(
-        Decider(model, layout, sure=sure), Beside(card, sure), feet, Under(card, sure)
+        Decider(model, layout, shared, sure=sure), Beside(card, sure), feet, Under(card, sure)
     )
     made = np.empty((0, 2 if sure else 1, 0, 0), np.uint8)
     return drawn(f"mask-{sure}", cube, layout, steps, geobox, made)

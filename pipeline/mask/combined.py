@@ -26,6 +26,7 @@ from odc.geo.geobox import GeoBox
 from pipeline.errors import CloudmaskError, ModelError
 from pipeline.mask import blocks, scores
 from pipeline.mask.lattice import geobox_cover
+from pipeline.mask.shared import SharedWindows
 from pipeline.mask.tasks import BesideScores, FootScores, Layout, Scorer, UnderScores
 from pipeline.types import Model, ModelCard
 
@@ -66,7 +67,7 @@ def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
 
 
 def mask_with_confidence(
-    cube: xr.Dataset, model: Model, geobox: GeoBox
+    cube: xr.Dataset, model: Model, geobox: GeoBox, shared: SharedWindows | None = None
 ) -> tuple[da.Array, da.Array]:
     """Classify every pixel, and say how sure the model is; see `pipeline.mask.blocks`.
 
@@ -79,6 +80,8 @@ def mask_with_confidence(
         One model, or a `Combination` of several.
     geobox
         The part to keep, e.g. a tile's.
+    shared
+        As of `pipeline.mask.blocks.mask_with_confidence`; not used by a `Combination`.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def mask_with_confidence(
         As of `pipeline.mask.blocks.mask_cube`; the message names the member.
     """
     if not isinstance(model, Combination):
-        return blocks.mask_with_confidence(cube, model, geobox)
+        return blocks.mask_with_confidence(cube, model, geobox, shared)
     blocks._check(cube, model.card, geobox)
     said = _scored(cube, model, geobox)
     made = da.map_blocks(

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CloudmaskError, ModelError
-from pipeline.mask import frames, on_device, queue, scores
+from pipeline.mask import frames, on_device, queue, scores, shared
 from pipeline.mask.lattice import Cover
+from pipeline.mask.shared import SharedWindows
 from pipeline.types import DeviceModel, Lattice, Model, ModelCard, Then
 
 FloatArray = NDArray[np.float32]
@@ -56,6 +57,13 @@ class Layout:
         rows, cols = [core] * self.held.rows, [core * width for width in self.widths]
         return (rows[0] - shared, *rows[1:]), (cols[0] - shared, *cols[1:])
 
+    def edges(self, row: int, col: int) -> tuple[bool, bool]:
+        """Say of a window, by its row and column, whether other covers may hold it: before this one, or after it.
+
+        Covers come row by row.
+        """
+        return row == 0 or col == 0, row == self.held.rows - 1 or col == self.held.cols - 1
+
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Yield every block's row and column."""
         return itertools.product(range(self.held.rows), range(len(self.widths)))
@@ -71,6 +79,8 @@ class Seen:
     """(core + 2 · reach, the same), where there is no data."""
     name: str
     """Its place, in words."""
+    edges: tuple[bool, bool]
+    """As of `Layout.edges`."""
 
     @property
     def empty(self) -> bool:
@@ -122,7 +132,8 @@ class Scorer:
         for index in range(self._layout.widths[block[2]]):
             start, name = index * lattice.core_px, self._named(block, index)
             image = strip[:, :, start : start + lattice.window_px]
-            windows.append(Seen(image, self._missing(image, name), name))
+            edges = self._layout.edges(block[1], self._layout.first(block[2]) + index)
+            windows.append(Seen(image, self._missing(image, name), name, edges))
         return windows
 
     def _gathered(
@@ -178,8 +189,11 @@ class Scorer:
 class Decider(Scorer):
     """Blocks of bands -> what each window of one row decides, and leaves to its neighbours."""
 
-    def __init__(self, model: Model, layout: Layout, *, sure: bool) -> None:
+    def __init__(
+        self, model: Model, layout: Layout, shared: SharedWindows | None, *, sure: bool
+    ) -> None:
         super().__init__(model, layout)
+        self._shared = shared
         self._sure = sure
 
     def __call__(  # type: ignore[override]
@@ -190,14 +204,28 @@ class Decider(Scorer):
     ) -> list[frames.Window]:
         """Decide the windows of a block (time, row, column)."""
         windows = self._cut(block, bands, places)
-        held = [each for each in windows if not each.empty]
-        decided = iter(self._decided(held))
-        return [
-            frames.nothing(self.card, sure=self._sure) if each.empty else next(decided)
-            for each in windows
-        ]
+        known = [self._known(each) for each in windows]
+        asked = [each for each, left in zip(windows, known, strict=True) if left is None]
+        decided = iter(self._decided(asked))
+        return [next(decided) if left is None else left for left in known]
+
+    def _known(self, window: Seen) -> frames.Window | None:
+        """Return what a window leaves if that is known without the model."""
+        if window.empty:
+            return frames.nothing(self.card, sure=self._sure)
+        if self._shared is None or not window.edges[0]:
+            return None
+        return self._shared.recall(shared.key_of(window.image, sure=self._sure))
 
     def _decided(self, windows: list[Seen]) -> list[frames.Window]:
+        """Have windows decided, and keep what others may need."""
+        decided = self._by_model(windows)
+        for each, left in zip(windows, decided, strict=True):
+            if self._shared is not None and each.edges[1]:
+                self._shared.keep(shared.key_of(each.image, sure=self._sure), left)
+        return decided
+
+    def _by_model(self, windows: list[Seen]) -> list[frames.Window]:
         card, model = self.card, self._model
         if isinstance(model, DeviceModel):
             there = partial(on_device.decided, card, sure=self._sure)

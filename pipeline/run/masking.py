@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline import cube, models
-from pipeline.mask import Sun, mask_with_confidence, read_geobox
+from pipeline.mask import Sun, mask_with_confidence, read_geobox, shared_windows
 from pipeline.run.cells import Cell
 from pipeline.run.cellstore import CellStore
 from pipeline.run.fingerprint import mask_fingerprint
@@ -105,7 +105,8 @@ class _Masking:
         )
         with inner_threads(job):
             codes, confidence, seen = dask.compute(
-                *mask_with_confidence(opened, model, wide), self._seen(opened, wide)
+                *mask_with_confidence(opened, model, wide, shared_windows(model)),
+                self._seen(opened, wide),
             )
         inner = tuple(slice(reach, reach + size) for size in geobox.shape)
         made = {}

@@ -13,6 +13,7 @@ from odc.geo.geom import Geometry
 
 from pipeline import cube, run, store
 from pipeline.search import save_items
+from pipeline.testing import WindowMeanModel
 from pipeline.types import (
     NEVER,
     UNCOVERED,
@@ -69,6 +70,22 @@ def test_any_partition_gives_the_same_pixels(undisturbed, summer, tmp_path, cut,
         assert one.sizes["x"] > 250
         for variable in other.data_vars:
             np.testing.assert_array_equal(one[variable], other[variable], err_msg=variable)
+
+
+def test_windows_that_tiles_share_are_run_once(summer, tmp_path, monkeypatch):
+    """What neighbours read of them agrees to the bit, whatever was decoded for which tile."""
+    run_windows = []
+    predict = WindowMeanModel.predict
+
+    def counted(self, windows):
+        run_windows.extend(window.tobytes() for window in windows)
+        return predict(self, windows)
+
+    monkeypatch.setattr(WindowMeanModel, "predict", counted)
+    job = make_job(summer, fresh(tmp_path), chunk_px=128, tile_px=128)
+    run.run(dataclasses.replace(job, composite=None))
+    assert len(run_windows) > 20
+    assert len(set(run_windows)) == len(run_windows)
 
 
 @pytest.mark.slow

@@ -1,0 +1,197 @@
+"""Windows at the edges of tiles, kept for their neighbours: whoever comes first has a window run, for all.
+
+A tile is decided by windows that reach into its neighbours: one of 2048 px by 25 windows of 512 px for an area of
+16, or by 9 of 1024 px for an area of 4. What a window leaves depends on its pixels and on the model alone, so by its
+pixels it is found again: nobody has to know which tiles there are, or whether what they read agrees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from weakref import WeakKeyDictionary, finalize
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.mask import frames
+from pipeline.types import Model
+
+log = logging.getLogger(__name__)
+
+CAPACITY_BYTES = 2 * 2**30
+"""On disk, by process and model: what a row of some hundred tiles leaves to the next, of one scene."""
+
+LARGEST_SHARE = 0.25
+"""Of what is free on the disk, at most."""
+
+
+def key_of(image: NDArray[np.float32], *, sure: bool) -> bytes:
+    """Return what a window of a model is found by.
+
+    Parameters
+    ----------
+    image
+        (B, window_px, window_px), as it was read.
+    sure
+        Whether there is a second plane, the probability in per cent.
+    """
+    digest = hashlib.sha256(b"sure" if sure else b"")
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    start: int
+    stop: int
+    shapes: tuple[tuple[int, ...], ...]
+
+
+class SharedWindows:
+    """What windows of one model leave; the oldest give way to new ones. Safe to use from several threads.
+
+    It is kept in a file that has no name, and so ends with the process however that ends. A disk that is full or
+    cannot be written to costs time only: windows are run again.
+    """
+
+    def __init__(self, capacity: int = CAPACITY_BYTES) -> None:
+        """Keep nothing yet; the file is made when it is first needed.
+
+        Parameters
+        ----------
+        capacity
+            Bytes on disk, at most.
+        """
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
+        # In the order in which they were written, round and round the file.
+        self._places: OrderedDict[bytes, _Place] = OrderedDict()
+        self._end = 0
+
+    def recall(self, key: bytes) -> frames.Window | None:
+        """Return what was kept under a key, if it is still there."""
+        with self._lock:
+            place = self._places.get(key)
+            if place is None or self._file is None:
+                return None
+            try:
+                self._file.seek(place.start)
+                content = self._file.read(place.stop - place.start)
+            except OSError as error:
+                self._give_up(error)
+                return None
+        return _read(content, place.shapes)
+
+    def keep(self, key: bytes, window: frames.Window) -> None:
+        """Keep what a window leaves."""
+        parts = _parts(window)
+        size = sum(each.nbytes for each in parts)
+        with self._lock:
+            if key in self._places or not self._ready(size):
+                return
+            assert self._file is not None
+            start = self._room(size)
+            try:
+                self._file.seek(start)
+                for each in parts:
+                    self._file.write(np.ascontiguousarray(each).data)
+                self._file.flush()
+            except OSError as error:
+                self._give_up(error)
+                return
+            shapes = tuple(each.shape for each in parts)
+            self._places[key] = _Place(start, start + size, shapes)
+            self._end = start + size
+
+    def _ready(self, size: int) -> bool:
+        """Have a file, and say whether so many bytes can be kept at all."""
+        if self._file is None and self._capacity:
+            try:
+                folder = scratch_folder()
+                free = shutil.disk_usage(folder).free
+                self._capacity = min(self._capacity, int(free * LARGEST_SHARE))
+                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with this
+                finalize(self, self._file.close)
+            except OSError as error:
+                self._give_up(error)
+        return size <= self._capacity
+
+    def _room(self, size: int) -> int:
+        """Return where so many bytes go, and forget what is there."""
+        wraps = self._end + size > self._capacity
+        start = 0 if wraps else self._end
+        for key, place in list(self._places.items()):
+            in_the_way = place.start < start + size and place.stop > start
+            # What lies between the end and the file's end is the oldest.
+            if not in_the_way and not (wraps and place.start >= self._end):
+                break
+            del self._places[key]
+        return start
+
+    def _give_up(self, error: OSError) -> None:
+        log.warning(
+            "windows at the edges of tiles are not kept for their neighbours any more, which costs time "
+            "alone: %s",
+            error,
+        )
+        self._capacity = 0
+        self._places.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+_kept: WeakKeyDictionary[Model, SharedWindows] = WeakKeyDictionary()
+_making = threading.Lock()
+
+
+def shared_windows(model: Model) -> SharedWindows | None:
+    """Return what this process keeps of a model's windows; nothing if the model sees pixels, not windows."""
+    if not model.card.lattice.halo_px:
+        return None
+    with _making:
+        return _kept.setdefault(model, SharedWindows())
+
+
+# A forked process has the file's index and not its place in it.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_kept.clear)
+
+
+def scratch_folder() -> Path:
+    """Return where a large file may be that nobody needs after the process: what Python says, ``/var/tmp`` for ``/tmp``.
+
+    ``/tmp`` is memory on some machines.
+    """
+    usual, large = Path(tempfile.gettempdir()), Path("/var/tmp")
+    return large if usual == Path("/tmp") and os.access(large, os.W_OK) else usual
+
+
+def _parts(window: frames.Window) -> tuple[NDArray[Any], ...]:
+    return window.top, window.bottom, window.left, window.right, window.codes
+
+
+def _read(content: bytes, shapes: tuple[tuple[int, ...], ...]) -> frames.Window:
+    top, bottom, left, right, codes = _split(content, shapes)
+    return frames.Window(codes=codes, top=top, bottom=bottom, left=left, right=right)
+
+
+def _split(content: bytes, shapes: tuple[tuple[int, ...], ...]) -> Iterator[NDArray[Any]]:
+    """Yield the arrays of some shapes that lie one after another: floats, and codes at last."""
+    start = 0
+    for index, shape in enumerate(shapes):
+        dtype = np.uint8 if index == len(shapes) - 1 else np.float32
+        array: NDArray[Any] = np.ndarray(shape, dtype, content, start)
+        yield array
+        start += array.nbytes
