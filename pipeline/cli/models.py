@@ -45,7 +45,7 @@ def show_model(
     found = _card(name, (level,) if level else ("L2A", "L1C"), read_options(option or ()))
     card = dataclasses.asdict(found)
     card["classes"] = [code.name.lower() for code in card["classes"]]
-    card["fetched"] = _fetched(name)
+    card["fetched"] = _fetched(name, found)
     if as_json:
         show.as_json(card)
     else:
@@ -96,13 +96,15 @@ def _card(name: str, levels: tuple[str, ...], options: Mapping[str, Any]) -> Mod
     return resolve(name, level=last, roles=roles, options=options)
 
 
-def _fetched(name: str) -> str:
+def _fetched(name: str, card: ModelCard) -> str:
     """Say in words whether the weights that the model publishes are on this machine."""
     from pipeline.models import fetching, weights
 
     published = fetching.files(name)
     if not published:
         return "nothing to fetch"
+    if card.options.get("weights"):
+        return "not needed: option weights says where they are"
     missing = [each for each in published if not (weights.cache_folder() / each.name).is_file()]
     size = show.size(sum(each.size_bytes for each in missing))
     return f"no: `cloudmask models fetch {name}` gets {size}" if missing else "yes"

@@ -1,23 +1,28 @@
-"""OmniCloudMask: the card of its release 4, and where its weights are.
+"""OmniCloudMask: the cards of its releases, and where the weights of release 4 are.
 
 Two networks see red, green and near infrared, normalised by each window's own statistics, and the mean of
 their logits decides. Because of that normalisation a pixel's class depends on its whole window: only
 windows that never move give the same mask for every partition.
+
+What is particular about releases 1 to 3 is in `pipeline.models.omnicloudmask_earlier`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from pipeline.errors import ModelError
+from pipeline.models import omnicloudmask_earlier as earlier
 from pipeline.models import options as option
-from pipeline.models.weights import WeightsFile, given
+from pipeline.models.weights import UserFile, WeightsFile, given
 from pipeline.types import Code, Lattice, Model, ModelCard
 
 NAME = "omnicloudmask"
+VERSION = "4"
+"""The release that is meant unless option ``version`` says otherwise."""
 
 # Its authors train on B8A of Sentinel-2 and B5 of Landsat 8: the narrow near infrared.
 ROLES = ("red", "green", "nir08")
@@ -75,6 +80,7 @@ OPTIONS: Mapping[str, tuple[object, option.Check]] = {
     "precision": ("float32", option.one_of(*option.PRECISION)),
     "device": ("cpu", option.one_of(*option.DEVICE)),
     "weights": ("", option.path),
+    "version": (VERSION, option.whole(1, 4)),
     # Windows of 1152 px: as much for the statistics as its own engine's patches of 1000 px. Of a scene
     # of 4096 px the networks see 33 megapixels (2.0 times its own), with its patches 36.
     "core_px": (1024, option.whole(STRIDE, 4096, multiple_of=STRIDE)),
@@ -92,6 +98,10 @@ class OmniCloudMask:
     def files(self, name: str) -> tuple[WeightsFile, ...]:  # noqa: ARG002 - it has one model
         """Return what `cloudmask models fetch` downloads."""
         return FILES
+
+    def files_of(self, card: ModelCard) -> tuple[WeightsFile | UserFile, ...]:
+        """Return the files that hold a card's weights."""
+        return _files(card.version)
 
     def resolve(
         self,
@@ -119,11 +129,15 @@ class OmniCloudMask:
     def load(self, card: ModelCard) -> Model:
         """Load the networks; see `pipeline.models.load`."""
         # torch takes seconds to import: runs that find everything done must not pay for it.
-        model: Model = import_module("pipeline.models.omnicloudmask_network").load(card)
+        release = "" if card.version == VERSION else "_earlier"
+        module = import_module(f"pipeline.models.omnicloudmask{release}_network")
+        model: Model = module.load(card)
         return model
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
+        if card.version != VERSION:
+            return earlier.bytes_needed(card, windows=windows)
         precision = option.counted_as(card)
         kept = N_PARAMETERS * BYTES_PER_VALUE[precision] + FIRST_USE_BYTES[precision]
         return kept + windows * BYTES_PER_PIXEL[precision] * card.lattice.window_px**2
@@ -137,11 +151,17 @@ def lattice(options: Mapping[str, str]) -> Lattice:
     return Lattice(core_px=core, halo_px=halo, blend_px=blend, shift_px=core // 2)
 
 
+def _files(version: str) -> tuple[WeightsFile | UserFile, ...]:
+    return FILES if version == VERSION else earlier.files(version)
+
+
 def _card(roles: tuple[str, ...], options: dict[str, str]) -> ModelCard:
-    weights = given(NAME, FILES, options["weights"])
-    return ModelCard(
+    version = options["version"]
+    called = NAME if version == VERSION else earlier.called(version)
+    weights = given(called, _files(version), options["weights"])
+    card = ModelCard(
         name=NAME,
-        version="4",
+        version=version,
         roles=roles,
         levels=("L1C", "L2A"),
         resolution_m=(5.0, 50.0),
@@ -162,6 +182,10 @@ def _card(roles: tuple[str, ...], options: dict[str, str]) -> ModelCard:
         batch=GPU_BATCH if options["device"] == "cuda" else 1,
         options=options,
     )
+    if version != VERSION:
+        return earlier.changed(card)
+    # Not said of release 4, so that what was masked before there was a choice still counts.
+    return replace(card, options={key: options[key] for key in options if key != "version"})
 
 
 # -- memory ------------------------------------------------------------------------------------

@@ -105,18 +105,24 @@ def fold(net: nn.Module, network: Network) -> nn.Module:
     ModelError
         There are more or fewer of them than in the network that was published.
     """
+    n_folded = fold_batch_norms(net)
+    if n_folded != network.n_batch_norms:
+        raise ModelError(
+            f"the {network.encoder} U-Net of segmentation_models_pytorch {smp.__version__} has "
+            f"{n_folded} batch norms to fold instead of {network.n_batch_norms}"
+        )
+    replace_pointwise(net)
+    return net
+
+
+def fold_batch_norms(net: nn.Module) -> int:
+    """Multiply batch norms into the convolutions right before them, in place, and count them."""
     pairs = list(_conv_norm_pairs(net))
     for parent, conv, norm in pairs:
         folded = fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm))
         setattr(parent, norm, _rest(getattr(parent, norm)))
         setattr(parent, conv, folded)
-    if len(pairs) != network.n_batch_norms:
-        raise ModelError(
-            f"the {network.encoder} U-Net of segmentation_models_pytorch {smp.__version__} has "
-            f"{len(pairs)} batch norms to fold instead of {network.n_batch_norms}"
-        )
-    replace_pointwise(net)
-    return net
+    return len(pairs)
 
 
 def _conv_norm_pairs(net: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:

@@ -31,7 +31,8 @@ class Provider(Protocol):
     Importing a provider must be cheap: its deep-learning library is for `load` to import.
 
     A provider may have more, which is looked for: ``files(name)``, the published files of its weights
-    (`pipeline.models.fetching`), which its option ``weights`` replaces; ``inside(card)``, the models that
+    (`pipeline.models.fetching`), which its option ``weights`` replaces; ``files_of(card)``, if a card may
+    mean other files than those; ``inside(card)``, the models that
     its model is made of, and ``alignment_px(card)``, if it sees a few pixels only
     (`pipeline.models.combining`).
     """
@@ -120,8 +121,9 @@ def check(card: ModelCard) -> None:
     """
     provider: Any = _provider(card.name)
     if hasattr(provider, "files"):
-        published = provider.files(card.name)
-        weights.require(card.name, published, card.options.get("weights", ""))
+        other = hasattr(provider, "files_of")
+        files = provider.files_of(card) if other else provider.files(card.name)
+        weights.require(card.name, files, card.options.get("weights", ""))
     if hasattr(provider, "inside"):
         for member in provider.inside(card):
             check(member.card)

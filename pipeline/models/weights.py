@@ -30,6 +30,16 @@ class WeightsFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserFile:
+    """A file of weights that only the user can bring: no checksum tells whether a download is the right one."""
+
+    name: str
+    """Its published name, and that in the user's folder."""
+    where: str
+    """Who publishes it, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """Where the weights of a card are, and their checksum."""
 
@@ -46,7 +56,7 @@ def cache_folder() -> Path:
     return user_cache_path("cloudmask") / "models"
 
 
-def given(model: str, files: Sequence[WeightsFile], path: str) -> Given:
+def given(model: str, files: Sequence[WeightsFile | UserFile], path: str) -> Given:
     """Say which weights a model will load.
 
     Parameters
@@ -54,27 +64,28 @@ def given(model: str, files: Sequence[WeightsFile], path: str) -> Given:
     model
         Its name, for messages.
     files
-        The published files.
+        The model's files.
     path
         The user's own file, or folder with files of the published names; empty for the cache.
 
     Raises
     ------
     ModelError
-        There is a path but no such file.
+        There is a path but no such file, or no path and files that are not in any cache.
     """
     if not path:
         folder = cache_folder()
+        published = _published(model, files)
         return Given(
-            paths=tuple(folder / each.name for each in files),
-            sha256=combined([each.sha256 for each in files]),
+            paths=tuple(folder / each.name for each in published),
+            sha256=combined([each.sha256 for each in published]),
             own=False,
         )
     paths = _own(model, files, Path(path).expanduser())
     return Given(paths=paths, sha256=combined([_sha256(each) for each in paths]), own=True)
 
 
-def require(model: str, files: Sequence[WeightsFile], path: str) -> None:
+def require(model: str, files: Sequence[WeightsFile | UserFile], path: str) -> None:
     """Make sure that the weights of a model are on this machine, without reading them.
 
     Parameters
@@ -90,7 +101,7 @@ def require(model: str, files: Sequence[WeightsFile], path: str) -> None:
     if path:
         _own(model, files, Path(path).expanduser())
         return
-    for each in files:
+    for each in _published(model, files):
         held = cache_folder() / each.name
         try:
             size = held.stat().st_size
@@ -145,7 +156,18 @@ def combined(checksums: Sequence[str]) -> str:
 # -- on this machine ---------------------------------------------------------------------------
 
 
-def _own(model: str, files: Sequence[WeightsFile], path: Path) -> tuple[Path, ...]:
+def _published(model: str, files: Sequence[WeightsFile | UserFile]) -> tuple[WeightsFile, ...]:
+    brought = [each for each in files if isinstance(each, UserFile)]
+    if brought:
+        names = ", ".join(each.name for each in brought)
+        raise ModelError(
+            f"the weights of {model} are published on {brought[0].where} without checksums, so that no "
+            f"download can be checked; set option weights to a folder that holds {names}"
+        )
+    return tuple(each for each in files if isinstance(each, WeightsFile))
+
+
+def _own(model: str, files: Sequence[WeightsFile | UserFile], path: Path) -> tuple[Path, ...]:
     if path.is_dir():
         paths = tuple(path / each.name for each in files)
         missing = [each.name for each in paths if not each.is_file()]

@@ -7,13 +7,15 @@ import pytest
 from pipeline.models import fetching, registry, weights
 from pipeline.models.dl_l8s2_uv import FILES, DlL8s2Uv
 from pipeline.models.ensemble import Ensemble
+from pipeline.models.omnicloudmask import OmniCloudMask
+from pipeline.models.omnicloudmask_earlier import RELEASES
 from pipeline.models.product_masks import ProductMasks
 from pipeline.models.ukis_csmask import UkisCsmask
 
 
 @pytest.fixture(autouse=True)
 def providers(monkeypatch, tmp_path):
-    own = (UkisCsmask(), DlL8s2Uv(), ProductMasks(), Ensemble())
+    own = (UkisCsmask(), DlL8s2Uv(), OmniCloudMask(), ProductMasks(), Ensemble())
     monkeypatch.setattr(registry, "OWN", own)
     monkeypatch.setattr(weights, "user_cache_path", lambda name: tmp_path / name)
 
@@ -35,6 +37,17 @@ def test_show_says_whether_the_weights_are_here(cloudmask, tmp_path):
     (folder / FILES[name].name).touch()
     assert fetched(name) == "yes"
     assert fetched("scl") == "nothing to fetch"
+
+
+def test_show_knows_the_users_own_weights(cloudmask, tmp_path):
+    words = ("models", "show", "omnicloudmask", "--json", "--option", "version=3")
+    assert "published on Google Drive without checksums" in cloudmask(*words).stderr
+    for each in RELEASES["3"]:
+        (tmp_path / each.file.name).touch()
+    card = json.loads(cloudmask(*words, "--option", f"weights={tmp_path}").stdout)
+    assert card["version"] == "3"
+    assert card["fetched"] == "not needed: option weights says where they are"
+    assert json.loads(cloudmask(*words[:4]).stdout)["version"] == "4"
 
 
 def test_show_takes_options(cloudmask):

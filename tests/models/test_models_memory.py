@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import save_file
 
-from pipeline.models import omnicloudmask, omnicloudmask_network
+from pipeline.models import dynamic_unet, omnicloudmask, omnicloudmask_network
+from pipeline.models.omnicloudmask_earlier import RELEASES
 
 MEMORY_PROGRAM = """
 import ctypes, json, sys
@@ -47,6 +49,9 @@ def folders(tmp_path_factory, shared_data):
     for each in omnicloudmask.NETWORKS:
         net = omnicloudmask_network.architecture(each)
         save_file(net.state_dict(), folder / each.file.name)
+    for each in (each for nets in (RELEASES["1"], RELEASES["3"]) for each in nets):
+        write = torch.save if each.file.name.endswith(".pth") else save_file
+        write(dynamic_unet.build(each.encoder, 3, 4).state_dict(), folder / each.file.name)
     return {
         "omnicloudmask": {"weights": str(folder)},
         "dl-l8s2-uv-rgbi": {"weights": str(shared_data / "weights")},
@@ -60,18 +65,20 @@ def folders(tmp_path_factory, shared_data):
 )
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    ("name", "level"),
+    ("name", "level", "more"),
     [
-        ("ukis-csmask-6b-l2a", "L2A"),
-        ("ukis-csmask-4b-l1c", "L1C"),
-        ("omnicloudmask", "L2A"),
-        ("dl-l8s2-uv-rgbi", "L1C"),
-        ("dl-l8s2-uv-rgbiswir", "L1C"),
+        ("ukis-csmask-6b-l2a", "L2A", {}),
+        ("ukis-csmask-4b-l1c", "L1C", {}),
+        ("omnicloudmask", "L2A", {}),
+        ("omnicloudmask", "L2A", {"version": 1}),
+        ("omnicloudmask", "L2A", {"version": 3}),
+        ("dl-l8s2-uv-rgbi", "L1C", {}),
+        ("dl-l8s2-uv-rgbiswir", "L1C", {}),
     ],
 )
-def test_bytes_needed_are_the_bytes_taken(name, level, precision, folders):
+def test_bytes_needed_are_the_bytes_taken(name, level, more, precision, folders):
     """Within a tenth in the middle of several runs; which layers two threads meet in varies."""
-    options = {**folders.get(name, {}), "precision": precision}
+    options = {**folders.get(name, {}), **more, "precision": precision}
     given = json.dumps([name, level, options])
     runs = [
         subprocess.run(

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import dask
+import models_recipe as recipe
 import numpy as np
 import pytest
 import torch
@@ -19,11 +20,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from models_worlds import ORIGIN, OnLattice, box, masked, on_lattice, real, simulated
 
-from pipeline.models import combining, no_data, registry
+from pipeline.models import (
+    combining,
+    dynamic_unet,
+    no_data,
+    omnicloudmask_earlier_network,
+    registry,
+)
 from pipeline.models.dl_l8s2_uv import RGBI, RGBISWIR
 from pipeline.models.ensemble import EnsembleModel
 from pipeline.models.entry import OwnStatistics
 from pipeline.models.omnicloudmask import NETWORKS
+from pipeline.models.omnicloudmask_earlier import RELEASES
 from pipeline.models.omnicloudmask_network import Ensemble as MeanOfNetworks
 from pipeline.models.omnicloudmask_network import architecture, fold
 from pipeline.models.torch_model import of_network
@@ -82,6 +90,19 @@ def of_omnicloudmask(world, shared_data):
     folded = [fold(net, network) for net, network in zip(nets, NETWORKS, strict=True)]
     # As `load` has it: what lies far beyond the data is not run.
     return of_networks(folded, world, no_data.only_cut), BLENDED
+
+
+def of_release_3(world, shared_data):
+    """Both networks, with weights by a formula."""
+    nets = []
+    for network in RELEASES["3"]:
+        net = dynamic_unet.build(network.encoder, 3, 4)
+        layout = {name: tuple(each.shape) for name, each in net.state_dict().items()}
+        state = recipe.state(layout)
+        net.load_state_dict({name: torch.from_numpy(each) for name, each in state.items()})
+        net.eval().requires_grad_(False)
+        nets.append(omnicloudmask_earlier_network.fold(net, network))
+    return of_networks(nets, world, no_data.only_cut), BLENDED
 
 
 def of_windows(world, shared_data):
@@ -152,7 +173,12 @@ QUICK = {
     RGBI: of_dl_l8s2_uv(RGBI),
     RGBISWIR: of_dl_l8s2_uv(RGBISWIR),
 }
-HEAVY = {**UKIS, "omnicloudmask": of_omnicloudmask, "s2cloudless": of_s2cloudless}
+HEAVY = {
+    **UKIS,
+    "omnicloudmask": of_omnicloudmask,
+    "omnicloudmask-3": of_release_3,
+    "s2cloudless": of_s2cloudless,
+}
 SLOW = {
     "tta-ukis": of_tta(UKIS["ukis-csmask-4b-l2a"]),
     "ensemble-union": of_ensemble("union", UKIS["ukis-csmask-6b-l1c"], of_omnicloudmask),

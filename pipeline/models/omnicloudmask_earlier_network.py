@@ -1,0 +1,100 @@
+"""The networks of OmniCloudMask's releases 1 to 3 in torch, filled from the user's own files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load as parse
+from torch import nn
+
+from pipeline.errors import ModelError
+from pipeline.models import dynamic_unet, no_data, weights
+from pipeline.models.entry import OwnStatistics
+from pipeline.models.omnicloudmask import CLASSES, ROLES, STRIDE
+from pipeline.models.omnicloudmask_earlier import RELEASES, Network, called, files
+from pipeline.models.omnicloudmask_network import Ensemble, fold_batch_norms
+from pipeline.models.pointwise import replace_pointwise
+from pipeline.models.torch_model import TorchModel, of_network
+from pipeline.types import ModelCard
+
+
+def load(card: ModelCard) -> TorchModel:
+    """Load the networks of a card.
+
+    Raises
+    ------
+    ModelError
+        A file is missing, has another checksum than the card, or holds another network.
+    """
+    release = called(card.version)
+    found = weights.given(release, files(card.version), card.options["weights"])
+    contents = weights.read(release, found, card.weights_sha256)
+    nets = [
+        fold(filled(network, content), network)
+        for network, content in zip(RELEASES[card.version], contents, strict=True)
+    ]
+    return of_network(
+        card, Ensemble(nets), OwnStatistics(), stride=STRIDE, gaps=no_data.only_cut
+    )
+
+
+def filled(network: Network, content: bytes) -> nn.Module:
+    """Build a network with the weights of a file, ready for inference.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read as nothing but tensors, or holds those of another network.
+    """
+    # Without memory of its own: the file's tensors take their places.
+    with torch.device("meta"):
+        net = dynamic_unet.build(network.encoder, len(ROLES), len(CLASSES))
+    name = network.file.name
+    try:
+        net.load_state_dict(_state(name, content), assign=True)
+    except (RuntimeError, TypeError) as error:
+        raise ModelError(
+            f"{name} does not hold the {network.encoder} U-Net of fastai, its encoder by "
+            f"timm {timm.__version__}: {error}"
+        ) from error
+    return net.float().eval().requires_grad_(False)
+
+
+def _state(name: str, content: bytes) -> Mapping[str, Any]:
+    """Read tensors by name; nothing in the file is executed."""
+    try:
+        if name.endswith(".safetensors"):
+            return parse(content)
+        state: Mapping[str, Any] = torch.load(
+            io.BytesIO(content), map_location="cpu", weights_only=True
+        )
+    except Exception as error:
+        # Whatever a reader of pickles stumbles over: it has no error of its own for all of it.
+        raise ModelError(
+            f"{name} cannot be read as a file of weights alone: {error}"
+        ) from error
+    return state
+
+
+def fold(net: nn.Module, network: Network) -> nn.Module:
+    """Make a network faster, in place, and return it; its logits move by rounding only.
+
+    Batch norms are multiplied into the convolutions before them, 1 x 1 convolutions become products.
+
+    Raises
+    ------
+    ModelError
+        There are more or fewer of them than in the network that was published.
+    """
+    n_folded = fold_batch_norms(net)
+    if n_folded != network.n_batch_norms:
+        raise ModelError(
+            f"the {network.encoder} of timm {timm.__version__} has {n_folded} batch norms to fold "
+            f"instead of {network.n_batch_norms}"
+        )
+    replace_pointwise(net)
+    return net
