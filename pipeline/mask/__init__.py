@@ -3,12 +3,14 @@
 ::
 
     lattice.py      where windows sit and what they count           (pure integers, weights)
+    layout.py       which windows stand in which block             (pure integers)
     blocks.py       cube and model -> lazy mask, confidence         (dask)
     combined.py     the same for a model of several models         (dask)
     tasks.py        what it runs: windows -> scores -> codes
     queue.py        batches for a device, filled by all threads
     on_device.py    scores of windows -> codes, where a device has them
     scores.py       scores of windows -> codes                      (arrays)
+    frames.py       what a window leaves to its neighbours          (arrays)
     shared.py       windows at the edges of tiles, kept for their neighbours
     seams.py        does a mask show where it was cut?
     shadows.py      shadows against the sun                         (arrays)

@@ -26,8 +26,9 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import ModelError
 from pipeline.mask.lattice import geobox_cover, origin_px, read_geobox
+from pipeline.mask.layout import Layout
 from pipeline.mask.shared import SharedWindows
-from pipeline.mask.tasks import Beside, Decider, Layout, Piece, Scorer, Under, feet
+from pipeline.mask.tasks import Beside, Decider, Piece, Scorer, Under, feet
 from pipeline.types import Lattice, Model, ModelCard
 
 

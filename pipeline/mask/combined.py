@@ -26,8 +26,9 @@ from odc.geo.geobox import GeoBox
 from pipeline.errors import CloudmaskError, ModelError
 from pipeline.mask import blocks, scores
 from pipeline.mask.lattice import geobox_cover
+from pipeline.mask.layout import Layout
 from pipeline.mask.shared import SharedWindows
-from pipeline.mask.tasks import BesideScores, FootScores, Layout, Scorer, UnderScores
+from pipeline.mask.tasks import BesideScores, FootScores, Scorer, UnderScores
 from pipeline.types import Model, ModelCard
 
 FloatArray = NDArray[np.float32]
