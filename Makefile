@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 API_INSTALLED := .venv-api/installed
 
-.PHONY: demo test check lint types imports format laws real api kill nights production slow bench clean
+.PHONY: demo test check lint types imports format laws real api kill nights production slow gpu bench clean
 
 demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	$(BIN)/cloudmask demo demo
@@ -52,6 +52,11 @@ production: $(INSTALLED)  ## Prefect on PostgreSQL with a schedule, its parts ki
 	ls /usr/share/postgresql/*/extension/pg_trgm.control > /dev/null 2>&1 || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql; }
 	$(BIN)/pytest tests/production --require-postgres -o faulthandler_timeout=2500
+
+gpu: $(INSTALLED)  ## models on a GPU against the CPU, and how fast; needs one
+	$(BIN)/pytest -m gpu tests
+	$(BIN)/python -W ignore benchmarks/masking.py --model omnicloudmask --device cuda --size 10980
+	$(BIN)/python -W ignore benchmarks/masking.py --model omnicloudmask --device cuda --size 5490
 
 bench: $(INSTALLED)  ## ratios against peers and physical limits
 	$(BIN)/python -W ignore benchmarks/planning.py
