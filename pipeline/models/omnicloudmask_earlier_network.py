@@ -16,8 +16,7 @@ from pipeline.models import dynamic_unet, no_data, weights
 from pipeline.models.entry import OwnStatistics
 from pipeline.models.omnicloudmask import CLASSES, ROLES, STRIDE
 from pipeline.models.omnicloudmask_earlier import RELEASES, Network, called, files
-from pipeline.models.omnicloudmask_network import Ensemble, fold_batch_norms
-from pipeline.models.pointwise import replace_pointwise
+from pipeline.models.omnicloudmask_network import Ensemble, fold
 from pipeline.models.torch_model import TorchModel, of_network
 from pipeline.types import ModelCard
 
@@ -78,23 +77,3 @@ def _state(name: str, content: bytes) -> Mapping[str, Any]:
             f"{name} cannot be read as a file of weights alone: {error}"
         ) from error
     return state
-
-
-def fold(net: nn.Module, network: Network) -> nn.Module:
-    """Make a network faster, in place, and return it; its logits move by rounding only.
-
-    Batch norms are multiplied into the convolutions before them, 1 x 1 convolutions become products.
-
-    Raises
-    ------
-    ModelError
-        There are more or fewer of them than in the network that was published.
-    """
-    n_folded = fold_batch_norms(net)
-    if n_folded != network.n_batch_norms:
-        raise ModelError(
-            f"the {network.encoder} of timm {timm.__version__} has {n_folded} batch norms to fold "
-            f"instead of {network.n_batch_norms}"
-        )
-    replace_pointwise(net)
-    return net

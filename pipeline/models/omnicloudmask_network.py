@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import segmentation_models_pytorch as smp
+import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
@@ -14,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pipeline.errors import ModelError
 from pipeline.models import no_data, weights
+from pipeline.models import omnicloudmask_earlier as earlier
 from pipeline.models.entry import OwnStatistics
 from pipeline.models.omnicloudmask import CLASSES, FILES, NAME, NETWORKS, ROLES, STRIDE, Network
 from pipeline.models.omnicloudmask_lean import lean
@@ -95,8 +97,8 @@ def _filled(network: Network, content: bytes) -> nn.Module:
     return net.eval().requires_grad_(False)
 
 
-def fold(net: nn.Module, network: Network) -> nn.Module:
-    """Make a network faster, in place, and return it; its logits move by rounding only.
+def fold(net: nn.Module, network: Network | earlier.Network) -> nn.Module:
+    """Make a network of any release faster, in place, and return it; its logits move by rounding only.
 
     Batch norms are multiplied into the convolutions before them, 1 x 1 convolutions become products.
 
@@ -105,24 +107,18 @@ def fold(net: nn.Module, network: Network) -> nn.Module:
     ModelError
         There are more or fewer of them than in the network that was published.
     """
-    n_folded = fold_batch_norms(net)
-    if n_folded != network.n_batch_norms:
-        raise ModelError(
-            f"the {network.encoder} U-Net of segmentation_models_pytorch {smp.__version__} has "
-            f"{n_folded} batch norms to fold instead of {network.n_batch_norms}"
-        )
-    replace_pointwise(net)
-    return net
-
-
-def fold_batch_norms(net: nn.Module) -> int:
-    """Multiply batch norms into the convolutions right before them, in place, and count them."""
     pairs = list(_conv_norm_pairs(net))
     for parent, conv, norm in pairs:
         folded = fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm))
         setattr(parent, norm, _rest(getattr(parent, norm)))
         setattr(parent, conv, folded)
-    return len(pairs)
+    if len(pairs) != network.n_batch_norms:
+        raise ModelError(
+            f"the {network.encoder} U-Net by timm {timm.__version__} and segmentation_models_pytorch "
+            f"{smp.__version__} has {len(pairs)} batch norms to fold instead of {network.n_batch_norms}"
+        )
+    replace_pointwise(net)
+    return net
 
 
 def _conv_norm_pairs(net: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
