@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from pipeline.composite.median import median
 
-Method = Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], list[NDArray[np.float32]]]
+Method = Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], list[NDArray[np.float64]]]
 """One value a band from the usable observations of N pixels.
 
 ``(bands, usable)``, where each band is (T, N) reflectance, finite where the (T, N) `usable` is true
 and anything elsewhere, gives one (N,) array a band. What stands where nothing is usable does not
-matter. A pixel's value depends on its own observations alone and lies within their range.
+matter. A pixel's value depends on its own observations alone and lies within their range. It is
+float64, so that which observation is nearest to it is decided before it is rounded.
 """
 
 METHODS: Mapping[str, Method] = {"median": median}
@@ -32,6 +33,15 @@ NONE = -1
 
 STRIP_PX = 8192
 """Pixels that are worked on at a time: their observations of one band fit a processor's cache."""
+
+STEPS_PER_UNIT = 800_000
+"""Distances from a value are compared in whole steps of 1.25e-6 of reflectance.
+
+Every sensor's surface reflectance is a whole number of 2.5e-6 (Sentinel-2 and HLS: 1e-4, Landsat:
+2.75e-5), and half the sum of two of them a whole number of steps; float32 tells them apart up to 8.
+So observations that are equally near in the sensors' own integers are equal here, whatever became of
+them in float32.
+"""
 
 _LAYERS = 3
 """Arrays of a composite besides its bands: count, day, source."""
@@ -55,8 +65,8 @@ def compose(cube: xr.Dataset, usable: xr.DataArray, method: str = "median") -> x
     -------
     Dims (y, x): the cube's roles as float32, NaN = no usable observation; ``count`` uint16 of
     usable observations; ``day`` int32 (days since 1970-01-01) and ``source`` int32 of the
-    observation nearest to the value (least sum over the bands of squared differences; the earliest
-    of equals), -1 = none. Lazy, in the cube's (y, x) chunks, where cube or usable are.
+    observation nearest to the value (least sum over the bands of squared differences, in whole
+    `STEPS_PER_UNIT`; the earliest of equals), -1 = none. Lazy, in the cube's (y, x) chunks, where cube or usable are.
 
     Raises
     ------
@@ -179,10 +189,10 @@ def _compose_block(
             *bands, source, usable = (array[:, rows].reshape(len(days), -1) for array in arrays)
             usable = np.logical_and.reduce([usable, *map(np.isfinite, bands)])
             count = usable.sum(axis=0, dtype=np.int32)
-            values = [_only(count > 0, value) for value in method(bands, usable)]
+            values = method(bands, usable)
             nearest = _nearest(bands, usable, values, order)
             strip = layers[:, rows].reshape(len(layers), -1)
-            strip[: len(bands)] = [value.view(np.int32) for value in values]
+            strip[: len(bands)] = [_only(count > 0, each).view(np.int32) for each in values]
             strip[-3] = count
             strip[-2] = np.where(count > 0, days[nearest], NONE)
             strip[-1] = np.where(count > 0, source[nearest, np.arange(count.size)], NONE)
@@ -197,15 +207,15 @@ def _strips(ny: int, nx: int) -> Iterator[slice]:
         yield slice(start, min(start + step, ny))
 
 
-def _only(where: NDArray[np.bool_], value: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Put NaN where a value stands for nothing."""
-    return np.where(where, value, np.float32(np.nan)).astype(np.float32, copy=False)
+def _only(where: NDArray[np.bool_], value: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Round values, and put NaN where one stands for nothing."""
+    return np.where(where, value.astype(np.float32), np.float32(np.nan))
 
 
 def _nearest(
     bands: Sequence[NDArray[np.float32]],
     usable: NDArray[np.bool_],
-    values: Sequence[NDArray[np.float32]],
+    values: Sequence[NDArray[np.float64]],
     order: NDArray[np.intp],
 ) -> NDArray[np.intp]:
     """Find the usable observation nearest to the values, the earliest of equals.
@@ -214,18 +224,19 @@ def _nearest(
     -------
     (N,) positions on the time axis; 0 where nothing is usable.
     """
-    best = np.full(usable.shape[1], np.inf, dtype=np.float32)
+    best = np.full(usable.shape[1], np.inf)
     nearest = np.zeros(usable.shape[1], dtype=np.intp)
-    found = np.zeros(usable.shape[1], dtype=np.bool_)
+    steps, distance = np.empty_like(best), np.empty_like(best)
     for t in order:
-        distance = np.zeros_like(best)
-        # Band by band: a sum over an axis of bands may add them in another order for another shape.
+        distance.fill(0)
         for band, value in zip(bands, values, strict=True):
-            difference = band[t] - value
-            distance += difference * difference
-        # The first usable one is taken however far, so that an overflow to infinity finds one too.
-        closer = usable[t] & ((distance < best) | ~found)
+            np.subtract(band[t], value, out=steps)
+            steps *= STEPS_PER_UNIT
+            np.rint(steps, out=steps)
+            steps *= steps
+            # Whole numbers, and sums of them: exact up to 2**53, in whatever order they are added.
+            distance += steps
+        closer = usable[t] & (distance < best)
         best[closer] = distance[closer]
         nearest[closer] = t
-        found |= usable[t]
     return nearest
