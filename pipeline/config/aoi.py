@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import shapely
 from shapely.errors import GEOSException, ShapelyError
-from shapely.geometry import MultiPolygon, Point, Polygon, box, shape
+from shapely.geometry import MultiPolygon, Polygon, box, shape
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.types.lonlat import cut, wrapped
+from pipeline.config.vector_files import read_shapes
+from pipeline.config.vector_layers import parts
+from pipeline.types.lonlat import tidy, wrapped
+
+log = logging.getLogger(__name__)
 
 AOI_FORMS = (
     "a bbox [west, south, east, north], GeoJSON, WKT, or the path of a vector file; "
@@ -27,22 +32,20 @@ _WKT = re.compile(
 _NUMBER = r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*"
 _BBOX_TEXT = re.compile(rf"\[?{_NUMBER}(?:,{_NUMBER}){{3}}\]?")
 
-_EDGE_M = 5_000.0
-"""Longest edge that is reprojected by its ends alone. A straight edge of 100 km in UTM, drawn
-straight again in degrees, is 230 m off at 50° N; one of 5 km is off by half a metre."""
-
 
 def read_aoi(value: object, base: Path) -> BaseGeometry:
     """Read an area of interest.
 
-    Several features become their union, and invalid polygons are repaired.
+    All features of all layers become their union. Invalid polygons are repaired, rings that are not
+    closed are closed, repeated vertices go, and outer rings turn counter-clockwise, as GeoJSON asks.
 
     Parameters
     ----------
     value
         A bbox as numbers or as text, a GeoJSON mapping or text, WKT, a path, or a geometry. A
         bbox whose west is larger than its east crosses the antimeridian and is split there, as are
-        polygons whose longitudes run on past ±180 and files in a projection that crosses it.
+        polygons whose longitudes run on past ±180 and files in a projection that crosses it. Such
+        a bbox spans at most half the world: a wider one has its west and east swapped.
     base
         Directory that paths are relative to.
 
@@ -55,6 +58,13 @@ def read_aoi(value: object, base: Path) -> BaseGeometry:
     ValueError
         It is none of these, is empty, has lines or points, or lies outside ±180°, ±90°.
     """
+    try:
+        return _read(value, base)
+    except (GEOSException, ShapelyError) as error:
+        raise ValueError(f"its shapes cannot be used: {error}") from None
+
+
+def _read(value: object, base: Path) -> BaseGeometry:
     if isinstance(value, str):
         return _from_text(value, base)
     if isinstance(value, BaseGeometry):
@@ -79,20 +89,30 @@ def _from_text(text: str, base: Path) -> BaseGeometry:
         return _polygons(_from_geojson(_json(text)))
     if _WKT.match(text):
         return _polygons([_from_wkt(text)])
-    return _polygons(_from_file(text, base))
+    return _polygons(read_shapes(text, base))
 
 
 def _json(text: str) -> Mapping[str, Any]:
     try:
-        value: Mapping[str, Any] = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        value: Mapping[str, Any] = json.loads(text, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"its JSON cannot be read: {error}") from None
     return value
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that stands twice: JSON would keep the last and say nothing."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a key stands twice in {[name for name, _ in pairs]}")
+    return found
+
+
 def _from_wkt(text: str) -> BaseGeometry:
     try:
-        return shapely.from_wkt(text)
+        # Rings that do not end where they began are closed; what is no WKT at all becomes none.
+        found: BaseGeometry | None = shapely.from_wkt(text, on_invalid="fix")
+        return shapely.from_wkt(text) if found is None else found
     except (GEOSException, ShapelyError) as error:
         raise ValueError(f"its WKT cannot be read: {error}") from None
 
@@ -104,16 +124,23 @@ def _from_bbox(numbers: Sequence[Any]) -> BaseGeometry:
     # Before the split: what lies beyond ±180 would vanish in it.
     _check_bounds(west, south, east, north)
     if south >= north:
-        raise ValueError(f"a bbox has its south ({south:g}) below its north ({north:g})")
+        raise ValueError(
+            f"a bbox has its south ({south:g}) below its north ({north:g}): swapped?"
+        )
     if west == east:
         raise ValueError(f"a bbox has some width: west and east are both {west:g}")
     if west < east:
         return box(west, south, east, north)
-    sides = [(west, 180.0), (-180.0, east)]
-    parts = [box(w, south, e, north) for w, e in sides if w < e]
-    if not parts:
+    # Over the antimeridian: nobody means so the longer way round the world.
+    if (width := east - west + 360.0) > 180.0:
+        raise ValueError(
+            f"its west ({west:g}) is east of its east ({east:g}): swapped? (A bbox over the "
+            f"antimeridian is written so, and this one would be {width:g}° wide)"
+        )
+    sides = [box(w, south, e, north) for w, e in ((west, 180.0), (-180.0, east)) if w < e]
+    if not sides:
         raise ValueError(f"a bbox has some width: {west:g} and {east:g} are one meridian")
-    return MultiPolygon(parts) if len(parts) > 1 else parts[0]
+    return MultiPolygon(sides) if len(sides) > 1 else sides[0]
 
 
 def _is_number(value: object) -> bool:
@@ -121,113 +148,81 @@ def _is_number(value: object) -> bool:
 
 
 def _from_geojson(value: Mapping[str, Any]) -> list[BaseGeometry]:
+    _refuse_other_crs(value.get("crs"))
     kind = value.get("type")
     if kind == "FeatureCollection":
-        return [_shape(each.get("geometry")) for each in value.get("features") or ()]
+        return _from_features(value.get("features"))
     return [_shape(value.get("geometry") if kind == "Feature" else value)]
+
+
+def _from_features(features: object) -> list[BaseGeometry]:
+    if not isinstance(features, Sequence) or not all(
+        isinstance(each, Mapping) for each in features
+    ):
+        raise ValueError("its GeoJSON cannot be read: features must be a list of Features")
+    found = [shape for each in features for shape in _from_geojson(each)]
+    without = sum(each.is_empty for each in found)
+    if 0 < without < len(found):
+        log.warning(
+            "%d of %d features of the area are left out: they have no geometry",
+            without,
+            len(found),
+        )
+    return found
+
+
+def _refuse_other_crs(crs: object) -> None:
+    """Refuse what GeoJSON had before RFC 7946, where it is not longitude and latitude."""
+    name = str(crs["properties"].get("name")) if _names_crs(crs) else str(crs)
+    if crs is not None and not re.search(r"CRS84$|EPSG:+4326$", name):
+        raise ValueError(
+            f"its GeoJSON names the CRS {name:.60}, and GeoJSON in a job is in longitude and latitude: "
+            "write it to a file, and name that"
+        )
+
+
+def _names_crs(crs: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(crs, Mapping) and isinstance(crs.get("properties"), Mapping)
 
 
 def _shape(geometry: Any) -> BaseGeometry:  # noqa: ANN401 -- it comes from outside
     if geometry is None:
         return Polygon()
     try:
-        return shape(geometry)
+        found = shape(geometry)
     # Whatever is wrong inside a mapping, shapely meets it in its own way.
     except Exception as error:  # noqa: BLE001
         raise ValueError(f"its GeoJSON cannot be read: {error}") from None
-
-
-def _from_file(text: str, base: Path) -> list[BaseGeometry]:
-    path = base / Path(text).expanduser()
-    if not exists(path):
-        raise ValueError(f"there is no file {path}")
-    # geopandas takes half a second to import and few jobs need it.
-    import geopandas  # noqa: PLC0415
-    from pyogrio.errors import DataSourceError  # noqa: PLC0415
-
-    try:
-        frame = geopandas.read_file(path)
-    except (DataSourceError, ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a vector file: {error}") from None
-    shapes = getattr(frame, "geometry", None)
-    if not isinstance(frame, geopandas.GeoDataFrame) or shapes is None:
-        raise ValueError(f"{path} has no geometries")
-    if shapes.crs is None:
-        raise ValueError(f"{path} does not say its CRS")
-    return _to_lonlat(shapes)
-
-
-def exists(path: Path) -> bool:
-    """Say whether there is such a file, also of texts that can be no path at all."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _to_lonlat(shapes: Any) -> list[BaseGeometry]:  # noqa: ANN401 -- a geopandas.GeoSeries
-    shapes = shapes[shapes.notna()]
-    if shapes.crs.is_geographic:
-        return list(shapes.to_crs(4326))
-    found = list(shapes.segmentize(_EDGE_M / _metres_per_unit(shapes.crs)).to_crs(4326))
-    inner = shapes.representative_point().to_crs(4326)
-    return [_cut(each, point) for each, point in zip(found, inner, strict=True)]
-
-
-def _cut(outline: BaseGeometry, inner: Point) -> BaseGeometry:
-    """Cut an outline that its projection let pass from one side of the map to the other."""
-    # Vertices are close together here: a step of half the world is no edge.
-    done = cut(outline) if _jumps(outline) else outline
-    if not done.buffer(1e-6).covers(inner):
-        raise ValueError("it goes round a pole or the antimeridian: cut it in two there")
-    return done
-
-
-def _metres_per_unit(crs: Any) -> float:  # noqa: ANN401 -- a pyproj.CRS
-    return float(crs.axis_info[0].unit_conversion_factor) or 1.0
-
-
-def _jumps(geometry: BaseGeometry) -> bool:
-    """Say whether an outline passes from one side of the world to the other."""
-    rings = (part.exterior for part in _parts([geometry]) if isinstance(part, Polygon))
-    return any(
-        np.abs(np.diff(shapely.get_coordinates(ring)[:, 0])).max(initial=0) > 180
-        for ring in rings
-    )
+    return found
 
 
 def _polygons(shapes: Iterable[BaseGeometry]) -> BaseGeometry:
     """Return one valid polygon or multipolygon of everything that was given."""
     given = [shapely.force_2d(each) for each in shapes]
-    parts = [part for part in _parts(given) if not part.is_empty]
-    if not parts:
+    found = list(parts(given))
+    if not found:
         raise ValueError("it is empty")
-    wrong = sorted({part.geom_type for part in parts if not isinstance(part, Polygon)})
+    wrong = sorted({each.geom_type for each in found if not isinstance(each, Polygon)})
     if wrong:
         raise ValueError(f"it has {' and '.join(wrong)}, which cover no area")
-    # One valid shape stays as it is, vertex by vertex, so that a dumped job reads back the same.
+    # One valid shape keeps its vertices, so that a dumped job reads back the same.
     one = given[0] if len(given) == 1 else None
     if isinstance(one, Polygon | MultiPolygon) and one.is_valid:
-        return _checked_position(one)
-    return _checked_position(_union(parts))
+        return tidy(_checked_position(one))
+    return tidy(_checked_position(_union(found)))
 
 
-def _parts(shapes: Iterable[BaseGeometry]) -> Iterator[BaseGeometry]:
-    for each in shapes:
-        inner = getattr(each, "geoms", None)
-        if inner is None:
-            yield each
-        else:
-            yield from _parts(inner)
-
-
-def _union(parts: Iterable[BaseGeometry]) -> BaseGeometry:
-    _refuse_infinite(parts := list(parts))
-    joined = shapely.union_all([shapely.make_valid(part) for part in parts])
-    # Repair leaves lines and points where an outline touches itself; they cover nothing.
-    areas = [part for part in _parts([joined]) if isinstance(part, Polygon)]
-    if not areas:
+def _union(given: Sequence[BaseGeometry]) -> BaseGeometry:
+    _refuse_infinite(given)
+    mended = [shapely.make_valid(each) for each in given]
+    flat = sum(each.area == 0 for each in mended)
+    if flat == len(mended):
         raise ValueError("it covers no area")
+    if flat:
+        log.warning("%d of %d polygons of the area cover no area", flat, len(mended))
+    # Repair leaves lines and points where an outline touches itself; they cover nothing.
+    joined = parts([shapely.union_all(mended)])
+    areas = [each for each in joined if isinstance(each, Polygon)]
     return MultiPolygon(areas) if len(areas) > 1 else areas[0]
 
 
@@ -251,4 +246,11 @@ def _check_bounds(west: float, south: float, east: float, north: float) -> None:
     inside = all(-180 <= each <= 180 for each in (west, east))
     if not inside or not all(-90 <= each <= 90 for each in (south, north)):
         bounds = f"[{west:g}, {south:g}, {east:g}, {north:g}]"
-        raise ValueError(f"its bounds {bounds} are not longitudes and latitudes in degrees")
+        # No latitude, and yet both would do the other way round.
+        turned = all(-90 <= each <= 90 for each in (west, east)) and all(
+            -180 <= each <= 180 for each in (south, north)
+        )
+        hint = ": longitude comes first; are longitude and latitude swapped?" if turned else ""
+        raise ValueError(
+            f"its bounds {bounds} are not longitudes and latitudes in degrees{hint}"
+        )

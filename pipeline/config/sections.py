@@ -32,8 +32,8 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from pipeline.catalogs import CATALOGS
-from pipeline.config.aoi import exists
 from pipeline.config.mistakes import did_you_mean, holds_secret, refuse
+from pipeline.config.vector_files import exists
 from pipeline.sensors import ROLES
 from pipeline.types import (
     CleanSettings,

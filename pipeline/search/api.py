@@ -15,6 +15,7 @@ from pipeline.catalogs import Catalog
 from pipeline.errors import SearchError
 from pipeline.search.web import CatalogIO, PageTooLargeError
 from pipeline.types import Job, Source
+from pipeline.types.lonlat import tidy
 
 _MAX_PAGES = 20_000
 _MAX_STALE = 5
@@ -104,7 +105,7 @@ def _parameters(
 ) -> dict[str, Any]:
     asked: dict[str, Any] = {
         "collections": list(source.collections or catalog.collections) or None,
-        "intersects": mapping(job.aoi),
+        "intersects": mapping(tidy(job.aoi)),
         "datetime": [job.period.start, job.period.end],
     }
     # Not both: stac-fastapi refuses a query beside a filter. The caller tests what is not asked.

@@ -35,6 +35,11 @@ def cut(outline: BaseGeometry) -> BaseGeometry:
     return MultiPolygon(pieces) if len(pieces) > 1 else pieces[0]
 
 
+def tidy(outline: BaseGeometry) -> BaseGeometry:
+    """Write an outline as servers want it: no vertex twice, outer rings counter-clockwise."""
+    return shapely.orient_polygons(shapely.remove_repeated_points(outline))
+
+
 def wrapped(outline: BaseGeometry) -> BaseGeometry:
     """Bring an outline whose longitudes run on past ±180° back into the map, cut there."""
     west, _, east, _ = outline.bounds

@@ -27,6 +27,7 @@ from pipeline.types import (
     Source,
     StacSettings,
 )
+from pipeline.types.lonlat import tidy
 
 LEAST = {
     "name": "demo",
@@ -389,7 +390,8 @@ def areas(draw: st.DrawFn) -> shapely.Geometry:
         shapely.box(west, south, west + 5, south + 5)
         for west, south in draw(st.lists(st.tuples(wests, souths), min_size=1, max_size=3))
     ]
-    return shapely.union_all(boxes) if len(boxes) > 1 else boxes[0]
+    # As reading leaves them: outer rings counter-clockwise.
+    return tidy(shapely.union_all(boxes))
 
 
 @st.composite

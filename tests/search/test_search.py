@@ -11,7 +11,7 @@ import pystac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shapely.geometry import box, mapping
+from shapely.geometry import Polygon, box, mapping, shape
 
 from pipeline.errors import (
     CatalogUnavailableError,
@@ -275,6 +275,17 @@ def test_an_api_is_paged_through(api):
     assert ids(found) == ["one", "two"]
     assert handler.asked[0]["intersects"]["type"] == "Polygon"
     assert handler.asked[0]["query"] == {"eo:cloud_cover": {"lt": 80}}
+
+
+def test_servers_see_outlines_as_they_want_them(api):
+    """Some refuse a vertex that stands twice, and outer rings that turn clockwise."""
+    handler, url = api
+    ring = [(9, 50), (9, 51), (9, 51), (10, 51), (10, 50), (9, 50)]
+    handler.items = [make_item("one", href="https://example.com/one.tif").to_dict()]
+    find(url, aoi=Polygon(ring))
+    sent = shape(handler.asked[0]["intersects"])
+    assert sent.exterior.is_ccw
+    assert len(sent.exterior.coords) == 5
 
 
 @pytest.mark.parametrize("href", ["file:///etc/passwd", "/vsicurl/http://x/y.tif"])
