@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from pipeline import sensors
+from pipeline import catalogs, sensors
 from pipeline.config import read_settings
 from pipeline.run.cost import areas, bill
 from pipeline.run.manifest import manifest
 from pipeline.run.plan import Plan
-from pipeline.types import Cost, Record, TileReceipt
+from pipeline.types import Cost, Record, Searched, TileReceipt, outline_of
 
 CARD_PARTS = ("name", "version", "weights", "weights_sha256", "licence", "source")
 """What a record keeps of a model."""
@@ -79,12 +79,42 @@ def make_record(
         tiles=tuple(receipts),
         stages=stages,
         manifest=held,
+        searched=_searched(plan, started),
         failure=failure,
         area_km2=ground[0],
         scene_km2=ground[1],
         bytes_stored=stored,
         bill=bill(prices, total, ground, stored),
     )
+
+
+def _searched(plan: Plan, started: datetime) -> Searched | None:
+    """Say what the catalogues were asked for; none: dates that are all to come."""
+    asked = plan.job.period
+    end = min(asked.end, started)
+    if end <= asked.start:
+        return None
+    return Searched(
+        start=asked.start,
+        end=end,
+        sensors=_sensors_asked(plan),
+        aoi=outline_of(plan.job.aoi),
+        filtered=any(source.query or source.filter for source in plan.job.sources),
+    )
+
+
+def _sensors_asked(plan: Plan) -> tuple[str, ...]:
+    """Return the sensors of the collections that were searched; empty: all."""
+    found: set[str] = set()
+    for source in plan.job.sources:
+        collections = source.collections or catalogs.find(source.catalog).collections
+        if not collections:
+            return ()
+        for name in collections:
+            # A collection that has no row is known by what its items say of themselves.
+            known = sensors.sensors_of(name) or {scene.sensor for scene in plan.scenes}
+            found |= known
+    return tuple(sorted(found))
 
 
 def shortfall(record: Record, wanted: float) -> str | None:

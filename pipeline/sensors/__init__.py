@@ -20,7 +20,7 @@ offset that they have already applied to the pixels.
 
 from pipeline.sensors.acquisitions import acquisition_key, processing_rank
 from pipeline.sensors.metadata import origin, processing_baseline, sun
-from pipeline.sensors.profiles import PROFILES, is_known, profile
+from pipeline.sensors.profiles import PROFILES, is_known, profile, sensors_of
 from pipeline.sensors.projection import crs_of
 from pipeline.sensors.recorded import asks_for_offset, record, recorded, unrecorded, was_unread
 from pipeline.sensors.rules import RULES, radiometry
@@ -44,6 +44,7 @@ __all__ = [
     "radiometry",
     "record",
     "recorded",
+    "sensors_of",
     "sun",
     "unrecorded",
     "was_unread",

@@ -139,6 +139,11 @@ def is_known(item: pystac.Item) -> bool:
     return any(row in PROFILES for row in _rows(item))
 
 
+def sensors_of(collection: str) -> set[str]:
+    """Return the sensors of a collection; none: it has no row in `PROFILES`."""
+    return {each.sensor for row, each in PROFILES.items() if row.split("@")[0] == collection}
+
+
 def profile(item: pystac.Item) -> Profile:
     """Return what an item's collection holds.
 

@@ -19,7 +19,7 @@ from pipeline.store.overviews import Levels, level_name
 from pipeline.store.places import place
 from pipeline.store.snapshots import Snapshot, published, shown_as
 from pipeline.store.trouble import explained
-from pipeline.types import Grid
+from pipeline.types import Grid, Searched
 
 
 class Archive:
@@ -158,6 +158,10 @@ class Archive:
             if "scale_factor" in variable.attrs:
                 # JSON has one kind of number, and a float64 scale would make float64 reflectance.
                 variable.attrs["scale_factor"] = np.float32(variable.attrs["scale_factor"])
+        if "day" in stored:
+            # A number here, -1 = none, as the composite contract has it. Others read dates.
+            for name in ("units", "calendar", "_FillValue"):
+                stored["day"].attrs.pop(name, None)
         decoded: xr.Dataset = xr.decode_cf(stored, decode_coords="all")
         return decoded
 
@@ -209,6 +213,16 @@ class Archive:
         with explained(f"cannot read the items of {self.url}"):
             records = [] if found is None else found.records()
             return [{**each, **self._shown(each)} for each in records]
+
+    def searched(self) -> list[Searched]:
+        """Return where and when the runs that made this state searched, oldest first.
+
+        Runs of before this was kept are left out: what they looked for is not known.
+        """
+        found = self._ledger()
+        with explained(f"cannot read the items of {self.url}"):
+            rows = [] if found is None else found.searched()
+        return [Searched.read(each) for each in rows if each is not None]
 
     def _shown(self, record: Mapping[str, Any]) -> dict[str, str]:
         """Return under ``snapshot`` the state that showed a run to readers, as `log` has it.

@@ -25,9 +25,13 @@ LARGEST = 32767
 
 ROLE_ATTRIBUTES = {"scale_factor": SCALE, "_FillValue": MISSING, "units": "1"}
 COUNT_ATTRIBUTES = {"long_name": "usable observations"}
-# No `units`: xarray would decode "days since …" to dates, and -1 to the last day of 1969.
+# Whoever reads the array by its CF attributes gets dates, and no date where there is none: without
+# _FillValue, -1 would be the last day of 1969. An `Archive` gives the numbers.
 DAY_ATTRIBUTES = {
     "long_name": "day of the observation nearest to the value",
+    "units": "days since 1970-01-01",
+    "calendar": "proleptic_gregorian",
+    "_FillValue": -1,
     "comment": "days since 1970-01-01, -1 = none",
 }
 SOURCE_ATTRIBUTES = {

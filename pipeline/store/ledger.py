@@ -21,6 +21,8 @@ LISTS: tuple[tuple[str, str | type[str], str, layout.Attributes], ...] = (
     ("document", str, "item", {"long_name": "STAC items, JSON", "chunk": 32}),
     ("digest", "u8", "item", {"long_name": "hash of the items' properties"}),
     ("record", str, "run", {"long_name": "records of runs, JSON", "chunk": 1}),
+    # Apart from the records, of which a year of nights has many megabytes: every query asks for it.
+    ("searched", str, "run", {"long_name": "where and when runs searched, JSON", "chunk": 256}),
 )
 """Name, dtype, dimension and attributes of the arrays."""
 
@@ -66,7 +68,13 @@ class Ledger:
         """Return the records of runs, oldest first."""
         return self._read("record")
 
-    def _read(self, name: str) -> list[dict[str, Any]]:
+    def searched(self) -> list[dict[str, Any] | None]:
+        """Return where and when the runs searched, oldest first; none: a run does not say."""
+        if "searched" not in self._group:
+            return [each.get("searched") for each in self.records()]
+        return self._read("searched")
+
+    def _read(self, name: str) -> list[Any]:
         texts = np.asarray(layout.array_of(self._group, name)[...])
         return [json.loads(str(each)) for each in texts]
 
@@ -103,8 +111,10 @@ class Ledger:
         """Append the record of a run."""
         count = layout.array_of(self._group, "record").shape[0]
         layout.grow(self._group, count + 1, dimension="run")
-        text = json.dumps(record, allow_nan=False)
-        layout.array_of(self._group, "record")[count:] = np.array([text], object)
+        rows = {"record": record, "searched": record.get("searched")}
+        for name in rows.keys() & set(self._group.array_keys()):
+            text = json.dumps(rows[name], allow_nan=False)
+            layout.array_of(self._group, name)[count:] = np.array([text], object)
 
 
 def _digest(document: Mapping[str, Any]) -> int:

@@ -63,6 +63,7 @@ from pipeline.types.record import (
     Series,
     TileReceipt,
 )
+from pipeline.types.searched import Searched, outline_of
 
 __all__ = [
     "CLOUD",
@@ -99,6 +100,7 @@ __all__ = [
     "Scene",
     "SceneShares",
     "Scores",
+    "Searched",
     "Series",
     "ShadowSettings",
     "Source",
@@ -108,4 +110,5 @@ __all__ = [
     "TileReceipt",
     "footprint",
     "is_usable",
+    "outline_of",
 ]

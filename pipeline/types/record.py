@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pipeline.types.items import Dropped
 from pipeline.types.legend import Code
+from pipeline.types.searched import Searched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +178,8 @@ class Record:
     a pixel was read; `dropped` has the reasons. With `items` they are what was expected."""
     manifest: tuple[Holding, ...] = ()
     """Every tile and period of the job, those of earlier runs included."""
+    searched: Searched | None = None
+    """Where, when and for which sensors the run looked; none: a record of before that was kept."""
     failure: str | None = None
     """Why nothing was published; none: the run came to its end."""
     area_km2: float = 0.0

@@ -37,7 +37,7 @@ from pipeline.search.patience import Patience
 from pipeline.search.web import CatalogIO
 from pipeline.store.failures import failed_records
 from pipeline.testing import ThresholdModel
-from pipeline.types import Cost
+from pipeline.types import Cost, Period
 from pipeline.types.manifest import manifest_rows
 from pipeline.types.record import METER, Bill, Meter
 
@@ -159,6 +159,35 @@ def test_without_composites_there_is_one_period(region):
     held = manifest(plan, ())
     assert {row.period for row in held} == {"2023-06-01/2023-07-21"}
     assert sum(row.cells for row in held) == 6
+
+
+def test_the_record_says_what_was_searched_even_without_a_scene(region):
+    job = dataclasses.replace(
+        region.job(composite=None),
+        period=Period(
+            start=datetime(2023, 1, 1, tzinfo=UTC), end=datetime(2100, 1, 1, tzinfo=UTC)
+        ),
+    )
+    record = run.run(job)
+    (found,) = store.open_archive(str(region.store)).searched()
+    assert found.start == job.period.start
+    # A run knows nothing of days to come.
+    assert found.end == record.started
+    assert found.area.equals(job.aoi)
+    # Of a local catalogue every collection is looked at.
+    assert found.sensors == ()
+    assert not found.filtered
+
+
+def test_the_record_says_for_which_sensors_was_searched(region):
+    job = region.job(composite=None)
+    (source,) = job.sources
+    narrow = dataclasses.replace(
+        source, collections=("sentinel-2-l2a",), query={"eo:cloud_cover": {"lt": 101}}
+    )
+    searched = run.run(dataclasses.replace(job, sources=(narrow,))).searched
+    assert searched is not None
+    assert (searched.sensors, searched.filtered) == (("sentinel-2",), True)
 
 
 def test_records_of_before_there_was_a_manifest_have_none():

@@ -80,7 +80,45 @@ def test_bounds_of_periods_are_times(make, url):
             ["2026-06-01", "2026-07-01"],
             ["2026-07-01", "2026-08-01"],
         ]
-        assert read["day"].dtype == np.int32
+    assert archive.composite("monthly")["day"].dtype == np.int32
+
+
+def test_others_read_days_as_dates_and_no_day_as_none(make, url):
+    grid = make.grid()
+    with store.open_writer(url, grid, title="", run_key="run") as writer:
+        writer.set_composite("monthly", make.roles, [make.june], {})
+        made = make.composite(grid.tile(0, 0))
+        writer.write_composite("monthly", make.june.start, grid.tile(0, 0), made, 70)
+        writer.publish({})
+    archive = store.open_archive(url)
+    ours = archive.composite("monthly")["day"]
+    plain = xr.open_zarr(archive._session.store, group="composites/monthly", consolidated=False)
+    assert plain["day"].dtype.kind == "M"
+    days = ours.to_numpy().astype("datetime64[D]")
+    expected = np.where(ours.to_numpy() < 0, np.datetime64("NaT"), days)
+    np.testing.assert_array_equal(plain["day"].to_numpy().astype("datetime64[D]"), expected)
+    assert (ours.to_numpy() == -1).any()
+    assert "units" not in ours.attrs
+
+
+def test_the_archive_knows_what_its_runs_searched(make, url):
+    searched = {
+        "start": "2023-04-01T00:00:00+00:00",
+        "end": "2023-07-01T00:00:00+00:00",
+        "sensors": ["sentinel-2"],
+        "aoi": {"type": "Point", "coordinates": [1, 2]},
+        "filtered": True,
+    }
+    for record in ({"run_id": "a"}, {"run_id": "b", "searched": searched}):
+        with store.open_writer(url, make.grid(), title="", run_key="run") as writer:
+            writer.item_positions([record["run_id"]], [{"id": record["run_id"]}])
+            writer.publish(record)
+    archive = store.open_archive(url)
+    (found,) = archive.searched()
+    assert (found.start.month, found.end.month, found.filtered) == (4, 7, True)
+    assert found.has("sentinel-2")
+    assert not found.has("landsat")
+    assert [each.get("searched") for each in archive.records()] == [None, searched]
 
 
 def test_a_period_whose_end_moves_is_composed_anew(make, url):

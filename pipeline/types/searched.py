@@ -1,0 +1,67 @@
+"""Where and when a run looked for scenes, whether or not it found any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.types.job import Period
+
+MANY_VERTICES = 1000
+"""Outlines with more are kept roughly: every record has one."""
+ROUGHLY_DEGREES = 1e-4
+"""About 10 m."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """What a run asked its catalogues for. What lies outside of it is unknown, not empty."""
+
+    start: datetime
+    """First instant that was asked for, UTC."""
+    end: datetime
+    """First instant after; never later than the run itself, which cannot know what comes."""
+    sensors: tuple[str, ...]
+    """Empty: all that its catalogues have."""
+    aoi: Mapping[str, Any]
+    """GeoJSON geometry in degrees."""
+    filtered: bool = False
+    """Whether a query or filter of the job, such as one on cloud cover, kept some scenes out."""
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any]) -> Searched:
+        """Read what `Record.to_dict` wrote."""
+        return cls(
+            start=datetime.fromisoformat(plain["start"]),
+            end=datetime.fromisoformat(plain["end"]),
+            sensors=tuple(plain["sensors"]),
+            aoi=plain["aoi"],
+            filtered=plain["filtered"],
+        )
+
+    @property
+    def period(self) -> Period:
+        """The dates."""
+        return Period(start=self.start, end=self.end)
+
+    @property
+    def area(self) -> BaseGeometry:
+        """The AOI as a geometry."""
+        return shapely.geometry.shape(self.aoi)
+
+    def has(self, sensor: str) -> bool:
+        """Say whether scenes of a sensor were asked for."""
+        return not self.sensors or sensor in self.sensors
+
+
+def outline_of(aoi: BaseGeometry) -> dict[str, Any]:
+    """Return an AOI as GeoJSON; one of very many vertices is simplified by some ten metres."""
+    many = shapely.get_num_coordinates(aoi) > MANY_VERTICES
+    kept = shapely.simplify(aoi, ROUGHLY_DEGREES) if many else aoi
+    outline: dict[str, Any] = shapely.geometry.mapping(kept)
+    return outline
