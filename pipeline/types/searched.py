@@ -52,7 +52,7 @@ class Searched:
     @property
     def area(self) -> BaseGeometry:
         """The AOI as a geometry."""
-        return shapely.geometry.shape(self.aoi)
+        return shapely.geometry.shape(dict(self.aoi))
 
     def has(self, sensor: str) -> bool:
         """Say whether scenes of a sensor were asked for."""
