@@ -24,12 +24,15 @@
     └── LabelledDataError           a file of a labelled data set is not what its layout says
 
 Each class says whether trying the same again can help (`retryable`) and with which status the
-command line ends (`exit_code`).
+command line ends (`exit_code`). Messages are fit to be seen from the start: whoever prints, logs, keeps or
+pickles an error need not ask whether a server's answer, an id or a URL with a key is in it.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
+
+from pipeline.shown import printable, shown
 
 
 class CloudmaskError(Exception):
@@ -37,6 +40,11 @@ class CloudmaskError(Exception):
 
     retryable: ClassVar[bool] = False
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(
+            *(printable(shown(each)) if isinstance(each, str) else each for each in args)
+        )
 
 
 class ConfigError(CloudmaskError):
@@ -73,10 +81,11 @@ class AssetError(CloudmaskError):
     exit_code = 4
 
     def __init__(self, item_id: str, asset: str, reason: str) -> None:
-        super().__init__(f"item {item_id}, asset {asset!r}: {reason}")
         self.item_id = item_id
         self.asset = asset
-        self.reason = reason
+        self.reason = printable(shown(reason))
+        named = printable(item_id, lines=False)
+        super().__init__(f"item {named}, asset {asset!r}: {self.reason}")
 
     def __reduce__(self) -> tuple[type[AssetError], tuple[str, str, str]]:
         """Survive pickling: worker processes send errors home."""

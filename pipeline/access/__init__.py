@@ -8,7 +8,7 @@
     locations    the parts of a location, and the signature that it may bring
     signing      what each kind of storage asks for (the tables are in `pipeline.catalogs`)
     sas          … tokens of the Planetary Computer
-    secrets      credentials, and texts without them
+    secrets      credentials
     opening      all of it: what GDAL is given, and with which settings
     alternates   which of an asset's locations is read
 """
@@ -17,16 +17,20 @@ from __future__ import annotations
 
 from pipeline.access.alternates import preferred_href
 from pipeline.access.opening import Opening, forget, opening
-from pipeline.access.secrets import Credentials, without_secrets
+from pipeline.access.secrets import Credentials
 from pipeline.access.trust import is_remote, refused
+from pipeline.shown import bare, heard, printable, shown
 
 __all__ = [
     "Credentials",
     "Opening",
+    "bare",
     "forget",
+    "heard",
     "is_remote",
     "opening",
     "preferred_href",
+    "printable",
     "refused",
-    "without_secrets",
+    "shown",
 ]

@@ -21,9 +21,9 @@ from requests.utils import get_environ_proxies, select_proxy
 from pipeline.access.addresses import why_not_public_address
 from pipeline.access.locations import placed, valid_until
 from pipeline.access.remembered import Kept, Remembered
-from pipeline.access.secrets import without_secrets
 from pipeline.access.trust import WEB, allowed, port_of, refused
 from pipeline.errors import AccessError, AccessUnavailableError
+from pipeline.shown import shown
 from pipeline.types import Cost
 from pipeline.types.record import METER
 
@@ -46,7 +46,7 @@ class _WithoutSecrets(logging.Filter):
     """urllib3 logs every request with its query at DEBUG, and a query may hold a signature."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = without_secrets(record.getMessage()), ()
+        record.msg, record.args = shown(record.getMessage()), ()
         return True
 
 
@@ -127,13 +127,10 @@ def _followed(url: str, hosts: Collection[str]) -> Kept[str]:
             reason = f"only {' and '.join(WEB)} can be followed"
         if reason is not None:
             raise AccessError(
-                f"{without_secrets(url)} is not read: it redirects to {without_secrets(onward)}, "
-                f"and {reason}"
+                f"{shown(url)} is not read: it redirects to {shown(onward)}, and {reason}"
             )
         hop = onward
-    raise AccessError(
-        f"{without_secrets(url)} is not read: it redirects more than {MAX_REDIRECTS} times"
-    )
+    raise AccessError(f"{shown(url)} is not read: it redirects more than {MAX_REDIRECTS} times")
 
 
 def _kept(url: str, target: str) -> Kept[str]:
@@ -161,12 +158,12 @@ def _onward(url: str, hosts: Collection[str]) -> str | None:
         ) as answer:
             if answer.status_code in PASSING:
                 raise AccessUnavailableError(
-                    f"{without_secrets(url)} cannot be read for now: HTTP {answer.status_code}"
+                    f"{shown(url)} cannot be read for now: HTTP {answer.status_code}"
                 )
             redirects = 300 <= answer.status_code < 400
             onward = answer.headers.get("Location") if redirects else None
     except (requests.RequestException, ValueError) as error:
         raise AccessUnavailableError(
-            f"{parts.hostname} did not answer: {without_secrets(str(error))}"
+            f"{parts.hostname} did not answer: {shown(str(error))}"
         ) from None
     return urljoin(url, onward) if onward else None

@@ -13,11 +13,11 @@ from urllib.request import url2pathname
 from pipeline.access import network, sas
 from pipeline.access.locations import Location, is_signed, locate, placed, unsigned, valid_until
 from pipeline.access.remembered import Kept, Remembered
-from pipeline.access.secrets import without_secrets
 from pipeline.access.signing import account_of, sign
 from pipeline.access.trust import BUCKETS, SCHEMES, allowed, refused
 from pipeline.catalogs import Storage
 from pipeline.errors import AccessError
+from pipeline.shown import shown
 
 CONNECTIONS = 16
 """Reads at once from a host of which nothing is known."""
@@ -47,7 +47,7 @@ class Opening:
     def __repr__(self) -> str:
         """Show where, not with which secrets."""
         names = ", ".join(self.options) or "none"
-        return f"Opening({without_secrets(self.path)!r}, options: {names})"
+        return f"Opening({shown(self.path)!r}, options: {names})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Refuse to travel: it holds secrets, and would be stale on arrival."""
@@ -78,7 +78,7 @@ def opening(href: str, *, remote: bool, hosts: Collection[str] = ()) -> Opening:
         A name server, token server or host did not answer.
     """
     if (reason := refused(href, remote=remote, hosts=hosts)) is not None:
-        raise AccessError(f"{without_secrets(href)} is not read: {reason}")
+        raise AccessError(f"{shown(href)} is not read: {reason}")
     parts = urlsplit(href)
     if parts.scheme.lower() not in SCHEMES:
         path = url2pathname(parts.path) if parts.scheme.lower() == "file" else href
@@ -131,7 +131,7 @@ def _of_nobody(location: Location, hosts: Collection[str]) -> Opening:
         return Opening(f"{way}{bucket}/{location.key}", NOTHING, bucket, CONNECTIONS)
     if is_signed(location.parts) and not _signature_holds(location):
         raise AccessError(
-            f"{without_secrets(location.url)} is not read: its signature has ended, and "
+            f"{shown(location.url)} is not read: its signature has ended, and "
             f"nobody here can sign for {location.host}; search again for items with new links"
         )
     target = network.reached(location.url, hosts)

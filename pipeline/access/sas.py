@@ -13,8 +13,9 @@ from datetime import datetime
 import requests
 
 from pipeline.access.remembered import Kept, Remembered
-from pipeline.access.secrets import Credentials, without_secrets
+from pipeline.access.secrets import Credentials
 from pipeline.errors import AccessError, AccessUnavailableError
+from pipeline.shown import shown
 
 TIMEOUT_S = (10.0, 30.0)
 MARGIN_S = 300.0
@@ -50,7 +51,7 @@ def _asked(url: str) -> Kept[str]:
         answer = requests.get(url, headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
     except requests.RequestException as error:
         raise AccessUnavailableError(
-            f"token server {url} did not answer: {without_secrets(str(error))}"
+            f"token server {url} did not answer: {shown(str(error))}"
         ) from None
     if answer.status_code in (400, 401, 403, 404):
         raise AccessError(

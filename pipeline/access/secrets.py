@@ -1,4 +1,4 @@
-"""Credentials, and texts without them.
+"""Credentials: who reads them, and that no text shows them.
 
 Secrets are read where they are used, by the process that uses them, just before a read: they are in
 no job, plan, fingerprint or receipt, travel in no pickle to another machine, and a renewed one
@@ -8,12 +8,13 @@ the environment.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.shown import hide_also
 
 PREFIX = "CLOUDMASK_"
 
@@ -44,31 +45,12 @@ class Credentials(BaseSettings):
         raise TypeError("credentials are not pickled; read them in the process that uses them")
 
 
-_PARAMETER = re.compile(
-    r"(?P<name>(?:[?&;,\s\"'{]|^|%3F|%26)"
-    r"(?:[\w.-]*(?:sig|signature|token|credential|secret|password|passwd|policy|key|key-pair-id|keyid)))"
-    r"(?P<equals>=|%3D|[\"']\s?:\s?[\"'])(?P<value>(?!\*\*\*)[^&\s\"'<>,;)}]+)",
-    re.IGNORECASE,
-)
-_LOGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@\"']+@", re.IGNORECASE)
-_BEARER = re.compile(r"\b(?P<kind>Bearer|Basic)\s+[^\s\"',;]+", re.IGNORECASE)
-
-
-def without_secrets(text: str) -> str:
-    """Return a text in which signatures, tokens, keys and passwords are ``***``.
-
-    For error messages and logs: it also takes out the values of `Credentials`, wherever they stand.
-    """
-    for secret in _known():
-        text = text.replace(secret, "***")
-    text = _LOGIN.sub(r"\g<scheme>***@", text)
-    text = _BEARER.sub(r"\g<kind> ***", text)
-    return _PARAMETER.sub(r"\g<name>\g<equals>***", text)
-
-
 def _known() -> list[str]:
     given = (
         value.get_secret_value() for _, value in Credentials() if isinstance(value, SecretStr)
     )
     # A very short value would take harmless letters out of every message.
     return [secret for secret in given if len(secret) >= 6]
+
+
+hide_also(_known)

@@ -266,7 +266,7 @@ def _said(error: BaseException) -> str:
     words: list[str] = []
     each: BaseException | None = error
     while each is not None:
-        said = access.without_secrets(str(each)).strip()
+        said = access.shown(str(each)).strip()
         if said and said not in words:
             words.append(said)
         each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)

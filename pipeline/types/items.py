@@ -14,6 +14,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.shown import printable, shown
 from pipeline.types.lonlat import cut, cut_box
 
 
@@ -25,6 +26,10 @@ class Dropped:
     reason: str
     tile: str | None = None
     """Name of the tile where it is missing; none: everywhere."""
+
+    def __post_init__(self) -> None:
+        # Reasons quote servers, items and locations, and are kept, printed and published.
+        object.__setattr__(self, "reason", printable(shown(self.reason), lines=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
