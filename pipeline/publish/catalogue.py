@@ -167,7 +167,7 @@ class _Work:
         address = before.get("assets", {}).get("store", {}).get("href")
         place = self.folder.target / where
         store = zarr_asset(self.provenance.archive, subject.group, place)
-        files = [f"{layer.name}.tif" for layer in subject.layers] if self.cogs else []
+        files = [name for layer in subject.layers for name in layer.files] if self.cogs else []
         return (
             address == store["href"]
             and fingerprint == subject.fingerprint(cogs=self.cogs)
@@ -215,8 +215,9 @@ def _composite_kind(archive: Archive, name: str) -> Kind:
         id=f"{_name(archive)}-composites-{words.slug(name)}",
         title=f"{archive.title or _name(archive)}: {name} composites",
         description=(
-            f"Cloud-free {of}{per}: reflectance of every band, and for every pixel the number of "
-            "usable observations, the day and the item that is nearest to the value."
+            f"{of.capitalize()} of the clear observations{per}: reflectance of every band, and for "
+            "every pixel the number of usable observations, the day and the item that is nearest to "
+            "the value."
         ),
         group=f"composites/{name}",
         data=data,

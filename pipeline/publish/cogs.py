@@ -13,6 +13,7 @@ from rasterio.windows import Window as RasterWindow
 from pipeline.publish.layers import Layer
 from pipeline.publish.region import Part, Region
 from pipeline.types import LEGEND
+from pipeline.types.palette import SIDECAR, colour_table, sidecar
 
 BLOCK_PX = 512
 
@@ -39,7 +40,8 @@ def write_cog(
     """Write one layer as a COG.
 
     One tile is in memory at a time: it goes to a plain GeoTIFF, which GDAL then lays out anew
-    with overviews, block by block. What no part holds is no data.
+    with overviews, block by block. What no part holds is no data. Beside a mask lies what names
+    its classes.
 
     Parameters
     ----------
@@ -70,6 +72,8 @@ def write_cog(
             )
     finally:
         plain.unlink(missing_ok=True)
+    if layer.classes:
+        path.with_name(path.name + SIDECAR).write_text(sidecar([1]), encoding="utf-8")
 
 
 def _write_plain(
@@ -109,7 +113,7 @@ def _write_plain(
         if layer.unit is not None:
             raster.units = (layer.unit,)
         if layer.classes:
-            raster.write_colormap(1, {int(e.code): _rgba(e.colour) for e in LEGEND})
+            raster.write_colormap(1, colour_table())
             raster.update_tags(classes=", ".join(f"{e.code.value} {e.meaning}" for e in LEGEND))
         for part in parts:
             ys, xs = part.window
@@ -117,8 +121,3 @@ def _write_plain(
             height, width = pixels.shape
             where = RasterWindow(xs.start - left, ys.start - top, width, height)
             raster.write(pixels, 1, window=where)
-
-
-def _rgba(colour: str) -> tuple[int, int, int, int]:
-    red, green, blue = bytes.fromhex(colour.lstrip("#"))
-    return red, green, blue, 255

@@ -21,7 +21,7 @@ from pipeline.publish.region import Part, Region, bounds, class_counts, outline,
 from pipeline.publish.words import Json, instant
 from pipeline.types import CLOUD, USABLE, Code, Period
 
-FORMAT = 1
+FORMAT = 2
 """Part of every fingerprint: raised when items of the same pixels are written otherwise."""
 
 

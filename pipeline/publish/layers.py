@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.publish.words import COMMON_NAMES, Json
 from pipeline.store.composites import MISSING, SCALE, encode
 from pipeline.types import LEGEND, Code
+from pipeline.types.palette import SIDECAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,11 @@ class Layer:
     def is_band(self) -> bool:
         """Whether it is reflectance."""
         return self.scale is not None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What its pixels lie in, and what names their classes."""
+        return (f"{self.name}.tif", *([f"{self.name}.tif{SIDECAR}"] if self.classes else []))
 
     def stored(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """Turn what the archive gives, (y, x), into the numbers of the file."""
@@ -72,7 +78,7 @@ def mask_layers(masks: xr.Dataset) -> list[Layer]:
     ]
     if "confidence" in masks:
         title = "probability of the chosen class"
-        layers.append(Layer(name="confidence", title=title, dtype="uint8", unit="%"))
+        layers.append(Layer(name="confidence", title=title, dtype="uint8", nodata=0, unit="%"))
     return layers
 
 

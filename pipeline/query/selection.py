@@ -11,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import QueryError
 from pipeline.query.area import area_on, bounding_window, draw
+from pipeline.query.cf import referenced
 from pipeline.query.statistics import scenes_in
 from pipeline.types import Period
 
@@ -50,7 +51,7 @@ def select_masks(
     cut = [_cut(scenes_in(dataset, period), sensor, aoi) for sensor, dataset in masks.items()]
     merged = xr.concat(cut, "time", data_vars="minimal", coords="minimal", compat="override")
     order = np.lexsort((merged["sensor"].to_numpy(), merged["time"].to_numpy()))
-    selected: xr.Dataset = merged.isel(time=order)
+    selected = referenced(merged.isel(time=order))
     selected["mask"].attrs = dict(cut[0]["mask"].attrs)
     selected["mask"].encoding = {"grid_mapping": "spatial_ref"}
     selected.attrs = {

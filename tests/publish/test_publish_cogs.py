@@ -1,12 +1,15 @@
 """Pixels: what GDAL and odc-stac read is what the store has."""
 
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import odc.stac
 import pystac
 import pytest
 import rasterio
+import rasterio.shutil
+from rasterio.enums import ColorInterp
 from rio_cogeo import cog_validate
 from shapely.geometry import box
 
@@ -76,10 +79,19 @@ def test_every_file_is_a_cog_that_says_what_it_is(made):
                 assert raster.nodata == -32768
             if path.stem == "mask":
                 assert raster.nodata == 0
+                assert raster.colorinterp == (ColorInterp.palette,)
+                assert raster.files[1:] == [str(path) + ".aux.xml"]
                 colours = raster.colormap(1)
                 assert [colours[int(e.code)][:3] for e in LEGEND] == [
                     tuple(bytes.fromhex(e.colour[1:])) for e in LEGEND
                 ]
+
+
+def test_gdal_finds_the_names_of_the_classes(made, tmp_path):
+    rasterio.shutil.copy(next(made.rglob("mask.tif")), tmp_path / "told.vrt", driver="VRT")
+    band = ET.parse(tmp_path / "told.vrt").find("VRTRasterBand")
+    names = [each.text for each in band.findall("CategoryNames/Category")]
+    assert names == [entry.label for entry in LEGEND]
 
 
 def test_overviews_of_masks_are_classes_and_of_bands_means(tmp_path):
