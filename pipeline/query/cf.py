@@ -38,10 +38,10 @@ def write_zarr(dataset: xr.Dataset, path: Path) -> None:
         if variable.dtype.kind in "OUT":
             # Fixed lengths: the only texts of Zarr that GDAL reads.
             plain[name] = variable.dims, np.array(_texts(variable), str), variable.attrs
-    for variable in plain.data_vars.values():
-        if "y" in variable.dims:
-            shape = zip(variable.dims, variable.shape, strict=True)
-            variable.encoding["chunks"] = tuple(
+    for pixels in plain.data_vars.values():
+        if "y" in pixels.dims:
+            shape = zip(pixels.dims, pixels.shape, strict=True)
+            pixels.encoding["chunks"] = tuple(
                 min(size, CHUNK_PX) if name in ("y", "x") else 1 for name, size in shape
             )
     plain.to_zarr(path, mode="w", zarr_format=ZARR_FORMAT, consolidated=True)
@@ -53,9 +53,9 @@ def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
     for name, variable in plain.variables.items():
         if variable.dtype.kind in "OUT":
             plain[name] = variable.dims, np.array(_texts(variable), object), variable.attrs
-    for variable in plain.data_vars.values():
-        if "y" in variable.dims:
-            variable.encoding |= {"zlib": True, "complevel": 4}
+    for pixels in plain.data_vars.values():
+        if "y" in pixels.dims:
+            pixels.encoding |= {"zlib": True, "complevel": 4}
     plain.to_netcdf(path, engine="h5netcdf")
 
 

@@ -7,11 +7,10 @@ of the others (``.aux.xml``, read by GDAL) and a style (``.qml``, taken up by QG
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import odc.geo.xr  # noqa: F401 (the accessor .odc)
@@ -164,23 +163,19 @@ def _pixel_names(dataset: xr.Dataset) -> list[str]:
 def _stamps(dataset: xr.Dataset) -> list[str]:
     """Return the times in seconds, or finer where two scenes are of one second."""
     if "time" not in dataset.coords:
-        return [""]
+        return [""] * dataset.sizes.get("time", 1)
     times = np.atleast_1d(dataset["time"].to_numpy())
-    sensors = np.atleast_1d(dataset["sensor"].to_numpy()) if "sensor" in dataset.coords else ()
     seconds = [_stamp(time, "s") for time in times]
-    often = Counter(zip(seconds, sensors, strict=True) if len(sensors) else seconds)
-    return (
-        seconds
-        if max(often.values(), default=1) == 1
-        else [_stamp(time, "us") for time in times]
-    )
+    sensors = dataset["sensor"].to_numpy() if "sensor" in dataset.coords else [""] * times.size
+    scenes = {*zip(seconds, map(str, np.atleast_1d(sensors)), strict=True)}
+    return seconds if len(scenes) == times.size else [_stamp(time, "us") for time in times]
 
 
-def _stamp(time: np.datetime64, unit: str) -> str:
+def _stamp(time: Any, unit: Literal["s", "us"]) -> str:  # noqa: ANN401 -- a numpy.datetime64
     return str(np.datetime_as_string(time, unit=unit)) + "Z"
 
 
-def _text_of(values: xr.DataArray, unit: str) -> str:
+def _text_of(values: xr.DataArray, unit: Literal["s", "us"]) -> str:
     return _stamp(values.coords["time"].to_numpy()[()], unit)
 
 
