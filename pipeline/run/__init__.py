@@ -2,7 +2,8 @@
 
 ::
 
-    scenes.py       items -> scenes, one a sensor and solar day                (pure)
+    passes.py       sightings -> passes: what one platform saw on one orbit    (pure)
+    scenes.py       items -> scenes, one a sensor and pass                     (pure)
     fingerprint.py  what made a cell's pixels, as one number                   (pure)
     suited.py       items that the models can use; where they lie
     binning.py      which items touch which tiles, found once                  (pure)

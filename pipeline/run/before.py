@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from pipeline import store
 from pipeline.run.cells import compare
+from pipeline.run.scenes import StoredScene
 from pipeline.types import Grid, Job, Tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Fingerprints of what is published."""
+    """What is published: fingerprints, and what the scenes are of."""
 
+    scenes: Mapping[str, Sequence[StoredScene]]
     masks: Mapping[str, Mapping[datetime, NDArray[np.uint64]]]
     composites: Mapping[datetime, NDArray[np.uint64]]
 
@@ -27,10 +29,11 @@ class Stored:
         """Look into the store of a job; one that is not there has nothing."""
         archive = store.find_archive(job.store)
         if archive is None:
-            return cls(masks={}, composites={})
+            return cls(scenes={}, masks={}, composites={})
         archive.require_grid(drawn)
         name = job.composite.name if job.composite else ""
         return cls(
+            scenes={sensor: _scenes(archive, sensor) for sensor in archive.sensors},
             masks={sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors},
             composites=archive.composite_fingerprints(name)
             if name in archive.composite_names
@@ -48,6 +51,13 @@ class Stored:
             return compare(np.zeros(len(tiles), np.uint64), expected)
         rows, cols = ([getattr(tile, name) for tile in tiles] for name in ("row", "col"))
         return compare(stored[rows, cols], expected)
+
+
+def _scenes(archive: store.Archive, sensor: str) -> tuple[StoredScene, ...]:
+    return tuple(
+        StoredScene(time=time, platform=platform, items=tuple(items))
+        for time, platform, items in archive.scenes(sensor)
+    )
 
 
 def settled_before(job: Job) -> Iterator[pystac.Item]:

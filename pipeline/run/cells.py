@@ -54,7 +54,7 @@ class CellTable(Sequence[Cell]):
     incomplete: NDArray[np.bool_]
     """(tile, scene) -> whether an item that was dropped before any was read would have covered it."""
     lost: int
-    """The same, of solar days that have no scene because all of their items were dropped."""
+    """The same, of passes that have no scene because all of their items were dropped."""
 
     def __len__(self) -> int:
         return self.chosen.size

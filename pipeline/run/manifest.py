@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 
 from pipeline.run.binning import read_boxes
 from pipeline.run.finishing import reach_px
-from pipeline.run.missed import missed_in, sensor_of
+from pipeline.run.missed import missed_in
 from pipeline.run.plan import Plan
-from pipeline.run.scenes import scene_key
 from pipeline.types import Period, TileReceipt
-from pipeline.types.lonlat import middle_longitude
 from pipeline.types.record import Holding
 
-Key = Hashable
-"""Of a sensor and solar day: `scene_key`."""
+Key = int
+"""Number of a pass: the position of its scene, or of one that has none; see `Plan.pass_of_missed`."""
 
 
 @dataclass(slots=True)
@@ -66,28 +64,28 @@ class _Drawn:
         self._plan = plan
         self._periods = plan.periods or (plan.job.period,)
         self._period_of: dict[Key, int] = {}
-        """A scene has one period, although its items may lie on both sides of midnight."""
-        self._longitude = middle_longitude(plan.job.aoi)
+        """A pass has one period, although its items may lie on both sides of midnight."""
         self._rows: defaultdict[tuple[int, int], _Row] = defaultdict(_Row)
         """(tile, period) -> row."""
         self._tiles = {tile.name: row for row, tile in enumerate(plan.tiles)}
         self._scene_of = {
-            p: self._key(scene.sensor, scene.time) for scene in plan.scenes for p in scene.items
+            p: number for number, scene in enumerate(plan.scenes) for p in scene.items
+        }
+        self._number = {
+            (scene.sensor, scene.time): number for number, scene in enumerate(plan.scenes)
         }
         self._positions = {item.id: p for p, item in enumerate(plan.items)}
 
     def add_items(self) -> None:
         """Expect what covers each cell."""
         cells = self._plan.cells
-        keys = [self._key(scene.sensor, scene.time) for scene in self._plan.scenes]
         periods = [
-            self._period(key, scene.time)
-            for key, scene in zip(keys, self._plan.scenes, strict=True)
+            self._period(number, scene.time) for number, scene in enumerate(self._plan.scenes)
         ]
         for tile, column in np.argwhere(cells.covered).tolist():
             row = self._rows[tile, periods[column]]
             row.expected.update(cells.sets[cells.chosen[tile, column]])
-            row.cells.add(keys[column])
+            row.cells.add(column)
 
     def add_missed(self) -> None:
         """Expect, and miss, what was dropped before a pixel was read."""
@@ -97,7 +95,7 @@ class _Drawn:
         for position, tile in missed_in(self._plan.items, crs, boxes):
             item = self._plan.items.missed[position]
             assert item.datetime is not None
-            key = self._key(sensor_of(item), item.datetime)
+            key = self._plan.pass_of_missed[position]
             row = self._rows[tile, self._period(key, item.datetime)]
             row.expected.add(first + position)
             row.dropped.add(first + position)
@@ -115,7 +113,7 @@ class _Drawn:
             row.incomplete.add(key)
         for cell in receipt.cells:
             if cell.status == "unreadable":
-                key = self._key(cell.sensor, cell.time)
+                key = self._number[cell.sensor, cell.time]
                 self._rows[tile, self._period_of[key]].unreadable += 1
 
     def holdings(self) -> Iterator[Holding]:
@@ -129,9 +127,6 @@ class _Drawn:
                 complete=len(row.cells - row.incomplete),
                 unreadable=row.unreadable,
             )
-
-    def _key(self, sensor: str, time: datetime) -> Key:
-        return scene_key(sensor, time, self._longitude)
 
     def _period(self, key: Key, time: datetime) -> int:
         """Return the position of the period that a scene belongs to.

@@ -49,6 +49,8 @@ class Plan:
     grid: Grid
     tiles: tuple[Tile, ...]
     scenes: tuple[Scene, ...]
+    pass_of_missed: tuple[int, ...]
+    """For each of `Items.missed` the number of its pass; see `pipeline.run.scenes.Passes`."""
     cards: Mapping[str, ModelCard]
     """Sensor -> the model that masks it."""
     periods: tuple[Period, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +29,9 @@ from pipeline.run.fingerprint import (
     settings_text,
 )
 from pipeline.run.finishing import reach_px
-from pipeline.run.missed import missed_in, sensor_of
+from pipeline.run.missed import missed_in
 from pipeline.run.plan import CompositeCell, Plan
-from pipeline.run.scenes import scene_key, scenes_of
+from pipeline.run.scenes import Passes, find_passes, of_period
 from pipeline.run.suited import choose_models, placed, with_roles
 from pipeline.search import search
 from pipeline.types import (
@@ -47,7 +47,6 @@ from pipeline.types import (
     Scene,
     Tile,
 )
-from pipeline.types.lonlat import middle_longitude
 
 
 def plan_job(job: Job) -> Plan:
@@ -71,20 +70,20 @@ def _planned(job: Job) -> Plan:
     drawn = grid.make_grid(job)
     found = cube.settled(search(job), hosts=job.cube.hosts, known=settled_before(job))
     cards = choose_models(job, found)
-    items = placed(job, with_roles(job, found, cards))
     before = Stored.look(job, drawn)
-    scenes = scenes_of(
-        items, job.aoi, {name: list(each) for name, each in before.masks.items()}
-    )
+    items = of_period(placed(job, with_roles(job, found, cards)), before.scenes, job.period)
+    passes = find_passes(items, before.scenes, job.period)
+    scenes = passes.scenes
     periods = _periods(job)
     tiles = tuple(grid.tiles(drawn, job.aoi))
-    cells = _cells(_Region(job.aoi, drawn, tiles, cards, job.mask), scenes, items, before)
+    cells = _cells(_Region(drawn, tiles, cards, job.mask), passes, items, before)
     plan = Plan(
         job=job,
         items=items,
         grid=drawn,
         tiles=tiles,
         scenes=scenes,
+        pass_of_missed=passes.missed,
         cards=cards,
         periods=periods,
         cells=cells,
@@ -111,7 +110,6 @@ def _periods(job: Job) -> tuple[Period, ...]:
 class _Region:
     """Where a plan is made."""
 
-    aoi: BaseGeometry
     grid: Grid
     tiles: tuple[Tile, ...]
     cards: Mapping[str, ModelCard]
@@ -136,9 +134,8 @@ class _Region:
         return read_boxes(card.lattice, self.tiles, self.reach_px)
 
 
-def _cells(
-    region: _Region, scenes: tuple[Scene, ...], items: Items, before: Stored
-) -> CellTable:
+def _cells(region: _Region, passes: Passes, items: Items, before: Stored) -> CellTable:
+    scenes = passes.scenes
     shape = (len(region.tiles), len(scenes))
     scene_of = np.empty(len(items), np.int64)
     for column, scene in enumerate(scenes):
@@ -156,7 +153,7 @@ def _cells(
     for column, scene in enumerate(scenes):
         stored = before.masks.get(scene.sensor, {}).get(scene.time)
         states[:, column] = before.states(stored, region.tiles, fingerprints[chosen[:, column]])
-    incomplete, lost = _missed(region, scenes, items)
+    incomplete, lost = _missed(region, passes, items)
     return CellTable(
         tiles=region.tiles,
         scenes=scenes,
@@ -188,24 +185,17 @@ def _mask_fingerprints(
     )
 
 
-def _missed(
-    region: _Region, scenes: Sequence[Scene], items: Items
-) -> tuple[NDArray[np.bool_], int]:
+def _missed(region: _Region, passes: Passes, items: Items) -> tuple[NDArray[np.bool_], int]:
     """Find the cells that dropped items would have covered: of scenes, and how many of none."""
-    incomplete = np.zeros((len(region.tiles), len(scenes)), np.bool_)
-    lost: set[tuple[Hashable, int]] = set()
-    longitude = middle_longitude(region.aoi)
-    columns = {
-        scene_key(scene.sensor, scene.time, longitude): p for p, scene in enumerate(scenes)
-    }
+    count = len(passes.scenes)
+    incomplete = np.zeros((len(region.tiles), count), np.bool_)
+    lost: set[tuple[int, int]] = set()
     for position, tile in missed_in(items, str(region.grid.geobox.crs), region.boxes):
-        item = items.missed[position]
-        assert item.datetime is not None
-        key = scene_key(sensor_of(item), item.datetime, longitude)
-        if key in columns:
-            incomplete[tile, columns[key]] = True
+        number = passes.missed[position]
+        if number < count:
+            incomplete[tile, number] = True
         else:
-            lost.add((key, tile))
+            lost.add((number, tile))
     return incomplete, len(lost)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from datetime import UTC
 
 import pystac
 import xarray as xr
@@ -49,18 +47,13 @@ def stored_scenes(archive: Archive) -> tuple[Scene, ...]:
     positions = {name: index for index, name in enumerate(archive.item_ids)}
     scenes = []
     for sensor in archive.sensors:
-        masks = archive.masks(sensor)
-        instants = masks["time"].to_numpy().astype("datetime64[us]").tolist()
-        rows = zip(
-            instants, masks["items"].to_numpy(), masks["platform"].to_numpy(), strict=True
-        )
-        for instant, ids, platform in rows:
+        for time, platform, ids in archive.scenes(sensor):
             scenes.append(
                 Scene(
                     sensor=sensor,
-                    time=instant.replace(tzinfo=UTC),
-                    items=tuple(positions[name] for name in json.loads(str(ids))),
-                    platform=str(platform),
+                    time=time,
+                    items=tuple(positions[name] for name in ids),
+                    platform=platform,
                 )
             )
     return tuple(sorted(scenes, key=lambda scene: (scene.time, scene.sensor)))

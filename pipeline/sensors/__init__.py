@@ -9,6 +9,8 @@ Data, not code paths::
     conflicts.py     whether what its assets announce agrees with that
     metadata.py      what an item says of itself: catalogue, baseline, scale and offset
     recorded.py      a decision written into the item itself, and read back
+    names.py         what the names of products say
+    passes.py        which pass an item is of: platform, orbit and time
     acquisitions.py  which items are processings of one acquisition, and which is newest
     projection.py    the CRS that an item states
     qa.py            what the codes and bits of the products' own masks mean
@@ -20,6 +22,7 @@ offset that they have already applied to the pixels.
 
 from pipeline.sensors.acquisitions import acquisition_key, processing_rank
 from pipeline.sensors.metadata import origin, processing_baseline, sun
+from pipeline.sensors.passes import FAMILIES, Sighting, sighting, stored_sighting
 from pipeline.sensors.profiles import PROFILES, is_known, profile, sensors_of
 from pipeline.sensors.projection import crs_of
 from pipeline.sensors.recorded import asks_for_offset, record, recorded, unrecorded, was_unread
@@ -27,12 +30,14 @@ from pipeline.sensors.rules import RULES, radiometry
 from pipeline.sensors.types import ROLES, THERMAL_ROLES, Profile, Radiometry
 
 __all__ = [
+    "FAMILIES",
     "PROFILES",
     "ROLES",
     "RULES",
     "THERMAL_ROLES",
     "Profile",
     "Radiometry",
+    "Sighting",
     "acquisition_key",
     "asks_for_offset",
     "crs_of",
@@ -45,6 +50,8 @@ __all__ = [
     "record",
     "recorded",
     "sensors_of",
+    "sighting",
+    "stored_sighting",
     "sun",
     "unrecorded",
     "was_unread",

@@ -17,6 +17,7 @@ def _sentinel_2(level: str, rule: str) -> Profile:
     # Products Specification Document" 14.9, Special_Values).
     return Profile(
         sensor="sentinel-2",
+        family="sentinel-2",
         level=level,
         assets=bands.SENTINEL_2,
         rule=rule,
@@ -32,6 +33,7 @@ def _landsat(level: str, assets: bands.Assets, rule: str) -> Profile:
     # Saturation has a band of its own, QA_RADSAT.
     return Profile(
         sensor="landsat",
+        family="landsat",
         level=level,
         assets=assets,
         rule=rule,
@@ -41,9 +43,10 @@ def _landsat(level: str, assets: bands.Assets, rule: str) -> Profile:
     )
 
 
-def _hls(assets: bands.Assets) -> Profile:
+def _hls(family: str, assets: bands.Assets) -> Profile:
     return Profile(
         sensor="hls",
+        family=family,
         level="L2A",
         assets=assets,
         rule="hls",
@@ -56,6 +59,7 @@ def _hls(assets: bands.Assets) -> Profile:
 def _dea(sensor: str, assets: bands.Assets, native_m: float) -> Profile:
     return Profile(
         sensor=sensor,
+        family=sensor,
         level="L2A",
         assets=assets,
         rule="dea-nbart",
@@ -73,7 +77,7 @@ _L1 = _landsat("L1C", bands.LANDSAT_L1, "landsat-c2-l1")
 _L1_OLI = _landsat("L1C", bands.LANDSAT_L1_OLI, "landsat-c2-l1")
 _ST = _landsat("ST", bands.LANDSAT_TEMPERATURE, "landsat-c2-st")
 _NAMED = _landsat("L2A", bands.LANDSAT, _SR)
-_L30, _S30 = _hls(bands.HLS_L30), _hls(bands.HLS_S30)
+_L30, _S30 = _hls("landsat", bands.HLS_L30), _hls("sentinel-2", bands.HLS_S30)
 _BASELINE = "sentinel-2-baseline"
 
 PROFILES: dict[str, Profile] = {

@@ -53,7 +53,9 @@ class Profile:
     """What a collection holds."""
 
     sensor: str
-    """Platform family; scenes are made of items of one family."""
+    """Whose items one model masks and one group of the store holds; a scene is of one."""
+    family: str
+    """Which platforms fly its instrument, ``sentinel-2`` or ``landsat``: HLS has both."""
     level: str
     """``L1C`` (top of atmosphere), ``L2A`` (surface) or ``ST`` (surface temperature alone)."""
     assets: Mapping[str, tuple[str, ...]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
 from pipeline.store import layout, ledger, plain
+from pipeline.store.masks import SceneRow
 from pipeline.store.overviews import Levels, level_name
 from pipeline.store.places import place
 from pipeline.store.snapshots import Snapshot, published, shown_as
@@ -176,6 +178,17 @@ class Archive:
                 if "y" in array.dims
             }
         )
+
+    def scenes(self, sensor: str) -> list[SceneRow]:
+        """Return the scenes of a sensor, by time: time, platform and ids of the items of each."""
+        dataset = self._open("masks", sensor, None)
+        with explained(f"cannot read masks/{sensor} of the store {self.url}"):
+            instants = dataset["time"].to_numpy().astype("datetime64[us]").tolist()
+            platforms, items = (dataset[name].to_numpy() for name in ("platform", "items"))
+        return [
+            (instant.replace(tzinfo=UTC), str(platform), json.loads(str(ids)))
+            for instant, platform, ids in zip(instants, platforms, items, strict=True)
+        ]
 
     def mask_fingerprints(self, sensor: str) -> dict[datetime, NDArray[np.uint64]]:
         """Return the fingerprints (tile_y, tile_x) of every scene of a sensor, by its time."""

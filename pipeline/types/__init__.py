@@ -3,7 +3,7 @@
 ::
 
     Job  = AOI + Period + Source… + CubeSettings + GridSettings + MaskSettings + CompositeSettings? + RunSettings + StacSettings?
-    Items = pystac items + what was dropped at the search        Scene = items of one sensor and solar day
+    Items = pystac items + what was dropped at the search        Scene = items of one sensor and pass
     Grid ─▶ Tile                                                 Lattice: where inference windows sit
     Model: the seam between `mask` and `models`, described by a ModelCard
     CellReceipt ─▶ TileReceipt ─▶ Record: what was done, from what, at which cost

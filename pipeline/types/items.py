@@ -52,16 +52,16 @@ class Items:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """All items of one sensor on one solar day, mosaicked on the grid."""
+    """All items of one sensor and one pass, mosaicked on the grid: one platform on one orbit."""
 
     sensor: str
     """Platform family, e.g. ``sentinel-2``: a row of `pipeline.sensors`."""
     time: datetime
-    """Instant of the earliest item, UTC."""
+    """Instant of the earliest item, UTC, or by which the store knows the scene; with the sensor its key."""
     items: tuple[int, ...]
     """Positions in `Items.items`; the first that has data at a pixel gives the pixel."""
     platform: str = ""
-    """Platforms of the items, ``/`` between them, e.g. ``sentinel-2a``."""
+    """The pass's, e.g. ``sentinel-2a``; its family, ``sentinel-2`` or ``landsat``, where none is told."""
 
 
 def footprint(item: pystac.Item) -> BaseGeometry | None:

@@ -99,12 +99,6 @@ def unrolled(outline: BaseGeometry) -> BaseGeometry:
     return joined if joined.bounds[2] - joined.bounds[0] < east - west else outline
 
 
-def middle_longitude(outline: BaseGeometry) -> float:
-    """Return the longitude of an outline's middle, -180 to 180."""
-    longitude = float(unrolled(outline).centroid.x)
-    return longitude - 360.0 if longitude > 180.0 else longitude
-
-
 def _gap(parts: list[BaseGeometry]) -> float:
     """Return the longitude where the widest gap between parts begins."""
     spans = sorted((part.bounds[0], part.bounds[2]) for part in parts)

@@ -75,7 +75,7 @@ def job_on(catalog, **parts):
 def read(job) -> list[xr.Dataset]:
     """Return the cubes of all tiles."""
     items = search(job)
-    scenes = scenes_of(items, job.aoi, {})
+    scenes = scenes_of(items)
     drawn = grid.make_grid(job)
     return [
         open_cube(

@@ -23,7 +23,7 @@ ROUNDED = 6e-5
 @pytest.fixture(scope="module")
 def scenes(lake, lake_items) -> xr.Dataset:
     """Both scenes on the grid of the store, Landsat first."""
-    found = scenes_of(lake_items, lake.job.aoi, {})
+    found = scenes_of(lake_items)
     geobox = lake.archive.grid.geobox
     return cube.open_cube(found, lake_items, geobox, BANDS, chunk_px=512).compute()
 

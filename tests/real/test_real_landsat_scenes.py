@@ -51,7 +51,7 @@ def job(name, real, tmp_path):
 def opened(job):
     """Return a function that opens the scene as a cube on any grid."""
     items = search.search(job)
-    scenes = scenes_of(items, job.aoi, {})
+    scenes = scenes_of(items)
     return lambda geobox: cube.open_cube(scenes, items, geobox, BANDS, chunk_px=200).compute()
 
 

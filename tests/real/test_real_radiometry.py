@@ -53,7 +53,7 @@ def reflectance(real, items: Items, bands=BANDS) -> dict[str, np.ndarray]:
     (item,) = items.items
     profile = real.source(item.id).profile
     own = GeoBox((profile["height"], profile["width"]), profile["transform"], profile["crs"])
-    scenes = scenes_of(items, real.inside(item.id, 0), {})
+    scenes = scenes_of(items)
     opened = cube.open_cube(scenes, items, own, bands, chunk_px=512).compute()
     return {band: opened[band][0].to_numpy() for band in bands}
 

@@ -199,7 +199,9 @@ def test_each_pixel_of_an_aoi_is_in_one_tile(plan, place):
 def test_fingerprints_are_those_of_the_items(plan):
     items = [
         make_item(
-            f"i{n}", at(9, 48, shift=(9000.0 * (n % 4), 0)), START + timedelta(hours=8 * n)
+            f"i{n}",
+            at(9, 48, shift=(9000.0 * (n % 4), 0)),
+            START + timedelta(days=n // 2, seconds=8 * n),
         )
         for n in range(12)
     ]
@@ -334,8 +336,11 @@ def test_an_aoi_over_180_is_one_region(plan):
     aoi = MultiPolygon([box(179.8, -17, 180, -16.8), box(-180, -17, -179.8, -16.8)])
     west, east = at(179.9, -16.9), at(-179.9, -16.9)
     assert (west.crs, east.crs) == ("EPSG:32760", "EPSG:32701")
-    # 22:20 UTC is past ten in the morning of the next day at 180°; both belong to it.
-    times = [datetime(2023, 8, 21, 22, 20, tzinfo=UTC), datetime(2023, 8, 22, 2, 0, tzinfo=UTC)]
+    # Of one pass, whatever the day is on either side.
+    times = [
+        datetime(2023, 8, 21, 23, 59, 56, tzinfo=UTC),
+        datetime(2023, 8, 22, 0, 0, 11, tzinfo=UTC),
+    ]
     made = plan(
         [make_item("west", west, times[0]), make_item("east", east, times[1])],
         aoi=aoi,

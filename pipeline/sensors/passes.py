@@ -1,0 +1,150 @@
+"""Which pass an item is of: its platform, the orbit where it tells it, and the time.
+
+A pass is one platform on one orbit. No property tells it in all catalogues (of the 199 items in
+../shared/data/stac_items 63 state a relative orbit, 45 a path, 42 neither in a property nor in a
+name), but all have a time: so the time decides, and what is stated beside it decides where the time
+cannot, as where only the day is known. See `pipeline.run.passes` for how they are put together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import pystac
+
+from pipeline.errors import RadiometryError
+from pipeline.sensors.names import Named, first, names_of, parse
+from pipeline.sensors.profiles import PROFILES, profile
+
+FAMILIES = tuple(sorted({each.family for each in PROFILES.values()}))
+"""Families of platforms that fly the same instrument."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One item, or one scene of a store, as a part of a pass."""
+
+    sensor: str
+    family: str
+    """``sentinel-2`` or ``landsat``, also of HLS: a pass is of one; of what is not known the sensor."""
+    platform: str
+    """``sentinel-2a``; empty: not told."""
+    orbit: str
+    """What tells the orbit, as `Named.orbit`; empty: nothing does."""
+    time: datetime
+
+
+def sighting(item: pystac.Item) -> Sighting:
+    """Say which pass an item is of. It has a datetime; nothing else of it is trusted."""
+    assert item.datetime is not None
+    names = names_of(item)
+    platform = platform_of(item, names)
+    try:
+        found = profile(item)
+        sensor, family = found.sensor, found.family
+    except RadiometryError:
+        sensor = family = item.collection_id or "unknown"
+    orbit = _orbit(item, names)
+    # Datatakes cut an orbit: where the platform is known the time tells passes apart.
+    return Sighting(
+        sensor=sensor,
+        family=family,
+        platform=platform,
+        orbit="" if platform and orbit.startswith("D") else orbit,
+        time=item.datetime,
+    )
+
+
+def stored_sighting(sensor: str, time: datetime, platform: str, ids: Iterable[str]) -> Sighting:
+    """Say which pass a scene of a store is of, from what the store keeps of it.
+
+    Parameters
+    ----------
+    sensor, time, ids
+        As stored: the items' ids may tell the orbit.
+    platform
+        A platform, or a family where none was told.
+    """
+    names = [named for name in ids if (named := parse(name)) is not None]
+    family = next((each for each in FAMILIES if platform.startswith(each)), sensor)
+    known = "" if platform in (family, sensor) else platform
+    orbits = {each.orbit for each in names if each.orbit}
+    orbit = orbits.pop() if len(orbits) == 1 else ""
+    return Sighting(
+        sensor=sensor,
+        family=family,
+        platform=known,
+        orbit="" if known and orbit.startswith("D") else orbit,
+        time=time,
+    )
+
+
+def platform_of(item: pystac.Item, names: tuple[Named, ...] | None = None) -> str:
+    """Return the platform of an item, ``sentinel-2a`` or ``landsat-8``; empty: it is not told.
+
+    Catalogues write Sentinel-2A, sentinel-2a and LANDSAT_8, or nothing; then the name of the
+    product tells it, the satellite's number, or a collection that is of one platform.
+    """
+    properties = item.properties
+    stated = properties.get("platform") or properties.get("eo:platform")
+    written = _written(stated)
+    if written and written not in FAMILIES:
+        return written
+    named = first(each.platform for each in (names_of(item) if names is None else names))
+    number = properties.get("sat:platform_international_designator")
+    return named or _DESIGNATED.get(str(number), "") or _of_collection(item.collection_id or "")
+
+
+_DESIGNATED = {
+    "2015-028A": "sentinel-2a",
+    "2017-013A": "sentinel-2b",
+    "2024-157A": "sentinel-2c",
+    "1999-020A": "landsat-7",
+    "2013-008A": "landsat-8",
+    "2021-088A": "landsat-9",
+}
+"""COSPAR number -> platform."""
+
+_SENTINEL = re.compile(r"(?:sentinel-?2|s2)-?([a-d])")
+_LANDSAT = re.compile(r"(?:landsat|l[coetm]?)-?0?(\d)")
+_ONE_PLATFORM = re.compile(r"(?:ga_)?(?:s2(?P<sentinel>[a-d])m|ls(?P<landsat>\d))[a-z]?_")
+
+
+def _written(stated: object) -> str:
+    if not isinstance(stated, str):
+        return ""
+    text = re.sub(r"[\s_]+", "-", stated.strip().lower())
+    if match := _SENTINEL.fullmatch(text):
+        return f"sentinel-2{match[1]}"
+    if match := _LANDSAT.fullmatch(text):
+        return f"landsat-{match[1]}"
+    return text
+
+
+def _of_collection(name: str) -> str:
+    match = _ONE_PLATFORM.match(name)
+    if match is None:
+        return ""
+    letter, number = match["sentinel"], match["landsat"]
+    return f"sentinel-2{letter}" if letter else f"landsat-{number}"
+
+
+def _orbit(item: pystac.Item, names: tuple[Named, ...]) -> str:
+    properties = item.properties
+    for name, mark in (("sat:relative_orbit", "R"), ("landsat:wrs_path", "P")):
+        number = whole_number(properties.get(name))
+        if number is not None:
+            return f"{mark}{number}"
+    return first(each.orbit for each in names) or ""
+
+
+def whole_number(value: object) -> int | None:
+    """Return a number that is written as one, ``22``, ``"022"`` or ``22.0``; none: it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return int(value) if 0 <= value < 1e6 and value == int(value) else None
+    return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,6}", value) else None
