@@ -9,6 +9,8 @@ records and reports when they are written, the console when it prints.
     shown      signatures, tokens, keys, logins and passwords become ``***``
     printable  control characters become visible: an id cannot move the cursor or forge a line
     heard      both, cut: what a server said
+    cut        after a word, so that it shows
+    words_of   what an error said, never nothing
     bare       one URL without its secrets, to be kept and not to be seen: nothing stands for them
 """
 
@@ -112,8 +114,30 @@ def heard(said: object, most: int = 120) -> str:
     """Return what a server or a file said: one line, cut, fit to be seen."""
     # Cut before as well: an answer may have megabytes.
     text = " ".join(shown(str(said)[: 20 * most]).split())
-    text = printable(text, lines=False)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return cut(printable(text, lines=False), most)
+
+
+def cut(text: str, most: int = 200) -> str:
+    """Return a text on one line, cut after a word where it is longer; ``…`` says so.
+
+    A long word, such as a URL, is cut inside.
+    """
+    line = " ".join(text.split())
+    if len(line) <= most:
+        return line
+    kept, _, rest = line[: most - 1].rpartition(" ")
+    short = kept if kept and len(rest) <= most // 2 else line[: most - 2]
+    # A bracket or quote that opens at the end would never be closed.
+    return f"{short.rstrip(' ,;:([{<')} …"
+
+
+def words_of(error: BaseException, most: int = 200) -> str:
+    """Return what an error says, never nothing: its kind where that is all, or where it is needed."""
+    said, kind = heard(error, most), type(error).__name__
+    # `KeyError: 'href'` is an answer, `'href'` is none.
+    if isinstance(error, LookupError | TypeError | AttributeError | AssertionError):
+        return f"{kind}: {said}" if said else kind
+    return said or kind
 
 
 # -- control characters --------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 ::
 
+    references   where an href of a document leads, and how one is written
     trust        what may be read at all, judged from the text alone
     addresses    … whether a host is of the public internet, however it is spelt
     network      names and redirects of unknown hosts, looked at just before a read
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from pipeline.access.alternates import preferred_href
 from pipeline.access.opening import Opening, forget, opening
+from pipeline.access.references import reference, resolved
 from pipeline.access.secrets import Credentials
 from pipeline.access.trust import is_remote, refused
 from pipeline.shown import bare, heard, printable, shown
@@ -31,6 +33,8 @@ __all__ = [
     "opening",
     "preferred_href",
     "printable",
+    "reference",
     "refused",
+    "resolved",
     "shown",
 ]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from pipeline import catalogs
 from pipeline.access.trust import BUCKETS
@@ -37,7 +37,7 @@ class Location:
     bucket: str
     """S3 bucket, in whichever way it is written; empty where there is none."""
     key: str
-    """Path within bucket or host, without leading slash."""
+    """Name of the object within bucket or host, without leading slash and without escapes."""
 
     @property
     def container(self) -> str:
@@ -48,10 +48,11 @@ class Location:
 def locate(url: str) -> Location:
     """Take a URL apart; ``https://BUCKET.s3.REGION.amazonaws.com/KEY`` is ``s3://BUCKET/KEY``."""
     parts = urlsplit(url)
-    path = parts.path.removeprefix("/")
     if parts.scheme in BUCKETS:
         bucket = parts.netloc if parts.scheme == "s3" else ""
-        return Location(url, parts, "", bucket, path)
+        return Location(url, parts, "", bucket, _key(url, parts))
+    # What a bucket is asked for is a name, what a host is asked for is a path with escapes.
+    path = unquote(parts.path.removeprefix("/"))
     host = (parts.hostname or "").rstrip(".")
     if found := _VIRTUAL.fullmatch(host):
         return Location(url, parts, host, found["bucket"], path)
@@ -59,6 +60,13 @@ def locate(url: str) -> Location:
         bucket, _, key = path.partition("/")
         return Location(url, parts, host, bucket, key)
     return Location(url, parts, host, "", path)
+
+
+def _key(url: str, parts: SplitResult) -> str:
+    """Return the name of an object of ``s3://BUCKET/KEY``, whose letters stand for themselves."""
+    if is_signed(parts):
+        return parts.path.removeprefix("/")
+    return url.partition("://")[2].partition("/")[2]
 
 
 def placed(url: str) -> tuple[Location, Storage | None]:
@@ -70,7 +78,7 @@ def placed(url: str) -> tuple[Location, Storage | None]:
     storage = catalogs.storage_of(host=location.host, bucket=location.bucket)
     for path, elsewhere in (storage.same_as if storage else {}).items():
         if location.parts.path.startswith(path):
-            return placed(elsewhere + location.parts.path.removeprefix(path))
+            return placed(elsewhere + unquote(location.parts.path.removeprefix(path)))
     return location, storage
 
 

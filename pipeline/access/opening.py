@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pipeline.access import network, sas
 from pipeline.access.locations import Location, is_signed, locate, placed, unsigned, valid_until
 from pipeline.access.remembered import Kept, Remembered
 from pipeline.access.signing import account_of, sign
-from pipeline.access.trust import BUCKETS, SCHEMES, allowed, refused
+from pipeline.access.trust import BUCKETS, SCHEMES, allowed, path_of_url, refused
 from pipeline.catalogs import Storage
 from pipeline.errors import AccessError
 from pipeline.shown import shown
@@ -81,7 +80,7 @@ def opening(href: str, *, remote: bool, hosts: Collection[str] = ()) -> Opening:
         raise AccessError(f"{shown(href)} is not read: {reason}")
     parts = urlsplit(href)
     if parts.scheme.lower() not in SCHEMES:
-        path = url2pathname(parts.path) if parts.scheme.lower() == "file" else href
+        path = path_of_url(href) if parts.scheme.lower() == "file" else href
         return Opening(path, NOTHING, None, LOCAL_CONNECTIONS)
     # `geturl` writes the scheme in the small letters that GDAL compares with.
     location, storage = placed(parts.geturl())

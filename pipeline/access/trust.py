@@ -7,9 +7,10 @@ So a location is a plain path or a plain URL of a few schemes, or it is refused.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
 from pipeline.access.addresses import plain_host, why_not_public
 
@@ -28,6 +29,32 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 def is_remote(location: str) -> bool:
     """Tell whether a catalogue document came from elsewhere: its location is an http(s) URL."""
     return location.strip().lower().startswith(tuple(f"{scheme}://" for scheme in WEB))
+
+
+def path_of_url(href: str) -> str:
+    """Return the path of a ``file:`` URL; one that names another machine, or none, stays as it is.
+
+    Whatever stands behind the host is the path, since `#` and `?` are letters of names: a URL that was
+    made by putting ``file://`` before a path means that path.
+    """
+    rest = href[len("file:") :]
+    if rest.startswith("//"):
+        host, slash, below = rest[2:].partition("/")
+        if host.lower() not in ("", "localhost"):
+            return href
+        rest = slash + below
+    if not rest.startswith("/"):
+        return href
+    decoded = os.fsdecode(unquote_to_bytes(rest))
+    return decoded if exists(decoded) or not exists(rest) else rest
+
+
+def exists(path: str) -> bool:
+    """Say whether there is such a file, also of texts that can be no path at all."""
+    try:
+        return os.path.lexists(path)
+    except ValueError:
+        return False
 
 
 def refused(href: str, *, remote: bool, hosts: Collection[str] = ()) -> str | None:
@@ -75,7 +102,8 @@ def _trick(href: str) -> str | None:
     reasons = (
         (not href.strip(), "it is empty"),
         (_CONTROL.search(href), "it holds control characters"),
-        (href != href.strip(), "it begins or ends with spaces"),
+        # Names of files may end so; a URL that does was pasted.
+        (href[:1] != "/" and href != href.strip(), "it begins or ends with spaces"),
         (href[:1] in ("<", "{", "["), "it is a data set spelt out in XML or JSON"),
         (_VSI.match(href), "it is a /vsi path of GDAL; only plain paths and URLs are read"),
     )
@@ -90,10 +118,10 @@ def _on_this_machine(scheme: str) -> str:
 def _refused_path(href: str) -> str | None:
     if href[:5].lower() != "file:":
         return None
-    parts = urlsplit(href)
-    if parts.netloc.lower() not in ("", "localhost"):
-        return f"it names a file of another machine, {parts.netloc}"
-    path = unquote(parts.path)
+    host = urlsplit(href).netloc
+    if host.lower() not in ("", "localhost"):
+        return f"it names a file of another machine, {host}"
+    path = path_of_url(href)
     if not path.startswith("/") or _trick(path) is not None:
         return "it is no plain path behind file:"
     return None
@@ -129,6 +157,7 @@ def _refused_host(parts: SplitResult, hosts: Collection[str]) -> str | None:
 def _refused_bucket(parts: SplitResult) -> str | None:
     if not _BUCKET.fullmatch(parts.netloc) or ".." in parts.netloc:
         return f"{parts.netloc!r} is no name of a bucket"
-    if ".." in unquote(parts.path).split("/"):
+    # Of a key every letter counts, also those that end the path of other URLs.
+    if ".." in unquote("/".join(parts[2:])).split("/"):
         return "it leaves its bucket by .."
     return None

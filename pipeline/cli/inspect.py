@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +16,7 @@ from pipeline.errors import (
 )
 
 if TYPE_CHECKING:
-    import pystac
-
+    from pipeline.search.documents import Understood
 
 MAX_BYTES = 64 * 2**20
 """Of a document: an item has some ten kilobytes."""
@@ -49,10 +46,12 @@ def inspect(
     """Say what is understood of a STAC item, and whether it would be used."""
     found = _chosen(_read(source), source, item_id)
     if len(found) > 1:
-        _show_all([_brief(item) for item in found], as_json=as_json)
+        _show_all([_brief(each) for each in found], as_json=as_json)
         return
-    (item,) = found
-    seen, refusals = describe(item, pixels=pixels)
+    (one,) = found
+    if one.broken is not None:
+        raise SearchError(f"{source}: {one.broken}")
+    seen, refusals = describe(one.item, pixels=pixels)
     if as_json:
         show.as_json(seen)
     else:
@@ -65,37 +64,41 @@ def inspect(
 
 
 def _read(source: str) -> Any:  # noqa: ANN401 -- whatever JSON it is
+    from pipeline.search.documents import parsed
+
     if source.split("://", 1)[0] in ("http", "https"):
-        text = _fetched(source)
+        content = _fetched(source)
     else:
         try:
-            text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            content = Path(source).read_bytes()
+        except OSError as error:
             raise SearchError(f"{source}: cannot be read: {error}") from None
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        return parsed(content)
+    except (ValueError, RecursionError) as error:
         raise SearchError(
             f"{source}: is not JSON ({error}); expected a STAC item or an item collection"
         ) from None
 
 
-def _fetched(url: str) -> str:
+def _fetched(url: str) -> bytes:
     import requests
 
     try:
         with requests.get(url, timeout=TIMEOUT_S, stream=True) as answer:
             answer.raise_for_status()
-            content = answer.raw.read(MAX_BYTES + 1, decode_content=True)
+            content: bytes = answer.raw.read(MAX_BYTES + 1, decode_content=True)
     except (requests.RequestException, OSError) as error:
         raise CatalogUnavailableError(f"{url}: did not answer: {error}") from None
     if len(content) > MAX_BYTES:
         raise SearchError(f"{url}: is larger than {show.size(MAX_BYTES)}: no item is")
-    return str(content, "utf-8", "replace")
+    return content
 
 
-def _chosen(document: Any, source: str, item_id: str | None) -> list[pystac.Item]:  # noqa: ANN401
+def _chosen(document: Any, source: str, item_id: str | None) -> list[Understood]:  # noqa: ANN401
     """Return the items of a document that are asked for."""
+    from pipeline.search.documents import understood
+
     kind = document.get("type") if isinstance(document, dict) else None
     if kind not in ("Feature", "FeatureCollection"):
         raise SearchError(
@@ -103,35 +106,16 @@ def _chosen(document: Any, source: str, item_id: str | None) -> list[pystac.Item
             "(FeatureCollection)"
         )
     features = [document] if kind == "Feature" else document.get("features") or []
-    items = [_item(feature, source) for feature in features]
+    # Hrefs of assets are meant beside what they came in.
+    place = source if "://" in source else str(Path(source).resolve())
+    items = [understood(feature, place) for feature in features]
     if item_id is not None:
-        items = [item for item in items if item.id == item_id]
+        items = [each for each in items if each.item.id == item_id]
     if not items:
         ids = ", ".join(str(each.get("id")) for each in features[:5] if isinstance(each, dict))
         wanted = "any item" if item_id is None else f"an item {item_id!r}"
         raise SearchError(f"{source}: does not hold {wanted}; it holds {ids or 'none'}")
     return items
-
-
-def _item(feature: Any, source: str) -> pystac.Item:  # noqa: ANN401
-    import pystac
-
-    try:
-        item = pystac.Item.from_dict(feature, migrate=False)
-    except (pystac.STACError, pystac.STACTypeError, *_WRONG_SHAPE) as error:
-        raise SearchError(f"{source}: is no STAC item: {error!r}") from None
-    if item.get_self_href() is None:
-        # Hrefs of assets are meant beside what they came in.
-        remote = "://" in source
-        item.set_self_href(source if remote else str(Path(source).resolve()))
-    item.make_asset_hrefs_absolute()
-    if item.datetime is not None and item.datetime.tzinfo is None:
-        # STAC 0.7 of LandsatLook: UTC, unsaid.
-        item.datetime = item.datetime.replace(tzinfo=UTC)
-    return item
-
-
-_WRONG_SHAPE = (KeyError, TypeError, ValueError, AttributeError)
 
 
 # -- showing -----------------------------------------------------------------------------------
@@ -177,8 +161,11 @@ def _grid(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _brief(item: pystac.Item) -> dict[str, Any]:
-    seen, _ = describe(item)
+def _brief(each: Understood) -> dict[str, Any]:
+    seen: dict[str, Any] = {"item": each.item.id, "collection": each.item.collection_id}
+    seen["refused"] = [each.broken]
+    if each.broken is None:
+        seen, _ = describe(each.item)
     rules = seen.get("radiometry") or [{}]
     return {
         "item": seen["item"],

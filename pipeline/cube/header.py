@@ -8,9 +8,10 @@ from typing import Any
 
 import pystac
 
-from pipeline import access, sensors
-from pipeline.cube.opening import Place, read_asset
+from pipeline import sensors
+from pipeline.cube.opening import read_asset
 from pipeline.cube.outlines import Frame
+from pipeline.cube.places import place_of
 from pipeline.cube.roles import MAX_RASTER_PX
 from pipeline.errors import AccessError, AssetError
 from pipeline.types import CubeSettings
@@ -54,14 +55,7 @@ def _asked(item: pystac.Item, settings: CubeSettings) -> pystac.Item | str:
     if not offered:
         return "it has no asset to read its projection from"
     key = next(iter(offered.values()))
-    asset = item.assets[key]
-    place = Place(
-        item_id=item.id,
-        asset=key,
-        href=asset.get_absolute_href() or asset.href,
-        remote=access.is_remote(item.get_self_href() or ""),
-        hosts=tuple(settings.hosts),
-    )
+    place = place_of(item, key, settings.hosts)
     try:
         return _with_frame(item, key, read_asset(place, header))
     except (AssetError, AccessError) as error:

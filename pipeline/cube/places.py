@@ -13,9 +13,8 @@ from pipeline.cube.opening import Place
 def href_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> str:
     """Return the location that is read of an asset, of those that it offers."""
     asset = item.assets[key]
-    return access.preferred_href(
-        {**asset.extra_fields, "href": asset.get_absolute_href() or asset.href}, hosts=hosts
-    )
+    href = access.resolved(asset.href, item.get_self_href() or "")
+    return access.preferred_href({**asset.extra_fields, "href": href}, hosts=hosts)
 
 
 def place_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> Place:

@@ -39,7 +39,8 @@ def touching(
     known = np.array(
         [position for position, each in enumerate(outlines) if each is not None], int
     )
-    found = shapely.STRtree(boxes).query([outlines[p] for p in known], predicate="intersects")
+    drawn = np.array([outlines[p] for p in known], object)
+    found = shapely.STRtree(boxes).query(drawn, predicate="intersects")
     unknown = np.setdiff1d(np.arange(len(outlines)), known)
     everywhere = np.array(
         [np.repeat(unknown, len(boxes)), np.tile(np.arange(len(boxes)), len(unknown))]

@@ -21,7 +21,7 @@ Boxes = Callable[[str], NDArray[np.object_]]
 def missed_in(items: Items, crs: str, boxes: Boxes) -> Iterator[tuple[int, int]]:
     """Yield (position in `Items.missed`, row of a tile) of what a dropped item would have covered.
 
-    Items that say nowhere where they lie are left out.
+    One that says nowhere where it lies may have covered any of them, and counts in all.
 
     Parameters
     ----------
@@ -37,10 +37,8 @@ def missed_in(items: Items, crs: str, boxes: Boxes) -> Iterator[tuple[int, int]]
         by_sensor[sensor_of(item)].append(position)
     for sensor, members in by_sensor.items():
         known = rough_outlines([items.missed[position] for position in members], crs)
-        placed = [p for p, each in zip(members, known, strict=True) if each is not None]
-        outlines = [each for each in known if each is not None]
-        for position, tile in touching(outlines, boxes(sensor)).T.tolist():
-            yield placed[position], tile
+        for position, tile in touching(known, boxes(sensor)).T.tolist():
+            yield members[position], tile
 
 
 def sensor_of(item: pystac.Item) -> str:

@@ -122,10 +122,18 @@ def shortfall(record: Record, wanted: float) -> str | None:
     share = record.complete / record.expected if record.expected else 1.0
     if share >= wanted:
         return None
-    reasons = sorted({f"{each.item_id}: {each.reason}" for each in record.dropped if each.tile})
+    missed = set(record.missed)
+    reasons = sorted(
+        {
+            f"{each.item_id}: {each.reason}"
+            for each in record.dropped
+            if each.tile or each.item_id in missed
+        }
+    )
     return (
         f"only {record.complete} of {record.expected} cells ({share:.1%}) could be read in full, "
         f"run.min_completeness is {wanted:.1%}; nothing is published. {'; '.join(reasons[:3])}"
+        f"{f'; and {len(reasons) - 3} more' if len(reasons) > 3 else ''}"
     )
 
 

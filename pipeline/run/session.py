@@ -39,11 +39,13 @@ class Session:
         # pystac would fetch the root of each catalogue to make hrefs relative.
         documents = [item.to_dict(transform_hrefs=False) for item in plan.items]
         self._positions = np.array(writer.item_positions(ids, documents), np.int32)
+        # As a rule their ids; not those of items of another collection that the store knew first.
+        names = writer.item_names(self._positions.tolist())
         for sensor in plan.cards:
             writer.set_scenes(
                 sensor,
                 [
-                    (scene.time, scene.platform, tuple(ids[p] for p in scene.items))
+                    (scene.time, scene.platform, tuple(names[p] for p in scene.items))
                     for scene in plan.scenes
                     if scene.sensor == sensor
                 ],

@@ -13,6 +13,8 @@ import rustac
 
 from pipeline import catalogs
 from pipeline.errors import ConfigError, SearchError
+from pipeline.search.documents import parsed
+from pipeline.shown import words_of
 from pipeline.types import Items
 
 _PARQUET = (".parquet", ".geoparquet")
@@ -54,7 +56,7 @@ def save_items(items: Items, path: Path) -> None:
             path.write_text(json.dumps(collection), encoding="utf-8")
     except (rustac.RustacError, OSError) as error:
         raise ConfigError(
-            f"{path}: {len(items)} items cannot be written there: {str(error)[:200]}; choose another "
+            f"{path}: {len(items)} items cannot be written there: {words_of(error)}; choose another "
             "place, or the form .json, which takes any item"
         ) from error
 
@@ -79,11 +81,11 @@ def read_document(path: Path) -> dict[str, Any]:
     if path.suffix.lower() in _PARQUET:
         return {"type": "FeatureCollection", "features": list(_from_columns(path))}
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
         if path.suffix.lower() in _LINES:
-            features = [json.loads(line) for line in text.splitlines() if line.strip()]
+            features = [parsed(line) for line in content.splitlines() if line.strip()]
             return {"type": "FeatureCollection", "features": features}
-        document = json.loads(text)
+        document = parsed(content)
     except (ValueError, OSError, RecursionError) as error:
         raise SearchError(f"catalogue {path} cannot be read as JSON: {error}") from error
     kind = document.get("type") if isinstance(document, dict) else None
@@ -107,7 +109,7 @@ def _from_columns(path: Path) -> Iterator[dict[str, Any]]:
     # A damaged file is met deep in Rust, which may also panic.
     except Exception as error:
         raise SearchError(
-            f"catalogue {path} cannot be read as GeoParquet of STAC items: {str(error)[:200]}; expected "
+            f"catalogue {path} cannot be read as GeoParquet of STAC items: {words_of(error)}; expected "
             "a file as stac-geoparquet writes them"
         ) from error
     for feature in features:

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pystac
 import shapely
-from pystac.utils import make_absolute_href
-from shapely.geometry.base import BaseGeometry
 
 from pipeline import access, catalogs, sensors
-from pipeline.errors import EmptySearchError, RadiometryError, SearchError
+from pipeline.errors import EmptySearchError, RadiometryError
 from pipeline.search.api import items_of_api, search_link
+from pipeline.search.documents import NOT_STAC, Understood, instant, understood
 from pipeline.search.files import read_document
 from pipeline.search.matching import matcher
 from pipeline.search.patience import Patience
 from pipeline.search.walk import walk
 from pipeline.search.web import CatalogIO
+from pipeline.shown import words_of
 from pipeline.types import Dropped, Items, Job, Source, footprint
-
-NOT_STAC = (
-    pystac.STACError,
-    pystac.STACTypeError,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RecursionError,
-)
-"""What pystac raises on a document that is not what it says."""
 
 
 def search(job: Job, patience: Patience | None = None) -> Items:
@@ -62,36 +52,65 @@ def search(job: Job, patience: Patience | None = None) -> Items:
         Nothing was found.
     """
     tests = [matcher(source) for source in job.sources]
-    found: dict[tuple[str, str], pystac.Item] = {}
-    broken: list[Dropped] = []
+    found: dict[tuple[str, str], Understood] = {}
     for source, matches in zip(job.sources, tests, strict=True):
-        for item in _candidates(job, source, patience or Patience()):
-            if isinstance(item, Dropped):
-                broken.append(item)
-            elif matches(item):
-                found.setdefault((item.collection_id or "", item.id), item)
+        for each in _candidates(job, source, patience or Patience()):
+            if matches(each.item):
+                found.setdefault(_key(each, len(found)), each)
     wanted, unsuited = _suited(job, found.values())
     newest, replaced = keep_newest(wanted)
+    _tell_apart([*newest, *(item for item, _ in unsuited)])
     reasons = (Dropped(item_id=item.id, reason=reason) for item, reason in unsuited)
-    dropped = (*broken, *reasons, *replaced)
+    dropped = (*reasons, *replaced)
     if not newest:
-        raise EmptySearchError(_nothing_found(job, len(found) + len(broken), dropped))
-    missed = _missed((item for item, _ in unsuited), newest)
+        raise EmptySearchError(_nothing_found(job, len(found), dropped))
+    missed = _missed(job, [item for item, _ in unsuited], newest)
     return Items(items=newest, dropped=dropped, missed=missed)
 
 
+def _key(each: Understood, position: int) -> tuple[str, str]:
+    """Return what an item is found by again; a broken one hides no other."""
+    item = each.item
+    return item.collection_id or "", item.id if each.broken is None else f"{item.id} {position}"
+
+
+def _tell_apart(items: Sequence[pystac.Item]) -> None:
+    """Give items of different collections that share an id names of their own: ``COLLECTION/ID``.
+
+    An id is unique in a collection only, and all that follows, from masks to the record, goes by one
+    name.
+    """
+    count = Counter(item.id for item in items)
+    for item in items:
+        if count[item.id] > 1:
+            item.id = f"{item.collection_id or 'no collection'}/{item.id}"
+
+
 def _missed(
-    unsuited: Iterable[pystac.Item], newest: Iterable[pystac.Item]
+    job: Job, unsuited: Iterable[pystac.Item], newest: Iterable[pystac.Item]
 ) -> tuple[pystac.Item, ...]:
-    """Return the items of known collections that cannot be used and that nothing replaces."""
+    """Return the items of known collections that cannot be used and that nothing replaces.
+
+    One that does not say when it is counts as a scene of its own at the start of the period.
+    """
     replaced_by = {sensors.acquisition_key(item) for item in newest}
-    return tuple(
-        item
-        for item in unsuited
-        if item.datetime is not None
-        and sensors.is_known(item)
-        and sensors.acquisition_key(item) not in replaced_by
-    )
+    missed = []
+    for item in unsuited:
+        if not sensors.is_known(item) or _acquisition(item) in replaced_by:
+            continue
+        if item.datetime is None:
+            start = instant(item.properties.get("start_datetime")) or job.period.start
+            item.datetime = max(start, job.period.start)
+        missed.append(item)
+    return tuple(missed)
+
+
+def _acquisition(item: pystac.Item) -> tuple[str, ...] | None:
+    """Return the acquisition of an item that may say anything; none: it cannot be told."""
+    try:
+        return sensors.acquisition_key(item)
+    except NOT_STAC:
+        return None
 
 
 def keep_newest(
@@ -106,11 +125,15 @@ def keep_newest(
             newest[key] = item
     kept = sorted(newest.values(), key=_order)
     dropped = [
-        Dropped(item_id=item.id, reason=f"replaced by newer processing {best.id}")
+        Dropped(item_id=item.id, reason=f"replaced by newer processing {_named(best, item)}")
         for item in items
         if (best := newest[sensors.acquisition_key(item)]) is not item
     ]
     return tuple(kept), tuple(dropped)
+
+
+def _named(best: pystac.Item, item: pystac.Item) -> str:
+    return best.id if best.id != item.id else f"of collection {best.collection_id}"
 
 
 def _order(item: pystac.Item) -> tuple[datetime, str, str]:
@@ -121,31 +144,13 @@ def _order(item: pystac.Item) -> tuple[datetime, str, str]:
 # -- asking ------------------------------------------------------------------------------------
 
 
-def _candidates(
-    job: Job, source: Source, patience: Patience
-) -> Iterator[pystac.Item | Dropped]:
+def _candidates(job: Job, source: Source, patience: Patience) -> Iterator[Understood]:
     """Yield what a source has; an item that cannot be read costs itself, not the search."""
     catalog = catalogs.find(source.catalog)
     io = CatalogIO(source.catalog, catalog, patience=patience, hosts=job.cube.hosts)
     with io.session:
         for document, location in _documents(job, source, catalog, io):
-            try:
-                yield _item(document, location)
-            except NOT_STAC as error:
-                reason = f"{type(error).__name__} {str(error)[:200]}"
-                name = _id(document)
-                if name is None:
-                    raise SearchError(
-                        f"catalogue {source.catalog} is not valid STAC: what {location[:200]} holds is no "
-                        f"item with an id: {reason}; expected a Feature as the STAC item specification says"
-                    ) from error
-                yield Dropped(item_id=name, reason=f"it is no valid STAC item: {reason}")
-
-
-def _id(document: object) -> str | None:
-    """Return the id of what may be an item, or may be anything."""
-    name = document.get("id") if isinstance(document, dict) else None
-    return name if isinstance(name, str) else None
+            yield understood(document, location)
 
 
 def _documents(
@@ -172,67 +177,28 @@ def _documents(
         yield from walk(document, location, io, job.cube.hosts)
 
 
-def _item(document: dict[str, Any], location: str) -> pystac.Item:
-    """Understand an item; its relative hrefs are meant beside its self link, or what it came in."""
-    links = document.get("links") or ()
-    # An item from elsewhere cannot pass for one of this machine, whatever it says of itself; and
-    # pystac would resolve a relative self link against the working directory.
-    kept = [link for link in links if not _misleading(link, location)]
-    item = pystac.Item.from_dict(
-        {**document, "links": kept}, migrate=False, preserve_dict=False
-    )
-    if item.get_self_href() is None:
-        item.set_self_href(location)
-    if item.datetime is not None and item.datetime.tzinfo is None:
-        # STAC 0.7 of LandsatLook: UTC, unsaid.
-        item.datetime = item.datetime.replace(tzinfo=UTC)
-    _make_absolute(item)
-    return item
-
-
-def _make_absolute(item: pystac.Item) -> None:
-    """Do what pystac does, but not for URLs: taking those apart costs more than parsing the item."""
-    place = item.get_self_href()
-    for asset in item.assets.values():
-        if "://" not in asset.href:
-            asset.href = make_absolute_href(asset.href, place, start_is_dir=False)
-
-
-def _misleading(link: object, location: str) -> bool:
-    """Say whether a link is a self link that cannot be where the item is, or a root link.
-
-    pystac fetches the root whenever an item is written as a dictionary, be it a host that is down.
-    """
-    if not isinstance(link, dict) or link.get("rel") != "self":
-        return isinstance(link, dict) and link.get("rel") == "root"
-    href = str(link.get("href"))
-    local = not access.is_remote(href)
-    return local and (access.is_remote(location) or not Path(href).is_absolute())
-
-
 # -- sorting out -------------------------------------------------------------------------------
 
 
 def _suited(
-    job: Job, items: Iterable[pystac.Item]
+    job: Job, found: Iterable[Understood]
 ) -> tuple[list[pystac.Item], list[tuple[pystac.Item, str]]]:
     """Split into items that can be used and those that cannot, with the reason."""
     shapely.prepare(job.aoi)
     wanted: list[pystac.Item] = []
     unsuited: list[tuple[pystac.Item, str]] = []
-    for item in items:
-        where = footprint(item)
-        if not _belongs(job, item, where):
+    for each in found:
+        if not _belongs(job, each.item):
             continue
-        reason = _unsuited(job, item, where)
+        reason = each.broken or _unsuited(job, each.item)
         if reason is None:
-            wanted.append(item)
+            wanted.append(each.item)
         else:
-            unsuited.append((item, reason))
+            unsuited.append((each.item, reason))
     return wanted, unsuited
 
 
-def _belongs(job: Job, item: pystac.Item, where: BaseGeometry | None) -> bool:
+def _belongs(job: Job, item: pystac.Item) -> bool:
     """Say whether an item lies in the period and the AOI, as far as it tells.
 
     A STAC interval is closed and catalogues compare bounding boxes: ours is half-open and exact.
@@ -241,35 +207,40 @@ def _belongs(job: Job, item: pystac.Item, where: BaseGeometry | None) -> bool:
         return False
     if item.datetime is None and not _overlaps(job, item):
         return False
+    where = footprint(item)
     return where is None or bool(job.aoi.intersects(where))
 
 
 def _overlaps(job: Job, item: pystac.Item) -> bool:
     """Say whether the range of an item without an instant overlaps the period."""
-    start = _instant(item, "start_datetime") or datetime.min.replace(tzinfo=UTC)
-    end = _instant(item, "end_datetime") or datetime.max.replace(tzinfo=UTC)
-    return start < job.period.end and end >= job.period.start
+    start, end = (instant(item.properties.get(f"{name}_datetime")) for name in ("start", "end"))
+    return (start is None or start < job.period.end) and (
+        end is None or end >= job.period.start
+    )
 
 
-def _instant(item: pystac.Item, name: str) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(str(item.properties.get(name)))
-    except ValueError:
-        return None
-    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
-
-
-def _unsuited(job: Job, item: pystac.Item, where: BaseGeometry | None) -> str | None:
+def _unsuited(job: Job, item: pystac.Item) -> str | None:
     """Say why an item that belongs to the job cannot be used; none: it can."""
     if item.datetime is None:
-        return "it has no datetime, only a range"
-    if where is None:
-        return "it has neither a geometry nor a bbox that says where it is"
+        start, end = (item.properties.get(f"{name}_datetime") for name in ("start", "end"))
+        return f"it has no datetime, only a range, {start} to {end}, which is no single pass"
     try:
-        sensors.radiometry(item)
+        _understand(item)
     except RadiometryError as error:
         return str(error)
+    except NOT_STAC as error:
+        return f"what it says of itself cannot be understood: {words_of(error)}"
     return _forbidden_href(job, item)
+
+
+def _understand(item: pystac.Item) -> None:
+    """Ask an item all that a run will ask of it, so that none of its values can stop the run."""
+    sensors.radiometry(item)
+    sensors.acquisition_key(item)
+    sensors.processing_rank(item)
+    sensors.sun(item)
+    # What is nested too deeply cannot be copied.
+    item.to_dict(transform_hrefs=False)
 
 
 def _forbidden_href(job: Job, item: pystac.Item) -> str | None:

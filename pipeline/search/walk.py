@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
 
 from pipeline import access
-from pipeline.errors import SearchError
+from pipeline.errors import CatalogUnavailableError, SearchError
+from pipeline.search.documents import UNREADABLE, parsed
 from pipeline.search.web import CatalogIO
+from pipeline.shown import cut, words_of
 
 MAX_DEPTH = 32
 MAX_DOCUMENTS = 1_000_000
@@ -50,15 +50,26 @@ def walk(
             _check(target, at, io, hosts)
             if len(visited) > MAX_DOCUMENTS or depth >= MAX_DEPTH:
                 raise SearchError(
-                    f"catalogue {io.name} never ends: {target[:200]} is {depth + 1} catalogues deep and "
+                    f"catalogue {io.name} never ends: {cut(target)} is {depth + 1} catalogues deep and "
                     f"document {len(visited)}; at most {MAX_DEPTH} and {MAX_DOCUMENTS} are walked"
                 )
-            found = read(target, io)
+            found = _read_item(target, io, catalog) if relation == "item" else read(target, io)
             if relation == "item" or found.get("type") == "Feature":
                 yield _without_self(found), target
             else:
                 below.append((found, target, depth + 1))
         rooms.extend(reversed(below))
+
+
+def _read_item(location: str, io: CatalogIO, catalog: dict[str, Any]) -> dict[str, Any]:
+    """Return an item; one that cannot be read costs itself, and says of what collection it would be."""
+    try:
+        return read(location, io)
+    except CatalogUnavailableError:
+        raise
+    except SearchError as error:
+        name = catalog.get("id") if catalog.get("type") == "Collection" else None
+        return {UNREADABLE: words_of(error), "id": location, "collection": name}
 
 
 def read(location: str, io: CatalogIO) -> dict[str, Any]:
@@ -74,7 +85,7 @@ def read(location: str, io: CatalogIO) -> dict[str, Any]:
     if access.is_remote(location):
         return io.read_json(location)
     try:
-        document = json.loads(Path(location).read_text(encoding="utf-8"))
+        document = parsed(Path(location).read_bytes())
     except (ValueError, OSError, RecursionError) as error:
         raise SearchError(f"catalogue {location} cannot be read as JSON: {error}") from error
     if not isinstance(document, dict):
@@ -88,7 +99,7 @@ def _links(catalog: dict[str, Any], at: str, name: str) -> Iterator[tuple[str, s
     links = catalog.get("links")
     if not isinstance(links, list):
         raise SearchError(
-            f"catalogue {name} is not valid STAC: {at[:200]} has no list of links; expected a "
+            f"catalogue {name} is not valid STAC: {cut(at)} has no list of links; expected a "
             "Catalog or Collection with links"
         )
     for link in links:
@@ -107,15 +118,14 @@ def _without_self(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolved(href: str, at: str) -> str:
-    """Return where a link of a document leads, without its fragment."""
-    href = href.split("#", 1)[0]
-    if access.is_remote(at):
-        return urljoin(at, href)
-    if access.is_remote(href):
-        return href
-    if href[:5].lower() == "file:":
-        href = unquote(urlsplit(href).path)
-    return str((Path(at).parent / href).resolve())
+    """Return where a link of a document leads: to a document as a whole, whatever its fragment."""
+    whole = href.partition("#")[0]
+    if access.is_remote(at) or access.is_remote(href):
+        return access.resolved(whole, at)
+    path = Path(access.resolved(href, at))
+    if whole != href and not path.exists():
+        path = Path(access.resolved(whole, at))
+    return str(path.resolve())
 
 
 def _check(target: str, at: str, io: CatalogIO, hosts: Collection[str]) -> None:
@@ -124,5 +134,5 @@ def _check(target: str, at: str, io: CatalogIO, hosts: Collection[str]) -> None:
         io.check(target)
     elif (reason := access.refused(target, remote=False, hosts=hosts)) is not None:
         raise SearchError(
-            f"catalogue {io.name} leads to {target[:200]}, which is refused: {reason}"
+            f"catalogue {io.name} leads to {cut(target)}, which is refused: {reason}"
         )

@@ -7,7 +7,6 @@ redirect. The catalogue's own URL is the user's and may lie anywhere.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -23,6 +22,7 @@ from urllib3.util import Retry
 from pipeline import access
 from pipeline.catalogs import Catalog
 from pipeline.errors import CatalogUnavailableError, SearchError
+from pipeline.search.documents import parsed
 from pipeline.search.patience import (
     NONSENSE,
     TOO_LARGE,
@@ -235,7 +235,7 @@ class CatalogIO(StacApiIO):
         if not response.ok:
             raise failure_of_status(response.status_code, start, _retry_after_s(response))
         try:
-            document = json.loads(content)
+            document = parsed(content)
         except (ValueError, RecursionError):
             what = f"{response.url[:200]} answered no JSON but {start!r} ({kind})"
             raise Failure(what, attempts=NONSENSE, final=SearchError) from None

@@ -83,9 +83,11 @@ class Ledger:
 
         A known item whose properties changed, because it was processed again, gets the new
         document. Properties decide, because hrefs may be signed anew at every search; ``updated``
-        is left out, because catalogues touch it without touching a pixel.
+        is left out, because catalogues touch it without touching a pixel. One of another collection
+        that has the id of a known item takes no place of its: it goes by ``COLLECTION/ID``.
         """
         known = {each: at for at, each in enumerate(self.ids)}
+        documents = self._told_apart(known, documents)
         positions = known | {
             each: len(known) + n
             for n, each in enumerate(e for e in documents if e not in known)
@@ -106,6 +108,27 @@ class Ledger:
         digests[changed] = [new[at] for at in changed]
         layout.array_of(self._group, "digest")[...] = digests
         return [positions[each] for each in documents]
+
+    def _told_apart(
+        self, known: Mapping[str, int], documents: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Mapping[str, Any]]:
+        """Name those otherwise that have the id of a known item of another collection."""
+        digests, named = self.digests, {}
+        for name, document in documents.items():
+            at = known.get(name)
+            # Who has the properties of the known one is the known one: its document is not read.
+            other = (
+                at is not None
+                and digests[at] != _digest(document)
+                and self._is_other(at, document)
+            )
+            named[f"{document.get('collection')}/{name}" if other else name] = document
+        return named
+
+    def _is_other(self, position: int, document: Mapping[str, Any]) -> bool:
+        text = np.asarray(layout.array_of(self._group, "document")[position : position + 1])
+        known = json.loads(str(text[0]))
+        return bool(known.get("collection") != document.get("collection"))
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Append the record of a run."""

@@ -133,6 +133,11 @@ class Writer(TileStore):
             if self._overviews:
                 group.keep_levels(self._grid)
 
+    def item_names(self, positions: Sequence[int]) -> list[str]:
+        """Return the names that items have in the store's list, as a rule their ids."""
+        names = Ledger.of(self._groups().root).ids
+        return [names[position] for position in positions]
+
     def item_positions(
         self, ids: Sequence[str], documents: Sequence[Mapping[str, Any]]
     ) -> list[int]:

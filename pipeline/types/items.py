@@ -64,6 +64,10 @@ class Scene:
     """The pass's, e.g. ``sentinel-2a``; its family, ``sentinel-2`` or ``landsat``, where none is told."""
 
 
+_NO_PLACE = (ShapelyError, TypeError, ValueError, ArithmeticError)
+"""What is raised on coordinates that are none, or endless."""
+
+
 def footprint(item: pystac.Item) -> BaseGeometry | None:
     """Return an item's geometry, or its bounding box, or none where it has neither that is one.
 
@@ -82,18 +86,18 @@ def _drawn(document: dict[str, Any] | None) -> BaseGeometry | None:
             return None
         placed = cut(outline)
         return placed if placed.is_valid else make_valid(placed)
-    except (ShapelyError, KeyError, TypeError, ValueError, AttributeError, IndexError):
+    except (*_NO_PLACE, KeyError, AttributeError, IndexError, RecursionError):
         return None
 
 
 def _boxed(edges: Sequence[float] | None) -> BaseGeometry | None:
     """Return a bounding box of two or three dimensions."""
-    if not edges or len(edges) not in (4, 6):
-        return None
     try:
+        if not edges or len(edges) not in (4, 6):
+            return None
         west, south, east, north = (
             float(edge) for edge in (*edges[:2], *edges[len(edges) // 2 :][:2])
         )
         return cut_box(west, south, east, north)
-    except (ShapelyError, TypeError, ValueError):
+    except _NO_PLACE:
         return None

@@ -214,8 +214,8 @@ class RunSettings:
     min_completeness: float = 0.9
     """Share of the expected cells (scene × tile, 0 to 1) that must be complete, else nothing is
     published. Expected are the cells that the job's items cover; an item that was dropped, at the
-    search or later, makes those incomplete that it covers or, by its footprint, would have. Not
-    counted: what a newer processing replaces, and items that say nowhere where they lie."""
+    search or later, makes those incomplete that it covers or, by its footprint, would have; one that
+    says nowhere where it lies, all. Not counted: what a newer processing replaces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

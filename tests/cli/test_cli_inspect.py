@@ -154,11 +154,11 @@ def test_secrets_of_hrefs_are_not_shown(cloudmask, tmp_path):
     [
         (b"<html>not found</html>", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "is not JSON"),
         (b"[1, 2]", "is of type None"),
         (b'{"type": "Catalog"}', "is of type 'Catalog'; expected a STAC item"),
-        (b'{"type": "Feature"}', "is no STAC item"),
-        (b'{"type": "FeatureCollection", "features": [3]}', "is no STAC item"),
+        (b'{"type": "Feature"}', "is no valid STAC item"),
+        (b'{"type": "FeatureCollection", "features": [3]}', "is no valid STAC item"),
         (b'{"type": "FeatureCollection"}', "does not hold any item; it holds none"),
     ],
 )

@@ -11,7 +11,7 @@ from small_region import DAY, EAST, LANDSAT, WEST, contents, mask_of_day, refuse
 
 from pipeline import cube, run, store
 from pipeline.cube.roles import raster_outline
-from pipeline.errors import EmptySearchError
+from pipeline.errors import EmptySearchError, IncompleteError
 from pipeline.types import Period
 
 RUN = ("--plain", "--no-report", "--quiet")
@@ -90,16 +90,10 @@ def cut(path):
     [
         (lambda region: cut(region.catalog), "catalog.json cannot be read as JSON"),
         (lambda region: (region.archive / "landsat-c2-l2/collection.json").unlink(), "landsat"),
-        (lambda region: region.document(EAST).unlink(), EAST),
-        (lambda region: cut(region.document(EAST)), EAST),
-        (lambda region: region.document(EAST).write_text("[]"), EAST),
     ],
     ids=[
         "truncated",
         "missing-collection",
-        "missing-item",
-        "truncated-item",
-        "item-is-a-list",
     ],
 )
 def test_a_broken_catalogue_is_named(cloudmask, region, damage, word):
@@ -121,10 +115,33 @@ def test_a_broken_catalogue_is_named(cloudmask, region, damage, word):
 )
 def test_a_broken_item_costs_itself_alone(region, change):
     region.edit(EAST, change)
-    record = run.run(region.job(period=ONE_DAY))
+    # It lowers the completeness of the day that it is of.
+    with pytest.raises(IncompleteError, match=f"{EAST}: it is no valid STAC item"):
+        run.run(region.job(period=ONE_DAY))
+    record = run.run(region.job(period=ONE_DAY, min_completeness=0.0))
     (said,) = dropped_reasons(record, EAST)
     assert "no valid STAC item" in said
     assert WEST in record.items
+    assert record.complete < record.expected
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (lambda path: path.unlink(), "No such file"),
+        (cut, "cannot be read as JSON"),
+        (lambda path: path.write_text("[]"), "is of type list"),
+    ],
+    ids=["missing", "truncated", "list"],
+)
+def test_an_item_whose_document_is_broken_costs_itself_alone(region, damage, word):
+    path = region.document(EAST)
+    damage(path)
+    record = run.run(region.job(period=ONE_DAY, min_completeness=0.0))
+    (said,) = dropped_reasons(record, str(path))
+    assert word in said
+    assert WEST in record.items
+    assert record.complete < record.expected
 
 
 def dropped_reasons(record, item):

@@ -156,7 +156,7 @@ def test_a_query_that_is_none_is_refused(query):
         ("<html>", "cannot be read as JSON"),
         ('{"type": "Banana"}', "of type 'Banana'"),
         ("[1, 2]", "of type None"),
-        ('{"type": "FeatureCollection", "features": [{"type": "Feature"}]}', "not valid STAC"),
+        ('{"type": "FeatureCollection", "features": [{"type": "Feature"}]}', "no id"),
     ],
 )
 def test_what_is_no_catalogue_is_named(tmp_path, content, message):

@@ -12,8 +12,8 @@ from shapely.geometry import box, shape
 
 from pipeline.errors import ConfigError, SearchError
 from pipeline.search import save_items, search
+from pipeline.search.documents import understood
 from pipeline.search.files import read_document
-from pipeline.search.finding import _item
 from pipeline.testing import make_job
 from pipeline.types import Items, Period, Source
 from tests.search.test_search import find, ids, make_item, write_collection
@@ -61,7 +61,7 @@ def without_nulls(value):
 def written_and_read(items, path):
     save_items(Items(items=tuple(items)), path)
     return [
-        _item(each, str(path)).to_dict(transform_hrefs=False)
+        understood(each, str(path)).item.to_dict(transform_hrefs=False)
         for each in read_document(path)["features"]
     ]
 
@@ -69,7 +69,7 @@ def written_and_read(items, path):
 @pytest.fixture(scope="module")
 def real(shared_data):
     found = [
-        _item(json.loads(path.read_text()), str(path))
+        understood(json.loads(path.read_text()), str(path)).item
         for path in sorted((shared_data / "stac_items").glob("*/*.json"))
         if path.parent.name != "collections"
     ]
@@ -187,7 +187,7 @@ def test_a_damaged_geoparquet_is_named(tmp_path, name, content):
 def test_parquet_that_holds_no_items_is_named(tmp_path):
     path = tmp_path / "lines.ndjson"
     path.write_text('{"type": "Feature", "id": 7}\n')
-    with pytest.raises(SearchError, match="no item with an id"):
+    with pytest.raises(SearchError, match="no id that is a text, but 7"):
         find(str(path))
 
 

@@ -1,0 +1,77 @@
+"""Hrefs of documents: where each leads, and how one is written.
+
+An href in STAC is a URI reference (RFC 3986), resolved against the place of its document. A path of
+this machine is no URL: `#`, `?` and `%` are letters of names. Many documents hold bare file names where
+a reference is meant, so a relative href is taken as it is written if there is such a file, and
+decoded if there is none. Never is the part behind a `#` or `?` left out of a name: what lies beside
+the file would then be read in its place, without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes, urljoin
+
+from pipeline.access.trust import exists, is_remote, path_of_url
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""Two letters at least: one is a drive of Windows."""
+
+
+def resolved(href: str, base: str) -> str:
+    """Return the absolute location that an href means: a URL, or a path letter by letter.
+
+    Parameters
+    ----------
+    href
+        As a document has it: a URL, a path, or relative.
+    base
+        Where the document lies: an http(s) URL, or an absolute path of this machine.
+    """
+    is_url = "://" in href and _SCHEME.match(href)
+    if not href or is_url or href[:5].lower() == "file:":
+        from_here = href[:5].lower() == "file:" and not is_remote(base)
+        return path_of_url(href) if from_here else href
+    if is_remote(base):
+        return urljoin(base, href)
+    return os.path.normpath(href) if os.path.isabs(href) else _found(href, base)
+
+
+def _found(href: str, base: str) -> str:
+    """Return the path that a relative href means beside a file."""
+    found = next((path for path in _meant(href, base) if exists(path)), None)
+    # `HDF5:…`: for `trust.refused` to name.
+    return found or (href if _SCHEME.match(href) else _beside(href, base))
+
+
+def reference(path: Path, folder: Path) -> str:
+    """Write a path of this machine as an href of a document in a folder; `resolved` reads it back.
+
+    Relative to the folder; a ``file:`` URL where that cannot be, on another drive.
+    """
+    try:
+        relative = Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.as_uri()
+    written = quote(os.fsencode(relative))
+    if written != relative and exists(_beside(written, str(folder / "document"))):
+        # That name, too, is there, and would be taken first.
+        return path.as_uri()
+    return written
+
+
+def _meant(href: str, base: str) -> Iterator[str]:
+    """Yield what a relative href may mean beside a file; as a rule that is one path."""
+    yield _beside(href, base)
+    if "%" in href:
+        yield _beside(os.fsdecode(unquote_to_bytes(href)), base)
+    if "\\" in href and os.sep == "/":
+        # Written on Windows.
+        yield _beside(href.replace("\\", "/"), base)
+
+
+def _beside(href: str, base: str) -> str:
+    return os.path.normpath(os.path.join(os.path.dirname(base), href))

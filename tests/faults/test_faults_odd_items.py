@@ -1,0 +1,154 @@
+"""Items that are odd but legal, and archives in folders with odd names: used, or at their own cost."""
+
+import json
+import shutil
+
+import pytest
+from small_region import DAY, EAST, WEST, Region, assert_same, contents
+from test_faults_inputs import ONE_DAY
+
+from pipeline import run, store
+from pipeline.types import Source
+
+
+def renamed(region: Region, name: str) -> Region:
+    """Move the archive into a folder of another name; the job follows."""
+    folder = region.folder / name
+    folder.mkdir()
+    shutil.move(region.archive, folder / "archive")
+    return Region(folder)
+
+
+@pytest.mark.parametrize("name", ["my arc #1", "arc?2", "100%25 #ü&+", "a:b"])
+def test_a_folder_may_have_any_name(region, undisturbed, name):
+    """F10: what stood behind the sign was left out of every path, and files beside were read."""
+    moved = renamed(region, name)
+    # Files of the same names, one folder up: nobody shall read them.
+    for path in moved.archive.rglob("*.tif"):
+        shutil.copy(next(moved.archive.rglob("SCL.tif")), region.folder / path.name)
+    record = run.run(moved.job(min_completeness=1.0))
+    assert not record.missed
+    assert_same(contents(moved), undisturbed)
+
+
+def encoded(item):
+    item["assets"]["blue"]["href"] = "./B02%20blue%231.tif"
+
+
+@pytest.mark.parametrize("aside", [False, True], ids=["alone", "beside-another"])
+def test_a_percent_encoded_href_is_decoded(region, undisturbed, aside):
+    path = region.asset(EAST, "blue")
+    path.rename(path.with_name("B02 blue#1.tif"))
+    if aside:
+        shutil.copy(region.asset(EAST, "green"), path.with_name("B02 blue"))
+    region.edit(EAST, encoded)
+    run.run(region.job(min_completeness=1.0))
+    assert_same(contents(region), undisturbed)
+
+
+# -- items that are odd but legal ----------------------------------------------------------------
+
+
+def without_href(item):
+    item["assets"]["aot"] = {"title": "Aerosol optical thickness", "roles": ["data"]}
+    item["assets"]["wvp"] = None
+
+
+def of_a_range(item):
+    when = item["properties"]["datetime"]
+    item["properties"] |= {"datetime": None, "start_datetime": when, "end_datetime": when}
+
+
+def of_half_a_pair(item):
+    item["properties"]["title"] = "half \ud83d of a pair"
+
+
+def of_wrong_types(item):
+    item["links"] = [None, 3, {"rel": 7, "href": []}, {"rel": "self"}]
+    item["stac_extensions"] = [None, {}]
+    item["properties"] |= {"gsd": [], "eo:cloud_cover": float("nan"), "created": {}}
+
+
+@pytest.mark.parametrize("change", [without_href, of_a_range, of_half_a_pair, of_wrong_types])
+def test_an_odd_item_is_used(region, undisturbed, change):
+    """F04: an asset without href, and a datetime of null beside a range of no length, cost the item."""
+    region.edit(EAST, change)
+    record = run.run(region.job(min_completeness=1.0))
+    assert not record.missed
+    assert_same(contents(region), undisturbed)
+
+
+def of_a_month(item):
+    item["properties"] |= {
+        "datetime": None,
+        "start_datetime": "2023-06-13T00:00:00Z",
+        "end_datetime": "2023-07-13T00:00:00Z",
+    }
+
+
+def without_time(item):
+    del item["properties"]["datetime"]
+
+
+def of_a_number(item):
+    item["id"] = 7
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (of_a_month, "only a range, 2023-06-13"),
+        (without_time, "datetime"),
+        (of_a_number, "no id that is a text"),
+    ],
+)
+def test_what_cannot_be_used_lowers_the_completeness(region, change, word):
+    whole = run.run(region.job(period=ONE_DAY, min_completeness=0.0))
+    shutil.rmtree(region.store)
+    region.edit(EAST, change)
+    record = run.run(region.job(period=ONE_DAY, min_completeness=0.0))
+    (dropped,) = record.dropped
+    assert word in dropped.reason
+    assert whole.complete == whole.expected
+    assert record.complete < record.expected
+    assert WEST in record.items
+    assert DAY.date().isoformat() in str(record.manifest) or record.missed
+
+
+def test_two_collections_may_use_one_id(region, undisturbed):
+    """Its masks, its provenance and its place in the record are its own."""
+    landsat = next(region.archive.glob("landsat*/*/*.json"))
+    document = json.loads(landsat.read_text())
+    document["id"] = WEST
+    landsat.write_text(json.dumps(document))
+    record = run.run(region.job(min_completeness=1.0))
+    assert not record.missed
+    names = {f"sentinel-2-l2a/{WEST}", f"{document['collection']}/{WEST}"}
+    assert names <= set(record.items)
+    found = contents(region)
+    sources = set(found["composites/monthly/source"].ravel())
+    assert names <= sources
+    same = [name for name in undisturbed if "source" not in name and "items" not in name]
+    for name in same:
+        if "fingerprint" not in name:
+            assert_same({name: found[name]}, {name: undisturbed[name]})
+
+
+def test_a_job_of_one_collection_does_not_take_the_place_of_another(region):
+    """Two jobs, one store, one id."""
+    landsat = next(region.archive.glob("landsat*/*/*.json"))
+    document = json.loads(landsat.read_text())
+    document["id"] = WEST
+    landsat.write_text(json.dumps(document))
+    for collection in ("sentinel-2-l2a", document["collection"]):
+        source = Source(catalog=str(region.catalog), collections=(collection,))
+        run.run(region.job(sources=(source,)))
+    archive = store.open_archive(str(region.store))
+    known = dict(zip(archive.item_ids, archive.items(), strict=True))
+    assert known[WEST]["collection"] == "sentinel-2-l2a"
+    assert known[f"{document['collection']}/{WEST}"]["collection"] == document["collection"]
+    # Nothing is new to either of them when they come again.
+    for collection in ("sentinel-2-l2a", document["collection"]):
+        source = Source(catalog=str(region.catalog), collections=(collection,))
+        plan = run.plan_job(region.job(sources=(source,), composite=None))
+        assert plan.nothing_to_do
