@@ -21,6 +21,7 @@
     │   └── StoreUnavailableError   … for now: its storage does not answer    (a retry can help)
     ├── IncompleteError             more was dropped than the job allows: nothing is published
     ├── QueryError                  a question that the archive cannot answer
+    │   └── NotArchivedError        … because no run ever searched or masked what it asks for
     └── LabelledDataError           a file of a labelled data set is not what its layout says
 
 Each class says whether trying the same again can help (`retryable`) and with which status the
@@ -163,6 +164,12 @@ class QueryError(CloudmaskError):
     """The archive cannot answer the question."""
 
     exit_code = 2
+
+
+class NotArchivedError(QueryError):
+    """No run ever searched or masked what was asked for: there may be scenes, the archive cannot say."""
+
+    exit_code = 8
 
 
 class LabelledDataError(CloudmaskError):

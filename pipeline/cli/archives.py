@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.evaluate import Accuracy
+    from pipeline.types import Series
 
 StoreUrl = Annotated[
     str, typer.Argument(metavar="STORE", help="Path or URL of a store.", show_default=False)
@@ -50,25 +51,38 @@ def query(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
 ) -> None:
-    """Say how clear an area was, scene by scene; write its masks."""
-    from pipeline.query import clear_sky, export, select_masks, to_rows
+    """Say how clear an area was, scene by scene, and of which dates the archive knows nothing.
+
+    Ends with status 8 if no run ever searched or masked the area on any of the dates.
+    """
+    from pipeline.query import clear_sky, export, require_archived, select_masks, to_dict
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: expected one of them")
     area, period = read_area(aoi), read_when(when)
     masks = masks_of(open_store(store, as_of), sensor)
-    rows = to_rows(clear_sky(masks, area, period))
+    series = clear_sky(masks, area, period)
+    if as_json:
+        show.as_json(to_dict(series))
+    else:
+        show_series(series, as_csv=as_csv)
+    require_archived(series)
     if out is not None:
         export(select_masks(masks, area, period), out, overwrite=overwrite)
         typer.echo(f"masks: {out}", err=True)
-    if as_json:
-        show.as_json(rows)
-    elif as_csv:
+
+
+def show_series(series: Series, *, as_csv: bool) -> None:
+    """Print a series as a table, or as CSV with what else is to say on stderr."""
+    from pipeline.query import in_words, to_rows
+
+    rows = to_rows(series)
+    if as_csv:
         show.as_csv(rows)
-    elif rows:
-        show.table(rows, title="pixels of the area, per cent by class")
     else:
-        typer.echo(f"no scene of {period} touches the area")
+        show.table(rows, title="pixels of the area, per cent by class")
+    for line in in_words(series):
+        typer.echo(line, err=as_csv)
 
 
 def evaluate(

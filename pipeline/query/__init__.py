@@ -4,14 +4,25 @@
 
     area         AOI in degrees -> its pixels, tile by tile
     statistics   clear-sky statistics: histograms inside, pixels along the AOI's edge
+    knowledge    dates with scenes, dates searched without one, dates never searched
+    answer       a series as rows, JSON and sentences
     selection    the masks themselves, cropped to the AOI
-    export       Zarr, NetCDF and GeoTIFF files
+    export       files: Zarr and NetCDF (cf), GeoTIFF (geotiff)
 
 Masks come as xarray Datasets by sensor, as `pipeline.store.Archive.masks` gives them.
 """
 
+from pipeline.query.answer import in_words, require_archived, to_dict, to_rows
 from pipeline.query.export import export
 from pipeline.query.selection import select_masks
-from pipeline.query.statistics import clear_sky, to_rows
+from pipeline.query.statistics import clear_sky
 
-__all__ = ["clear_sky", "export", "select_masks", "to_rows"]
+__all__ = [
+    "clear_sky",
+    "export",
+    "in_words",
+    "require_archived",
+    "select_masks",
+    "to_dict",
+    "to_rows",
+]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,11 +15,11 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import QueryError
 from pipeline.query.area import Part, area_on, parts, pixels_outside
+from pipeline.query.knowledge import stretches, whole_period
 from pipeline.types import (
     NEVER,
     UNCOVERED,
     UNREADABLE,
-    USABLE,
     Code,
     Period,
     SceneShares,
@@ -51,19 +52,55 @@ def clear_sky(
 
     Returns
     -------
-    One row a scene, by time, then sensor.
+    One row a scene, by time, then sensor. The series also knows of which dates runs looked for scenes
+    and found none, and of which they never looked: `Series.stretches`, `pipeline.query.in_words`.
 
     Raises
     ------
     QueryError
         The AOI lies outside the region, has no area, or holds no pixel's centre.
     """
-    scenes = [
-        scene
-        for sensor, dataset in masks.items()
-        for scene in _scenes(sensor, scenes_in(dataset, period), aoi)
+    found = [_look(sensor, each, aoi, period) for sensor, each in masks.items()]
+    scenes = sorted(
+        (s for each in found for s in each.scenes), key=lambda s: (s.time, s.sensor)
+    )
+    searches = {
+        sensor: tuple(each.encoding.get("searched", ())) for sensor, each in masks.items()
+    }
+    archived = whole_period(
+        [search for each in searches.values() for search in each],
+        [time for each in masks.values() for time in times_of(each)],
+    )
+    asked = period or archived
+    return Series(
+        scenes=tuple(scenes),
+        asked=asked,
+        stretches=()
+        if asked is None
+        else tuple(
+            stretch
+            for sensor, searched in searches.items()
+            for stretch in stretches(sensor, asked, searched, aoi, _times(scenes, sensor))
+        ),
+        archived=archived,
+        outside=max((each.outside for each in found), default=0.0),
+        unmasked=_unmasked(found),
+    )
+
+
+def _times(scenes: Sequence[SceneShares], sensor: str) -> list[datetime]:
+    return [each.time for each in scenes if each.sensor == sensor and each.is_there]
+
+
+def _unmasked(found: Sequence[_Looked]) -> float:
+    """Return which share of the AOI no sensor's masks have."""
+    if not found:
+        return 0.0
+    tiles = found[0].tiles
+    never = [
+        n for tile, (n, _) in tiles.items() if not any(each.tiles[tile][1] for each in found)
     ]
-    return Series(scenes=tuple(sorted(scenes, key=lambda each: (each.time, each.sensor))))
+    return sum(never) / found[0].pixels
 
 
 def scenes_in(dataset: xr.Dataset, period: Period | None) -> xr.Dataset:
@@ -83,33 +120,53 @@ def times_of(dataset: xr.Dataset) -> list[datetime]:
     return [EPOCH + timedelta(microseconds=int(each)) for each in stamps]
 
 
-def _scenes(
-    sensor: str, dataset: xr.Dataset, aoi: BaseGeometry | None
-) -> Iterator[SceneShares]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What one sensor's masks say of an AOI."""
+
+    scenes: tuple[SceneShares, ...]
+    pixels: int
+    """Of the AOI."""
+    outside: float
+    """Share of them beyond the region."""
+    tiles: Mapping[tuple[int, int], tuple[int, bool]]
+    """Row and column of a tile -> pixels of the AOI in it, and whether any scene was masked there."""
+
+
+def _look(
+    sensor: str, whole: xr.Dataset, aoi: BaseGeometry | None, period: Period | None
+) -> _Looked:
+    dataset = scenes_in(whole, period)
     geobox = dataset.odc.geobox
     area = area_on(geobox, aoi)
     outside = pixels_outside(area, geobox)
     counts = np.zeros((dataset.sizes["time"], len(Code)), np.int64)
-    unread = np.full(dataset.sizes["time"], outside)
-    pixels = outside
+    unread, never = (np.full(dataset.sizes["time"], outside) for _ in range(2))
+    pixels, tiles = outside, {}
     for part in parts(area, geobox, int(dataset.attrs["tile_px"])):
         pixels += part.pixels
         fingerprint = _cells(dataset["fingerprint"], part)
         counts += _counts(dataset, part, fingerprint)
         unread[np.isin(fingerprint, (NEVER, UNREADABLE))] += part.pixels
+        never[fingerprint == NEVER] += part.pixels
+        tiles[part.row, part.col] = part.pixels, bool((fingerprint != NEVER).any())
     if not pixels:
         edge = abs(geobox.resolution.x)
         raise QueryError(f"the AOI is too small: no centre of a pixel of {edge:g} m lies in it")
     platforms = [str(each) for each in dataset["platform"].to_numpy()]
-    for at, time in enumerate(times_of(dataset)):
-        yield SceneShares(
+    scenes = tuple(
+        SceneShares(
             sensor=sensor,
             time=time,
             platform=platforms[at],
             pixels=pixels,
             counts={code: int(counts[at, code]) for code in Code},
             unread=int(unread[at]),
+            never=int(never[at]),
         )
+        for at, time in enumerate(times_of(dataset))
+    )
+    return _Looked(scenes=scenes, pixels=pixels, outside=outside / pixels, tiles=tiles)
 
 
 def _counts(
@@ -133,22 +190,3 @@ def _counts(
 
 def _cells(values: xr.DataArray, part: Part) -> NDArray[Any]:
     return values.isel(tile_y=part.row, tile_x=part.col).to_numpy()
-
-
-def to_rows(series: Series) -> list[dict[str, Any]]:
-    """Return a series as rows of a table: shares of the AOI in percent, two decimals."""
-    return [
-        {
-            "time": f"{scene.time:%Y-%m-%dT%H:%M:%SZ}",
-            "sensor": scene.sensor,
-            "platform": scene.platform,
-            "clear_pct": round(scene.percent(*USABLE), 2),
-            "thin_pct": round(scene.percent(Code.THIN_CLOUD), 2),
-            "thick_pct": round(scene.percent(Code.THICK_CLOUD), 2),
-            "shadow_pct": round(scene.percent(Code.CLOUD_SHADOW), 2),
-            "snow_pct": round(scene.percent(Code.SNOW), 2),
-            "no_data_pct": round(scene.percent(Code.NO_DATA), 2),
-            "unread_pct": round(100.0 * scene.unread / scene.pixels, 2),
-        }
-        for scene in series.scenes
-    ]

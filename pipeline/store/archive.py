@@ -21,7 +21,8 @@ from pipeline.store.overviews import Levels, level_name
 from pipeline.store.places import place
 from pipeline.store.snapshots import Snapshot, published, shown_as
 from pipeline.store.trouble import explained
-from pipeline.types import Grid, Searched
+from pipeline.types import Grid, Searched, outline_of
+from pipeline.types.searched import searched_by
 
 
 class Archive:
@@ -94,9 +95,13 @@ class Archive:
         ``mask`` (time, y, x) uint8; ``confidence`` (time, y, x) uint8, if it was kept;
         ``fingerprint`` (time, tile_y, tile_x); ``histogram`` (time,
         tile_y, tile_x, class); ``items`` (time), JSON lists; coordinates ``platform`` (time),
-        ``spatial_ref``. The edge of a tile is ``attrs["tile_px"]``.
+        ``spatial_ref``. The edge of a tile is ``attrs["tile_px"]``; what runs looked for, with or
+        without finding it, is ``encoding["searched"]``.
         """
-        return self._open("masks", sensor, chunks, level)
+        masks = self._open("masks", sensor, chunks, level)
+        # Not among the attributes: what runs looked for is no part of the masks.
+        masks.encoding["searched"] = tuple(each for each in self._searched if each.has(sensor))
+        return masks
 
     def composite(
         self, name: str, chunks: Mapping[str, int] | None = None, *, level: int = 1
@@ -230,12 +235,19 @@ class Archive:
     def searched(self) -> list[Searched]:
         """Return where and when the runs that made this state searched, oldest first.
 
-        Runs of before this was kept are left out: what they looked for is not known.
+        Runs of before this was kept say so by their manifests: those dates, wherever in the region.
         """
         found = self._ledger()
         with explained(f"cannot read the items of {self.url}"):
             rows = [] if found is None else found.searched()
-        return [Searched.read(each) for each in rows if each is not None]
+            if None not in rows:
+                return [Searched.read(each) for each in rows if each is not None]
+            region = outline_of(self.grid.geobox.geographic_extent.geom)
+            return [each for record in self.records() for each in searched_by(record, region)]
+
+    @cached_property
+    def _searched(self) -> list[Searched]:
+        return self.searched()
 
     def _shown(self, record: Mapping[str, Any]) -> dict[str, str]:
         """Return under ``snapshot`` the state that showed a run to readers, as `log` has it.

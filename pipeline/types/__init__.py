@@ -7,7 +7,7 @@
     Grid ─▶ Tile                                                 Lattice: where inference windows sit
     Model: the seam between `mask` and `models`, described by a ModelCard
     CellReceipt ─▶ TileReceipt ─▶ Record: what was done, from what, at which cost
-    Series: clear-sky statistics of an AOI, one row a scene
+    Series: clear-sky statistics of an AOI, one row a scene, and what is not known of its dates
 
 Three contracts are xarray Datasets, so they have no class here:
 
@@ -59,11 +59,10 @@ from pipeline.types.record import (
     CellStatus,
     Cost,
     Record,
-    SceneShares,
-    Series,
     TileReceipt,
 )
 from pipeline.types.searched import Searched, outline_of
+from pipeline.types.series import SceneShares, Series, State, Stretch, Summary
 
 __all__ = [
     "CLOUD",
@@ -105,6 +104,9 @@ __all__ = [
     "ShadowSettings",
     "Source",
     "StacSettings",
+    "State",
+    "Stretch",
+    "Summary",
     "Then",
     "Tile",
     "TileReceipt",

@@ -10,7 +10,6 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from pipeline.types.items import Dropped
-from pipeline.types.legend import Code
 from pipeline.types.searched import Searched
 
 
@@ -223,29 +222,3 @@ def _plain(value: object) -> object:
     if isinstance(value, str) or not isinstance(value, Sequence):
         return value
     return [_plain(each) for each in value]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SceneShares:
-    """What an AOI looked like in one scene."""
-
-    sensor: str
-    time: datetime
-    platform: str
-    pixels: int
-    """Pixels of the AOI, by the rule that a pixel belongs to it when its centre does."""
-    counts: Mapping[Code, int]
-    """Pixels by class; they add up to `pixels`, `unread` included."""
-    unread: int
-    """Pixels of cells that were never masked or whose assets could not be read."""
-
-    def percent(self, *codes: Code) -> float:
-        """Return the share of some classes in the AOI, 0 to 100."""
-        return 100.0 * sum(self.counts.get(code, 0) for code in codes) / self.pixels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """Clear-sky statistics of an AOI: one row a scene, by time."""
-
-    scenes: tuple[SceneShares, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import shapely
@@ -57,6 +57,28 @@ class Searched:
     def has(self, sensor: str) -> bool:
         """Say whether scenes of a sensor were asked for."""
         return not self.sensors or sensor in self.sensors
+
+
+def searched_by(record: Mapping[str, Any], region: Mapping[str, Any]) -> list[Searched]:
+    """Return what a run searched, by its record: if it does not say so, the dates of its manifest.
+
+    Parameters
+    ----------
+    record
+        `Record.to_dict`, of any age.
+    region
+        GeoJSON geometry that older runs are taken to have searched.
+    """
+    if record.get("searched") is not None:
+        return [Searched.read(record["searched"])]
+    periods = sorted({row["period"] for row in record.get("manifest", ())})
+    spans = [[datetime.fromisoformat(day) for day in each.split("/")] for each in periods]
+    return [
+        Searched(
+            start=start.replace(tzinfo=UTC), end=end.replace(tzinfo=UTC), sensors=(), aoi=region
+        )
+        for start, end in spans
+    ]
 
 
 def outline_of(aoi: BaseGeometry) -> dict[str, Any]:

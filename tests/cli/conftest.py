@@ -173,6 +173,10 @@ def rooms(monkeypatch) -> Rooms:
     def export(dataset: Any, path: Path, overwrite: bool = False) -> None:
         found.note("export", (dataset, path, overwrite))
 
+    def require_archived(series: Any) -> None:
+        if found.error is not None:
+            raise found.error
+
     def against_truth(masks: Any, composites: Any, truth: Path, seen: Any) -> FakeAccuracy:
         found.note("against_truth", truth)
         return FakeAccuracy()
@@ -192,6 +196,9 @@ def rooms(monkeypatch) -> Rooms:
         select_masks=lambda *_: "selected",
         export=export,
         to_rows=lambda _: [] if found.nothing_to_do else ROWS,
+        to_dict=lambda _: {"scenes": [] if found.nothing_to_do else ROWS},
+        in_words=lambda _: ["2 scenes on 2 dates"],
+        require_archived=require_archived,
     )
     module("evaluate", against_truth=against_truth, BANDS=("red",))
     module(

@@ -201,7 +201,9 @@ def test_query_as_a_table(cloudmask, rooms, tmp_path):
 
 
 def test_query_as_json_and_csv(cloudmask, rooms):
-    assert json.loads(cloudmask(*QUESTION, "--json").stdout)[0]["clear"] == 71.25
+    told = json.loads(cloudmask(*QUESTION, "--json").stdout)
+    assert told["scenes"][0]["clear"] == 71.25
+    assert "2 scenes" in cloudmask(*QUESTION, "--csv").stderr
     (first, second) = csv.DictReader(io.StringIO(cloudmask(*QUESTION, "--csv").stdout))
     assert first["clear"] == "71.25"
     assert second == {
@@ -228,8 +230,17 @@ def test_query_of_some_sensors_as_of_then_to_a_file(cloudmask, rooms, tmp_path):
 
 def test_query_without_scenes(cloudmask, rooms):
     rooms.nothing_to_do = True
-    assert "no scene of 2023-06-01" in cloudmask(*QUESTION).stdout
-    assert json.loads(cloudmask(*QUESTION, "--json").stdout) == []
+    assert cloudmask(*QUESTION).stdout == "2 scenes on 2 dates\n"
+    assert json.loads(cloudmask(*QUESTION, "--json").stdout) == {"scenes": []}
+
+
+def test_query_of_dates_that_nobody_searched_has_a_status_of_its_own(cloudmask, rooms):
+    rooms.error = pipeline.errors.NotArchivedError("no run searched")
+    result = cloudmask(*QUESTION, "--json", "--out", "m.nc")
+    assert (result.exit_code, result.stderr) == (8, "error: no run searched\n")
+    # The answer is there all the same, for scripts.
+    assert json.loads(result.stdout)["scenes"]
+    assert "export" not in rooms.names()
 
 
 @pytest.mark.parametrize(
