@@ -44,7 +44,7 @@ def describe(
             "level": profile.level,
             "correction": profile.correction,
             "native_m": profile.native_m,
-            "saturated": profile.saturated,
+            **_limits(profile),
             # Versions of other products are no baselines.
             "processing_baseline": f"{baseline[0]:02d}.{baseline[1]:02d}"
             if baseline and sensors.asks_for_offset(item)
@@ -88,6 +88,17 @@ def _assets(item: pystac.Item, keys: Mapping[str, str]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _limits(profile: Profile) -> dict[str, Any]:
+    """Return which numbers and which reflectances are none."""
+    limits = profile.limits
+    flags = profile.flags_of("")
+    return {
+        "saturated": limits.saturated[0] if limits.saturated else None,
+        "believed": f"reflectances from {limits.smallest:g} to {limits.largest:g}",
+        "quality_band": None if flags is None else flags.qa,
+    }
 
 
 def _listed(value: object, length: int) -> list[Any] | None:

@@ -11,6 +11,7 @@
     opening.py    one raster opened and read with patience
     datasets.py   GDAL in each thread; what a raster must be to be read
     meter.py      what was read, and what GDAL asked the network for
+    unfit.py      numbers that are no reflectance                              (pure)
     reader.py     one window of one asset, the same pixels however it is cut
     resample.py   source pixels -> pixels of the grid                           (pure)
     layers.py     one item made ready for reading
@@ -18,7 +19,7 @@
     build.py      scenes -> Dataset: load, radiometry per item, mosaic          (lazy)
 """
 
-from pipeline.cube.build import bytes_needed, open_cube
+from pipeline.cube.build import bytes_needed, open_cube, open_measured
 from pipeline.cube.meter import METER
 from pipeline.cube.roles import asset_keys, misplaced, missing_roles
 from pipeline.cube.settle import ask, settled
@@ -31,5 +32,6 @@ __all__ = [
     "misplaced",
     "missing_roles",
     "open_cube",
+    "open_measured",
     "settled",
 ]

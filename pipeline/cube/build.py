@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
-from pipeline.cube.layers import Layer, make_layer
+from pipeline.cube.layers import Layer, Manner, make_layer
 from pipeline.cube.loaders import LOADERS
+from pipeline.cube.unfit import Found, Kinds
 from pipeline.types import CubeSettings, Items, Scene
 
 BlockInfo = Mapping[None, Mapping[str, Sequence[tuple[int, int]]]]
@@ -37,7 +38,7 @@ def open_cube(
     chunk_px: int,
     settings: CubeSettings | None = None,
 ) -> xr.Dataset:
-    """Lay out a cube; no pixel is read before it is computed.
+    """Lay out a cube as a model sees it; no pixel is read before it is computed.
 
     Parameters
     ----------
@@ -58,21 +59,46 @@ def open_cube(
 
     Returns
     -------
-    Dataset as `pipeline.types` describes a Cube: float32 reflectance by role and int32
-    ``source``, dims (time, y, x).
+    Dataset as `pipeline.types` describes a Cube: float32 reflectance by role, int32 ``source`` and
+    uint8 ``unfit``, dims (time, y, x). What is saturated has the largest value that is believed, what
+    cannot be is no data.
 
     Raises
     ------
     AssetError
         A role is not the first band of its asset; when computed: an asset cannot be read.
     """
-    chosen = settings or CubeSettings()
-    stacks = [_scene(scene, items, geobox, roles, chunk_px, chosen) for scene in scenes]
-    whole = da.stack(stacks)
-    variables = {
-        role: (("time", "y", "x"), whole[:, index]) for index, role in enumerate(roles)
-    }
-    variables["source"] = (("time", "y", "x"), whole[:, -1].astype("int32"))
+    manner = Manner(roles=tuple(roles), settings=settings or CubeSettings(), measured=False)
+    return _cube(scenes, items, geobox, manner, chunk_px)
+
+
+def open_measured(
+    scenes: Sequence[Scene],
+    items: Items,
+    geobox: GeoBox,
+    roles: Sequence[str],
+    *,
+    chunk_px: int,
+    settings: CubeSettings | None = None,
+) -> xr.Dataset:
+    """Lay out a cube of what was measured, for composites: see `open_cube`.
+
+    What is saturated is no data either, and so is what a quality band of the item (QA_RADSAT, SCL) says
+    to be saturated, defective, dropped or hidden.
+    """
+    manner = Manner(roles=tuple(roles), settings=settings or CubeSettings(), measured=True)
+    return _cube(scenes, items, geobox, manner, chunk_px)
+
+
+def _cube(
+    scenes: Sequence[Scene], items: Items, geobox: GeoBox, manner: Manner, chunk_px: int
+) -> xr.Dataset:
+    dims = ("time", "y", "x")
+    whole = da.stack([_scene(scene, items, geobox, manner, chunk_px) for scene in scenes])
+    variables = {role: (dims, whole[:, index]) for index, role in enumerate(manner.roles)}
+    packed = whole[:, -1].astype("int32")
+    variables["source"] = (dims, packed >> KIND_BITS)
+    variables["unfit"] = (dims, (packed & KIND_MASK).astype("uint8"))
     times = np.array([np.datetime64(scene.time.replace(tzinfo=None), "ns") for scene in scenes])
     coords = {
         "time": ("time", times),
@@ -93,6 +119,10 @@ def bytes_needed(height_px: int, width_px: int, n_roles: int) -> int:
     return height_px * width_px * (n_roles + 1) * 4 * 2
 
 
+KIND_BITS = 2
+"""A pixel's position and its kind of unfit number share one layer: position · 4 + kind."""
+KIND_MASK = 2**KIND_BITS - 1
+
 _Edge = tuple[tuple[slice, slice], NDArray[np.float32], int, NDArray[np.uint8]]
 """Where an item was read in a block, its pixels, its position, and its `Layer.open_sides`."""
 
@@ -108,13 +138,13 @@ class _Block:
     loader: str
 
     def __call__(self, block_info: BlockInfo | None = None) -> NDArray[np.float32]:
-        """Read one block: (role + 1, y, x); last is the position of the item, -1 = none."""
+        """Read one block: (role + 1, y, x); last is the position of the item, -1 = none, and the kind."""
         assert block_info is not None
         rows, cols = (slice(*span) for span in block_info[None]["array-location"][1:])
         place = self.geobox[rows, cols]
         mosaic = np.full((len(self.roles) + 1, *place.shape), np.nan, np.float32)
-        # Positions are exact in float32 up to 2**24 items.
         mosaic[-1] = -1
+        kinds = np.zeros(tuple(place.shape), np.uint8)
         edges: list[_Edge] = []
         for position, layer in self.layers.items():
             missing = _bounds(mosaic[-1] < 0)
@@ -122,7 +152,9 @@ class _Block:
                 break
             part = place[missing]
             if layer.touches(part):
-                read = LOADERS[self.loader](layer, self.roles, part)
+                found = Found()
+                read = LOADERS[self.loader](layer, self.roles, part, found)
+                _note(kinds[missing], found, mosaic[-1, *missing] < 0)
                 read *= layer.scale
                 read += layer.offset
                 sides = layer.open_sides(part)
@@ -135,29 +167,32 @@ class _Block:
         for most in range(1, 5) if edges else ():
             for missing, read, position, sides in edges:
                 _fill(mosaic[:, *missing], read, position, sides <= most)
+        # Exact in float32 up to 2**22 items.
+        mosaic[-1] = mosaic[-1] * 2**KIND_BITS + kinds
         return mosaic
 
 
+def _note(kinds: Kinds, found: Found, missing: NDArray[np.bool_]) -> None:
+    """Take note, in place, of what an item has at pixels that none before it has given."""
+    if found.kinds is not None:
+        np.maximum(kinds, found.kinds, out=kinds, where=missing)
+
+
 def _scene(
-    scene: Scene,
-    items: Items,
-    geobox: GeoBox,
-    roles: Sequence[str],
-    chunk_px: int,
-    settings: CubeSettings,
+    scene: Scene, items: Items, geobox: GeoBox, manner: Manner, chunk_px: int
 ) -> da.Array:
-    """Return one scene's (role + 1, y, x) float32: reflectance, and the items' positions."""
-    every = {p: make_layer(items.items[p], roles, geobox, settings) for p in scene.items}
+    """Return one scene's (role + 1, y, x) float32: reflectance, and the items' positions and kinds."""
+    every = {p: make_layer(items.items[p], geobox, manner) for p in scene.items}
     layers = {position: layer for position, layer in every.items() if layer.touches(geobox)}
-    shape = (len(roles) + 1, *geobox.shape)
+    shape = (len(manner.roles) + 1, *geobox.shape)
     chunks = normalize_chunks((-1, chunk_px, chunk_px), shape=shape, dtype=np.float32)
     hrefs = [list(layer.facts) for layer in layers.values()]
     return da.map_blocks(
-        _Block(layers, geobox, tuple(roles), settings.loader),
+        _Block(layers, geobox, manner.roles, manner.settings.loader),
         chunks=chunks,
         dtype=np.float32,
         meta=np.empty((0, 0, 0), np.float32),
-        name=f"scene-{tokenize(list(layers), hrefs, str(geobox), roles, chunk_px, settings)}",
+        name=f"scene-{tokenize(list(layers), hrefs, str(geobox), manner, chunk_px)}",
     )
 
 

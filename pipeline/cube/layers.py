@@ -21,6 +21,7 @@ from pipeline.cube.outlines import outline as outline_in
 from pipeline.cube.places import href_of
 from pipeline.cube.reader import AssetFacts
 from pipeline.cube.roles import asset_frame, asset_keys, frame, raster_outline
+from pipeline.cube.unfit import Bounds, Quality
 from pipeline.errors import AssetError
 from pipeline.sensors.qa import FMASK_FILL
 from pipeline.types import CubeSettings
@@ -81,9 +82,18 @@ class Layer:
         return found
 
 
-def make_layer(
-    item: pystac.Item, roles: Sequence[str], geobox: GeoBox, settings: CubeSettings
-) -> Layer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """What is read of every item, and how."""
+
+    roles: tuple[str, ...]
+    settings: CubeSettings
+    measured: bool
+    """Whether only what was measured counts: what is saturated is no data, and quality bands are asked.
+    Otherwise a model sees it as the largest there is, since a saturated cloud is a cloud."""
+
+
+def make_layer(item: pystac.Item, geobox: GeoBox, manner: Manner) -> Layer:
     """Prepare an item for reading on a grid.
 
     Raises
@@ -91,20 +101,20 @@ def make_layer(
     AssetError
         A role is not the first band of its asset.
     """
+    roles, settings = manner.roles, manner.settings
     keys = asset_keys(item)
     rules = [_radiometry(item, role) for role in roles]
-    stated = raster_outline(item)
     hrefs = {role: href_of(item, keys[role], settings.hosts) for role in roles}
-    remote = access.is_remote(item.get_self_href() or "")
     facts = {
         hrefs[role]: AssetFacts(
             item.id,
             keys[role],
             rule.nodata,
-            stated,
-            remote=remote,
+            raster_outline(item),
+            remote=access.is_remote(item.get_self_href() or ""),
             hosts=settings.hosts,
-            nearest=role in CODES,
+            bounds=_bounds(item, role, rule, manner),
+            quality=_quality(item, role, manner),
         )
         for role, rule in zip(roles, rules, strict=True)
     }
@@ -128,6 +138,27 @@ def make_layer(
         outline=outline,
         reach_m=_reach_m(item, keys, roles, geobox),
     )
+
+
+def _bounds(
+    item: pystac.Item, role: str, rule: sensors.Radiometry, manner: Manner
+) -> Bounds | None:
+    if role in CODES:
+        return None
+    limits = sensors.profile(item).limits_of(role)
+    return Bounds.of(limits, rule, shown=not manner.measured)
+
+
+def _quality(item: pystac.Item, role: str, manner: Manner) -> Quality | None:
+    """Return which quality band is asked about a role, if an item has one."""
+    profile = sensors.profile(item)
+    flags = profile.flags_of(role) if manner.measured and role not in CODES else None
+    key = profile.masks(item).get(flags.qa) if flags else None
+    # Nothing else reads it: without an href there is merely nothing to ask.
+    if flags is None or key is None or not item.assets[key].href:
+        return None
+    href = href_of(item, key, manner.settings.hosts)
+    return Quality(asset=key, href=href, flags=flags)
 
 
 def _reach_m(

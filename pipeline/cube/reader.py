@@ -1,16 +1,20 @@
 """One window of one asset: the same pixels, bit for bit, however a region is cut into windows.
 
-odc-stac asks a driver for pixels. This one resamples every pixel for itself (`resample` says why),
-counts what it reads, and says which item and asset could not be read. `opening` has the patience.
+odc-stac asks a driver for pixels. This one resamples every pixel for itself (`resample` says why), leaves out
+numbers that are no reflectance (`unfit`), counts what it reads, and says which item and asset could not be
+read. `opening` has the patience.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.converters import rio_geobox
 from odc.geo.gcp import GCPGeoBox
@@ -27,13 +31,23 @@ from pipeline.cube.resample import (
     Places,
     aligned_offset,
     bilinear,
+    block_max,
     block_mean,
     finer,
     nearest,
     shrink_factor,
     source_places,
 )
+from pipeline.cube.unfit import Bounds, Found, Kinds, Quality
 from pipeline.types import Cost
+
+T = TypeVar("T")
+
+_Window = tuple[tuple[int, int], tuple[int, int]]
+"""First (row, column) of a part of a raster, and the first after."""
+
+Marked = Mapping[_Window, Kinds]
+"""What a quality band says of the windows of another band; where it says nothing, a window is left out."""
 
 STRIP_PX = 2**22
 """Finer pixels that are held at once while coarse ones are averaged."""
@@ -55,29 +69,43 @@ class AssetFacts:
     """Whether the item came from elsewhere, not from a file of this machine."""
     hosts: tuple[str, ...] = ()
     """Hosts of private addresses that may be read all the same."""
-    nearest: bool = False
-    """Codes, which are neither averaged nor interpolated."""
+    bounds: Bounds | None = None
+    """Which of its numbers are believed; none: they are codes, which are neither averaged nor interpolated."""
+    quality: Quality | None = None
+    """Which other asset of the item is asked about its numbers, if any."""
 
 
 class ExactDriver(RioDriver):  # type: ignore[misc]
     """Driver for odc-stac: nodata becomes NaN, DNs become float32, coordinates are exact."""
 
-    def __init__(self, facts: Mapping[str, AssetFacts]) -> None:
+    def __init__(self, facts: Mapping[str, AssetFacts], found: Found) -> None:
         super().__init__()
         self._facts = facts
+        self._found = found
 
     def open(self, src: RasterSource, ctx: object) -> ExactReader:
         """Return a reader for one asset; nothing is opened yet."""
         del ctx
-        return ExactReader(src, self._facts[src.uri])
+        return ExactReader(src, self._facts[src.uri], self._found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a window holds."""
+
+    pixels: NDArray[np.float32]
+    """(y, x) DNs, NaN = no data."""
+    kinds: Kinds | None = None
+    """Where numbers stood that are no reflectance; none: nowhere."""
 
 
 class ExactReader:
     """Reads windows of one asset."""
 
-    def __init__(self, src: RasterSource, facts: AssetFacts) -> None:
+    def __init__(self, src: RasterSource, facts: AssetFacts, found: Found) -> None:
         self._src = src
         self._facts = facts
+        self._found = found
 
     def read(
         self,
@@ -109,8 +137,26 @@ class ExactReader:
             dst[:] = pixels
         return everywhere, pixels
 
-    def pixels(self, geobox: GeoBox) -> NDArray[np.float32]:
-        """Read a geobox: (y, x) float32 DNs; see `read`."""
+    def pixels(
+        self, geobox: GeoBox, part: tuple[slice, slice] | None = None
+    ) -> NDArray[np.float32]:
+        """Read a geobox, or a part of one: (y, x) float32 DNs; see `read`.
+
+        What is no reflectance is noted as found.
+        """
+        place = geobox if part is None else geobox[part]
+        seen = self._seen(place, self._marked(place))
+        self._found.note(seen.kinds, tuple(geobox.shape), part)
+        return seen.pixels
+
+    def _seen(self, geobox: GeoBox, marked: Marked) -> Seen:
+        read = self._ask(partial(self._read, geobox=geobox, marked=marked))
+        if isinstance(read, _Overview):
+            averaged = partial(self._averaged, geobox=geobox, shrink=read.shrink, marked=marked)
+            return self._ask(averaged, overview_level=read.level)
+        return read
+
+    def _ask(self, use: Callable[[DatasetReader], T], overview_level: int | None = None) -> T:
         facts = self._facts
         place = Place(
             item_id=facts.item_id,
@@ -119,23 +165,23 @@ class ExactReader:
             remote=facts.remote,
             hosts=facts.hosts,
         )
-        read = read_asset(place, partial(self._read, geobox=geobox))
-        if isinstance(read, _Overview):
-            averaged = partial(self._averaged, geobox=geobox, shrink=read.shrink)
-            return read_asset(place, averaged, overview_level=read.level)
-        return read
+        return read_asset(place, use, overview_level=overview_level)
 
-    def _read(self, raster: DatasetReader, geobox: GeoBox) -> NDArray[np.float32] | _Overview:
+    def _read(self, raster: DatasetReader, geobox: GeoBox, marked: Marked) -> Seen | _Overview:
         """Read a geobox, or say from which overview to read it."""
         self._check(raster)
         shrink = shrink_factor(_geobox(raster), geobox)
-        if self._facts.nearest:
-            return self._nearest(raster, geobox, shrink)
+        if self._facts.bounds is None:
+            return Seen(self._nearest(raster, geobox, shrink))
+        return self._overview(raster, shrink) or self._averaged(raster, geobox, shrink, marked)
+
+    def _overview(self, raster: DatasetReader, shrink: int) -> _Overview | None:
+        """Say from which overview to read, if there is one that fits."""
         # Where none can fit they are not looked for: that may cost requests.
         factors = datasets.overviews(raster, self._src.band) if shrink > 1 else []
         fitting = [(factor, level) for level, factor in enumerate(factors) if factor <= shrink]
         if not fitting:
-            return self._averaged(raster, geobox, shrink)
+            return None
         factor, level = max(fitting)
         return _Overview(level, shrink // factor)
 
@@ -155,14 +201,42 @@ class ExactReader:
             )
 
     def _averaged(
-        self, raster: DatasetReader, geobox: GeoBox, shrink: int
-    ) -> NDArray[np.float32]:
+        self,
+        raster: DatasetReader,
+        geobox: GeoBox,
+        shrink: int,
+        marked: Marked,
+    ) -> Seen:
         """Resample to pixels `shrink` times finer and average them, a few rows at a time."""
-        return np.concatenate(
-            [
-                block_mean(self._resampled(raster, finer(strip, shrink), bilinear), shrink)
-                for strip in _strips(geobox, shrink)
-            ]
+        strips = [
+            self._strip(raster, finer(strip, shrink), shrink, marked)
+            for strip in _strips(geobox, shrink)
+        ]
+        pixels = np.concatenate([strip.pixels for strip in strips])
+        if all(strip.kinds is None for strip in strips):
+            return Seen(pixels)
+        return Seen(pixels, np.concatenate([_or_nothing(strip) for strip in strips]))
+
+    def _strip(
+        self,
+        raster: DatasetReader,
+        geobox: GeoBox,
+        shrink: int,
+        marked: Marked,
+    ) -> Seen:
+        needed = _needed(_geobox(raster), geobox)
+        if needed is None:
+            shape = (geobox.shape.y // shrink, geobox.shape.x // shrink)
+            return Seen(np.full(shape, np.nan, np.float32))
+        seen = self._window(raster, needed, marked)
+        pixels, kinds = seen.pixels, seen.kinds
+        if needed.places is not None:
+            pixels = bilinear(pixels, needed.places)
+            if kinds is not None:
+                near = _nearest(kinds.astype(np.float32), needed.places)
+                kinds = np.nan_to_num(near).astype(np.uint8)
+        return Seen(
+            block_mean(pixels, shrink), None if kinds is None else block_max(kinds, shrink)
         )
 
     def _nearest(
@@ -173,35 +247,19 @@ class ExactReader:
         Never from an overview: whoever made it may have averaged codes.
         """
         return np.concatenate(
-            [self._resampled(raster, strip, _nearest) for strip in _strips(geobox, shrink)]
+            [self._nearest_of(raster, strip) for strip in _strips(geobox, shrink)]
         )
 
-    def _resampled(
-        self,
-        raster: DatasetReader,
-        geobox: GeoBox,
-        resample: Callable[[NDArray[np.float32], Places], NDArray[np.float32]],
-    ) -> NDArray[np.float32]:
-        source = _geobox(raster)
-        start = aligned_offset(source, geobox)
-        if start is not None:
-            return self._window(
-                raster, start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x)
-            )
-        assert source.crs is not None
-        places = source_places(source.crs, source.transform, geobox)
-        window = places.window(source.shape.y, source.shape.x)
-        if window is None:
+    def _nearest_of(self, raster: DatasetReader, geobox: GeoBox) -> NDArray[np.float32]:
+        needed = _needed(_geobox(raster), geobox)
+        if needed is None:
             return np.full(tuple(geobox.shape), np.nan, np.float32)
-        return resample(self._window(raster, *window), places.within(window[0]))
+        codes = self._window(raster, needed, {}).pixels
+        return codes if needed.places is None else _nearest(codes, needed.places)
 
-    def _window(
-        self,
-        raster: DatasetReader,
-        start: tuple[int, int],
-        stop: tuple[int, int],
-    ) -> NDArray[np.float32]:
-        """Read rows and columns from start to stop; NaN outside the raster."""
+    def _window(self, raster: DatasetReader, needed: _Needed, marked: Marked) -> Seen:
+        """Read rows and columns; NaN outside the raster, and where a number is no reflectance."""
+        start, stop = needed.start, needed.stop
         pixels = np.full((stop[0] - start[0], stop[1] - start[1]), np.nan, np.float32)
         held = [
             (max(first, 0), min(last, edge))
@@ -210,7 +268,7 @@ class ExactReader:
             )
         ]
         if any(first >= last for first, last in held):
-            return pixels
+            return Seen(pixels)
         numbers = raster.read(self._src.band, window=tuple(held))
         METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
         inner = tuple(
@@ -219,7 +277,112 @@ class ExactReader:
         )
         pixels[inner] = numbers
         pixels[inner][numbers == self._facts.nodata] = np.nan
-        return pixels
+        bounds = self._facts.bounds
+        if bounds is None:
+            return Seen(pixels)
+        kinds = np.zeros(pixels.shape, np.uint8)
+        found = bounds.find(numbers, self._facts.nodata)
+        if found is not None:
+            kinds[inner] = found
+        said = marked.get((start, stop))
+        if said is not None:
+            np.maximum(kinds, said, out=kinds, where=np.isfinite(pixels))
+        if not kinds.any():
+            return Seen(pixels)
+        bounds.settle(pixels, kinds)
+        return Seen(pixels, kinds)
+
+    # -- what a quality band says --------------------------------------------------------------
+
+    def _marked(self, geobox: GeoBox) -> Marked:
+        """Ask the quality band about the source's pixels, window by window, that a geobox needs.
+
+        Before the band itself is opened: with one raster open no other is asked for.
+        """
+        quality = self._facts.quality
+        if quality is None:
+            return {}
+        windows = self._ask(partial(self._windows, geobox=geobox))
+        if isinstance(windows, _Overview):
+            strips = partial(_source_windows, geobox=geobox, shrink=windows.shrink)
+            windows = self._ask(strips, overview_level=windows.level)
+        said = {window: self._said(quality, place) for window, place in windows.items()}
+        return {window: kinds for window, kinds in said.items() if kinds.any()}
+
+    def _windows(
+        self, raster: DatasetReader, geobox: GeoBox
+    ) -> dict[_Window, GeoBox] | _Overview:
+        self._check(raster)
+        shrink = shrink_factor(_geobox(raster), geobox)
+        return self._overview(raster, shrink) or _source_windows(raster, geobox, shrink)
+
+    def _said(self, quality: Quality, window: GeoBox) -> Kinds:
+        """Return what the quality band says of each pixel of a window: the worst of what lies in it."""
+        key = (quality.href, window)
+        if key not in self._found.codes:
+            facts = dataclasses.replace(
+                self._facts, asset=quality.asset, nodata=-1, bounds=None, quality=None
+            )
+            reader = ExactReader(RasterSource(quality.href), facts, self._found)
+            self._found.codes[key] = reader.codes(window)
+        codes, shrink = self._found.codes[key]
+        return block_max(quality.kinds(codes), shrink)
+
+    def codes(self, geobox: GeoBox) -> tuple[NDArray[np.float32], int]:
+        """Read the codes in a geobox's pixels: on pixels so many times finer as there are codes in one."""
+        return self._ask(partial(self._all_codes, geobox=geobox))
+
+    def _all_codes(
+        self, raster: DatasetReader, geobox: GeoBox
+    ) -> tuple[NDArray[np.float32], int]:
+        self._check(raster)
+        shrink = shrink_factor(_geobox(raster), geobox)
+        return self._nearest_of(raster, finer(geobox, shrink)), shrink
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Needed:
+    """Which of a source's pixels a geobox needs."""
+
+    start: tuple[int, int]
+    stop: tuple[int, int]
+    """First (row, column), and the first after."""
+    places: Places | None
+    """Where the geobox's pixels lie among them; none: they are the same."""
+
+
+def _needed(source: GeoBox, geobox: GeoBox) -> _Needed | None:
+    """Return which pixels of a source a geobox needs, if any."""
+    start = aligned_offset(source, geobox)
+    if start is not None:
+        return _Needed(start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x), None)
+    assert source.crs is not None
+    places = source_places(source.crs, source.transform, geobox)
+    window = places.window(source.shape.y, source.shape.x)
+    return None if window is None else _Needed(*window, places.within(window[0]))
+
+
+def _source_windows(
+    raster: DatasetReader, geobox: GeoBox, shrink: int
+) -> dict[_Window, GeoBox]:
+    """Return the windows of a raster that are read for a geobox, and where they lie."""
+    source = _geobox(raster)
+    needed = [_needed(source, finer(strip, shrink)) for strip in _strips(geobox, shrink)]
+    return {
+        (each.start, each.stop): _part(source, each.start, each.stop)
+        for each in needed
+        if each is not None
+    }
+
+
+def _part(source: GeoBox, start: tuple[int, int], stop: tuple[int, int]) -> GeoBox:
+    """Return a window of a raster as a geobox; it may reach beyond the raster."""
+    shape = (stop[0] - start[0], stop[1] - start[1])
+    return GeoBox(shape, source.transform @ Affine.translation(start[1], start[0]), source.crs)
+
+
+def _or_nothing(seen: Seen) -> Kinds:
+    return np.zeros(seen.pixels.shape, np.uint8) if seen.kinds is None else seen.kinds
 
 
 @dataclass(frozen=True, slots=True)

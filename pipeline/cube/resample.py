@@ -50,6 +50,15 @@ def block_mean(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return mean
 
 
+def block_max(numbers: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Return the largest of each block of ``factor × factor`` numbers."""
+    if factor == 1:
+        return numbers
+    height, width = numbers.shape[0] // factor, numbers.shape[1] // factor
+    largest: NDArray[np.uint8] = numbers.reshape(height, factor, width, factor).max(axis=(1, 3))
+    return largest
+
+
 def finer(geobox: GeoBox, factor: int) -> GeoBox:
     """Return a geobox with ``factor × factor`` pixels in place of each."""
     shape = (geobox.shape.y * factor, geobox.shape.x * factor)

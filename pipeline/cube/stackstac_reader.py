@@ -11,6 +11,7 @@ from odc.geo.geobox import GeoBox
 from odc.loader.types import RasterSource
 
 from pipeline.cube.reader import AssetFacts, ExactReader
+from pipeline.cube.unfit import Found
 
 
 class BlockReader:
@@ -24,11 +25,12 @@ class BlockReader:
         url: str,
         facts: Mapping[str, AssetFacts],
         geobox: GeoBox,
+        found: Found,
         dtype: np.dtype[Any],
         fill_value: float,
         **_: object,
     ) -> None:
-        self._reader = ExactReader(RasterSource(url), facts[url])
+        self._reader = ExactReader(RasterSource(url), facts[url], found)
         self._geobox = geobox
         self.dtype = dtype
         self.fill_value = fill_value
@@ -36,7 +38,7 @@ class BlockReader:
     def read(self, window: Any) -> NDArray[np.float32]:  # noqa: ANN401  (rasterio has no types)
         """Read a window, in pixels of the block: (y, x) float32 DNs, NaN = no data."""
         rows, cols = window.toslices()
-        return self._reader.pixels(self._geobox[rows, cols])
+        return self._reader.pixels(self._geobox, (rows, cols))
 
     def close(self) -> None:
         """Do nothing: the reader keeps nothing open."""

@@ -27,7 +27,14 @@ from pipeline.sensors.profiles import PROFILES, is_known, profile, sensors_of
 from pipeline.sensors.projection import crs_of
 from pipeline.sensors.recorded import asks_for_offset, record, recorded, unrecorded, was_unread
 from pipeline.sensors.rules import RULES, radiometry
-from pipeline.sensors.types import ROLES, THERMAL_ROLES, Profile, Radiometry
+from pipeline.sensors.types import (
+    ROLES,
+    THERMAL_ROLES,
+    Flags,
+    Limits,
+    Profile,
+    Radiometry,
+)
 
 __all__ = [
     "FAMILIES",
@@ -35,6 +42,8 @@ __all__ = [
     "ROLES",
     "RULES",
     "THERMAL_ROLES",
+    "Flags",
+    "Limits",
     "Profile",
     "Radiometry",
     "Sighting",

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 
 import pystac
 
 from pipeline.errors import RadiometryError
-from pipeline.sensors import bands
-from pipeline.sensors.types import Profile
+from pipeline.sensors import bands, qa
+from pipeline.sensors.types import Limits, Profile
+
+_ESA = Limits(saturated=(65535, 64535))
+"""65535 is SATURATED of the special values in MTD_MSIL1C.xml and MTD_MSIL2A.xml (ESA, "Sentinel-2 Products
+Specification Document" 14.9, Special_Values), and 64535 the same in copies that are shifted by 1000; numbers
+that wrapped in such a copy lie above it."""
+
+_USGS = Limits(largest=1.6)
+"""Numbers of Collection 2 surface reflectance are 1 … 65455 (USGS LSDS-1619 and LSDS-1618, table 6-1)."""
+
+_USGS_TOA = Limits(possible=math.inf, saturated=(65535,))
+"""QUANTIZE_CAL_MAX is 65535: a detector at its end (USGS LSDS-1822, "Landsat 8-9 OLI/TIRS Level 1"). Under a
+low sun that may be any reflectance."""
+
+_L30_LIMITS = Limits(saturated=(12000,))
+"""The saturation flag of HLS L30 (https://hls.gsfc.nasa.gov/products-description/l30/); S30 has none."""
+
+_LANDSAT_CORNER_M = 15.0
+"""Collection 2 puts the middles of pixels on multiples of 30 m (USGS LSDS-1619, section 2)."""
 
 
 def _sentinel_2(level: str, rule: str) -> Profile:
-    # 65535 is SATURATED of the special values in MTD_MSIL1C.xml and MTD_MSIL2A.xml (ESA, "Sentinel-2
-    # Products Specification Document" 14.9, Special_Values).
     return Profile(
         sensor="sentinel-2",
         family="sentinel-2",
@@ -24,13 +41,13 @@ def _sentinel_2(level: str, rule: str) -> Profile:
         native_m=10.0,
         role_m=bands.SENTINEL_2_M,
         correction="esa",
-        saturated=65535,
+        limits=_ESA,
+        flags=qa.SCL_FLAGS,
         qa=bands.SENTINEL_2_QA if level == "L2A" else {},
     )
 
 
-def _landsat(level: str, assets: bands.Assets, rule: str) -> Profile:
-    # Saturation has a band of its own, QA_RADSAT.
+def _landsat(level: str, assets: bands.Assets, rule: str, instrument: str = "") -> Profile:
     return Profile(
         sensor="landsat",
         family="landsat",
@@ -39,11 +56,14 @@ def _landsat(level: str, assets: bands.Assets, rule: str) -> Profile:
         rule=rule,
         native_m=30.0,
         correction="usgs",
+        limits=_USGS_TOA if level == "L1C" else _USGS,
+        flags=qa.RADSAT_FLAGS[instrument],
+        corner_m=_LANDSAT_CORNER_M,
         qa=bands.LANDSAT_QA,
     )
 
 
-def _hls(family: str, assets: bands.Assets) -> Profile:
+def _hls(family: str, assets: bands.Assets, limits: Limits) -> Profile:
     return Profile(
         sensor="hls",
         family=family,
@@ -52,6 +72,7 @@ def _hls(family: str, assets: bands.Assets) -> Profile:
         rule="hls",
         native_m=30.0,
         correction="hls",
+        limits=limits,
         qa=bands.HLS_QA,
     )
 
@@ -66,18 +87,20 @@ def _dea(sensor: str, assets: bands.Assets, native_m: float) -> Profile:
         native_m=native_m,
         role_m=bands.SENTINEL_2_M if sensor == "sentinel-2" else {},
         correction="nbart",
+        corner_m=_LANDSAT_CORNER_M if sensor == "landsat" else 0.0,
         qa=bands.DEA_QA,
     )
 
 
 _SR = "landsat-c2-sr"
-_OLI = _landsat("L2A", bands.landsat_numbered(bands.OLI_NUMBERS), _SR)
-_TM = _landsat("L2A", bands.landsat_numbered(bands.TM_NUMBERS), _SR)
+_OLI = _landsat("L2A", bands.landsat_numbered(bands.OLI_NUMBERS), _SR, "oli")
+_TM = _landsat("L2A", bands.landsat_numbered(bands.TM_NUMBERS), _SR, "tm")
 _L1 = _landsat("L1C", bands.LANDSAT_L1, "landsat-c2-l1")
-_L1_OLI = _landsat("L1C", bands.LANDSAT_L1_OLI, "landsat-c2-l1")
+_L1_OLI = _landsat("L1C", bands.LANDSAT_L1_OLI, "landsat-c2-l1", "oli")
 _ST = _landsat("ST", bands.LANDSAT_TEMPERATURE, "landsat-c2-st")
 _NAMED = _landsat("L2A", bands.LANDSAT, _SR)
-_L30, _S30 = _hls("landsat", bands.HLS_L30), _hls("sentinel-2", bands.HLS_S30)
+_L30 = _hls("landsat", bands.HLS_L30, _L30_LIMITS)
+_S30 = _hls("sentinel-2", bands.HLS_S30, Limits())
 _BASELINE = "sentinel-2-baseline"
 
 PROFILES: dict[str, Profile] = {

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.sensors.bands import OLI_NUMBERS, TM_NUMBERS
+from pipeline.sensors.types import Flags
+
 SCL: Mapping[int, str] = {
     0: "no_data",
     1: "saturated_or_defective",
@@ -81,3 +84,44 @@ FMASK: Mapping[str, Bits] = {
 reserved and unused in v2.0."""
 
 FMASK_FILL = 255
+
+# -- numbers that are no reflectance -----------------------------------------------------------
+
+SCL_FLAGS: Mapping[str, Flags] = {"": Flags(qa="scl", values={"saturated": (1,)})}
+"""Whatever model masks: Sen2Cor's class of saturated or defective pixels is of all bands together."""
+
+_OLI_DEFECTIVE, _TM_DEFECTIVE = 1 << 11, 1 << 9
+"""Terrain that hides the pixel from OLI, and pixels that TM and ETM+ dropped."""
+
+
+def _radsat(saturated: Mapping[str, int], defective: int) -> Mapping[str, Flags]:
+    """Return the flags of roles, whose bits are given, and of those that have none."""
+    return {
+        role: Flags(qa="qa_radsat", bits={"saturated": bits, "defective": defective})
+        for role, bits in {**saturated, "": 0}.items()
+    }
+
+
+def _bits_of(numbers: Mapping[str, int]) -> dict[str, int]:
+    """Return the bit of each role: that of band 1 is bit 0."""
+    return {role: 1 << (number - 1) for role, number in numbers.items()}
+
+
+_OLI_SATURATED = {**_bits_of(OLI_NUMBERS), "cirrus": 1 << 8}
+# Band 6 of ETM+ has two gains, 6L (bit 5, as band 6 of TM) and 6H (bit 8).
+_TM_SATURATED = {**_bits_of(TM_NUMBERS), "lwir11": 1 << 5 | 1 << 8}
+
+RADSAT_FLAGS: Mapping[str, Mapping[str, Flags]] = {
+    "oli": _radsat(_OLI_SATURATED, _OLI_DEFECTIVE),
+    "tm": _radsat(_TM_SATURATED, _TM_DEFECTIVE),
+    # Of an instrument that is not told, a number counts only where neither says that it is none.
+    "": _radsat(
+        {
+            role: _OLI_SATURATED.get(role, 0) | _TM_SATURATED.get(role, 0)
+            for role in {**_OLI_SATURATED, **_TM_SATURATED}
+        },
+        _OLI_DEFECTIVE | _TM_DEFECTIVE,
+    ),
+}
+"""QA_RADSAT of Landsat Collection 2, by instrument: a bit a band (USGS LSDS-1619, table 6-4, of OLI; LSDS-1618,
+table 6-4, of TM and ETM+)."""

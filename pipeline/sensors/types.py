@@ -49,6 +49,44 @@ class Radiometry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Which values of a product can have been measured: reflectances, or kelvin of thermal roles.
+
+    A number beyond them is none. What is merely too bright (a saturated detector, glint, a cloud under
+    a low sun) and what cannot be at all (a number that wrapped when it was shifted in 16 bits) are told
+    apart: a model is shown the first as the largest value, and nothing of the second.
+    """
+
+    smallest: float = -0.2
+    """USGS stores nothing below (LSDS-1619, table 6-1: number 1); what others store reaches down to −0.1
+    where 1000 are added. Below it a signed number wrapped, or fill was shifted."""
+    largest: float = 2.0
+    """Clouds and snow, with what the correction of the atmosphere adds to them, stay below it; on the real
+    scenes of the tests they reach 1.9."""
+    possible: float = 3.2767
+    """What a signed number of 16 bits holds. Beyond it nothing was bright: numbers that wrapped when 1000
+    were taken away (64536 … 65535) lie from 6.35 on."""
+    saturated: tuple[int, ...] = ()
+    """Numbers that mean saturated, whatever their value."""
+
+
+KELVIN = Limits(smallest=100.0, largest=400.0, possible=480.0)
+"""Temperatures: USGS stores 149 … 373 K (LSDS-1619, table 6-1), and HLS −100 … 150 °C at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """Which numbers of a quality band say that those of a band are none: a kind of `UNFIT` -> them."""
+
+    qa: str
+    """Kind of mask, a key of `Profile.qa`."""
+    values: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Kind -> numbers, of a band of classes."""
+    bits: Mapping[str, int] = field(default_factory=dict)
+    """Kind -> mask, any bit of which says so, of a band of bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What a collection holds."""
 
@@ -70,8 +108,12 @@ class Profile:
     one sensor differ between corrections (view angle, terrain, atmosphere), so that a job takes one."""
     role_m: Mapping[str, float] = field(default_factory=dict)
     """Native pixel of each role, in metres, where they differ."""
-    saturated: int | None = None
-    """The DN that means saturated, where the product has one."""
+    limits: Limits = field(default_factory=Limits)
+    """Which reflectances are believed."""
+    flags: Mapping[str, Flags] = field(default_factory=dict)
+    """Role -> what a quality band says of its numbers; ``""`` stands for every role not named."""
+    corner_m: float = 0.0
+    """How far corners of pixels lie beside the multiples of the pixel, counted from the origin of the CRS."""
     qa: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Kind of mask, a name in `pipeline.sensors.qa`, -> asset keys in order of preference."""
 
@@ -85,6 +127,14 @@ class Profile:
         Thermal bands of Landsat and HLS come resampled to 30 m, which is what is returned.
         """
         return self.role_m.get(role, self.native_m)
+
+    def limits_of(self, role: str) -> Limits:
+        """Return which values of a role are believed."""
+        return KELVIN if role in THERMAL_ROLES else self.limits
+
+    def flags_of(self, role: str) -> Flags | None:
+        """Return what a quality band says of a role's numbers, if any does."""
+        return self.flags.get(role, self.flags.get(""))
 
     def masks(self, item: pystac.Item) -> dict[str, str]:
         """Return kind of mask -> asset key for the masks that an item has."""

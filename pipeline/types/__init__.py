@@ -13,8 +13,9 @@ Three contracts are xarray Datasets, so they have no class here:
 
 Cube
     one float32 variable per role, dims ``(time, y, x)``, surface or top-of-atmosphere reflectance
-    (1.0 = 100 %, may be negative or above one), NaN = no data, and ``source``, int32, the position
-    in `Items.items` of the item that the pixel comes from, -1 = no data. ``spatial_ref`` by odc-geo.
+    (1.0 = 100 %, may be negative or above one), NaN = no data; ``source``, int32, the position
+    in `Items.items` of the item that the pixel comes from, -1 = no data; and ``unfit``, uint8, whether
+    numbers stood there that are no reflectance: 0, or a kind of `UNFIT`. ``spatial_ref`` by odc-geo.
 Mask
     ``mask``, uint8, dims ``(time, y, x)``, codes of `Code`, with CF flag attributes, no ``_FillValue``.
 Composite
@@ -47,6 +48,7 @@ from pipeline.types.legend import (
     NEVER,
     PIXEL_VERSION,
     UNCOVERED,
+    UNFIT,
     UNREADABLE,
     USABLE,
     Code,
@@ -60,6 +62,7 @@ from pipeline.types.record import (
     Cost,
     Record,
     TileReceipt,
+    Unfit,
 )
 from pipeline.types.searched import Searched, outline_of
 from pipeline.types.series import SceneShares, Series, State, Stretch, Summary
@@ -71,6 +74,7 @@ __all__ = [
     "PIXEL_VERSION",
     "STRICT",
     "UNCOVERED",
+    "UNFIT",
     "UNREADABLE",
     "USABLE",
     "CellReceipt",
@@ -110,6 +114,7 @@ __all__ = [
     "Then",
     "Tile",
     "TileReceipt",
+    "Unfit",
     "footprint",
     "is_usable",
     "outline_of",

@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-PIXEL_VERSION = 6
+PIXEL_VERSION = 7
 """Part of every fingerprint: raised when the meaning of stored pixels changes."""
 
 
@@ -86,3 +86,8 @@ UNCOVERED = 1
 
 UNREADABLE = 2
 """Items cover the cell, but none of them could be read."""
+
+UNFIT: tuple[str, ...] = ("saturated", "defective", "wrapped")
+"""Kinds of numbers that are no reflectance: a detector at its end, or brighter than anything; said to be defective,
+dropped or hidden; beyond what can be, as numbers are that wrapped in 16 bits. In a cube a kind is its position
+here, counted from 1; the last of several counts."""

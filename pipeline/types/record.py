@@ -101,6 +101,20 @@ class CellReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unfit:
+    """Pixels of one scene in one tile at which numbers stood that are no reflectance."""
+
+    sensor: str
+    time: datetime
+    tile: str
+    stage: Literal["mask", "composite"]
+    """Who read them: a model its bands, or a composite its own, of which it counts the clear pixels."""
+    pixels: Mapping[str, int]
+    """Kind, of `UNFIT` -> pixels; none of it was taken for a reflectance. A model sees what is saturated as the
+    largest there is; all else is no data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileReceipt:
     """What was done in one tile."""
 
@@ -109,6 +123,8 @@ class TileReceipt:
     composites: tuple[str, ...] = ()
     """Starts of the periods that were composed again, ISO dates."""
     dropped: tuple[Dropped, ...] = ()
+    unfit: tuple[Unfit, ...] = ()
+    """Scenes in which numbers stood that are no reflectance."""
     stages: Mapping[str, Cost] = field(default_factory=dict)
     """Cost by stage: ``mask``, ``composite``."""
 

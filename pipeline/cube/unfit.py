@@ -1,0 +1,125 @@
+"""Numbers that are no reflectance: what gives them away, and where they stood.
+
+A saturated detector says 65535, a number that was shifted below zero in 16 bits comes round to 65486, and both
+would read as 6.5. They are found among the source's own pixels, before anything is averaged or interpolated,
+so that none of them is in any pixel of a grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from pipeline import sensors
+from pipeline.types import UNFIT
+
+KINDS: Mapping[str, int] = {name: code for code, name in enumerate(UNFIT, start=1)}
+SATURATED, DEFECTIVE, WRAPPED = KINDS["saturated"], KINDS["defective"], KINDS["wrapped"]
+
+Kinds = NDArray[np.uint8]
+"""(y, x): 0, or a kind, of `KINDS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Which numbers of an asset can have been measured: `sensors.Limits`, in numbers."""
+
+    smallest: float
+    largest: float
+    possible: float
+    saturated: tuple[int, ...]
+    shown: bool
+    """Whether what is saturated is shown as the largest; otherwise it is no data."""
+
+    @classmethod
+    def of(
+        cls, limits: sensors.Limits, radiometry: sensors.Radiometry, *, shown: bool
+    ) -> Bounds:
+        """Return the bounds of an asset whose numbers are scaled so."""
+        smallest, largest, possible = (
+            (value - radiometry.offset) / radiometry.scale
+            for value in (limits.smallest, limits.largest, limits.possible)
+        )
+        # Half a number wide of it: what is divided is off by less.
+        return cls(
+            smallest=smallest - 0.5,
+            largest=largest + 0.5,
+            possible=possible + 0.5,
+            saturated=limits.saturated,
+            shown=shown,
+        )
+
+    def find(self, numbers: NDArray[np.generic], nodata: int) -> Kinds | None:
+        """Say which of a window's numbers are unfit; none: there are none of them."""
+        if not self._suspects(numbers):
+            return None
+        kinds = np.zeros(numbers.shape, np.uint8)
+        kinds[numbers > self.largest] = SATURATED
+        kinds[(numbers > self.possible) | (numbers < self.smallest)] = WRAPPED
+        for number in self.saturated:
+            kinds[numbers == number] = SATURATED
+        kinds[numbers == nodata] = 0
+        return kinds if kinds.any() else None
+
+    def _suspects(self, numbers: NDArray[np.generic]) -> bool:
+        """Look for them in two passes, which is all that most windows take."""
+        within = numbers.min() >= self.smallest and numbers.max() <= self.largest
+        inside = [each for each in self.saturated if self.smallest <= each <= self.largest]
+        return not within or any(bool((numbers == each).any()) for each in inside)
+
+    def settle(self, pixels: NDArray[np.float32], kinds: Kinds) -> None:
+        """Make of unfit numbers what they are to be, in place; of saturated ones the largest, or no data."""
+        pixels[kinds > SATURATED] = np.nan
+        saturated = kinds == SATURATED
+        if self.shown:
+            largest = np.float32(np.floor(self.largest))
+            pixels[saturated] = np.minimum(pixels[saturated], largest)
+        else:
+            pixels[saturated] = np.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What a quality band says of the numbers of another band."""
+
+    asset: str
+    href: str
+    flags: sensors.Flags
+
+    def kinds(self, codes: NDArray[np.float32]) -> Kinds:
+        """Return what its own numbers, NaN = nothing said, mean."""
+        numbers = np.where(np.isfinite(codes), codes, 0).astype(np.int64)
+        kinds = np.zeros(codes.shape, np.uint8)
+        for name, values in self.flags.values.items():
+            kinds[np.isin(numbers, values)] = KINDS[name]
+        for name, mask in self.flags.bits.items():
+            said = (numbers & mask) != 0
+            kinds[said] = np.maximum(kinds[said], KINDS[name])
+        return kinds
+
+
+@dataclass(eq=False)
+class Found:
+    """What was found while one block of one item was read."""
+
+    kinds: Kinds | None = None
+    """Of the block; none: nothing."""
+    codes: dict[tuple[str, GeoBox], tuple[NDArray[np.float32], int]] = field(
+        default_factory=dict
+    )
+    """What quality bands say, which several bands ask for: href, place -> `ExactReader.codes`."""
+
+    def note(
+        self, kinds: Kinds | None, shape: tuple[int, int], part: tuple[slice, slice] | None
+    ) -> None:
+        """Take note of what was found in a block of this shape, or in a part of it."""
+        if kinds is None:
+            return
+        if self.kinds is None:
+            self.kinds = np.zeros(shape, np.uint8)
+        held = self.kinds if part is None else self.kinds[part]
+        np.maximum(held, kinds, out=held)
