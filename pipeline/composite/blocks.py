@@ -31,6 +31,9 @@ METHODS: Mapping[str, Method] = {"median": median}
 NONE = -1
 """`day` and `source` where no observation is usable."""
 
+NOT_BANDS = ("source", "unfit")
+"""What a cube has besides its bands."""
+
 STRIP_PX = 8192
 """Pixels that are worked on at a time: their observations of one band fit a processor's cache."""
 
@@ -75,7 +78,7 @@ def compose(cube: xr.Dataset, usable: xr.DataArray, method: str = "median") -> x
     """
     if method not in METHODS:
         raise ValueError(f"no compositing method {method!r}: there are {', '.join(METHODS)}")
-    roles = [str(name) for name in cube.data_vars if name != "source"]
+    roles = [str(name) for name in cube.data_vars if name not in NOT_BANDS]
     usable = usable.transpose("time", "y", "x")
     inputs = [cube[name].transpose("time", "y", "x") for name in [*roles, "source"]]
     if usable.shape != inputs[0].shape:

@@ -11,7 +11,9 @@
     opening.py    one raster opened and read with patience
     datasets.py   GDAL in each thread; what a raster must be to be read
     meter.py      what was read, and what GDAL asked the network for
+    facts.py      what is known of an asset before it is opened
     unfit.py      numbers that are no reflectance                              (pure)
+    windows.py    which of a raster's own pixels a geobox needs                     (pure)
     reader.py     one window of one asset, the same pixels however it is cut
     resample.py   source pixels -> pixels of the grid                           (pure)
     layers.py     one item made ready for reading

@@ -17,9 +17,9 @@ from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from pipeline import access, sensors
+from pipeline.cube.facts import AssetFacts
 from pipeline.cube.outlines import outline as outline_in
 from pipeline.cube.places import href_of
-from pipeline.cube.reader import AssetFacts
 from pipeline.cube.roles import asset_frame, asset_keys, frame, raster_outline
 from pipeline.cube.unfit import Bounds, Quality
 from pipeline.errors import AssetError
@@ -113,6 +113,7 @@ def make_layer(item: pystac.Item, geobox: GeoBox, manner: Manner) -> Layer:
             raster_outline(item),
             remote=access.is_remote(item.get_self_href() or ""),
             hosts=settings.hosts,
+            nearest=role in CODES,
             bounds=_bounds(item, role, rule, manner),
             quality=_quality(item, role, manner),
         )

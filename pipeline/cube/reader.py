@@ -14,10 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.converters import rio_geobox
-from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from odc.loader import RioDriver
@@ -25,54 +22,33 @@ from odc.loader.types import RasterLoadParams, RasterSource
 from rasterio.io import DatasetReader
 
 from pipeline.cube import datasets
+from pipeline.cube.facts import AssetFacts
 from pipeline.cube.meter import METER
 from pipeline.cube.opening import Place, read_asset
 from pipeline.cube.resample import (
-    Places,
-    aligned_offset,
     bilinear,
     block_max,
     block_mean,
     finer,
-    nearest,
     shrink_factor,
-    source_places,
 )
-from pipeline.cube.unfit import Bounds, Found, Kinds, Quality
+from pipeline.cube.unfit import Found, Kinds, Quality
+from pipeline.cube.windows import (
+    Needed,
+    Overview,
+    Window,
+    geobox_of,
+    nearest_of,
+    needed_of,
+    source_windows,
+    strips,
+)
 from pipeline.types import Cost
 
 T = TypeVar("T")
 
-_Window = tuple[tuple[int, int], tuple[int, int]]
-"""First (row, column) of a part of a raster, and the first after."""
-
-Marked = Mapping[_Window, Kinds]
+Marked = Mapping[Window, Kinds]
 """What a quality band says of the windows of another band; where it says nothing, a window is left out."""
-
-STRIP_PX = 2**22
-"""Finer pixels that are held at once while coarse ones are averaged."""
-
-NOISE = 6
-"""Decimals of a source pixel to which places are known."""
-
-
-@dataclass(frozen=True, slots=True)
-class AssetFacts:
-    """What is known of an asset before it is opened."""
-
-    item_id: str
-    asset: str
-    nodata: int
-    outline: Geometry | None
-    """Where the item says that its rasters lie; none: it does not say."""
-    remote: bool = False
-    """Whether the item came from elsewhere, not from a file of this machine."""
-    hosts: tuple[str, ...] = ()
-    """Hosts of private addresses that may be read all the same."""
-    bounds: Bounds | None = None
-    """Which of its numbers are believed; none: they are codes, which are neither averaged nor interpolated."""
-    quality: Quality | None = None
-    """Which other asset of the item is asked about its numbers, if any."""
 
 
 class ExactDriver(RioDriver):  # type: ignore[misc]
@@ -102,10 +78,12 @@ class Seen:
 class ExactReader:
     """Reads windows of one asset."""
 
-    def __init__(self, src: RasterSource, facts: AssetFacts, found: Found) -> None:
+    def __init__(
+        self, src: RasterSource, facts: AssetFacts, found: Found | None = None
+    ) -> None:
         self._src = src
         self._facts = facts
-        self._found = found
+        self._found = found or Found()
 
     def read(
         self,
@@ -146,12 +124,12 @@ class ExactReader:
         """
         place = geobox if part is None else geobox[part]
         seen = self._seen(place, self._marked(place))
-        self._found.note(seen.kinds, tuple(geobox.shape), part)
+        self._found.note(seen.kinds, (geobox.shape.y, geobox.shape.x), part)
         return seen.pixels
 
     def _seen(self, geobox: GeoBox, marked: Marked) -> Seen:
         read = self._ask(partial(self._read, geobox=geobox, marked=marked))
-        if isinstance(read, _Overview):
+        if isinstance(read, Overview):
             averaged = partial(self._averaged, geobox=geobox, shrink=read.shrink, marked=marked)
             return self._ask(averaged, overview_level=read.level)
         return read
@@ -167,15 +145,15 @@ class ExactReader:
         )
         return read_asset(place, use, overview_level=overview_level)
 
-    def _read(self, raster: DatasetReader, geobox: GeoBox, marked: Marked) -> Seen | _Overview:
+    def _read(self, raster: DatasetReader, geobox: GeoBox, marked: Marked) -> Seen | Overview:
         """Read a geobox, or say from which overview to read it."""
         self._check(raster)
-        shrink = shrink_factor(_geobox(raster), geobox)
-        if self._facts.bounds is None:
+        shrink = shrink_factor(geobox_of(raster), geobox)
+        if self._facts.nearest:
             return Seen(self._nearest(raster, geobox, shrink))
         return self._overview(raster, shrink) or self._averaged(raster, geobox, shrink, marked)
 
-    def _overview(self, raster: DatasetReader, shrink: int) -> _Overview | None:
+    def _overview(self, raster: DatasetReader, shrink: int) -> Overview | None:
         """Say from which overview to read, if there is one that fits."""
         # Where none can fit they are not looked for: that may cost requests.
         factors = datasets.overviews(raster, self._src.band) if shrink > 1 else []
@@ -183,14 +161,14 @@ class ExactReader:
         if not fitting:
             return None
         factor, level = max(fitting)
-        return _Overview(level, shrink // factor)
+        return Overview(level, shrink // factor)
 
     def _check(self, raster: DatasetReader) -> None:
         if raster.crs is None:
             raise ValueError("it has no CRS")
         stated = self._facts.outline
         if stated is not None:
-            found = _geobox(raster).extent.to_crs(stated.crs)  # type: ignore[arg-type]
+            found = geobox_of(raster).extent.to_crs(stated.crs)  # type: ignore[arg-type]
             if not found.intersects(stated):
                 raise ValueError(
                     f"it lies at {_bounds(found)} in {stated.crs}, the item says {_bounds(stated)}"
@@ -208,14 +186,14 @@ class ExactReader:
         marked: Marked,
     ) -> Seen:
         """Resample to pixels `shrink` times finer and average them, a few rows at a time."""
-        strips = [
+        read = [
             self._strip(raster, finer(strip, shrink), shrink, marked)
-            for strip in _strips(geobox, shrink)
+            for strip in strips(geobox, shrink)
         ]
-        pixels = np.concatenate([strip.pixels for strip in strips])
-        if all(strip.kinds is None for strip in strips):
+        pixels = np.concatenate([each.pixels for each in read])
+        if all(each.kinds is None for each in read):
             return Seen(pixels)
-        return Seen(pixels, np.concatenate([_or_nothing(strip) for strip in strips]))
+        return Seen(pixels, np.concatenate([_or_nothing(each) for each in read]))
 
     def _strip(
         self,
@@ -224,7 +202,7 @@ class ExactReader:
         shrink: int,
         marked: Marked,
     ) -> Seen:
-        needed = _needed(_geobox(raster), geobox)
+        needed = needed_of(geobox_of(raster), geobox)
         if needed is None:
             shape = (geobox.shape.y // shrink, geobox.shape.x // shrink)
             return Seen(np.full(shape, np.nan, np.float32))
@@ -233,7 +211,7 @@ class ExactReader:
         if needed.places is not None:
             pixels = bilinear(pixels, needed.places)
             if kinds is not None:
-                near = _nearest(kinds.astype(np.float32), needed.places)
+                near = nearest_of(kinds.astype(np.float32), needed.places)
                 kinds = np.nan_to_num(near).astype(np.uint8)
         return Seen(
             block_mean(pixels, shrink), None if kinds is None else block_max(kinds, shrink)
@@ -247,17 +225,17 @@ class ExactReader:
         Never from an overview: whoever made it may have averaged codes.
         """
         return np.concatenate(
-            [self._nearest_of(raster, strip) for strip in _strips(geobox, shrink)]
+            [self._nearest_of(raster, strip) for strip in strips(geobox, shrink)]
         )
 
     def _nearest_of(self, raster: DatasetReader, geobox: GeoBox) -> NDArray[np.float32]:
-        needed = _needed(_geobox(raster), geobox)
+        needed = needed_of(geobox_of(raster), geobox)
         if needed is None:
             return np.full(tuple(geobox.shape), np.nan, np.float32)
         codes = self._window(raster, needed, {}).pixels
-        return codes if needed.places is None else _nearest(codes, needed.places)
+        return codes if needed.places is None else nearest_of(codes, needed.places)
 
-    def _window(self, raster: DatasetReader, needed: _Needed, marked: Marked) -> Seen:
+    def _window(self, raster: DatasetReader, needed: Needed, marked: Marked) -> Seen:
         """Read rows and columns; NaN outside the raster, and where a number is no reflectance."""
         start, stop = needed.start, needed.stop
         pixels = np.full((stop[0] - start[0], stop[1] - start[1]), np.nan, np.float32)
@@ -278,7 +256,7 @@ class ExactReader:
         pixels[inner] = numbers
         pixels[inner][numbers == self._facts.nodata] = np.nan
         bounds = self._facts.bounds
-        if bounds is None:
+        if bounds is None or self._facts.nearest:
             return Seen(pixels)
         kinds = np.zeros(pixels.shape, np.uint8)
         found = bounds.find(numbers, self._facts.nodata)
@@ -303,25 +281,25 @@ class ExactReader:
         if quality is None:
             return {}
         windows = self._ask(partial(self._windows, geobox=geobox))
-        if isinstance(windows, _Overview):
-            strips = partial(_source_windows, geobox=geobox, shrink=windows.shrink)
-            windows = self._ask(strips, overview_level=windows.level)
+        if isinstance(windows, Overview):
+            coarse = partial(source_windows, geobox=geobox, shrink=windows.shrink)
+            windows = self._ask(coarse, overview_level=windows.level)
         said = {window: self._said(quality, place) for window, place in windows.items()}
         return {window: kinds for window, kinds in said.items() if kinds.any()}
 
     def _windows(
         self, raster: DatasetReader, geobox: GeoBox
-    ) -> dict[_Window, GeoBox] | _Overview:
+    ) -> dict[Window, GeoBox] | Overview:
         self._check(raster)
-        shrink = shrink_factor(_geobox(raster), geobox)
-        return self._overview(raster, shrink) or _source_windows(raster, geobox, shrink)
+        shrink = shrink_factor(geobox_of(raster), geobox)
+        return self._overview(raster, shrink) or source_windows(raster, geobox, shrink)
 
     def _said(self, quality: Quality, window: GeoBox) -> Kinds:
         """Return what the quality band says of each pixel of a window: the worst of what lies in it."""
         key = (quality.href, window)
         if key not in self._found.codes:
             facts = dataclasses.replace(
-                self._facts, asset=quality.asset, nodata=-1, bounds=None, quality=None
+                self._facts, asset=quality.asset, nodata=-1, nearest=True, quality=None
             )
             reader = ExactReader(RasterSource(quality.href), facts, self._found)
             self._found.codes[key] = reader.codes(window)
@@ -336,88 +314,13 @@ class ExactReader:
         self, raster: DatasetReader, geobox: GeoBox
     ) -> tuple[NDArray[np.float32], int]:
         self._check(raster)
-        shrink = shrink_factor(_geobox(raster), geobox)
+        shrink = shrink_factor(geobox_of(raster), geobox)
         return self._nearest_of(raster, finer(geobox, shrink)), shrink
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Needed:
-    """Which of a source's pixels a geobox needs."""
-
-    start: tuple[int, int]
-    stop: tuple[int, int]
-    """First (row, column), and the first after."""
-    places: Places | None
-    """Where the geobox's pixels lie among them; none: they are the same."""
-
-
-def _needed(source: GeoBox, geobox: GeoBox) -> _Needed | None:
-    """Return which pixels of a source a geobox needs, if any."""
-    start = aligned_offset(source, geobox)
-    if start is not None:
-        return _Needed(start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x), None)
-    assert source.crs is not None
-    places = source_places(source.crs, source.transform, geobox)
-    window = places.window(source.shape.y, source.shape.x)
-    return None if window is None else _Needed(*window, places.within(window[0]))
-
-
-def _source_windows(
-    raster: DatasetReader, geobox: GeoBox, shrink: int
-) -> dict[_Window, GeoBox]:
-    """Return the windows of a raster that are read for a geobox, and where they lie."""
-    source = _geobox(raster)
-    needed = [_needed(source, finer(strip, shrink)) for strip in _strips(geobox, shrink)]
-    return {
-        (each.start, each.stop): _part(source, each.start, each.stop)
-        for each in needed
-        if each is not None
-    }
-
-
-def _part(source: GeoBox, start: tuple[int, int], stop: tuple[int, int]) -> GeoBox:
-    """Return a window of a raster as a geobox; it may reach beyond the raster."""
-    shape = (stop[0] - start[0], stop[1] - start[1])
-    return GeoBox(shape, source.transform @ Affine.translation(start[1], start[0]), source.crs)
 
 
 def _or_nothing(seen: Seen) -> Kinds:
     return np.zeros(seen.pixels.shape, np.uint8) if seen.kinds is None else seen.kinds
 
 
-@dataclass(frozen=True, slots=True)
-class _Overview:
-    """Where to read from instead of the raster itself."""
-
-    level: int
-    shrink: int
-    """Pixels of the overview that make one along an edge."""
-
-
-def _strips(geobox: GeoBox, shrink: int) -> list[GeoBox]:
-    """Cut a geobox into a few rows each, of at most `STRIP_PX` finer pixels or one row."""
-    height = geobox.shape.y
-    rows = max(1, STRIP_PX // (geobox.shape.x * shrink * shrink))
-    return [geobox[start : min(start + rows, height), :] for start in range(0, height, rows)]
-
-
-def _nearest(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
-    """Take the pixel in which each place lies; of a place between two, the lower or right one.
-
-    Where grids are multiples of each other all places lie between pixels, but for noise that
-    depends on the window.
-    """
-    return nearest(
-        pixels, Places(places.rows.round(NOISE), places.cols.round(NOISE), places.parallel)
-    )
-
-
 def _bounds(outline: Geometry) -> str:
     return ", ".join(f"{edge:.0f}" for edge in outline.boundingbox)
-
-
-def _geobox(raster: DatasetReader) -> GeoBox:
-    geobox = rio_geobox(raster)
-    if isinstance(geobox, GCPGeoBox):
-        raise TypeError("it is placed by ground control points, not by a transform")
-    return geobox

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Bounds:
             shown=shown,
         )
 
-    def find(self, numbers: NDArray[np.generic], nodata: int) -> Kinds | None:
+    def find(self, numbers: NDArray[Any], nodata: int) -> Kinds | None:
         """Say which of a window's numbers are unfit; none: there are none of them."""
         if not self._suspects(numbers):
             return None
@@ -65,7 +66,7 @@ class Bounds:
         kinds[numbers == nodata] = 0
         return kinds if kinds.any() else None
 
-    def _suspects(self, numbers: NDArray[np.generic]) -> bool:
+    def _suspects(self, numbers: NDArray[Any]) -> bool:
         """Look for them in two passes, which is all that most windows take."""
         within = numbers.min() >= self.smallest and numbers.max() <= self.largest
         inside = [each for each in self.saturated if self.smallest <= each <= self.largest]

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import dask
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from pipeline.run.cellstore import CellStore
 from pipeline.run.fingerprint import composite_fingerprint
 from pipeline.run.history import History
 from pipeline.run.order import TileOrder
+from pipeline.run.unfit import counted
 from pipeline.run.unreadable import Reading, inner_threads, with_items
 from pipeline.types import CellReceipt, CompositeSettings, Period, Scene, Tile, is_usable
 
@@ -112,7 +114,7 @@ class _Composing:
         chosen, geobox = with_items(scenes, used), order.tile.geobox
         if not chosen:
             return composite.nothing((geobox.shape.y, geobox.shape.x), roles)
-        opened = cube.open_cube(
+        opened = cube.open_measured(
             list(chosen.values()),
             order.items,
             geobox,
@@ -122,9 +124,12 @@ class _Composing:
         )
         shown = np.stack([usable[scene] for scene in chosen])
         with inner_threads(order.job):
-            made = composite.compose(
+            composed = composite.compose(
                 opened, xr.DataArray(shown, dims=("time", "y", "x")), self.settings.method
-            ).compute()
+            )
+            made: xr.Dataset
+            made, unfit = dask.compute(composed, counted(opened["unfit"].data, shown))
+        self.reading.note(chosen, unfit)
         source = made["source"].values
         made["source"].values = np.where(source >= 0, order.positions[source], np.int32(-1))
         return made

@@ -19,6 +19,7 @@ from pipeline.run.cellstore import CellStore
 from pipeline.run.fingerprint import mask_fingerprint
 from pipeline.run.finishing import NIR, finished, reach_px, roles_needed, sun_over
 from pipeline.run.order import TileOrder
+from pipeline.run.unfit import counted
 from pipeline.run.unreadable import Reading, inner_threads, with_items
 from pipeline.types import UNREADABLE, CellReceipt, CellStatus, Scene
 
@@ -104,10 +105,12 @@ class _Masking:
             settings=job.cube,
         )
         with inner_threads(job):
-            codes, confidence, seen = dask.compute(
+            codes, confidence, seen, unfit = dask.compute(
                 *mask_with_confidence(opened, model, wide, shared_windows(model)),
                 self._seen(opened, wide),
+                counted(_within(opened, "unfit", geobox)),
             )
+        self.reading.note(chosen, unfit)
         inner = tuple(slice(reach, reach + size) for size in geobox.shape)
         made = {}
         for step, scene in enumerate(chosen):
@@ -129,14 +132,7 @@ class _Masking:
         if shadows is None:
             return {}
         names = ("source", NIR) if shadows.add else ("source",)
-        corner = ~opened.odc.geobox.transform @ geobox.transform
-        left, top = round(corner.c), round(corner.f)
-        inside = (
-            slice(None),
-            slice(top, top + geobox.shape.y),
-            slice(left, left + geobox.shape.x),
-        )
-        return {name: opened[name].data[inside] for name in names}
+        return {name: _within(opened, name, geobox) for name in names}
 
     def _suns(self, items: Sequence[int]) -> dict[int, Sun]:
         """Return where the sun stood over each item that says it, where shadows are checked."""
@@ -171,6 +167,14 @@ class _Masking:
             fingerprint=fingerprint,
             items=tuple(map(self.order.item_id, items)),
         )
+
+
+def _within(opened: xr.Dataset, name: str, geobox: GeoBox) -> da.Array:
+    """Return the part (time, y, x) of a variable that lies in a geobox."""
+    corner = ~opened.odc.geobox.transform @ geobox.transform
+    left, top = round(corner.c), round(corner.f)
+    rows, cols = slice(top, top + geobox.shape.y), slice(left, left + geobox.shape.x)
+    return opened[name].data[:, rows, cols]
 
 
 def _batches(cells: Sequence[Cell], size: int) -> Iterator[Sequence[Cell]]:

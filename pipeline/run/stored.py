@@ -37,7 +37,7 @@ def observations(
         inside = [scene for scene in scenes if scene.time in period]
         if not inside:
             raise QueryError(f"the store has no scene within {period}")
-        return cube.open_cube(inside, items, geobox, roles, chunk_px=archive.grid.chunk_px)
+        return cube.open_measured(inside, items, geobox, roles, chunk_px=archive.grid.chunk_px)
 
     return opened
 

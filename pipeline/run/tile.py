@@ -20,20 +20,21 @@ from pipeline.types import Cost, TileReceipt
 
 def mask_tile(order: TileOrder, store: CellStore) -> TileReceipt:
     """Do the first half of an order."""
-    reading, stages = Reading(order), dict[str, Cost]()
+    reading, stages = Reading(order, "mask"), dict[str, Cost]()
     with measured(stages, "mask"):
         cells = mask_cells(order, store, reading)
     return TileReceipt(
         tile=order.tile.name,
         cells=tuple(cells),
         dropped=tuple(reading.dropped),
+        unfit=tuple(reading.unfit),
         stages=stages,
     )
 
 
 def compose_tile(order: TileOrder, masked: TileReceipt, store: CellStore) -> TileReceipt:
     """Do the second half, on a store where the first half is written."""
-    reading, stages = Reading(order), dict(masked.stages)
+    reading, stages = Reading(order, "composite"), dict(masked.stages)
     if order.job.composite is None:
         return masked
     with measured(stages, "composite"):
@@ -42,5 +43,6 @@ def compose_tile(order: TileOrder, masked: TileReceipt, store: CellStore) -> Til
         masked,
         composites=composed,
         dropped=(*masked.dropped, *reading.dropped),
+        unfit=(*masked.unfit, *reading.unfit),
         stages=stages,
     )

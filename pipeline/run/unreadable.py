@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import dask
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import AssetError
 from pipeline.run.order import TileOrder
-from pipeline.types import Dropped, Job, Scene
+from pipeline.types import UNFIT, Dropped, Job, Scene, Stage, Unfit
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Reads of one tile, and the items that were given up meanwhile."""
+    """Reads of one tile, the items that were given up meanwhile, and the numbers that were left out."""
 
     order: TileOrder
+    stage: Stage
     dropped: list[Dropped] = field(default_factory=list)
+    unfit: list[Unfit] = field(default_factory=list)
+
+    def note(self, scenes: Iterable[Scene], counts: Iterable[NDArray[np.int64]]) -> None:
+        """Take note of how many pixels of each kind of `UNFIT` scenes hold."""
+        for scene, row in zip(scenes, counts, strict=True):
+            pixels = {name: int(n) for name, n in zip(UNFIT, row, strict=True) if n}
+            if pixels:
+                self.unfit.append(
+                    Unfit(
+                        sensor=scene.sensor,
+                        time=scene.time,
+                        tile=self.order.tile.name,
+                        stage=self.stage,
+                        pixels=pixels,
+                    )
+                )
 
     def without_unreadable(
         self, used: Mapping[Scene, list[int]], compute: Callable[[], T]

@@ -61,6 +61,7 @@ from pipeline.types.record import (
     CellStatus,
     Cost,
     Record,
+    Stage,
     TileReceipt,
     Unfit,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "ShadowSettings",
     "Source",
     "StacSettings",
+    "Stage",
     "State",
     "Stretch",
     "Summary",

@@ -81,6 +81,9 @@ METER = Meter()
 its requests itself: `pipeline.cube.METER` has both."""
 
 
+Stage = Literal["mask", "composite"]
+"""The two halves of a tile's work."""
+
 Outcome = Literal["published", "unchanged", "failed"]
 CellStatus = Literal["masked", "unchanged", "uncovered", "unreadable"]
 DONE: frozenset[CellStatus] = frozenset({"masked", "unreadable"})
@@ -107,7 +110,7 @@ class Unfit:
     sensor: str
     time: datetime
     tile: str
-    stage: Literal["mask", "composite"]
+    stage: Stage
     """Who read them: a model its bands, or a composite its own, of which it counts the clear pixels."""
     pixels: Mapping[str, int]
     """Kind, of `UNFIT` -> pixels; none of it was taken for a reflectance. A model sees what is saturated as the

@@ -10,7 +10,8 @@ from odc.geo.geobox import GeoBox
 from odc.loader.types import RasterSource
 from pyproj import Transformer
 
-from pipeline.cube.reader import METER, AssetFacts, ExactReader
+from pipeline.cube.facts import AssetFacts
+from pipeline.cube.reader import METER, ExactReader
 from pipeline.errors import AssetError
 
 SHAPE = (700, 640)
@@ -132,7 +133,7 @@ def test_any_cut_gives_the_same_pixels(codes, kind, nearest, start, size):
 def test_much_coarser_codes_are_read_in_strips(codes, monkeypatch):
     path, pixels = codes
     place = grid(60, shape=(100, 90))
-    monkeypatch.setattr("pipeline.cube.reader.STRIP_PX", 4000)
+    monkeypatch.setattr("pipeline.cube.windows.STRIP_PX", 4000)
     before = METER.total()
     np.testing.assert_array_equal(read(path, place), expected(pixels, place))
     assert METER.total().reads - before.reads > 10

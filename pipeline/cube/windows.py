@@ -1,0 +1,104 @@
+"""Which of a raster's own pixels a geobox needs, and from where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.converters import rio_geobox
+from odc.geo.gcp import GCPGeoBox
+from odc.geo.geobox import GeoBox
+from rasterio.io import DatasetReader
+
+from pipeline.cube.resample import Places, aligned_offset, finer, nearest, source_places
+
+Window = tuple[tuple[int, int], tuple[int, int]]
+"""First (row, column) of a part of a raster, and the first after."""
+
+STRIP_PX = 2**22
+"""Finer pixels that are held at once while coarse ones are averaged."""
+
+NOISE = 6
+"""Decimals of a source pixel to which places are known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Needed:
+    """Which of a source's pixels a geobox needs."""
+
+    start: tuple[int, int]
+    stop: tuple[int, int]
+    """First (row, column), and the first after."""
+    places: Places | None
+    """Where the geobox's pixels lie among them; none: they are the same."""
+
+
+def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
+    """Return which pixels of a source a geobox needs, if any."""
+    start = aligned_offset(source, geobox)
+    if start is not None:
+        return Needed(start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x), None)
+    assert source.crs is not None
+    places = source_places(source.crs, source.transform, geobox)
+    window = places.window(source.shape.y, source.shape.x)
+    return None if window is None else Needed(*window, places.within(window[0]))
+
+
+def source_windows(raster: DatasetReader, geobox: GeoBox, shrink: int) -> dict[Window, GeoBox]:
+    """Return the windows of a raster that are read for a geobox, and where they lie."""
+    source = geobox_of(raster)
+    needed = [needed_of(source, finer(strip, shrink)) for strip in strips(geobox, shrink)]
+    return {
+        (each.start, each.stop): part_of(source, each.start, each.stop)
+        for each in needed
+        if each is not None
+    }
+
+
+def part_of(source: GeoBox, start: tuple[int, int], stop: tuple[int, int]) -> GeoBox:
+    """Return a window of a raster as a geobox; it may reach beyond the raster."""
+    shape = (stop[0] - start[0], stop[1] - start[1])
+    return GeoBox(shape, source.transform @ Affine.translation(start[1], start[0]), source.crs)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Where to read from instead of the raster itself."""
+
+    level: int
+    shrink: int
+    """Pixels of the overview that make one along an edge."""
+
+
+def strips(geobox: GeoBox, shrink: int) -> list[GeoBox]:
+    """Cut a geobox into a few rows each, of at most `STRIP_PX` finer pixels or one row."""
+    height = geobox.shape.y
+    rows = max(1, STRIP_PX // (geobox.shape.x * shrink * shrink))
+    return [geobox[start : min(start + rows, height), :] for start in range(0, height, rows)]
+
+
+def nearest_of(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
+    """Take the pixel in which each place lies; of a place between two, the lower or right one.
+
+    Where grids are multiples of each other all places lie between pixels, but for noise that
+    depends on the window.
+    """
+    return nearest(
+        pixels, Places(places.rows.round(NOISE), places.cols.round(NOISE), places.parallel)
+    )
+
+
+def geobox_of(raster: DatasetReader) -> GeoBox:
+    """Return where a raster lies.
+
+    Raises
+    ------
+    TypeError
+        It has no transform.
+    """
+    geobox = rio_geobox(raster)
+    if isinstance(geobox, GCPGeoBox):
+        raise TypeError("it is placed by ground control points, not by a transform")
+    return geobox
