@@ -138,7 +138,18 @@ def test_such_numbers_are_no_reflectance(tmp_path, case):
 
 @pytest.mark.parametrize(
     ("kind", "number", "nodata"),
-    [(S2, 1, 0), (S2, 20000, 0), (RAW, 1, 0), (RAW, 21000, 0), (OLI, 1, 0), (OLI, 65455, 0), (S30, -1999, -9999), (S30, 12000, -9999), (L30, 11999, -9999), (DEA, -990, -999)],
+    [
+        (S2, 1, 0),
+        (S2, 20000, 0),
+        (RAW, 1, 0),
+        (RAW, 21000, 0),
+        (OLI, 1, 0),
+        (OLI, 65455, 0),
+        (S30, -1999, -9999),
+        (S30, 12000, -9999),
+        (L30, 11999, -9999),
+        (DEA, -990, -999),
+    ],
 )
 def test_what_can_be_stays(tmp_path, kind, number, nodata):
     dtype = "int16" if nodata else "uint16"
