@@ -18,6 +18,7 @@
     ├── WorkersError                a cluster does not answer, or loses its workers (a retry can help)
     ├── StoreError                  a store cannot be opened, read or written
     │   ├── StoreConflictError      … because another run moved it meanwhile  (a retry can help)
+    │   ├── StoreDamagedError       … because it is not what was written
     │   └── StoreUnavailableError   … for now: its storage does not answer    (a retry can help)
     ├── IncompleteError             more was dropped than the job allows: nothing is published
     ├── QueryError                  a question that the archive cannot answer
@@ -31,7 +32,7 @@ pickles an error need not ask whether a server's answer, an id or a URL with a k
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.shown import printable, shown
 
@@ -146,6 +147,24 @@ class StoreConflictError(StoreError):
     """Another run moved the store meanwhile."""
 
     retryable = True
+
+
+class StoreDamagedError(StoreError):
+    """What a store holds is not what was written: a flipped bit, a lost file."""
+
+    def __init__(self, path: str, chunk: tuple[int, ...] | None, reason: str) -> None:
+        where = path if chunk is None else f"{path}, chunk {'/'.join(map(str, chunk))},"
+        super().__init__(
+            f"{where} is damaged ({reason}): `cloudmask verify STORE` lists all that is lost "
+            "and says how to mend it"
+        )
+        self.path = path
+        self.chunk = chunk
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[StoreDamagedError], tuple[Any, ...]]:
+        """Survive pickling: worker processes send errors home."""
+        return type(self), (self.path, self.chunk, self.reason)
 
 
 class StoreUnavailableError(StoreError):

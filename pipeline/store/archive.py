@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import icechunk
@@ -19,10 +20,25 @@ from pipeline.store import layout, ledger, plain
 from pipeline.store.masks import SceneRow
 from pipeline.store.overviews import Levels, level_name
 from pipeline.store.places import place
+from pipeline.store.reading import open_lazily
 from pipeline.store.snapshots import Snapshot, published, shown_as
 from pipeline.store.trouble import explained
 from pipeline.types import Grid, Searched, outline_of
 from pipeline.types.searched import searched_by
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def _tell_once(url: str, version: int) -> None:
+    log.warning(
+        "the store %s has format %s, older than this cloudmask, which writes %s: it is read as it is, "
+        "without checksums (damage may not show) and with one scene a day; to have all that is new, "
+        "run the job into a new store folder (docs/format.md)",
+        url,
+        version,
+        layout.FORMAT_VERSION,
+    )
 
 
 class Archive:
@@ -37,19 +53,26 @@ class Archive:
     ) -> None:
         self.url = url
         self.grid: Grid = layout.stored_grid(root, url)
+        if layout.format_of(root) != layout.FORMAT_VERSION:
+            _tell_once(url, layout.format_of(root))
         self._repository = repository
         self._session = session
         self._root = root
 
     def require_grid(self, grid: Grid) -> None:
-        """Check that a job's grid is the store's.
+        """Check that a run of a job can write here.
 
         Raises
         ------
         StoreError
-            It is another, and the store has pixels.
+            The store has pixels on another grid, or in an older format.
         """
         layout.same_grid(self._root, grid, self.url)
+
+    @property
+    def format(self) -> int:
+        """Number of the format: see docs/format.md."""
+        return int(layout.format_of(self._root))
 
     @property
     def snapshot(self) -> str:
@@ -158,9 +181,7 @@ class Archive:
         return dataset if chunks is None else self._chunked(dataset, chunks)
 
     def _decoded(self, group: str) -> xr.Dataset:
-        stored = xr.open_zarr(
-            self._session.store, group=group, consolidated=False, chunks=None, decode_cf=False
-        )
+        stored = open_lazily(self._session.store, group)
         for variable in stored.data_vars.values():
             if "scale_factor" in variable.attrs:
                 # JSON has one kind of number, and a float64 scale would make float64 reflectance.

@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from pipeline.store.reading import read
 from pipeline.types import Tile
 
 
@@ -54,7 +55,7 @@ class Cells:
             return int(self._values[index, tile.row, tile.col])
         where = tile.row, tile.col
         if where not in self._columns:
-            column = np.array(self._array[:, tile.row, tile.col])
+            column = np.array(read(self._array, (slice(None), tile.row, tile.col)))
             for at, value in self._waiting.get(where, {}).items():
                 column[at] = value
             self._columns[where] = column
@@ -93,7 +94,7 @@ class Cells:
         """Return all values, the waiting ones included: a read-only view that later writes show."""
         if self._values is None:
             self.flush()
-            self._values = np.array(self._array[...])
+            self._values = np.array(read(self._array))
             self._columns.clear()
         view = self._values.view()
         view.flags.writeable = False

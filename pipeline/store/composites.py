@@ -15,6 +15,7 @@ from pipeline.errors import StoreError
 from pipeline.store import layout
 from pipeline.store.cells import Cells
 from pipeline.store.overviews import Levels
+from pipeline.store.reading import read
 from pipeline.types import Grid, Period, Tile
 
 SCALE = 1e-4
@@ -61,7 +62,7 @@ class CompositeGroup:
     def __init__(self, group: zarr.Group, name: str) -> None:
         self._group = group
         self._name = name
-        stored = np.asarray(layout.array_of(group, "time")[...])
+        stored = layout.values_of(group, "time")
         self._axis = {time: at for at, time in enumerate(layout.instants(stored))}
         self._fingerprint = Cells(layout.array_of(group, "fingerprint"))
         self._open_arrays()
@@ -102,6 +103,7 @@ class CompositeGroup:
             "time_bnds",
             shape=(0, 2),
             chunks=(4096, 2),
+            compressors=layout.COMPRESSORS,
             dtype="i8",
             dimension_names=("time", "nv"),
         )
@@ -127,7 +129,7 @@ class CompositeGroup:
             for row, col in np.argwhere(cells > 0):
                 tile = grid.tile(int(row), int(col))
                 for role, array in self._roles.items():
-                    steps = np.asarray(array[(at, *tile.window)])
+                    steps = read(array, (at, *tile.window))
                     self._levels.write_steps(role, at, tile, steps, MISSING)
 
     def require_roles(self, roles: Sequence[str]) -> None:
@@ -156,7 +158,7 @@ class CompositeGroup:
         if new:
             self._append(new)
         bounds = layout.array_of(self._group, "time_bnds")
-        stored = np.asarray(bounds[...])
+        stored = read(bounds)
         for period in periods:
             at, ends = self._axis[period.start], layout.microseconds([period.start, period.end])
             if not np.array_equal(stored[at], ends):

@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 from zarr.abc.store import Store
+from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.metadata import ArrayV3Metadata
 
 from pipeline.errors import StoreError
+from pipeline.store.reading import read
 from pipeline.types import LEGEND, NEVER, UNCOVERED, UNREADABLE, Grid
 
 FORMAT = "cloudmask-archive"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""What is written; see docs/format.md."""
+READABLE = (1, FORMAT_VERSION)
 
 CLASSES = len(LEGEND)
 
@@ -27,6 +31,12 @@ SHARD_PX = 2048
 """Largest edge of a stored object: 4 MB of mask before compression."""
 CELL_TIMES = 256
 """Times in a chunk of an array of cells: a tile's cells of a year or two are one object."""
+
+PARTS = ("masks", "composites", "items")
+"""The groups below the root."""
+COMPRESSORS = (ZstdCodec(level=0), Crc32cCodec())
+"""Of every array, within shards as well. Without a checksum, a flipped bit often reads as other
+pixels: zstd notices about one in ten."""
 
 Attributes = Mapping[str, Any]
 """JSON values by name."""
@@ -96,6 +106,11 @@ def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
     return found
 
 
+def values_of(group: zarr.Group, name: str) -> NDArray[Any]:
+    """Return the values of an array of a group."""
+    return read(array_of(group, name))
+
+
 def group_of(parent: zarr.Group, name: str) -> zarr.Group | None:
     """Return a group of a group, if it is there."""
     found = parent.get(name)
@@ -112,6 +127,7 @@ def add_list(
         name,
         shape=(0,),
         chunks=(chunk,),
+        compressors=COMPRESSORS,
         dtype=dtype,
         dimension_names=(dimension,),
         attributes=kept,
@@ -128,6 +144,7 @@ def add_cells(group: zarr.Group, name: str, grid: Grid, dtype: str, classes: int
         name,
         shape=(0, *grid.shape_in_tiles, *last),
         chunks=(CELL_TIMES, 1, 1, *last),
+        compressors=COMPRESSORS,
         dtype=dtype,
         fill_value=0,
         dimension_names=("time", "tile_y", "tile_x", "class")[: 3 + len(last)],
@@ -148,6 +165,7 @@ def add_pixels(
         shape=(0, *grid.geobox.shape),
         chunks=(1, grid.chunk_px, grid.chunk_px),
         shards=(1, shard, shard),
+        compressors=COMPRESSORS,
         dtype=dtype,
         fill_value=fill,
         dimension_names=("time", "y", "x"),
@@ -169,6 +187,7 @@ def add_georeference(group: zarr.Group, grid: Grid) -> None:
             str(name),
             shape=values.shape,
             chunks=values.shape,
+            compressors=COMPRESSORS,
             dtype=values.dtype,
             dimension_names=tuple(str(each) for each in coordinate.dims),
             attributes=attributes,
@@ -221,15 +240,37 @@ def stored_grid(root: zarr.Group, where: str) -> Grid:
     """
     if root.attrs.get("format") != FORMAT:
         raise StoreError(f"{where} is an Icechunk repository, but no archive of cloudmask")
-    version = root.attrs.get("format_version")
-    if version != FORMAT_VERSION:
+    version = format_of(root)
+    if version not in READABLE:
         raise StoreError(
-            f"{where} has format version {version}, this cloudmask reads {FORMAT_VERSION}: "
+            f"{where} has format {version}, this cloudmask reads {READABLE[0]} to {READABLE[-1]}: "
             "use the version of cloudmask that wrote it, or a later one"
         )
     attributes = root.attrs["grid"]
     assert isinstance(attributes, Mapping)
     return grid_from(attributes)
+
+
+def format_of(root: zarr.Group) -> Any:  # noqa: ANN401 -- whatever stands there
+    """Return the number of the format of a store."""
+    return root.attrs.get("format_version")
+
+
+def require_writable(root: zarr.Group, where: str) -> None:
+    """Check that a store has the format that is written today.
+
+    Raises
+    ------
+    StoreError
+        It has an older one, and pixels: the two would stand side by side and mean different things.
+    """
+    version = format_of(root)
+    if version != FORMAT_VERSION and any(True for _ in root.groups()):
+        raise StoreError(
+            f"the store {where} has format {version}, which can be read, but not be written any more "
+            f"(this cloudmask writes {FORMAT_VERSION}): name a new store folder in the job, and run "
+            "again; docs/format.md says what changed"
+        )
 
 
 def differences(stored: Grid, asked: Grid) -> list[str]:
@@ -251,17 +292,18 @@ def same_grid(root: zarr.Group, asked: Grid, where: str) -> bool:
 
     Returns
     -------
-    True if they are one; false if they differ, but nothing is stored on the old one yet.
+    True if they are one and the format is today's; false if not, but nothing is stored yet.
 
     Raises
     ------
     StoreError
-        They differ and the store has pixels.
+        They differ and the store has pixels, or its pixels are of an older format.
     """
     differing = differences(stored_grid(root, where), asked)
+    require_writable(root, where)
     if differing and any(True for _ in root.groups()):
         raise StoreError(
             f"the store {where} has another grid: {'; '.join(differing)}. "
             "Use another store, or the old grid"
         )
-    return not differing
+    return not differing and format_of(root) == FORMAT_VERSION

@@ -53,12 +53,12 @@ class Ledger:
     @property
     def ids(self) -> list[str]:
         """Item ids, in their order."""
-        return [str(each) for each in np.asarray(layout.array_of(self._group, "id")[...])]
+        return [str(each) for each in layout.values_of(self._group, "id")]
 
     @property
     def digests(self) -> NDArray[np.uint64]:
         """Hashes of the items' properties, in their order."""
-        return np.asarray(layout.array_of(self._group, "digest")[...])
+        return layout.values_of(self._group, "digest")
 
     def documents(self) -> list[dict[str, Any]]:
         """Return the items, in their order."""
@@ -75,7 +75,7 @@ class Ledger:
         return self._read("searched")
 
     def _read(self, name: str) -> list[Any]:
-        texts = np.asarray(layout.array_of(self._group, name)[...])
+        texts = layout.values_of(self._group, name)
         return [json.loads(str(each)) for each in texts]
 
     def register(self, documents: Mapping[str, Mapping[str, Any]]) -> list[int]:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import icechunk
 
 from pipeline.errors import StoreError
-from pipeline.store import layout, plain
+from pipeline.store import plain
 from pipeline.store.archive import Archive
 from pipeline.store.places import MAIN, Place, place
-from pipeline.store.snapshots import published
+from pipeline.store.snapshots import open_root, published
 from pipeline.store.trouble import explained
 
 SNAPSHOT_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{20}")
@@ -40,7 +40,7 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
     repository = where.open()
     with explained(f"cannot read {url} as of {as_of}"):
         session = _session(repository, as_of)
-        root = layout.open_root(session.store)
+        root = open_root(repository, session)
     if root is None:
         raise StoreError(f"the store {url} is still empty: run `cloudmask run` to fill it")
     return Archive(url, repository, session, root)
@@ -58,7 +58,7 @@ def find_archive(url: str) -> Archive | None:
     repository = where.open()
     with explained(f"cannot read the store {url}"):
         session = repository.readonly_session(MAIN)
-        empty = layout.open_root(session.store) is None
+        empty = open_root(repository, session) is None
     return None if empty else open_archive(url)
 
 

@@ -14,6 +14,7 @@ from pipeline.errors import StoreError
 from pipeline.store import layout
 from pipeline.store.cells import Cells
 from pipeline.store.overviews import Levels
+from pipeline.store.reading import read
 from pipeline.types import NEVER, UNREADABLE, Grid, Tile
 
 SceneRow = tuple[datetime, str, Sequence[str]]
@@ -39,7 +40,7 @@ class MaskGroup:
         self._open_pixels(group)
         self._fingerprint = Cells(layout.array_of(group, "fingerprint"))
         self._histogram = Cells(layout.array_of(group, "histogram"))
-        stored = np.asarray(layout.array_of(group, "time")[...])
+        stored = layout.values_of(group, "time")
         self._axis = {time: at for at, time in enumerate(layout.instants(stored))}
 
     @classmethod
@@ -100,7 +101,7 @@ class MaskGroup:
         for at, cells in enumerate(self._fingerprint.read()):
             for row, col in np.argwhere(cells > UNREADABLE):
                 tile = grid.tile(int(row), int(col))
-                codes = np.asarray(self._mask[(at, *tile.window)])
+                codes = read(self._mask, (at, *tile.window))
                 self._levels.write_codes("mask", at, tile, codes)
 
     # -- the time axis -------------------------------------------------------------------------
@@ -136,7 +137,7 @@ class MaskGroup:
         return self._axis[time]
 
     def _column(self, name: str) -> list[str]:
-        values = np.asarray(layout.array_of(self._group, name)[...])
+        values = layout.values_of(self._group, name)
         return [str(each) for each in values]
 
     def _save(self, platforms: list[str], items: list[list[str]]) -> None:
@@ -223,7 +224,7 @@ class MaskGroup:
         codes = np.zeros((len(wanted), *tile.geobox.shape), np.uint8)
         # One scene after the other: fancy indexing of a sharded array takes ten times as long.
         for n, at in enumerate(wanted):
-            codes[n] = self._mask[(at, *tile.window)]
+            codes[n] = read(self._mask, (at, *tile.window))
         return codes
 
     def forget(self) -> None:

@@ -21,6 +21,7 @@ from pipeline.store import layout
 from pipeline.store.composites import CompositeGroup
 from pipeline.store.masks import MaskGroup, SceneRow
 from pipeline.store.overviews import FACTORS, level_name
+from pipeline.store.reading import read
 from pipeline.types import NEVER, Grid, Tile
 
 AT_ONCE = 16
@@ -39,7 +40,7 @@ def times(group: zarr.Group | None) -> NDArray[np.int64]:
     """Return the time axis; empty where there is no group."""
     if group is None:
         return np.zeros(0, np.int64)
-    return np.asarray(layout.array_of(group, "time")[...])
+    return layout.values_of(group, "time")
 
 
 def length(group: zarr.Group | None) -> int:
@@ -51,7 +52,7 @@ def bounds(group: zarr.Group | None) -> NDArray[np.int64]:
     """Return start and end of every period, (time, 2)."""
     if group is None:
         return np.zeros((0, 2), np.int64)
-    return np.asarray(layout.array_of(group, "time_bnds")[...])
+    return layout.values_of(group, "time_bnds")
 
 
 def levels(group: zarr.Group) -> dict[int, zarr.Group]:
@@ -64,7 +65,7 @@ def scene_rows(group: zarr.Group | None) -> list[SceneRow]:
     """Return the scenes of a sensor by their place."""
     if group is None:
         return []
-    platforms, items = (layout.array_of(group, name)[...] for name in ("platform", "items"))
+    platforms, items = (layout.values_of(group, name) for name in ("platform", "items"))
     return [
         (time, str(platform), tuple(json.loads(str(ids))))
         for time, platform, ids in zip(
@@ -126,7 +127,7 @@ def compare(
     at: NDArray[np.int64],
 ) -> States:
     """Compare fingerprints; `at` gives the place of each of this run's times on their axis."""
-    made = np.asarray(layout.array_of(mine, "fingerprint")[...])
+    made = layout.values_of(mine, "fingerprint")
     count = max(made.shape[0], length(theirs), int(at.max(initial=-1)) + 1)
     before, now = _cells(base, made, count), _cells(theirs, made, count)
     theirs_changed = now != before
@@ -147,7 +148,7 @@ def _cells(
 ) -> NDArray[np.uint64]:
     cells = np.zeros((count, *like.shape[1:]), np.uint64)
     if group is not None:
-        stored = np.asarray(layout.array_of(group, "fingerprint")[...])
+        stored = layout.values_of(group, "fingerprint")
         cells[: stored.shape[0]] = stored
     return cells
 
@@ -220,12 +221,12 @@ class Move:
     def _put(self, tile: Tile, at: int) -> None:
         place, cell = int(self.places[at]), (at, tile.row, tile.col)
         if isinstance(self.group, MaskGroup):
-            counts = np.asarray(layout.array_of(self.mine, "histogram")[cell])
+            counts = read(layout.array_of(self.mine, "histogram"), cell)
             self.group.put(place, tile, counts, int(self.states.fingerprints[cell]))
             return
         self.group.put(place, tile, int(self.states.fingerprints[cell]))
         if self.positions is not None and not _unmoved(self.positions):
-            stored = np.asarray(layout.array_of(self.mine, "source")[(at, *tile.window)])
+            stored = read(layout.array_of(self.mine, "source"), (at, *tile.window))
             self.group.put_source(
                 place, tile, np.where(stored < 0, stored, self.positions[stored])
             )

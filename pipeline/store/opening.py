@@ -13,6 +13,7 @@ from pipeline.store import layout, plain
 from pipeline.store.branches import own_branch
 from pipeline.store.branchwork import BranchWork
 from pipeline.store.places import MAIN, PUBLISHED, place
+from pipeline.store.snapshots import open_root
 from pipeline.store.trouble import TROUBLES, explained
 from pipeline.store.writer import Writer
 from pipeline.types import Grid
@@ -85,7 +86,7 @@ def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: s
     # One session for both: what another run writes after the comparison is a conflict.
     with explained(f"cannot read the store {url}"):
         session = repository.writable_session(MAIN)
-        root = layout.open_root(session.store)
+        root = open_root(repository, session)
     # No root: a run was killed right after it had made the repository.
     if root is not None and layout.same_grid(root, grid, url):
         return

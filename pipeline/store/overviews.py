@@ -112,7 +112,7 @@ class Levels:
             layout.grow(level, count)
         group.attrs.update(_convention(grid))
         made = cls(group)
-        made.set_times(np.asarray(layout.array_of(group, "time")[...]))
+        made.set_times(layout.values_of(group, "time"))
         return made
 
     @property

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 import icechunk
 from filelock import FileLock, Timeout
 
-from pipeline.errors import StoreConflictError, StoreError
+from pipeline.errors import StoreConflictError, StoreDamagedError, StoreError
 from pipeline.store.trouble import TROUBLES, explained
 
 MAIN = "main"
@@ -72,7 +72,11 @@ class Place:
                     f"{self.url} is a file: a store is a folder, name another place"
                 )
             return False
-        return icechunk.Repository.exists(self._storage())
+        if icechunk.Repository.exists(self._storage()):
+            return True
+        if self.path is not None and (self.path / "snapshots").is_dir():
+            raise StoreDamagedError(f"refs/branch.{MAIN} of {self.url}", None, "it is lost")
+        return False
 
     def open(self) -> icechunk.Repository:
         """Open the repository.

@@ -23,7 +23,7 @@ from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, WrapperStore
 
-from pipeline.errors import StoreError
+from pipeline.errors import StoreDamagedError, StoreError
 from pipeline.store import layout
 from pipeline.store.fork import Origin
 from pipeline.store.groups import Groups
@@ -166,8 +166,17 @@ class PlainWork:
 
 
 def open_root(path: Path) -> zarr.Group | None:
-    """Open the root group for reading; none: there is none."""
-    return layout.open_root(LocalStore(path)) if path.is_dir() else None
+    """Open the root group for reading; none: there is nothing.
+
+    Raises
+    ------
+    StoreDamagedError
+        There are arrays, but no root.
+    """
+    root = layout.open_root(LocalStore(path)) if path.is_dir() else None
+    if root is None and any((path / each).is_dir() for each in layout.PARTS):
+        raise StoreDamagedError(f"{path}/zarr.json", None, "it is lost")
+    return root
 
 
 def ensure_root(path: Path, url: str, grid: Grid, attributes: Mapping[str, Any]) -> None:

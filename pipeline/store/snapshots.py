@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import icechunk
+import zarr
+
+from pipeline.errors import StoreDamagedError
+from pipeline.store import layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +21,24 @@ class Snapshot:
     time: datetime
     """When it was written, UTC."""
     message: str
+
+
+def open_root(
+    repository: icechunk.Repository, session: icechunk.session.Session
+) -> zarr.Group | None:
+    """Open the root group of a state for reading; none: the repository is new, nothing is in it.
+
+    Raises
+    ------
+    StoreDamagedError
+        Something was written, but its root is not there: not a store to be filled.
+    """
+    root = layout.open_root(session.store)
+    if root is None:
+        snapshot = repository.lookup_snapshot(session.snapshot_id)
+        if snapshot.parent_id is not None:
+            raise StoreDamagedError(f"snapshot {snapshot.id}", None, "it has no root group")
+    return root
 
 
 def published(repository: icechunk.Repository, tip: str) -> Iterator[Snapshot]:

@@ -64,10 +64,11 @@ def explained(what: str) -> Iterator[None]:
             f"{what}: another run was quicker; start again ({_reason(error)})"
         ) from error
     except (*TROUBLES, OSError, RuntimeError, json.JSONDecodeError) as error:
-        raise _told(what, error) from error
+        raise as_store_error(what, error) from error
 
 
-def _told(what: str, error: Exception) -> StoreError:
+def as_store_error(what: str, error: Exception) -> StoreError:
+    """Say in one line what went wrong, and whether waiting can help."""
     text = f"{what}: {_reason(error)}"
     code = _code(error)
     if code in SKEWED:

@@ -1,0 +1,71 @@
+"""Stores of an older format: read, with a word about it; not written."""
+
+import logging
+
+import pytest
+import zarr
+
+from pipeline import store
+from pipeline.errors import StoreError
+from pipeline.store import archive, layout
+from pipeline.store.places import PUBLISHED, place
+from tests.store.flipping import content, fill
+
+
+@pytest.fixture
+def old(tmp_path, make, monkeypatch) -> str:
+    """A store as format 1 was written: no checksums, and its number."""
+    archive._tell_once.cache_clear()
+    with monkeypatch.context() as before:
+        before.setattr(layout, "COMPRESSORS", layout.COMPRESSORS[:1])
+        url = str(tmp_path / "old")
+        fill(url, make)
+    renumbered(url, 1)
+    return url
+
+
+def renumbered(url: str, number: int) -> None:
+    session = place(url).open().writable_session("main")
+    zarr.open_group(session.store, mode="r+").attrs["format_version"] = number
+    session.commit("as it was", metadata=PUBLISHED)
+
+
+def test_what_is_written_has_the_number_2(path, make):
+    fill(path, make)
+    assert store.open_archive(path).format == 2
+
+
+def test_an_old_store_is_read_and_says_so_once(old, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert len(content(old)) > 5
+        content(old)
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert "format 1" in line
+    assert "new store folder" in line
+    assert "docs/format.md" in line
+
+
+def test_an_old_store_is_not_written(old, make):
+    before = content(old)
+    with (
+        pytest.raises(StoreError, match=r"format 1.*new store folder"),
+        store.open_writer(old, make.grid(), title="t", run_key="three"),
+    ):
+        pass
+    with pytest.raises(StoreError, match="format 1"):
+        store.open_archive(old).require_grid(make.grid())
+    assert content(old) == before
+
+
+def test_an_old_store_without_pixels_becomes_one_of_today(path, make):
+    with store.open_writer(path, make.grid(), title="t", run_key="one"):
+        pass
+    renumbered(path, 1)
+    fill(path, make)
+    assert store.open_archive(path).format == 2
+
+
+def test_a_later_format_is_refused(old):
+    renumbered(old, 3)
+    with pytest.raises(StoreError, match=r"format 3.*or a later one"):
+        store.open_archive(old)
