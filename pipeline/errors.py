@@ -152,19 +152,32 @@ class StoreConflictError(StoreError):
 class StoreDamagedError(StoreError):
     """What a store holds is not what was written: a flipped bit, a lost file."""
 
-    def __init__(self, path: str, chunk: tuple[int, ...] | None, reason: str) -> None:
+    def __init__(
+        self, path: str, chunk: tuple[int, ...] | None, reason: str, *, doing: str = ""
+    ) -> None:
         where = path if chunk is None else f"{path}, chunk {'/'.join(map(str, chunk))},"
         super().__init__(
-            f"{where} is damaged ({reason}): `cloudmask verify STORE` lists all that is lost "
-            "and says how to mend it"
+            f"{doing and doing + ': '}{where} is damaged ({reason}): `cloudmask verify STORE` "
+            "lists all that is lost and says how to mend it"
         )
         self.path = path
         self.chunk = chunk
         self.reason = reason
+        self.doing = doing
 
-    def __reduce__(self) -> tuple[type[StoreDamagedError], tuple[Any, ...]]:
+    def during(self, doing: str) -> StoreDamagedError:
+        """Return the same error with what was tried before it."""
+        return type(self)(self.path, self.chunk, self.reason, doing=self.doing or doing)
+
+    def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling: worker processes send errors home."""
-        return type(self), (self.path, self.chunk, self.reason)
+        return _damaged, (self.path, self.chunk, self.reason, self.doing)
+
+
+def _damaged(
+    path: str, chunk: tuple[int, ...] | None, reason: str, doing: str
+) -> StoreDamagedError:
+    return StoreDamagedError(path, chunk, reason, doing=doing)
 
 
 class StoreUnavailableError(StoreError):

@@ -181,7 +181,7 @@ class Archive:
         return dataset if chunks is None else self._chunked(dataset, chunks)
 
     def _decoded(self, group: str) -> xr.Dataset:
-        stored = open_lazily(self._session.store, group)
+        stored = open_lazily(self._session.store, group, self.url)
         for variable in stored.data_vars.values():
             if "scale_factor" in variable.attrs:
                 # JSON has one kind of number, and a float64 scale would make float64 reflectance.

@@ -10,7 +10,12 @@ from contextlib import contextmanager
 
 import icechunk
 
-from pipeline.errors import StoreConflictError, StoreError, StoreUnavailableError
+from pipeline.errors import (
+    StoreConflictError,
+    StoreDamagedError,
+    StoreError,
+    StoreUnavailableError,
+)
 
 TROUBLES = (icechunk.IcechunkError, icechunk.ConflictError, icechunk.RebaseFailedError)
 """What Icechunk raises: the three have no ancestor of their own."""
@@ -59,6 +64,8 @@ def explained(what: str) -> Iterator[None]:
     """
     try:
         yield
+    except StoreDamagedError as error:
+        raise error.during(what) from error.__cause__
     except icechunk.ConflictError as error:
         raise StoreConflictError(
             f"{what}: another run was quicker; start again ({_reason(error)})"

@@ -80,7 +80,8 @@ def test_damage_names_array_and_chunk_and_what_to_do(filled, action):
     error = damaged_chunk(filled, action)
     assert error.path == "masks/sentinel-2/mask"
     assert len(error.chunk) == 3
-    assert re.match(r"masks/sentinel-2/mask, chunk \d/\d/\d, is damaged \(.+\)", str(error))
+    assert re.search(r"masks/sentinel-2/mask, chunk \d/\d/\d, is damaged \(.+\)", str(error))
+    assert str(filled) in str(error)
     assert "cloudmask verify STORE" in str(error)
     assert "\n" not in str(error)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
