@@ -76,8 +76,7 @@ def test_reprocessings_share_an_acquisition_and_the_newer_ranks_higher(shared_da
         read(folder / f"sentinel-2-l2a__S2A_32TMT_20200302_{n}_L2A.json") for n in (0, 1)
     )
     other = read(folder / "sentinel-2-l2a__S2A_32TNT_20200302_0_L2A.json")
-    assert sensors.acquisition_key(old) == sensors.acquisition_key(new)
-    assert sensors.acquisition_key(old) != sensors.acquisition_key(other)
+    assert sensors.newest([old, new, other]) == [new, new, other]
     assert sensors.processing_rank(new) > sensors.processing_rank(old)
 
 
@@ -85,4 +84,4 @@ def test_levels_of_one_acquisition_are_not_processings_of_each_other(shared_data
     folder = shared_data / "stac_items" / "earthsearch_v1"
     surface = read(folder / "sentinel-2-l2a__S2B_24MUV_20250731_0_L2A.json")
     toa = read(folder / "sentinel-2-l1c__S2B_24MUV_20250731_0_L1C.json")
-    assert sensors.acquisition_key(surface) != sensors.acquisition_key(toa)
+    assert sensors.newest([surface, toa]) == [surface, toa]

@@ -87,16 +87,18 @@ def _tell_apart(items: Sequence[pystac.Item]) -> None:
 
 
 def _missed(
-    job: Job, unsuited: Iterable[pystac.Item], newest: Iterable[pystac.Item]
+    job: Job, unsuited: Iterable[pystac.Item], newest: Sequence[pystac.Item]
 ) -> tuple[pystac.Item, ...]:
     """Return the items of known collections that cannot be used and that nothing replaces.
 
     One that does not say when it is counts as a scene of its own at the start of the period.
     """
-    replaced_by = {sensors.acquisition_key(item) for item in newest}
+    known = [item for item in unsuited if sensors.is_known(item)]
+    numbers = sensors.acquisitions([*newest, *known])
+    replaced_by = set(numbers[: len(newest)])
     missed = []
-    for item in unsuited:
-        if not sensors.is_known(item) or _acquisition(item) in replaced_by:
+    for item, number in zip(known, numbers[len(newest) :], strict=True):
+        if number in replaced_by:
             continue
         if item.datetime is None:
             start = instant(item.properties.get("start_datetime")) or job.period.start
@@ -105,29 +107,18 @@ def _missed(
     return tuple(missed)
 
 
-def _acquisition(item: pystac.Item) -> tuple[str, ...] | None:
-    """Return the acquisition of an item that may say anything; none: it cannot be told."""
-    try:
-        return sensors.acquisition_key(item)
-    except NOT_STAC:
-        return None
-
-
 def keep_newest(
     items: list[pystac.Item],
 ) -> tuple[tuple[pystac.Item, ...], tuple[Dropped, ...]]:
     """Keep the newest processing of each acquisition, sorted by (datetime, id)."""
-    newest: dict[tuple[str, ...], pystac.Item] = {}
-    for item in items:
-        key = sensors.acquisition_key(item)
-        best = newest.get(key)
-        if best is None or sensors.processing_rank(item) > sensors.processing_rank(best):
-            newest[key] = item
-    kept = sorted(newest.values(), key=_order)
+    best = sensors.newest(items)
+    kept = sorted(
+        (item for item, other in zip(items, best, strict=True) if item is other), key=_order
+    )
     dropped = [
-        Dropped(item_id=item.id, reason=f"replaced by newer processing {_named(best, item)}")
-        for item in items
-        if (best := newest[sensors.acquisition_key(item)]) is not item
+        Dropped(item_id=item.id, reason=f"replaced by newer processing {_named(other, item)}")
+        for item, other in zip(items, best, strict=True)
+        if item is not other
     ]
     return tuple(kept), tuple(dropped)
 
@@ -236,8 +227,9 @@ def _unsuited(job: Job, item: pystac.Item) -> str | None:
 def _understand(item: pystac.Item) -> None:
     """Ask an item all that a run will ask of it, so that none of its values can stop the run."""
     sensors.radiometry(item)
-    sensors.acquisition_key(item)
+    sensors.acquisitions([item])
     sensors.processing_rank(item)
+    sensors.sighting(item)
     sensors.sun(item)
     # What is nested too deeply cannot be copied.
     item.to_dict(transform_hrefs=False)

@@ -20,7 +20,7 @@ metadata lies: the sensing date does not tell the processing, and some catalogue
 offset that they have already applied to the pixels.
 """
 
-from pipeline.sensors.acquisitions import acquisition_key, processing_rank
+from pipeline.sensors.acquisitions import acquisitions, newest, processing_rank
 from pipeline.sensors.metadata import origin, processing_baseline, sun
 from pipeline.sensors.passes import FAMILIES, Sighting, sighting, stored_sighting
 from pipeline.sensors.profiles import PROFILES, is_known, profile, sensors_of
@@ -47,10 +47,11 @@ __all__ = [
     "Profile",
     "Radiometry",
     "Sighting",
-    "acquisition_key",
+    "acquisitions",
     "asks_for_offset",
     "crs_of",
     "is_known",
+    "newest",
     "origin",
     "processing_baseline",
     "processing_rank",

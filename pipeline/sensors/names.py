@@ -46,8 +46,9 @@ class Named:
     made: datetime | None = None
     """When it was processed."""
     version: Version = ()
-    """Of the processing: ``v2.0`` of HLS, 01 of ``LGN01`` of Landsat, number of Earth Search's
-    sequence."""
+    """Of the processor: ``N0500`` of Sentinel-2, ``v2.0`` of HLS."""
+    sequence: int = 0
+    """Number of the processing: 01 of ``LGN01`` of Landsat, Earth Search's."""
     maturity: str = ""
     """Of Digital Earth Australia: ``nrt``, ``interim`` or ``final``; of Landsat: ``RT``, ``T1``,
     ``T2``."""
@@ -58,15 +59,15 @@ _STAMP = r"\d{8}T\d{6}"
 _CONVENTIONS = tuple(
     re.compile(rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])")
     for pattern in (
-        rf"S2(?P<sentinel>[A-D])_MSIL\d[ABC]_{_STAMP}(?:_N\d{{4}})?_R(?P<relative>\d{{3}})_T{_TILE}_(?P<made>{_STAMP})",
+        rf"S2(?P<sentinel>[A-D])_MSIL\d[ABC]_{_STAMP}(?:_N(?P<baseline>\d{{4}}))?_R(?P<relative>\d{{3}})_T{_TILE}_(?P<made>{_STAMP})",
         rf"S2(?P<sentinel>[A-D])_OPER_MSI_L\d[ABC]_DS_\w{{4}}_(?P<made>{_STAMP})_S(?P<sensed>{_STAMP})",
         rf"S2(?P<sentinel>[A-D])_OPER_MSI_L\d[ABC]_TL_\w{{4}}_(?P<made>{_STAMP})_A\d{{6}}_T{_TILE}",
         rf"S2(?P<sentinel>[A-D])_T{_TILE}_(?P<sensed>{_STAMP})_L\d[ABC]",
-        rf"S2(?P<sentinel>[A-D])_{_TILE}_(?P<taken>\d{{8}})_(?P<version>\d+)_L\d[ABC]",
+        rf"S2(?P<sentinel>[A-D])_{_TILE}_(?P<taken>\d{{8}})_(?P<sequence>\d{{1,4}})_L\d[ABC]",
         r"L[COTEM]0(?P<landsat>\d)_L\d[A-Z]{2}_(?P<path>\d{3})(?P<row>\d{3})_(?P<taken>\d{8})(?:_(?P<made>\d{8}))?"
         r"_\d\d_(?P<maturity>RT|T1|T2|A1|A2)",
-        r"L[COTEM](?P<landsat>\d)(?P<path>\d{3})(?P<row>\d{3})(?P<taken>\d{7})[A-Z]{3}(?P<version>\d\d)",
-        rf"HLS\.(?P<hls>[LS])30\.T{_TILE}\.(?P<sensed>\d{{7}}T\d{{6}})\.v(?P<version>\d+(?:\.\d+)*)",
+        r"L[COTEM](?P<landsat>\d)(?P<path>\d{3})(?P<row>\d{3})(?P<taken>\d{7})[A-Z]{3}(?P<sequence>\d\d)",
+        rf"HLS\.(?P<hls>[LS])30\.T{_TILE}\.(?P<sensed>\d{{7}}T\d{{6}})\.v(?P<version>\d{{1,4}}(?:\.\d{{1,4}})*)",
         r"ga_s2(?P<sentinel>[a-d])m_\w+_3-\d+-\d+_(?P<tile>\d{1,2}[C-X][A-Z]{2})_(?P<taken>\d{4}-\d\d-\d\d)_(?P<maturity>[a-z]+)",
         r"ga_ls(?P<landsat>\d)[a-z]_\w+_3-\d+-\d+_(?P<path>\d{3})(?P<row>\d{3})_(?P<taken>\d{4}-\d\d-\d\d)_(?P<maturity>[a-z]+)",
     )
@@ -138,9 +139,8 @@ def _named(parts: dict[str, str | None]) -> Named:
         taken=when.date() if when else None,
         sensed=sensed,
         made=_instant(parts.get("made")),
-        version=tuple(map(int, (parts.get("version") or "").split(".")))
-        if parts.get("version")
-        else (),
+        version=_version(parts),
+        sequence=int(parts.get("sequence") or 0),
         maturity=parts.get("maturity") or "",
     )
 
@@ -158,6 +158,12 @@ def _orbit(parts: dict[str, str | None], sensed: datetime | None) -> str:
         return f"P{int(path)}"
     # The time in the name of an L30 is that of the scene in the tile, not of the pass.
     return f"D{sensed:%Y%m%dT%H%M%S}" if parts.get("hls") == "S" and sensed else ""
+
+
+def _version(parts: dict[str, str | None]) -> Version:
+    if baseline := parts.get("baseline"):
+        return int(baseline[:2]), int(baseline[2:])
+    return tuple(int(each) for each in (parts.get("version") or "").split(".") if each)
 
 
 def _padded(tile: str | None) -> str:

@@ -63,13 +63,11 @@ def test_surface_temperature_alone_is_read_by_role(shared_data: Path):
 
 def test_surface_temperature_is_no_processing_of_surface_reflectance(shared_data: Path):
     one = "LC08_L2SP_005009_20150710_20200908_02_T2.json"
-    keys = {
-        sensors.acquisition_key(
-            read(shared_data, f"usgs_landsatlook/landsat-c2l2-{kind}__{one}")
-        )
+    both = [
+        read(shared_data, f"usgs_landsatlook/landsat-c2l2-{kind}__{one}")
         for kind in ("sr", "st")
-    }
-    assert len(keys) == 2
+    ]
+    assert sensors.newest(both) == both
 
 
 CATALOGUES = {
@@ -141,5 +139,5 @@ def test_reprocessings_share_an_acquisition_whatever_the_catalogue_calls_the_pla
         "s2:datastrip_id": properties["eopf:datastrip_id"].replace("N05.00", "N02.14"),
         "s2:processing_baseline": "02.14",
     }
-    assert sensors.acquisition_key(item) == sensors.acquisition_key(twin)
+    assert sensors.newest([twin, item]) == [item, item]
     assert sensors.processing_rank(item) > sensors.processing_rank(twin)
