@@ -7,12 +7,13 @@ from typing import Literal
 from prefect import flow
 
 from flows.asked import Asked, composites_wanted, masks_alone, read_job, run_name
+from flows.embedded import prepare_server, watched
 from flows.limits import Limits
 from flows.patience import expected_errors_in_one_line
 from flows.work import Manner, bring_up_to_date
 from pipeline import config
 from pipeline.errors import IncompleteError
-from pipeline.run import Plan
+from pipeline.run import Plan, Progress
 from pipeline.types import Job, Record
 
 WAIT_MIN = 30.0
@@ -94,7 +95,16 @@ def masks_are_there(plan: Plan) -> None:
         )
 
 
-def run_region(job: Job) -> Record | None:
-    """Run the flow in this process, on Prefect's embedded server where no other is configured."""
-    with expected_errors_in_one_line():
+def run_region(job: Job, progress: Progress) -> Record | None:
+    """Run the flow in this process, on Prefect's embedded server where no other is configured.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    progress
+        Sees what it would see of a run without Prefect.
+    """
+    with watched(progress), expected_errors_in_one_line():
+        prepare_server(progress)
         return region(config.dump_job(job), wait_min=0.0)

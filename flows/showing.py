@@ -21,6 +21,7 @@ from prefect.artifacts import (
 )
 from prefect.events import emit_event
 
+from flows.embedded import watcher
 from flows.patience import not_worth_a_run
 from pipeline import report, run, store
 from pipeline.types import Job, Record, TileReceipt
@@ -33,18 +34,22 @@ ROWS = 1000
 
 
 class FlowProgress:
-    """Tells Prefect what a run tells: lines in its log, and a bar."""
+    """Tells Prefect what a run tells, lines in its log and a bar of tiles, and whoever else watches."""
 
     def __init__(self, name: str) -> None:
         self._key = f"{key_of(name)}-progress"
-        self._totals: dict[str, int] = {}
-        self._done: Counter[str] = Counter()
+        self._watcher = watcher()
+        self._total = self._done = 0
         self._bar: UUID | None = None
 
     def start(self, stage: str, total: int) -> None:
         """See `pipeline.run.Progress`."""
-        self._totals[stage] = total
+        self._watcher.start(stage, total)
         get_run_logger().info("%s: %d to do", stage, total)
+        # A question to the server for each cell would cost more than it tells.
+        if stage != run.TILES:
+            return
+        self._total = total
         with not_worth_a_run("no bar"):
             bar = create_progress_artifact(0.0, key=self._key, description=stage)
             # Typed for callers in a loop of asyncio as well.
@@ -53,17 +58,18 @@ class FlowProgress:
 
     def advance(self, stage: str, n: int = 1) -> None:
         """See `pipeline.run.Progress`."""
-        self._done[stage] += n
-        if self._bar is None or not self._totals.get(stage):
+        self._watcher.advance(stage, n)
+        if self._bar is None or stage != run.TILES or not self._total:
             return
-        done, total = self._done[stage], self._totals[stage]
+        self._done += n
+        share = 100.0 * self._done / self._total
         with not_worth_a_run("the bar stays where it is"):
             update_progress_artifact(
-                self._bar, 100.0 * done / total, description=f"{done} of {total} {stage}"
+                self._bar, share, description=f"{self._done} of {self._total} {stage}"
             )
 
     def message(self, text: str) -> None:
-        """See `pipeline.run.Progress`."""
+        """See `pipeline.run.Progress`; who watches hears warnings of Prefect's log."""
         get_run_logger().warning(text)
 
 

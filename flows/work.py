@@ -86,11 +86,9 @@ def _once(job: Job, manner: Manner) -> Record | None:
         manner.check(plan)
     progress = FlowProgress(job.name)
     with run.open_session(plan, progress) as session:
-        progress.start("tiles", len(plan.tiles_to_do))
         for tiles in session.batches():
             receipts = do_batch(session, tiles, manner.limits, _named(tiles))
             logger.info("%s done: %s", _named(tiles), _in_words(receipts))
-            progress.advance("tiles", len(tiles))
         record = session.finish()
     tell_published(job, record, manner.flow)
     show_record(plan, record)

@@ -17,7 +17,7 @@ from pipeline.cli.progress import showing
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.run import Plan
+    from pipeline.run import Plan, Progress
     from pipeline.types import Job, Record
 
 _STATES = ("new", "changed", "unchanged", "uncovered")
@@ -121,11 +121,12 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
         if not quiet:
             typer.echo(f"{job.name} is up to date")
         return None
-    if plain:
-        with showing(show.console(stderr=True), quiet=quiet) as progress:
+    with showing(show.console(stderr=True), quiet=quiet) as progress:
+        if plain:
             record: Record | None = execute(plan, progress)
-    else:
-        record = _find_flow(quiet=quiet)(job)
+        else:
+            progress.message("starting Prefect (--plain runs without it) …")
+            record = _find_flow(quiet=quiet)(job, progress)
     # Nothing, too, if another run has done it all between the two plans.
     if record is not None and not quiet:
         _show_record(record, job)
@@ -143,7 +144,7 @@ def _follow(job: Job, *, quiet: bool) -> None:
         typer.echo(f"catalogue: {published}")
 
 
-def _find_flow(*, quiet: bool) -> Callable[..., Record | None]:
+def _find_flow(*, quiet: bool) -> Callable[[Job, Progress], Record | None]:
     """Find the Prefect flow by its name, so that nothing here imports Prefect."""
     from pipeline.config import set_prefect_defaults
 
@@ -154,7 +155,7 @@ def _find_flow(*, quiet: bool) -> Callable[..., Record | None]:
             "no Prefect flow `region` is installed (entry points `cloudmask.flows`); "
             "install cloudmask again, or run with --plain"
         )
-    flow: Callable[..., Record | None] = found.load()
+    flow: Callable[[Job, Progress], Record | None] = found.load()
     return flow
 
 

@@ -17,7 +17,12 @@ from pipeline.config.aoi import AOI_FORMS, read_aoi
 from pipeline.config.jobs import dump_job, job_schema, load_job, parse_job
 from pipeline.config.periods import PERIOD_FORMS, read_period
 from pipeline.config.sections import store_url
-from pipeline.config.settings import Settings, read_settings, set_prefect_defaults
+from pipeline.config.settings import (
+    Settings,
+    read_settings,
+    set_prefect_defaults,
+    set_prefect_login,
+)
 
 __all__ = [
     "AOI_FORMS",
@@ -31,5 +36,6 @@ __all__ = [
     "read_period",
     "read_settings",
     "set_prefect_defaults",
+    "set_prefect_login",
     "store_url",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -114,3 +115,17 @@ def set_prefect_defaults(*, quiet: bool = False) -> None:
         os.environ.setdefault(name, value)
     if quiet:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+
+
+NO_ORIGIN = "http://nobody.invalid"
+"""Origin of web pages that may call Prefect's embedded server: no page has it, and none at all is no setting."""
+
+
+def set_prefect_login() -> None:
+    """Give the server that Prefect embeds, and its clients in this process, a login that nobody else knows.
+
+    Prefect reads its environment when it is imported: refresh its settings after this.
+    """
+    login = f"cloudmask:{secrets.token_urlsafe(32)}"
+    os.environ["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = login
+    os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = NO_ORIGIN

@@ -32,12 +32,13 @@ from pipeline.errors import CloudmaskError
 from pipeline.run.metrics import tell_unchanged
 from pipeline.run.plan import Plan
 from pipeline.run.planning import plan_job
-from pipeline.run.progress import Progress, Silent
+from pipeline.run.progress import TILES, Progress, Silent
 from pipeline.run.session import Session, open_session
 from pipeline.run.stored import observations
 from pipeline.types import Job, Record, Tile
 
 __all__ = [
+    "TILES",
     "Plan",
     "Progress",
     "Session",
@@ -74,10 +75,8 @@ def execute(plan: Plan, progress: Progress | None = None) -> Record:
     """Carry out a plan, tile after tile."""
     watcher = progress or Silent()
     with open_session(plan, watcher) as session:
-        watcher.start("tiles", len(plan.tiles_to_do))
         for tiles in session.batches():
             _do_tiles(session, tiles, watcher)
-            watcher.advance("tiles", len(tiles))
         return session.finish()
 
 

@@ -38,6 +38,7 @@ from pipeline.errors import CloudmaskError, MemoryBudgetError, WorkersError
 from pipeline.run.crew import Done
 from pipeline.run.order import TileOrder
 from pipeline.run.plan import Plan
+from pipeline.run.progress import Steps
 from pipeline.run.tile import compose_tile, mask_tile
 from pipeline.types import PIXEL_VERSION, ClusterSettings, ModelCard, TileReceipt
 
@@ -81,8 +82,11 @@ def compose_on_worker(masked: tuple[bytes, Made]) -> Made:
 class Cluster:
     """The workers behind a client; a `pipeline.run.crew.Crew`."""
 
-    def __init__(self, client: Client, mask_resources: Mapping[str, float]) -> None:
+    def __init__(
+        self, client: Client, mask_resources: Mapping[str, float], steps: Steps
+    ) -> None:
         self._client = client
+        self._steps = steps
         self._mask_resources = dict(mask_resources)
 
     @property
@@ -130,6 +134,7 @@ class Cluster:
             name = order.tile.name
             try:
                 done[name] = future.result()
+                self._steps.tile_done(name)
             except CloudmaskError as error:
                 failed.append((order, error))
             except KilledWorker as error:
@@ -170,7 +175,7 @@ class SetUp(WorkerPlugin):  # type: ignore[misc]
 
 
 @contextmanager
-def open_cluster(plan: Plan) -> Iterator[Cluster]:
+def open_cluster(plan: Plan, steps: Steps) -> Iterator[Cluster]:
     """Connect to the cluster that a job names, or start one on this machine for as long as it lasts.
 
     Raises
@@ -185,7 +190,7 @@ def open_cluster(plan: Plan) -> Iterator[Cluster]:
     with _client(settings, resources) as client:
         _check_workers(client, resources, plan.bytes_needed)
         client.register_plugin(SetUp())
-        yield Cluster(client, resources)
+        yield Cluster(client, resources, steps)
 
 
 def _mask_resources(

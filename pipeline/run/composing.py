@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dask
@@ -25,7 +25,11 @@ Cells = Sequence[tuple[Scene, CellReceipt]]
 
 
 def compose_periods(
-    order: TileOrder, cells: Sequence[CellReceipt], store: CellStore, reading: Reading
+    order: TileOrder,
+    cells: Sequence[CellReceipt],
+    store: CellStore,
+    reading: Reading,
+    told: Callable[[], None],
 ) -> tuple[str, ...]:
     """Compose the periods of a tile whose inputs have changed.
 
@@ -35,6 +39,8 @@ def compose_periods(
         The work, and what keeps it.
     cells
         What became of the order's cells, in their order.
+    told
+        Called for each period, also where nothing had to be done.
 
     Returns
     -------
@@ -46,9 +52,12 @@ def compose_periods(
     scenes = [cell.scene for cell in order.cells]
     made = [(s, r) for s, r in zip(scenes, cells, strict=True) if r.items]
     composing = _Composing(order, settings, store, reading, _history(order, store))
-    return tuple(
-        f"{period.start:%Y-%m-%d}" for period in order.periods if composing.do(period, made)
-    )
+    written = []
+    for period in order.periods:
+        if composing.do(period, made):
+            written.append(f"{period.start:%Y-%m-%d}")
+        told()
+    return tuple(written)
 
 
 def _history(order: TileOrder, store: CellStore) -> History | None:

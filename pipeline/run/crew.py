@@ -12,6 +12,7 @@ from pipeline import store
 from pipeline.errors import CloudmaskError
 from pipeline.run.order import TileOrder
 from pipeline.run.plan import Plan
+from pipeline.run.progress import CELLS, PERIODS, TILES, Progress, Steps
 from pipeline.run.tile import compose_tile, mask_tile
 from pipeline.types import TileReceipt
 
@@ -48,28 +49,44 @@ class Here:
 
     batch = 1
 
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
     def do(self, orders: Sequence[TileOrder], writer: store.Writer) -> Done:
         """See `Crew`."""
         (order,) = orders
+        name, step = order.tile.name, self._steps.step
+        self._steps.begin(name)
         try:
-            return Done((compose_tile(order, mask_tile(order, writer), writer),))
+            masked = mask_tile(order, writer, lambda: step(CELLS))
+            done = compose_tile(order, masked, writer, lambda: step(PERIODS))
         except CloudmaskError as error:
             writer.discard()
             return Done((), ((order, error),))
+        self._steps.tile_done(name)
+        return Done((done,))
 
 
 @contextmanager
-def open_crew(plan: Plan) -> Iterator[Crew]:
+def open_crew(plan: Plan, progress: Progress) -> Iterator[Crew]:
     """Return who does the tiles of a plan, as its job wants; workers that were started are stopped.
+
+    The stages of the run begin here: workers of a cluster tell of whole tiles alone.
 
     Raises
     ------
     WorkersError
         A cluster does not answer, or its workers are not fit for this work.
     """
+    steps, tiles = Steps(progress), len(plan.tiles_to_do)
     if plan.job.run.cluster.kind == "threads" or plan.nothing_to_do:
-        yield Here()
+        progress.start(TILES, tiles)
+        progress.start(CELLS, plan.cells_to_mask)
+        if plan.periods:
+            progress.start(PERIODS, tiles * len(plan.periods))
+        yield Here(steps)
         return
     # Starting Dask takes a second that a run on threads must not pay.
-    with import_module("pipeline.run.cluster").open_cluster(plan) as crew:
+    with import_module("pipeline.run.cluster").open_cluster(plan, steps) as crew:
+        progress.start(TILES, tiles)
         yield crew

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import dask
@@ -26,14 +26,18 @@ from pipeline.types import UNREADABLE, CellReceipt, CellStatus, Scene
 Pixels = NDArray[np.uint8]
 
 
-def mask_cells(order: TileOrder, store: CellStore, reading: Reading) -> list[CellReceipt]:
+def mask_cells(
+    order: TileOrder, store: CellStore, reading: Reading, told: Callable[[], None]
+) -> list[CellReceipt]:
     """Mask the cells of a tile that the store lacks or has of something else.
+
+    `told` is called for each cell that the plan wants done, also where a killed run has done it.
 
     Returns
     -------
     A receipt for every cell of the order, in its order.
     """
-    return _Masking(order, store, reading).do()
+    return _Masking(order, store, reading, told).do()
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class _Masking:
     order: TileOrder
     store: CellStore
     reading: Reading
+    told: Callable[[], None]
 
     def do(self) -> list[CellReceipt]:
         receipts: dict[Scene, CellReceipt] = {}
@@ -49,12 +54,19 @@ class _Masking:
             stored = self._stored(cell)
             if stored == cell.fingerprint:
                 receipts[cell.scene] = self._receipt(cell, cell.items, stored, unchanged=True)
+                self._tell([cell])
             else:
                 pending.setdefault(cell.scene.sensor, []).append(cell)
         for cells in pending.values():
             for batch in _batches(cells, self.order.job.run.workers):
                 receipts.update(self._batch(batch))
+                self._tell(batch)
         return [receipts[cell.scene] for cell in self.order.cells]
+
+    def _tell(self, done: Sequence[Cell]) -> None:
+        for cell in done:
+            if cell.covered and cell.state != "unchanged":
+                self.told()
 
     def _batch(self, cells: Sequence[Cell]) -> dict[Scene, CellReceipt]:
         """Mask a few cells of one sensor together, so that every worker has a window."""

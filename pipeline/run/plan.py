@@ -70,6 +70,11 @@ class Plan:
         names |= {each.tile.name for each in self.composites if each.state != "unchanged"}
         return tuple(tile for tile in self.tiles if tile.name in names)
 
+    @property
+    def cells_to_mask(self) -> int:
+        """Cells that an item covers and the store lacks, or has of something else."""
+        return int((self.cells.covered & ~self.cells.unchanged).sum())
+
     @cached_property
     def key(self) -> str:
         """Name of this work: a run goes on where a killed one of the same plan stopped.

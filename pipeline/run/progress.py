@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Protocol
+
+TILES, CELLS, PERIODS = "tiles", "cells", "periods"
+"""Stages of a run; the last two are told from inside a tile, where this process does the tiles."""
 
 
 class Progress(Protocol):
@@ -32,3 +36,31 @@ class Silent:
 
     def message(self, text: str) -> None:
         """See `Progress`."""
+
+
+class Steps:
+    """Counts the steps of tiles, each once, however often a tile is tried again."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tile = ""
+        self._now: Counter[str] = Counter()
+        self._most: Counter[tuple[str, str]] = Counter()
+
+    def begin(self, tile: str) -> None:
+        """Begin a tile, or begin it again."""
+        self._tile, self._now = tile, Counter()
+
+    def step(self, stage: str) -> None:
+        """Finish a step of the tile that was begun last."""
+        self._now[stage] += 1
+        self._told(self._tile, stage, self._now[stage])
+
+    def tile_done(self, tile: str) -> None:
+        """Finish a tile."""
+        self._told(tile, TILES, 1)
+
+    def _told(self, tile: str, stage: str, count: int) -> None:
+        if count > self._most[tile, stage]:
+            self._most[tile, stage] = count
+            self._progress.advance(stage)

@@ -164,7 +164,7 @@ def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Sessi
     WorkersError
         The job's cluster does not answer, or has no fit worker.
     """
-    job = plan.job
+    job, progress = plan.job, progress or Silent()
     metrics.check()
     with (
         store.open_writer(
@@ -174,9 +174,9 @@ def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Sessi
             run_key=plan.key,
             overviews=job.run.overviews,
         ) as writer,
-        open_crew(plan) as crew,
+        open_crew(plan, progress) as crew,
     ):
-        session = Session(plan, writer, progress or Silent(), crew)
+        session = Session(plan, writer, progress, crew)
         try:
             yield session
         except CloudmaskError as error:

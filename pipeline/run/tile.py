@@ -8,6 +8,7 @@ which is neither no data nor cloud.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from pipeline.run.cellstore import CellStore
 from pipeline.run.composing import compose_periods
@@ -18,11 +19,17 @@ from pipeline.run.unreadable import Reading
 from pipeline.types import Cost, TileReceipt
 
 
-def mask_tile(order: TileOrder, store: CellStore) -> TileReceipt:
-    """Do the first half of an order."""
+def _nobody() -> None:
+    """Tell nobody."""
+
+
+def mask_tile(
+    order: TileOrder, store: CellStore, told: Callable[[], None] = _nobody
+) -> TileReceipt:
+    """Do the first half of an order; `told` hears of each cell that is masked."""
     reading, stages = Reading(order, "mask"), dict[str, Cost]()
     with measured(stages, "mask"):
-        cells = mask_cells(order, store, reading)
+        cells = mask_cells(order, store, reading, told)
     return TileReceipt(
         tile=order.tile.name,
         cells=tuple(cells),
@@ -32,13 +39,18 @@ def mask_tile(order: TileOrder, store: CellStore) -> TileReceipt:
     )
 
 
-def compose_tile(order: TileOrder, masked: TileReceipt, store: CellStore) -> TileReceipt:
-    """Do the second half, on a store where the first half is written."""
+def compose_tile(
+    order: TileOrder,
+    masked: TileReceipt,
+    store: CellStore,
+    told: Callable[[], None] = _nobody,
+) -> TileReceipt:
+    """Do the second half, on a store where the first half is written; `told` hears of each period."""
     reading, stages = Reading(order, "composite"), dict(masked.stages)
     if order.job.composite is None:
         return masked
     with measured(stages, "composite"):
-        composed = compose_periods(order, masked.cells, store, reading)
+        composed = compose_periods(order, masked.cells, store, reading, told)
     return dataclasses.replace(
         masked,
         composites=composed,

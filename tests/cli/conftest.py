@@ -82,8 +82,10 @@ class Rooms:
         progress.message("tile r000c000: trying again")
         return make_record(plan.job)
 
-    def flow(self, job: Job) -> Record:
+    def flow(self, job: Job, progress: Any) -> Record:
         self.note("flow", job)
+        progress.start("tiles", 1)
+        progress.advance("tiles")
         return make_record(job)
 
 

@@ -30,6 +30,11 @@ def test_run_goes_through_the_flow(cloudmask, rooms, job):
     assert "asset [red] is gone" in result.stdout
     assert lines(result.stdout)[-1] == f"report: {job.parent / 'demo-report.html'}"
     assert rooms.of("write_report").job["name"] == "demo"
+    assert lines(result.stderr) == [
+        "starting Prefect (--plain runs without it) …",
+        "tiles: 1 to do",
+        "tiles: 1 of 1",
+    ]
 
 
 def test_a_plain_run_shows_its_progress_on_stderr(cloudmask, rooms, job):

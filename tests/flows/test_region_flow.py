@@ -14,7 +14,7 @@ from small_region import (
 )
 from typer.testing import CliRunner
 
-from pipeline import config, store
+from pipeline import config, run, store
 from pipeline.cli import app
 from pipeline.cube import reader
 from pipeline.errors import (
@@ -228,7 +228,7 @@ def test_an_expected_error_leaves_no_traceback_in_the_log(flow, region, threshol
     logger.addHandler(heard)
     try:
         with pytest.raises(ModelError):
-            flow.run_region(region.job())
+            flow.run_region(region.job(), run.Silent())
     finally:
         logger.removeHandler(heard)
     assert heard.errors == []
