@@ -131,6 +131,7 @@ def _show(seen: Mapping[str, Any]) -> None:
     show.lines(f"{key.replace('_', ' '):<{width}}{value}" for key, value in stated.items())
     show.table([_grid(row) for row in assets], title="bands")
     show.table([_grid(row) for row in masks], title="masks of the product")
+    show.lines(seen.get("not_read", ()) if assets else ())
     for rule in seen.get("radiometry", ()):
         show.lines(
             [f"{', '.join(rule['roles'])}:", f"  {_formula(rule)}", f"  {rule['reason']}"]

@@ -51,6 +51,7 @@ def describe(
             else None,
             "assets": _assets(item, profile.offered(item)),
             "masks": _assets(item, profile.masks(item)),
+            "not_read": list(dict.fromkeys(profile.refused(item).values())),
             "radiometry": _radiometry(item, profile, refusals),
         }
         if place := misplaced(item):
@@ -134,9 +135,9 @@ def _radiometry(
                 refusals.append(error)
                 break
     if not groups and not refusals:
-        refusals.append(
-            RadiometryError(f"item {item.id}: it has no asset of a band that is known")
-        )
+        no_rasters = list(dict.fromkeys(profile.refused(item).values()))
+        why = no_rasters or ["it has no asset of a band that is known"]
+        refusals += [RadiometryError(f"item {item.id}: {each}") for each in why]
     return [
         {
             "roles": roles,

@@ -102,12 +102,18 @@ def with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items:
     needed = {
         sensor: [*roles_needed(job.mask, card.roles), *bands] for sensor, card in cards.items()
     }
-    reasons: list[str | None] = []
-    for item in items:
-        missing = cube.missing_roles(item, needed[sensors.profile(item).sensor])
-        names = ", ".join(sorted(set(missing)))
-        reasons.append(f"it has no asset for {names}" if missing else None)
+    reasons = [_lacking(item, needed[sensors.profile(item).sensor]) for item in items]
     return _without(items, reasons)
+
+
+def _lacking(item: pystac.Item, needed: Sequence[str]) -> str | None:
+    """Say what an item lacks of what is needed; none: nothing."""
+    missing = sorted(set(cube.missing_roles(item, needed)))
+    if not missing:
+        return None
+    refused = sensors.profile(item).refused(item)
+    said = dict.fromkeys(refused[role] for role in missing if role in refused)
+    return "; ".join([f"it has no asset for {', '.join(missing)}", *said])
 
 
 def placed(job: Job, items: Items) -> Items:

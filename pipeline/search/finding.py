@@ -221,7 +221,14 @@ def _unsuited(job: Job, item: pystac.Item) -> str | None:
         return str(error)
     except NOT_STAC as error:
         return f"what it says of itself cannot be understood: {words_of(error)}"
-    return _forbidden_href(job, item)
+    return _no_rasters(item) or _forbidden_href(job, item)
+
+
+def _no_rasters(item: pystac.Item) -> str | None:
+    """Refuse an item none of whose bands is a raster; no header of it need be asked for."""
+    profile = sensors.profile(item)
+    refused = profile.refused(item)
+    return None if profile.offered(item) or not refused else next(iter(refused.values()))
 
 
 def _understand(item: pystac.Item) -> None:

@@ -7,6 +7,7 @@ Data, not code paths::
     profiles.py      PROFILES: collection -> what it holds     (a new collection is a row here)
     rules.py         RULES: what turns numbers to reflectance  (a new quirk is a row here)
     conflicts.py     whether what its assets announce agrees with that
+    formats.py       which assets are rasters that are read
     metadata.py      what an item says of itself: catalogue, baseline, scale and offset
     recorded.py      a decision written into the item itself, and read back
     names.py         what the names of products say

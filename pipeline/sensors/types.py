@@ -9,6 +9,7 @@ from typing import Any
 import pystac
 
 from pipeline.errors import RadiometryError
+from pipeline.sensors.formats import no_raster, refusal
 
 ROLES: tuple[str, ...] = (
     "coastal",
@@ -118,7 +119,7 @@ class Profile:
     """Kind of mask, a name in `pipeline.sensors.qa`, -> asset keys in order of preference."""
 
     def offered(self, item: pystac.Item) -> dict[str, str]:
-        """Return role -> asset key for the roles that an item has."""
+        """Return role -> asset key for the roles that an item has, as rasters."""
         return _first_present(self.assets, item)
 
     def resolution_m(self, role: str) -> float:
@@ -137,8 +138,17 @@ class Profile:
         return self.flags.get(role, self.flags.get(""))
 
     def masks(self, item: pystac.Item) -> dict[str, str]:
-        """Return kind of mask -> asset key for the masks that an item has."""
+        """Return kind of mask -> asset key for the masks that an item has, as rasters."""
         return _first_present(self.qa, item)
+
+    def refused(self, item: pystac.Item) -> dict[str, str]:
+        """Return role or kind of mask -> why it is not read, where an item has it as no raster."""
+        found = {}
+        for name, keys in {**self.assets, **self.qa}.items():
+            kinds = [(key, no_raster(item.assets[key])) for key in _present(keys, item)]
+            if kinds and all(what is not None for _, what in kinds):
+                found[name] = refusal(kinds[0][0], str(kinds[0][1]))
+        return found
 
     def band(self, item: pystac.Item, role: str) -> int:
         """Return which band of its asset a role is, counted from 1.
@@ -177,13 +187,19 @@ def described_bands(asset: pystac.Asset) -> Iterator[Mapping[str, Any]]:
 
 def _first_present(wanted: Mapping[str, tuple[str, ...]], item: pystac.Item) -> dict[str, str]:
     found = {}
-    # Exact keys first; some catalogues write `b02` or `Scl`.
-    spelled: dict[str, str] | None = None
     for name, keys in wanted.items():
-        key = next((key for key in keys if key in item.assets), None)
-        if key is None:
-            spelled = spelled or {key.casefold(): key for key in item.assets}
-            key = next((spelled[k] for k in map(str.casefold, keys) if k in spelled), None)
-        if key is not None:
-            found[name] = key
+        for key in _present(keys, item):
+            if no_raster(item.assets[key]) is None:
+                found[name] = key
+                break
     return found
+
+
+def _present(keys: tuple[str, ...], item: pystac.Item) -> Iterator[str]:
+    """Yield those of some keys that an item has, in their order."""
+    exact = [key for key in keys if key in item.assets]
+    yield from exact
+    if not exact:
+        # Some catalogues write `b02` or `Scl`.
+        spelled = {key.casefold(): key for key in item.assets}
+        yield from (spelled[key] for key in map(str.casefold, keys) if key in spelled)

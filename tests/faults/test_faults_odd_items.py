@@ -4,10 +4,11 @@ import json
 import shutil
 
 import pytest
-from small_region import DAY, EAST, WEST, Region, assert_same, contents
+from small_region import DAY, EAST, WEST, Region, assert_same, contents, refused
 from test_faults_inputs import ONE_DAY
 
 from pipeline import run, store
+from pipeline.cube import opening
 from pipeline.types import Source
 
 
@@ -152,3 +153,34 @@ def test_a_job_of_one_collection_does_not_take_the_place_of_another(region):
         source = Source(catalog=str(region.catalog), collections=(collection,))
         plan = run.plan_job(region.job(sources=(source,), composite=None))
         assert plan.nothing_to_do
+
+
+# -- assets that are no rasters ------------------------------------------------------------------
+
+
+def as_zarr(item):
+    for key, asset in item["assets"].items():
+        asset |= {
+            "href": f"https://objects.example.com/x.zarr/{key}",
+            "type": "application/vnd.zarr",
+        }
+
+
+def test_an_item_of_zarr_is_refused_at_once_by_plan_and_inspect(cloudmask, region, monkeypatch):
+    """F08: every header was tried six times."""
+    monkeypatch.setattr(opening, "read_asset", None)
+    region.edit(EAST, as_zarr)
+    words = "is Zarr; GeoTIFF and JPEG 2000 are read"
+    refused(cloudmask("inspect", region.document(EAST)), 4, words)
+    plan = run.plan_job(region.job(period=ONE_DAY))
+    (dropped,) = plan.items.dropped
+    assert dropped.reason == f"asset 'blue' {words}"
+    assert [item.id for item in plan.items.missed] == [EAST]
+
+
+def test_one_band_of_zarr_costs_the_item_if_it_is_needed(region):
+    region.edit(EAST, lambda item: item["assets"]["blue"].update(type="x", href="./B02.zarr"))
+    (dropped,) = run.plan_job(region.job(period=ONE_DAY)).items.dropped
+    assert "it has no asset for blue; asset 'blue' is Zarr" in dropped.reason
+    region.edit(EAST, lambda item: item["assets"].update(B02={"href": "./B02.tif"}))
+    assert not run.plan_job(region.job(period=ONE_DAY)).items.dropped
