@@ -9,7 +9,10 @@ items in a file; the answer can be saved as a file that a later run is pointed a
     api        … asks a STAC API, page by page
     walk       … walks a static catalogue, link by link
     files      … reads and writes files of items: JSON, newline-delimited JSON, GeoParquet
+    documents  a document as an item: odd, legal, broken
+    empty      why nothing was found
     web        one document over HTTP: patient, bounded in time, wary of redirects
+    reaching   whether a host can be reached at all
     patience   what is tried again, how often, how fast
     matching   queries and CQL2 filters, applied to an item
 """

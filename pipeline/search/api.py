@@ -14,6 +14,7 @@ from shapely.geometry import mapping
 from pipeline.catalogs import Catalog
 from pipeline.errors import SearchError
 from pipeline.search.web import CatalogIO, PageTooLargeError
+from pipeline.shown import heard
 from pipeline.types import Job, Source
 from pipeline.types.lonlat import tidy
 
@@ -100,6 +101,43 @@ def items_of_api(
             io.splittable = False
 
 
+def count_of(
+    job: Job,
+    source: Source,
+    catalog: Catalog,
+    landing: dict[str, Any],
+    io: CatalogIO,
+    **asked_for: bool,
+) -> int | None:
+    """Return how many items an API has where one wish is left out; none: some, it does not say.
+
+    Parameters
+    ----------
+    job, source, catalog, landing, io
+        As of `items_of_api`.
+    asked_for
+        ``area``, ``dates`` or ``wish`` (query and filter): false leaves it out.
+    """
+    found = search_link(landing, catalog.url)
+    assert found is not None
+    url, method = found
+    parameters = _parameters(job, source, catalog, landing)
+    parts = {
+        "area": ("intersects",),
+        "dates": ("datetime",),
+        "wish": ("query", "filter", "filter_lang"),
+    }
+    for name, keys in parts.items():
+        if not asked_for.get(name, True):
+            parameters = {key: each for key, each in parameters.items() if key not in keys}
+    asked = ItemSearch(url, method=method, stac_io=io, limit=1, **parameters)
+    page = io.read_json(url, method=method, parameters=asked.get_parameters())
+    matched = page.get("numberMatched", (page.get("context") or {}).get("matched"))
+    if isinstance(matched, int):
+        return matched
+    return None if _checked(page, io) else 0
+
+
 def _parameters(
     job: Job, source: Source, catalog: Catalog, landing: dict[str, Any]
 ) -> dict[str, Any]:
@@ -172,8 +210,9 @@ def _endless(io: CatalogIO, what: str) -> SearchError:
 def _checked(page: dict[str, Any], io: CatalogIO) -> list[dict[str, Any]]:
     features = page.get("features")
     if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
-        start = json.dumps(page)[:120]
-        raise io.unreadable(f"a page has no list of features but begins {start}")
+        raise io.unreadable(
+            f"a page has no list of features but begins {heard(json.dumps(page))}"
+        )
     return features
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,19 @@ from pipeline import access, catalogs, sensors
 from pipeline.errors import EmptySearchError, RadiometryError
 from pipeline.search.api import items_of_api, search_link
 from pipeline.search.documents import NOT_STAC, Understood, instant, understood
+from pipeline.search.empty import Sought, nothing_found
 from pipeline.search.files import read_document
 from pipeline.search.matching import matcher
 from pipeline.search.patience import Patience
 from pipeline.search.walk import walk
 from pipeline.search.web import CatalogIO
 from pipeline.shown import words_of
-from pipeline.types import Dropped, Items, Job, Source, footprint
+from pipeline.types import Dropped, Items, Job, footprint
 
 
-def search(job: Job, patience: Patience | None = None) -> Items:
+def search(
+    job: Job, patience: Patience | None = None, said: Callable[[str], None] = lambda _: None
+) -> Items:
     """Find the items of a job.
 
     Parameters
@@ -33,6 +36,8 @@ def search(job: Job, patience: Patience | None = None) -> Items:
         What to look for, and where.
     patience
         How long catalogues on the web are waited for; none: the defaults.
+    said
+        Hears which catalogue on the web is asked, and when it is tried again.
 
     Returns
     -------
@@ -53,9 +58,12 @@ def search(job: Job, patience: Patience | None = None) -> Items:
     """
     tests = [matcher(source) for source in job.sources]
     found: dict[tuple[str, str], Understood] = {}
-    for source, matches in zip(job.sources, tests, strict=True):
-        for each in _candidates(job, source, patience or Patience()):
-            if matches(each.item):
+    sought = [Sought(source, catalogs.find(source.catalog)) for source in job.sources]
+    for one, matches in zip(sought, tests, strict=True):
+        for each in _candidates(job, one, patience or Patience(), said):
+            fits = matches(each.item)
+            one.items.append((each.item, fits))
+            if fits:
                 found.setdefault(_key(each, len(found)), each)
     wanted, unsuited = _suited(job, found.values())
     newest, replaced = keep_newest(wanted)
@@ -63,7 +71,7 @@ def search(job: Job, patience: Patience | None = None) -> Items:
     reasons = (Dropped(item_id=item.id, reason=reason) for item, reason in unsuited)
     dropped = (*reasons, *replaced)
     if not newest:
-        raise EmptySearchError(_nothing_found(job, len(found), dropped))
+        raise EmptySearchError(nothing_found(job, sought, dropped))
     missed = _missed(job, [item for item, _ in unsuited], newest)
     return Items(items=newest, dropped=dropped, missed=missed)
 
@@ -135,22 +143,29 @@ def _order(item: pystac.Item) -> tuple[datetime, str, str]:
 # -- asking ------------------------------------------------------------------------------------
 
 
-def _candidates(job: Job, source: Source, patience: Patience) -> Iterator[Understood]:
+def _candidates(
+    job: Job, sought: Sought, patience: Patience, said: Callable[[str], None]
+) -> Iterator[Understood]:
     """Yield what a source has; an item that cannot be read costs itself, not the search."""
-    catalog = catalogs.find(source.catalog)
-    io = CatalogIO(source.catalog, catalog, patience=patience, hosts=job.cube.hosts)
+    io = CatalogIO(
+        sought.source.catalog,
+        sought.catalog,
+        patience=patience,
+        hosts=job.cube.hosts,
+        said=said,
+    )
     with io.session:
-        for document, location in _documents(job, source, catalog, io):
+        for document, location in _documents(job, sought, io):
             yield understood(document, location)
 
 
-def _documents(
-    job: Job, source: Source, catalog: catalogs.Catalog, io: CatalogIO
-) -> Iterator[tuple[dict[str, Any], str]]:
+def _documents(job: Job, sought: Sought, io: CatalogIO) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield item documents and where each came from."""
+    source, catalog = sought.source, sought.catalog
     if access.is_remote(catalog.url):
         location, document = catalog.url, io.read_json(catalog.url)
         if search_link(document, location) is not None:
+            sought.landing = document
             for feature in items_of_api(job, source, catalog, document, io):
                 yield feature, location
             return
@@ -251,16 +266,3 @@ def _forbidden_href(job: Job, item: pystac.Item) -> str | None:
         if (reason := access.refused(href, remote=remote, hosts=job.cube.hosts)) is not None:
             return f"asset {key!r} is refused: {reason}"
     return None
-
-
-def _nothing_found(job: Job, candidates: int, unsuited: tuple[Dropped, ...]) -> str:
-    where = ", ".join(source.catalog for source in job.sources)
-    bounds = ", ".join(f"{edge:.4f}" for edge in job.aoi.bounds)
-    message = (
-        f"no usable item in {where} covers the AOI ({bounds}) within {job.period}; "
-        "check the dates, the order longitude latitude, the collections, the query and the filter"
-    )
-    if unsuited:
-        reasons = "; ".join(sorted({dropped.reason for dropped in unsuited})[:3])
-        message += f". {len(unsuited)} of {candidates} items were dropped: {reasons}"
-    return message

@@ -15,6 +15,7 @@ import cql2
 import pystac
 
 from pipeline.errors import ConfigError
+from pipeline.shown import words_of
 from pipeline.types import Source
 
 
@@ -155,7 +156,7 @@ def _parsed(expression: Mapping[str, Any]) -> cql2.Expr:
         parsed.validate()
     except Exception as error:  # noqa: BLE001 -- cql2 raises bare exceptions
         raise ConfigError(
-            f"sources.filter: {dict(expression)} is no CQL2: {str(error)[:200]}; expected e.g. "
+            f"sources.filter: {dict(expression)} is no CQL2: {words_of(error)}; expected e.g. "
             '{op: "<", args: [{property: "eo:cloud_cover"}, 80]}'
         ) from None
     return parsed

@@ -19,6 +19,8 @@ class Patience:
 
     connect_s: float = 10.0
     """Until a connection stands."""
+    reach_s: float = 8.0
+    """Until the first connection stands, all attempts together: without a network nobody waits long."""
     silence_s: float = 60.0
     """Without a single byte. Large pages of a busy catalogue take half a minute."""
     answer_s: float = 180.0
@@ -55,6 +57,7 @@ class Failure(Exception):
         attempts: int | None = None,
         retry_after_s: float | None = None,
         status: int | None = None,
+        unreached: bool = False,
         final: type[SearchError] = CatalogUnavailableError,
     ) -> None:
         super().__init__(reason)
@@ -64,6 +67,8 @@ class Failure(Exception):
         """Seconds that the server asks to wait."""
         self.status = status
         """HTTP status; none: there was no whole answer."""
+        self.unreached = unreached
+        """Whether no connection stood at all."""
         self.final = final
         """What it is in the end."""
 

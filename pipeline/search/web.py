@@ -8,7 +8,7 @@ redirect. The catalogue's own URL is the user's and may lie anywhere.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -31,6 +31,8 @@ from pipeline.search.patience import (
     failure_of_status,
     pace_of,
 )
+from pipeline.search.reaching import addresses_of, is_proxied, why_unreached
+from pipeline.shown import heard, shown
 from pipeline.types import Cost
 from pipeline.types.record import METER
 
@@ -54,10 +56,18 @@ class CatalogIO(StacApiIO):
         How long to wait for it.
     hosts
         Hosts of private addresses that links may lead to.
+    said
+        Hears that the catalogue is asked, and when it is tried again.
     """
 
     def __init__(
-        self, name: str, catalog: Catalog, *, patience: Patience, hosts: Collection[str] = ()
+        self,
+        name: str,
+        catalog: Catalog,
+        *,
+        patience: Patience,
+        hosts: Collection[str] = (),
+        said: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(max_retries=None)
         self.name = name
@@ -67,7 +77,11 @@ class CatalogIO(StacApiIO):
         self.splittable = False
         """Whether a page that is too large may be asked for in smaller ones."""
         self._pace = pace_of(catalog.url, catalog.requests_per_second)
-        self._ends = time.monotonic() + patience.search_s
+        self._said = said
+        self._begun = time.monotonic()
+        self._ends = self._begun + patience.search_s
+        self._reached = False
+        """Whether a connection stood, ever."""
 
     def read_json(self, source: HREF, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
         """Return the JSON object at a URL, or at a link with method, headers and body.
@@ -112,6 +126,8 @@ class CatalogIO(StacApiIO):
         headers: Mapping[str, str] | None,
     ) -> dict[str, Any]:
         ends = min(time.monotonic() + self.patience.document_s, self._ends)
+        if not self._reached:
+            self._said(f"asking {self._who}")
         for attempt, wait in enumerate(self.patience.waits(), start=1):
             try:
                 return self._once(href, method, parameters, headers)
@@ -123,15 +139,28 @@ class CatalogIO(StacApiIO):
                 asked = failure.retry_after_s
                 wait_s = wait if asked is None else asked + wait * 0.1
                 last = attempt >= (failure.attempts or self.patience.attempts)
+                if failure.unreached and not self._reached:
+                    ends = min(ends, self._begun + self.patience.reach_s)
                 if last or time.monotonic() + wait_s > ends:
                     raise self._given_up(failure, attempt) from failure
+                self._said(f"{self.name}: {failure}; trying again in {wait_s:.0f} s")
                 time.sleep(wait_s)
         raise AssertionError("waits never end")
+
+    @property
+    def _who(self) -> str:
+        url = shown(self.home.geturl())
+        return url if self.name == self.home.geturl() else f"{self.name} ({url})"
 
     def _given_up(self, failure: Failure, attempt: int) -> SearchError:
         times = "" if attempt == 1 else f" ({attempt} attempts)"
         if failure.final is not CatalogUnavailableError:
             return self.unreadable(f"{failure}{times}")
+        if failure.unreached and not self._reached:
+            return CatalogUnavailableError(
+                f"cannot reach {self._who}: {failure}{times}; is this machine online? A saved item "
+                "collection needs no network"
+            )
         asks = (
             ""
             if failure.retry_after_s is None
@@ -184,7 +213,7 @@ class CatalogIO(StacApiIO):
             reason = "it is no http(s) URL"
         if reason is not None:
             raise SearchError(
-                f"catalogue {self.name} leads to {url[:200]}, which is refused: {reason}"
+                f"catalogue {self.name} leads to {heard(url, 200)}, which is refused: {reason}"
             )
 
     def _sent(self, request: requests.Request) -> requests.Response:
@@ -194,18 +223,34 @@ class CatalogIO(StacApiIO):
             settings = self.session.merge_environment_settings(
                 prepared.url or "", {}, True, None, None
             )
-            return self.session.send(
+            connect_s = self._connect_s(prepared.url or "", settings["proxies"])
+            answer = self.session.send(
                 prepared,
-                timeout=(self.patience.connect_s, self.patience.silence_s),
+                timeout=(connect_s, self.patience.silence_s),
                 allow_redirects=False,
                 **settings,
             )
+            self._reached = True
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
             raise Failure(
                 f"it leads to {request.url!r}: {error}", attempts=1, final=SearchError
             ) from error
         except requests.RequestException as error:
-            raise Failure(_plain(error)) from error
+            why = why_unreached(error)
+            self._reached = self._reached or why is None
+            raise Failure(why or _plain(error), unreached=why is not None) from error
+        return answer
+
+    def _connect_s(self, url: str, proxies: dict[str, str]) -> float:
+        """Return how long a connection may take: of the first, all addresses of its host together."""
+        parts = urlsplit(url)
+        if self._reached or not parts.hostname or is_proxied(url, proxies):
+            return self.patience.connect_s
+        left = self._begun + self.patience.reach_s - time.monotonic()
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        count = addresses_of(parts.hostname, port, left)
+        left = self._begun + self.patience.reach_s - time.monotonic()
+        return min(self.patience.connect_s, max(left / count, 1.0))
 
     def _content(self, response: requests.Response, ends: float) -> bytes:
         """Read an answer whole; what is cut off, stalls or never ends is a failure."""
@@ -217,7 +262,7 @@ class CatalogIO(StacApiIO):
                 size += len(chunk)
                 if size > self.patience.document_bytes:
                     raise Failure(
-                        f"{response.url[:200]} is larger than {self.patience.document_bytes} bytes",
+                        f"{heard(response.url, 200)} is larger than {self.patience.document_bytes} bytes",
                         attempts=1,
                         final=SearchError,
                     )
@@ -231,16 +276,16 @@ class CatalogIO(StacApiIO):
 
     def _understood(self, response: requests.Response, content: bytes) -> dict[str, Any]:
         kind = response.headers.get("content-type", "nothing said")
-        start = " ".join(content[:300].decode("utf-8", "replace").split())[:120]
+        start = heard(content[:3000].decode("utf-8", "replace"))
         if not response.ok:
             raise failure_of_status(response.status_code, start, _retry_after_s(response))
         try:
             document = parsed(content)
         except (ValueError, RecursionError):
-            what = f"{response.url[:200]} answered no JSON but {start!r} ({kind})"
+            what = f"{heard(response.url, 200)} answered no JSON but {start!r} ({kind})"
             raise Failure(what, attempts=NONSENSE, final=SearchError) from None
         if not isinstance(document, dict):
-            what = f"{response.url[:200]} answered {start!r}, expected a JSON object"
+            what = f"{heard(response.url, 200)} answered {start!r}, expected a JSON object"
             raise Failure(what, attempts=1, final=SearchError)
         # A limit can come disguised as a good answer (e-sensing/sits#1560).
         if (
@@ -266,4 +311,4 @@ def _plain(error: Exception) -> str:
     """Say what went wrong on the wire without pages of nested exceptions."""
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return f"it was silent for too long ({type(error).__name__})"
-    return f"{type(error).__name__}: {str(error)[:200]}"
+    return f"{type(error).__name__}: {heard(error, 200)}"

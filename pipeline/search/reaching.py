@@ -1,0 +1,67 @@
+"""Whether a host can be reached at all: asked with a time limit, which the resolver does not keep."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+
+import requests
+import urllib3
+from requests.utils import select_proxy
+
+from pipeline.search.patience import Failure
+
+UNRESOLVED = "name not resolved"
+
+
+def addresses_of(host: str, port: int, within_s: float) -> int:
+    """Return how many addresses a name has.
+
+    Raises
+    ------
+    Failure
+        It has none, or nobody answers in time: without a network a resolver may wait for a minute.
+    """
+    answers: queue.Queue[int | OSError] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers.put(len(found))
+        except (OSError, UnicodeError) as error:
+            answers.put(error if isinstance(error, OSError) else OSError(str(error)))
+
+    threading.Thread(target=ask, name=f"resolve-{host}", daemon=True).start()
+    try:
+        found = answers.get(timeout=max(within_s, 0.1))
+    except queue.Empty:
+        raise Failure(f"{UNRESOLVED} in {within_s:.0f} s", unreached=True) from None
+    if isinstance(found, OSError):
+        raise Failure(UNRESOLVED, unreached=True) from found
+    return found
+
+
+def is_proxied(url: str, proxies: dict[str, str]) -> bool:
+    """Say whether a proxy does the reaching, who alone may know names."""
+    return select_proxy(url, proxies) is not None
+
+
+def why_unreached(error: requests.RequestException) -> str | None:
+    """Say in few words why no connection stood; none: one did."""
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    each: BaseException | None = error
+    said = ""
+    while each is not None:
+        if isinstance(each, urllib3.exceptions.NameResolutionError):
+            return UNRESOLVED
+        if isinstance(each, urllib3.exceptions.ProxyError):
+            return "its proxy does not answer"
+        if isinstance(each, urllib3.exceptions.NewConnectionError):
+            said = "no connection"
+        if said and isinstance(each, OSError) and each.strerror:
+            return each.strerror.lower()
+        inner = each.args[0] if each.args and isinstance(each.args[0], BaseException) else None
+        each = getattr(each, "reason", None) or inner or each.__cause__ or each.__context__
+    return said or None
