@@ -203,6 +203,14 @@ def _show_run(record: Record) -> None:
         title="cost",
     )
     show.lines(_per_area(record))
+    show.table(
+        [
+            {"item": each["item_id"], "why": each["reason"]}
+            for each in record["dropped"]
+            if each.get("tile") is None
+        ],
+        title="left out before a pixel was read",
+    )
     rows = manifest_rows(record)
     if not rows:
         typer.echo("no manifest: the run is of before there was one")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,7 @@ from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.run import Plan, Progress
-    from pipeline.types import Job, Record
+    from pipeline.types import Dropped, Job, Record
 
 _STATES = ("new", "changed", "unchanged", "uncovered")
 
@@ -77,7 +77,7 @@ def plan(
     from pipeline.search import save_items
 
     asked = read_job(job, store=store)
-    found = plan_job(asked)
+    found = plan_job(asked, _aloud(quiet=False))
     if items is not None:
         save_items(found.items, items)
     if as_json:
@@ -115,11 +115,12 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
     """Run a job and say what came of it; none: there was nothing to do."""
     from pipeline.run import execute, plan_job, tell_unchanged
 
-    plan = plan_job(job)
+    plan = plan_job(job, _aloud(quiet=quiet))
     if plan.nothing_to_do:
         tell_unchanged(job.name)
         if not quiet:
             typer.echo(f"{job.name} is up to date")
+            _show_dropped(plan.dropped)
         return None
     with showing(show.console(stderr=True), quiet=quiet) as progress:
         if plain:
@@ -131,6 +132,11 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
     if record is not None and not quiet:
         _show_record(record, job)
     return record
+
+
+def _aloud(*, quiet: bool) -> Callable[[str], None]:
+    """Return what tells, beside the output, which catalogue is asked and how it answers."""
+    return lambda text: None if quiet else typer.echo(text, err=True)
 
 
 def _follow(job: Job, *, quiet: bool) -> None:
@@ -168,6 +174,7 @@ def _show_plan(plan: Plan, job: Job) -> None:
         title="cells (scene × tile)",
     )
     show.table(_reasons(plan), title="what would be done, and why")
+    _show_dropped(plan.dropped)
     if plan.nothing_to_do:
         typer.echo(f"{job.name} is up to date")
         return
@@ -205,8 +212,17 @@ def _show_record(record: Record, job: Job) -> None:
             f"store: {job.store} (snapshot {record.snapshot or 'as before'})",
         ]
     )
-    reasons = Counter(dropped.reason for dropped in record.dropped)
+    _show_dropped(record.dropped)
+
+
+def _show_dropped(dropped: Sequence[Dropped]) -> None:
+    """Say what is not used, whether in a tile or everywhere, and why."""
+    reasons = Counter(each.reason for each in dropped)
+    first = {each.reason: each.item_id for each in reversed(dropped)}
     show.table(
-        [{"reason": reason, "items": count} for reason, count in reasons.most_common(10)],
-        title=f"{len(record.dropped)} times something was dropped",
+        [
+            {"reason": reason, "times": count, "first": first[reason]}
+            for reason, count in reasons.most_common(10)
+        ],
+        title=f"{len(dropped)} times something was dropped",
     )

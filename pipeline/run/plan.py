@@ -90,6 +90,11 @@ class Plan:
         return f"{self.job.name}-{digest.hexdigest()[:12]}"
 
     @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """What is not used of what the catalogues have, and what they have no longer."""
+        return (*self.items.dropped, *self.gone)
+
+    @property
     def nothing_to_do(self) -> bool:
         """Whether the store is up to date."""
         return not self.tiles_to_do
@@ -176,7 +181,7 @@ class Plan:
             "items": [item.id for item in self.items],
             "dropped": [
                 {"item": each.item_id, "reason": each.reason}
-                for each in (*self.items.dropped, *self.gone)
+                for each in self.dropped
             ],
             "models": {sensor: card.name for sensor, card in self.cards.items()},
             "cells": self.rows(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,12 +48,22 @@ from pipeline.types import (
     Tile,
 )
 
+Said = Callable[[str], None]
+"""Hears what is worth a line."""
 
-def plan_job(job: Job) -> Plan:
+
+def plan_job(job: Job, said: Said = lambda _: None) -> Plan:
     """Search, draw the grid and compare with the store.
 
     No pixel is read, but overviews of items whose metadata leave their offset in doubt, and headers
     of those that do not say where they lie.
+
+    Parameters
+    ----------
+    job
+        What is asked.
+    said
+        Hears which catalogue is asked, and when it is tried again.
 
     Raises
     ------
@@ -62,13 +72,15 @@ def plan_job(job: Job) -> Plan:
     """
     stages: dict[str, Cost] = {}
     with measured(stages, "plan"):
-        plan = _planned(job)
+        plan = _planned(job, said)
     return dataclasses.replace(plan, cost=stages["plan"])
 
 
-def _planned(job: Job) -> Plan:
+def _planned(job: Job, said: Said) -> Plan:
     drawn = grid.make_grid(job)
-    found = cube.settled(search(job), hosts=job.cube.hosts, known=settled_before(job))
+    found = cube.settled(
+        search(job, said=said), hosts=job.cube.hosts, known=settled_before(job)
+    )
     cards = choose_models(job, found)
     before = Stored.look(job, drawn)
     items = of_period(placed(job, with_roles(job, found, cards)), before.scenes, job.period)

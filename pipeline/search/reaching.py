@@ -11,6 +11,7 @@ import urllib3
 from requests.utils import select_proxy
 
 from pipeline.search.patience import Failure
+from pipeline.shown import heard
 
 UNRESOLVED = "name not resolved"
 
@@ -65,3 +66,10 @@ def why_unreached(error: requests.RequestException) -> str | None:
         inner = each.args[0] if each.args and isinstance(each.args[0], BaseException) else None
         each = getattr(each, "reason", None) or inner or each.__cause__ or each.__context__
     return said or None
+
+
+def plain(error: Exception) -> str:
+    """Say what went wrong on the wire without pages of nested exceptions."""
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
+        return f"it was silent for too long ({type(error).__name__})"
+    return f"{type(error).__name__}: {heard(error, 200)}"

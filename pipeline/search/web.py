@@ -31,7 +31,7 @@ from pipeline.search.patience import (
     failure_of_status,
     pace_of,
 )
-from pipeline.search.reaching import addresses_of, is_proxied, why_unreached
+from pipeline.search.reaching import addresses_of, is_proxied, plain, why_unreached
 from pipeline.shown import heard, shown
 from pipeline.types import Cost
 from pipeline.types.record import METER
@@ -238,7 +238,7 @@ class CatalogIO(StacApiIO):
         except requests.RequestException as error:
             why = why_unreached(error)
             self._reached = self._reached or why is None
-            raise Failure(why or _plain(error), unreached=why is not None) from error
+            raise Failure(why or plain(error), unreached=why is not None) from error
         return answer
 
     def _connect_s(self, url: str, proxies: dict[str, str]) -> float:
@@ -271,7 +271,7 @@ class CatalogIO(StacApiIO):
                         f"its answer was not complete in {self.patience.answer_s:g} s"
                     )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Failure(_plain(error)) from error
+            raise Failure(plain(error)) from error
         return b"".join(chunks)
 
     def _understood(self, response: requests.Response, content: bytes) -> dict[str, Any]:
@@ -305,10 +305,3 @@ def _retry_after_s(response: requests.Response) -> float | None:
         return Retry().parse_retry_after(text) if text else None
     except urllib3.exceptions.InvalidHeader:
         return None
-
-
-def _plain(error: Exception) -> str:
-    """Say what went wrong on the wire without pages of nested exceptions."""
-    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return f"it was silent for too long ({type(error).__name__})"
-    return f"{type(error).__name__}: {heard(error, 200)}"

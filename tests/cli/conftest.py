@@ -35,6 +35,7 @@ class FakePlan:
     nothing_to_do: bool = False
     bytes_needed: int = 2**30
     bytes_to_read: int = 3 * 2**20
+    dropped: tuple[Dropped, ...] = (Dropped(item_id="odd", reason="it has no datetime"),)
 
     def counts(self) -> dict[str, dict[str, int]]:
         return {"sentinel-2": {"new": 2, "unchanged": 1}, "landsat": {"changed": 1}}
@@ -68,7 +69,7 @@ class Rooms:
     def of(self, name: str) -> Any:
         return dict(self.calls)[name]
 
-    def plan_job(self, job: Job) -> FakePlan:
+    def plan_job(self, job: Job, said: Any = None) -> FakePlan:
         self.note("plan_job", job)
         if self.error is not None:
             raise self.error
