@@ -179,10 +179,7 @@ class Plan:
             "shape": list(self.grid.geobox.shape),
             "tiles": [tile.name for tile in self.tiles],
             "items": [item.id for item in self.items],
-            "dropped": [
-                {"item": each.item_id, "reason": each.reason}
-                for each in self.dropped
-            ],
+            "dropped": [{"item": each.item_id, "reason": each.reason} for each in self.dropped],
             "models": {sensor: card.name for sensor, card in self.cards.items()},
             "cells": self.rows(),
             "composites": [
