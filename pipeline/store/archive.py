@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
 from pipeline.store import layout, ledger, plain
+from pipeline.store.checksums import Checksums
 from pipeline.store.masks import SceneRow
 from pipeline.store.overviews import Levels, level_name
 from pipeline.store.places import place
@@ -56,6 +57,7 @@ class Archive:
         if layout.format_of(root) != layout.FORMAT_VERSION:
             _tell_once(url, layout.format_of(root))
         self._repository = repository
+        self._checksums = Checksums(None if repository is None else place(url).path)
         self._session = session
         self._root = root
 
@@ -174,11 +176,17 @@ class Archive:
             )
         group = f"{kind}/{name}" if level == 1 else f"{kind}/{name}/{level_name(level)}"
         with explained(f"cannot read {group} of the store {self.url}"):
+            self._require_sound(group)
             dataset = self._decoded(group)
         order = np.argsort(dataset["time"].to_numpy(), kind="stable")
         if not np.array_equal(order, np.arange(order.size)):
             dataset = dataset.isel(time=order)
         return dataset if chunks is None else self._chunked(dataset, chunks)
+
+    def _require_sound(self, group: str) -> None:
+        """Check what leads to the chunks of a group; those check themselves when they are read."""
+        if self._repository is not None:
+            self._checksums.require_below(self._repository, self.snapshot, group)
 
     def _decoded(self, group: str) -> xr.Dataset:
         stored = open_lazily(self._session.store, group, self.url)
@@ -284,6 +292,8 @@ class Archive:
         return {} if self._repository is None else shown_as(self._repository, self.snapshot)
 
     def _ledger(self) -> ledger.Ledger | None:
+        with explained(f"cannot read the items of {self.url}"):
+            self._require_sound(ledger.NAME)
         group = layout.group_of(self._root, ledger.NAME)
         return None if group is None else ledger.Ledger(group)
 

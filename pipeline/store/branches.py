@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import icechunk
 
 from pipeline.errors import StoreConflictError
+from pipeline.store.checksums import Checksums
 from pipeline.store.places import MAIN, REPLAY, RUN
 from pipeline.store.trouble import TROUBLES
 
@@ -95,6 +96,11 @@ def root(repository: icechunk.Repository, head: str, main: str) -> str | None:
         if snapshot.id == first.id or snapshot.written_at < base.written_at:
             return None
     return None
+
+
+def keep_checksums(repository: icechunk.Repository, branch: str, checksums: Checksums) -> None:
+    """List the files of the newest commit of a branch."""
+    checksums.keep(repository, repository.lookup_branch(branch))
 
 
 def drop(repository: icechunk.Repository, branch: str) -> None:

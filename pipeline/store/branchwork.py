@@ -15,6 +15,7 @@ from icechunk.session import ForkSession
 
 from pipeline.errors import StoreConflictError, StoreError, StoreUnavailableError
 from pipeline.store import branches, failures
+from pipeline.store.checksums import Checksums
 from pipeline.store.fork import Origin
 from pipeline.store.groups import Groups
 from pipeline.store.ledger import Ledger
@@ -33,9 +34,15 @@ class BranchWork:
     """A run's work on a branch of an Icechunk repository; see `pipeline.store.writer.Work`."""
 
     def __init__(
-        self, repository: icechunk.Repository, grid: Grid, branch: str, base: str
+        self,
+        repository: icechunk.Repository,
+        grid: Grid,
+        branch: str,
+        base: str,
+        checksums: Checksums,
     ) -> None:
         self._repository = repository
+        self._checksums = checksums
         self._grid = grid
         self._branch = branch
         self._base = base
@@ -143,6 +150,8 @@ class BranchWork:
                 self._require_branch()
                 raise
         self._head = None
+        with explained("it is committed, but its checksums cannot be written"):
+            branches.keep_checksums(self._repository, self._branch, self._checksums)
         with self._guarded("it is committed, but the store cannot be read"):
             self._go_on()
         return self._tip
@@ -198,7 +207,7 @@ class BranchWork:
 
     def keep_failure(self, record: Mapping[str, Any]) -> None:
         """Save the record of a run that shows nothing to readers."""
-        failures.keep_failure(self._repository, record)
+        failures.keep_failure(self._repository, record, self._checksums)
 
     def bytes_stored(self) -> int:
         """Return the size of all chunks that can still be read; it looks at every state."""
@@ -298,6 +307,7 @@ class BranchWork:
         target.flush()
         if session.has_uncommitted_changes:
             session.commit("moved on top of what another run has published")
+            branches.keep_checksums(self._repository, branch, self._checksums)
             session = self._repository.writable_session(branch)
             target.reopen(zarr.open_group(session.store, mode="r+"))
         return session

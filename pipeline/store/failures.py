@@ -14,6 +14,7 @@ import zarr
 
 from pipeline.errors import StoreError
 from pipeline.store import branches
+from pipeline.store.checksums import Checksums
 from pipeline.store.ledger import Ledger
 from pipeline.store.places import MAIN, place
 from pipeline.store.trouble import TROUBLES, explained
@@ -23,7 +24,9 @@ TRIES = 5
 """Other runs may fail at the same moment."""
 
 
-def keep_failure(repository: icechunk.Repository, record: Mapping[str, Any]) -> None:
+def keep_failure(
+    repository: icechunk.Repository, record: Mapping[str, Any], checksums: Checksums
+) -> None:
     """Append the record of a run that is not published.
 
     Parameters
@@ -32,6 +35,8 @@ def keep_failure(repository: icechunk.Repository, record: Mapping[str, Any]) -> 
         Nothing of it changes but the branch of these records.
     record
         JSON values.
+    checksums
+        Of the repository.
 
     Raises
     ------
@@ -48,6 +53,7 @@ def keep_failure(repository: icechunk.Repository, record: Mapping[str, Any]) -> 
                 session.commit(f"failed run {record.get('run_id', '')}")
             except icechunk.ConflictError:
                 continue
+            branches.keep_checksums(repository, BRANCH, checksums)
             return
     raise StoreError(f"the branch {BRANCH} moved {TRIES} times while a record was written")
 
@@ -69,7 +75,11 @@ def failed_records(url: str) -> list[dict[str, Any]]:
     with explained(f"cannot read the records of failed runs of {url}"):
         if branches.tip(repository, BRANCH) is None:
             return []
-        root = zarr.open_group(repository.readonly_session(BRANCH).store, mode="r")
+        head, checksums = repository.lookup_branch(BRANCH), Checksums(where.path)
+        checksums.require(head)
+        checksums.require_below(repository, head, "")
+        session = repository.readonly_session(snapshot_id=head)
+        root = zarr.open_group(session.store, mode="r")
         return Ledger.of(root).records()
 
 

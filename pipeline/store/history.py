@@ -12,6 +12,7 @@ import icechunk
 from pipeline.errors import StoreConflictError, StoreError
 from pipeline.store import branches
 from pipeline.store.branches import drop, drop_dead, move_main
+from pipeline.store.checksums import Checksums
 from pipeline.store.places import MAIN, RUN, Place, place
 from pipeline.store.snapshots import Snapshot, published
 from pipeline.store.trouble import explained
@@ -106,14 +107,18 @@ def expire(url: str, older_than: datetime) -> Expired:
             age = timedelta(0) if where.path is not None else SAFE_AGE
             branches.drop_replays(repository, age)
             tip = drop_dead(repository, age)
-            before = _kept_whole(repository, tip, older_than)
-            gone = repository.expire_snapshots(before, delete_expired_tags=True)
-            collected = repository.garbage_collect(_orphans_before(where, older_than))
+            # First what needs no room: to forget states is to write the oldest that is kept anew,
+            # which a full disk has no place for.
             unfinished = 0 if where.path is None else _drop_unfinished(where.path)
+            orphans = repository.garbage_collect(_orphans_before(where, older_than))
+            before = _kept_whole(repository, tip, older_than)
+            with Checksums(where.path).expiring():
+                gone = repository.expire_snapshots(before, delete_expired_tags=True)
+                old = repository.garbage_collect(_orphans_before(where, older_than))
     return Expired(
         snapshots=len(gone),
-        bytes=collected.bytes_deleted + unfinished,
-        chunks=collected.chunks_deleted,
+        bytes=orphans.bytes_deleted + old.bytes_deleted + unfinished,
+        chunks=orphans.chunks_deleted + old.chunks_deleted,
     )
 
 

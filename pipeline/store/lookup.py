@@ -10,6 +10,7 @@ import icechunk
 from pipeline.errors import StoreError
 from pipeline.store import plain
 from pipeline.store.archive import Archive
+from pipeline.store.checksums import Checksums
 from pipeline.store.places import MAIN, Place, place
 from pipeline.store.snapshots import open_root, published
 from pipeline.store.trouble import explained
@@ -39,7 +40,7 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
         return _open_plain(where, as_of)
     repository = where.open()
     with explained(f"cannot read {url} as of {as_of}"):
-        session = _session(repository, as_of)
+        session = _session(where, repository, as_of)
         root = open_root(repository, session)
     if root is None:
         raise StoreError(f"the store {url} is still empty: run `cloudmask run` to fill it")
@@ -57,7 +58,7 @@ def find_archive(url: str) -> Archive | None:
             return None
     repository = where.open()
     with explained(f"cannot read the store {url}"):
-        session = repository.readonly_session(MAIN)
+        session = _session(where, repository, None)
         empty = open_root(repository, session) is None
     return None if empty else open_archive(url)
 
@@ -76,19 +77,25 @@ def _open_plain(where: Place, as_of: str | datetime | None) -> Archive:
 
 
 def _session(
-    repository: icechunk.Repository, as_of: str | datetime | None
+    where: Place, repository: icechunk.Repository, as_of: str | datetime | None
 ) -> icechunk.session.Session:
+    snapshot = _chosen(repository, as_of)
+    Checksums(where.path).require(snapshot)
+    return repository.readonly_session(snapshot_id=snapshot)
+
+
+def _chosen(repository: icechunk.Repository, as_of: str | datetime | None) -> str:
     if as_of is None:
-        return repository.readonly_session(MAIN)
+        return repository.lookup_branch(MAIN)
     if isinstance(as_of, str):
         if as_of in repository.list_tags():
-            return repository.readonly_session(tag=as_of)
+            return repository.lookup_tag(as_of)
         if SNAPSHOT_ID.fullmatch(as_of):
-            return repository.readonly_session(snapshot_id=as_of)
+            return as_of
     instant = _instant(as_of)
     for snapshot in published(repository, repository.lookup_branch(MAIN)):
         if snapshot.time <= instant:
-            return repository.readonly_session(snapshot_id=snapshot.id)
+            return snapshot.id
     raise StoreError(f"nothing was published before {instant.isoformat()}")
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import icechunk
 import zarr
 
+from pipeline.errors import StoreDamagedError
 from pipeline.store import layout, plain
-from pipeline.store.branches import own_branch
+from pipeline.store.branches import drop, own_branch, tip
 from pipeline.store.branchwork import BranchWork
-from pipeline.store.places import MAIN, PUBLISHED, place
+from pipeline.store.checksums import Checksums
+from pipeline.store.places import MAIN, PUBLISHED, RUN, place
 from pipeline.store.snapshots import open_root
 from pipeline.store.trouble import TROUBLES, explained
 from pipeline.store.writer import Writer
@@ -68,17 +70,44 @@ def open_writer(
             plain.ensure_root(where.path, url, grid, _attributes(grid, title))
             yield Writer(plain.PlainWork(where.path), grid, overviews=overviews)
             return
-        repository = where.open_or_create()
+        repository, checksums = where.open_or_create(), Checksums(where.path)
+        with explained(f"cannot read the store {url}"):
+            require_sound(repository, checksums, repository.lookup_branch(MAIN))
         _ensure_root(repository, url, grid, title)
         with explained(f"cannot make the branch of run {run_key} in {url}"):
+            checksums.keep(repository, repository.lookup_branch(MAIN))
+            _drop_damaged(repository, checksums, run_key)
             branch, base = own_branch(repository, run_key)
         try:
-            work = BranchWork(repository, grid, branch, base)
+            work = BranchWork(repository, grid, branch, base, checksums)
             work.catch_up(strict=False)
             yield Writer(work, grid, overviews=overviews)
         except TROUBLES:
             with explained(f"cannot go on with the store {url}"):
                 raise
+
+
+def require_sound(repository: icechunk.Repository, checksums: Checksums, snapshot: str) -> None:
+    """Check all files that lead to the chunks of a state.
+
+    Raises
+    ------
+    StoreDamagedError
+        One is not what was written.
+    """
+    checksums.require(snapshot)
+    checksums.require_below(repository, snapshot, "")
+
+
+def _drop_damaged(repository: icechunk.Repository, checksums: Checksums, run_key: str) -> None:
+    """Forget what a killed run has left, if it is damaged: nobody saw it, and it is done again."""
+    head = tip(repository, RUN + run_key)
+    if head is None:
+        return
+    try:
+        require_sound(repository, checksums, head)
+    except StoreDamagedError:
+        drop(repository, RUN + run_key)
 
 
 def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: str) -> None:

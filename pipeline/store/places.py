@@ -24,6 +24,9 @@ REPLAY = "replay-"
 """Prefix of branches on which a run's work is done again; nobody else looks at them."""
 PUBLISHED = {"published": True}
 """Metadata of the snapshots that readers see; those between are steps of a run."""
+# What it logs it raises as well, which is told in one line; and each open of local storage logs that
+# it is unsafe for concurrent commits, where the lock leaves one committer.
+icechunk.set_logs_filter("off")
 LOCK_SECONDS = 0.5
 CREATE_WAITS_S = (0.1, 0.3, 1.0)
 """Waits for another run that is just making the same repository on an object store."""
@@ -118,9 +121,6 @@ class Place:
     def _storage(self) -> icechunk.Storage:
         if self.storage is not None:
             return self.storage
-        # Each open of local storage logs that it is unsafe for concurrent commits: the lock
-        # leaves one committer, so that line is silenced here and no other.
-        icechunk.set_logs_filter("warn,icechunk::storage::object_store=error")
         return icechunk.local_filesystem_storage(str(self.path))
 
 

@@ -83,6 +83,11 @@ def as_store_error(what: str, error: Exception) -> StoreError:
             f"{what}: the clock of this machine differs too much from the store's ({code}): "
             "set it right, e.g. by NTP"
         )
+    if "snapshot timestamp" in str(error).lower():
+        return StoreError(
+            f"{what}: the clock of this machine stands before the newest state of the store: set it "
+            f"right, e.g. by NTP, and start again; nothing is lost ({_reason(error)})"
+        )
     if not _passes(error, code):
         return StoreError(f"{text} ({code})" if code else text)
     if code:

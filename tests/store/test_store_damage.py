@@ -51,8 +51,18 @@ def silent(filled: Path, part: str, tries: int, seed: int) -> list[str]:
     return wrong
 
 
-def test_no_flipped_bit_of_a_chunk_is_silent(filled):
-    assert silent(filled, "chunks", 40, seed=1) == []
+PARTS = ["chunks", "manifests", "snapshots", "transactions", "refs", "checksums"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_flipped_bit_is_silent(filled, part):
+    assert silent(filled, part, 8, seed=1) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_of_many_flipped_bits_none_is_silent(filled, part):
+    assert silent(filled, part, 40, seed=2) == []
 
 
 def damaged_chunk(filled: Path, action) -> StoreDamagedError:
@@ -101,6 +111,16 @@ def test_a_new_repository_is_empty(tmp_path):
     assert store.find_archive(str(tmp_path / "store")) is None
     with pytest.raises(StoreError, match="still empty"):
         store.open_archive(str(tmp_path / "store"))
+
+
+def test_no_flipped_bit_of_a_snapshot_makes_a_store_empty(filled):
+    newest = place(str(filled)).open().lookup_branch("main")
+    file, chosen = filled / "snapshots" / newest, random.Random(3)
+    for _ in range(60):
+        with flipped(file, chosen.randrange(8 * file.stat().st_size)):
+            # Every bit of the newest one counts, so that each is found before anything is read.
+            with pytest.raises(StoreDamagedError, match=newest):
+                store.find_archive(str(filled))
 
 
 def test_a_lost_branch_is_no_missing_store(tmp_path, make):
