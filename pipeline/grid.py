@@ -1,13 +1,14 @@
 """Job -> Grid -> Tiles: the only place that chooses CRS, snapping, tile and chunk size.
 
 One grid serves a region and all its sensors. It is anchored on the origin of its CRS, so that two
-regions in one CRS share pixels, and its edges lie on whole stored chunks, so that tiles never
-share a stored object.
+regions in one CRS share pixels, or on the corners of one sensor's pixels, so that these are kept as
+they are; its edges lie on whole stored chunks, so that tiles never share a stored object.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 import shapely
@@ -22,6 +23,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import GridError
 from pipeline.types import Grid, GridSettings, GuardSettings, Job, Tile
+from pipeline.types.grid import beside
 from pipeline.types.lonlat import cut_box, unrolled
 
 SNAP_PX = 512
@@ -41,12 +43,25 @@ SOUTH_POLAR, NORTH_POLAR = "EPSG:3031", "EPSG:3413"
 """Polar stereographic grids of the field: Landsat Collection 2 delivers Antarctica in EPSG:3031 (USGS
 LSDS-1619, section 2), as REMA does; ArcticDEM and NSIDC's sea ice are in EPSG:3413."""
 
+LANDSAT_CORNER_M = 15.0
+"""Landsat's pixels have their middles on multiples of 30 m (USGS LSDS-1619, section 2)."""
+
+FALSE_NORTHING_M = 10_000_000.0
+"""Of southern UTM zones. Landsat counts northern ones on, and these metres are no multiple of 30."""
+
 CRS_REACH_DEG = 15.0
 """How far from its area of use a CRS may be taken: regions reach over borders, not over oceans."""
 
 
-def make_grid(job: Job) -> Grid:
+def make_grid(job: Job, auto: str | tuple[float, float] = "crs") -> Grid:
     """Draw the grid of a job.
+
+    Parameters
+    ----------
+    job
+        The job.
+    auto
+        What the anchor ``auto`` stands for: another value of `GridSettings.anchor`.
 
     Raises
     ------
@@ -58,8 +73,9 @@ def make_grid(job: Job) -> Grid:
     _check(settings, job.mask.guard)
     crs = _crs(settings.crs, job.aoi)
     outline = _project(job.aoi, crs)
+    asked = auto if settings.anchor == "auto" else settings.anchor
     return Grid(
-        geobox=_snapped(outline, crs, settings),
+        geobox=_snapped(outline, crs, settings, _corner(asked, crs, settings.resolution_m)),
         tile_px=settings.tile_px,
         chunk_px=settings.chunk_px,
     )
@@ -90,6 +106,23 @@ def tiles(grid: Grid, aoi: BaseGeometry) -> list[Tile]:
             )
         )
     ]
+
+
+def anchor_of(corners_m: Collection[float]) -> str:
+    """Return the anchor of a grid for sources whose corners lie so far beside the multiples of their pixels."""
+    return "landsat" if set(corners_m) == {LANDSAT_CORNER_M} else "crs"
+
+
+def _corner(
+    anchor: str | tuple[float, float], crs: CRS, resolution_m: float
+) -> tuple[float, float]:
+    """Return how far (x, y) corners of pixels lie beside the multiples of the pixel."""
+    x, y = (0.0, 0.0) if isinstance(anchor, str) else anchor
+    if anchor == "landsat":
+        x = y = LANDSAT_CORNER_M
+        if (crs.epsg or 0) // 100 == 327:
+            y += FALSE_NORTHING_M
+    return beside(x, resolution_m), beside(y, resolution_m)
 
 
 def _check(settings: GridSettings, guard: GuardSettings | None) -> None:
@@ -198,14 +231,18 @@ def _project(aoi: BaseGeometry, crs: CRS) -> Geometry:
     return Geometry(shapely.make_valid(projected.geom), crs)
 
 
-def _snapped(outline: Geometry, crs: CRS, settings: GridSettings) -> GeoBox:
+def _snapped(
+    outline: Geometry, crs: CRS, settings: GridSettings, corner: tuple[float, float]
+) -> GeoBox:
     step_px = settings.chunk_px * math.ceil(SNAP_PX / settings.chunk_px)
     step = step_px * settings.resolution_m
-    bounds = outline.boundingbox
-    left, bottom = math.floor(bounds.left / step), math.floor(bounds.bottom / step)
-    right, top = math.ceil(bounds.right / step), math.ceil(bounds.top / step)
+    bounds, (x, y) = outline.boundingbox, corner
+    left, bottom = math.floor((bounds.left - x) / step), math.floor((bounds.bottom - y) / step)
+    right, top = math.ceil((bounds.right - x) / step), math.ceil((bounds.top - y) / step)
     shape = ((top - bottom) * step_px, (right - left) * step_px)
     resolution = settings.resolution_m
     return GeoBox(
-        shape, Affine(resolution, 0.0, left * step, 0.0, -resolution, top * step), crs
+        shape,
+        Affine(resolution, 0.0, x + left * step, 0.0, -resolution, y + top * step),
+        crs,
     )

@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import itertools
 import json
+import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping
@@ -198,6 +199,25 @@ def _no_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+ANCHORS = ("auto", "crs", "landsat", "sentinel-2")
+
+
+def _anchor(value: object) -> object:
+    if isinstance(value, str):
+        if value in ANCHORS:
+            return value
+        refuse(f"{' | '.join(ANCHORS)}{did_you_mean(value, ANCHORS)}, or [x, y] in metres")
+    numbers = value if isinstance(value, list | tuple) else ()
+    # Whatever YAML takes for a number: yes and no are none.
+    sound = [
+        isinstance(each, int | float) and not isinstance(each, bool) and math.isfinite(each)
+        for each in numbers
+    ]
+    if sound != [True, True]:
+        refuse(f"{' | '.join(ANCHORS)}, or [x, y], two numbers of metres in grid.crs")
+    return tuple(map(float, numbers))
+
+
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", text):
         refuse("the name or address of a host, with a port or without, and no scheme or path")
@@ -258,6 +278,7 @@ GridSection = Annotated[
         {
             "crs": Annotated[str, AfterValidator(_crs)],
             "resolution_m": Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)],
+            "anchor": Annotated[str | tuple[float, float], BeforeValidator(_anchor)],
             "tile_px": _Count,
             "chunk_px": Annotated[int, Field(strict=True), AfterValidator(_chunk)],
         },

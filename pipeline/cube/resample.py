@@ -186,6 +186,9 @@ def nearest(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
 NODE_PX = 32
 """Pixels between two nodes of the net on which places are projected."""
 
+PLACE_BITS = 20
+"""A pixel's place on the net is known to this binary fraction of a pixel."""
+
 NET_ERROR = 1e-3
 """Share of a source pixel by which a place may be off."""
 
@@ -262,9 +265,9 @@ def _is_bent(halves: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _meshes(first: float, count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the mesh of each pixel centre, counted from the CRS origin, and how far into it."""
-    # Grids lie on whole or half pixels: what division leaves beside them is noise.
-    twice = round(2 * first)
-    start = twice / 2 if abs(2 * first - twice) < 1e-6 else first
+    # What division leaves beside a grid's corners differs from window to window: on a binary fraction of a
+    # pixel all of what follows is exact.
+    start = round(first * 2**PLACE_BITS) / 2**PLACE_BITS
     place = (start + np.arange(count) + 0.5) / NODE_PX
     mesh = np.floor(place)
     return mesh.astype(np.intp), place - mesh

@@ -37,6 +37,7 @@ class Needed:
 
 def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
     """Return which pixels of a source a geobox needs, if any."""
+    source = _in_hemisphere_of(geobox, source)
     start = aligned_offset(source, geobox)
     if start is not None:
         return Needed(start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x), None)
@@ -44,6 +45,29 @@ def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
     places = source_places(source.crs, source.transform, geobox)
     window = places.window(source.shape.y, source.shape.x)
     return None if window is None else Needed(*window, places.within(window[0]))
+
+
+FALSE_NORTHING_M = 10_000_000.0
+
+UTM_NORTH, UTM_SOUTH = 326, 327
+"""Hundreds of the EPSG codes of UTM zones."""
+
+
+def _in_hemisphere_of(geobox: GeoBox, source: GeoBox) -> GeoBox:
+    """Return a source in the other hemisphere's half of its UTM zone, if a geobox is in that.
+
+    They differ by ten million metres and nothing else, so that nothing need be projected: Landsat counts
+    northern zones on to the south pole.
+    """
+    asked, own = (each.crs.epsg if each.crs else None for each in (geobox, source))
+    if asked is None or own is None or abs(asked - own) != 100:
+        return source
+    if {asked // 100, own // 100} != {UTM_NORTH, UTM_SOUTH}:
+        return source
+    shift = FALSE_NORTHING_M if asked > own else -FALSE_NORTHING_M
+    return GeoBox(
+        source.shape, Affine.translation(0, shift) @ source.transform, geobox.crs
+    )
 
 
 def source_windows(raster: DatasetReader, geobox: GeoBox, shrink: int) -> dict[Window, GeoBox]:

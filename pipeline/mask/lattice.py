@@ -8,6 +8,7 @@ in one of its pixels, whatever tile, chunk or region it belongs to.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,23 +78,28 @@ def weights(lattice: Lattice) -> NDArray[np.float32]:
     return np.concatenate([rising, flat, np.float32(1) - rising])
 
 
+NOISE = 1e-6
+"""Share of a pixel that division leaves beside a corner."""
+
+
 def origin_px(geobox: GeoBox) -> tuple[int, int]:
     """Return a geobox's (top, left) pixel counted from the CRS origin, y down.
+
+    Of a grid that is anchored beside the origin, counted from its first corner right of it and above it.
 
     Raises
     ------
     GridError
-        The geobox is rotated or does not lie on whole pixels from the origin.
+        The geobox is rotated.
     """
     transform = geobox.transform
-    top, left = -transform.f / -transform.e, transform.c / transform.a
-    whole = (round(top), round(left))
-    if transform.b or transform.d or max(abs(top - whole[0]), abs(left - whole[1])) > 1e-6:
+    if transform.b or transform.d:
         raise GridError(
             f"a grid of {transform.a} m pixels that starts at ({transform.c}, {transform.f}) is "
-            "not anchored on the CRS origin; expected its edges on whole pixels"
+            "rotated; expected north up"
         )
-    return whole
+    top, left = -transform.f / -transform.e, transform.c / transform.a
+    return math.ceil(top - NOISE), math.floor(left + NOISE)
 
 
 def geobox_cover(lattice: Lattice, geobox: GeoBox) -> Cover:

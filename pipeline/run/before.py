@@ -60,6 +60,12 @@ def _scenes(archive: store.Archive, sensor: str) -> tuple[StoredScene, ...]:
     )
 
 
+def corner_before(job: Job) -> tuple[float, float] | None:
+    """Return where corners of pixels lie in the store of a job, none where there is no store."""
+    archive = store.find_archive(job.store)
+    return None if archive is None else archive.grid.corner
+
+
 def settled_before(job: Job) -> Iterator[pystac.Item]:
     """Yield the items whose pixels an earlier run has asked."""
     archive = store.find_archive(job.store)

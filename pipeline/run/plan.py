@@ -176,6 +176,7 @@ class Plan:
             "store": self.job.store,
             "crs": str(self.grid.geobox.crs),
             "resolution_m": self.grid.resolution_m,
+            "anchor": list(self.grid.corner),
             "shape": list(self.grid.geobox.shape),
             "tiles": [tile.name for tile in self.tiles],
             "items": [item.id for item in self.items],

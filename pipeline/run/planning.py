@@ -11,11 +11,11 @@ import psutil
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline import composite, cube, grid
+from pipeline import composite, cube, grid, sensors
 from pipeline.cube.roles import outlines_in
 from pipeline.errors import MemoryBudgetError
 from pipeline.mask import history_of
-from pipeline.run.before import Stored, settled_before
+from pipeline.run.before import Stored, corner_before, settled_before
 from pipeline.run.binning import read_boxes, touching
 from pipeline.run.cells import STATES, CellTable, group_by_cell
 from pipeline.run.cost import measured
@@ -77,10 +77,12 @@ def plan_job(job: Job, said: Said = lambda _: None) -> Plan:
 
 
 def _planned(job: Job, said: Said) -> Plan:
-    drawn = grid.make_grid(job)
+    # A grid that cannot be drawn is known before anything is searched.
+    grid.make_grid(job)
     found = cube.settled(
         search(job, said=said), hosts=job.cube.hosts, known=settled_before(job)
     )
+    drawn = _drawn(job, found)
     cards = choose_models(job, found)
     before = Stored.look(job, drawn)
     items = of_period(placed(job, with_roles(job, found, cards)), before.scenes, job.period)
@@ -107,6 +109,15 @@ def _planned(job: Job, said: Said) -> Plan:
 
 
 # -- parts -------------------------------------------------------------------------------------
+
+
+def _drawn(job: Job, items: Items) -> Grid:
+    """Draw the grid; on which corners, the items say where neither the job nor the store does."""
+    if job.grid.anchor != "auto":
+        return grid.make_grid(job)
+    known = corner_before(job)
+    corners = {sensors.profile(item).corner_m for item in items}
+    return grid.make_grid(job, known or grid.anchor_of(corners))
 
 
 def _periods(job: Job) -> tuple[Period, ...]:

@@ -280,11 +280,15 @@ def differences(stored: Grid, asked: Grid) -> list[str]:
     if stored.geobox.crs == asked.geobox.crs:
         old["crs"], old["crs_wkt"] = new["crs"], new["crs_wkt"]
     shown = (name for name in old if name != "crs_wkt" or old["crs"] == new["crs"])
-    return [
+    differing = [
         f"{name} is {old[name]}, the job has {new[name]}"
         for name in shown
         if old[name] != new[name]
     ]
+    if stored.resolution_m == asked.resolution_m and stored.corner != asked.corner:
+        one, other = ("[{:g}, {:g}]".format(*each.corner) for each in (stored, asked))
+        differing.insert(0, f"its grid.anchor is {one}, the job's {other}")
+    return differing
 
 
 def same_grid(root: zarr.Group, asked: Grid, where: str) -> bool:

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from odc.geo.geobox import GeoBox
 
 
+def beside(place_m: float, pixel_m: float) -> float:
+    """Return how far a place lies beside the multiples of a pixel, to a thousandth of a millimetre."""
+    return round(place_m % pixel_m, 6) % pixel_m
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
     """A rectangle of a grid: the unit of work, retry and commit."""
@@ -27,10 +32,10 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """One pixel grid for a region and all its sensors, anchored on the origin of its CRS."""
+    """One pixel grid for a region and all its sensors, anchored on the origin of its CRS or beside it."""
 
     geobox: GeoBox
-    """The region: its edges lie on whole multiples of `chunk_px` pixels from the CRS origin."""
+    """The region: its edges lie on whole multiples of `chunk_px` pixels from its anchor."""
     tile_px: int
     chunk_px: int
 
@@ -38,6 +43,12 @@ class Grid:
     def resolution_m(self) -> float:
         """Edge of a pixel."""
         return float(abs(self.geobox.resolution.x))
+
+    @property
+    def corner(self) -> tuple[float, float]:
+        """How far (x, y) corners of pixels lie beside the multiples of the pixel, in metres."""
+        place = self.geobox.transform
+        return beside(place.c, self.resolution_m), beside(place.f, self.resolution_m)
 
     @property
     def shape_in_tiles(self) -> tuple[int, int]:

@@ -76,6 +76,12 @@ class GridSettings:
     crs: str = "utm"
     """``utm`` for the UTM zone of the AOI, or any projected CRS in metres (``EPSG:3035``)."""
     resolution_m: float = 10.0
+    anchor: str | tuple[float, float] = "auto"
+    """Where corners of pixels lie: ``crs``, on multiples of the pixel from the origin of the CRS;
+    ``landsat``, 15 m beside them, as Landsat's own; ``sentinel-2``, as its own (and those of HLS), which are
+    on the multiples; or the ``[x, y]`` of any corner, in metres of the CRS. ``auto``: as the store has it
+    already; else Landsat's where all items are Landsat's, so that native pixels stay as they are, and the
+    multiples otherwise."""
     tile_px: int = 2048
     """Edge of a tile, the unit of work, retry and commit; a multiple of `chunk_px`."""
     chunk_px: int = 256

@@ -163,6 +163,16 @@ MISTAKES = [
         "grid.resolution_m: found inf, expected a finite number",
     ),
     ("grid.resolution_m", "10", "grid.resolution_m: found '10', expected a number"),
+    (
+        "grid.anchor",
+        "lansat",
+        "grid.anchor: found 'lansat', expected auto | crs | landsat | sentinel-2 (did you mean landsat?)",
+    ),
+    ("grid.anchor", [15], "grid.anchor: found [15], expected auto | crs | landsat"),
+    ("grid.anchor", [15, float("inf")], "or [x, y], two numbers of metres in grid.crs"),
+    ("grid.anchor", ["15", 15], "or [x, y], two numbers of metres in grid.crs"),
+    ("grid.anchor", [True, 15], "or [x, y], two numbers of metres in grid.crs"),
+    ("grid.anchor", 15, "grid.anchor: found 15, expected auto | crs | landsat"),
     ("grid.tile_px", 1000, "grid.tile_px: found 1000, expected a multiple of chunk_px (256)"),
     ("grid.tile_px", 512.5, "grid.tile_px: found 512.5, expected a whole number"),
     ("grid.tile_px", 0, "grid.tile_px: found 0, expected more than 0"),
@@ -418,6 +428,10 @@ def jobs(draw: st.DrawFn) -> Job:
         grid=GridSettings(
             crs=draw(st.sampled_from(["utm", "EPSG:3035"])),
             resolution_m=draw(st.floats(0.1, 1e4)),
+            anchor=draw(
+                st.sampled_from(["auto", "crs", "landsat", "sentinel-2"])
+                | st.tuples(*[st.floats(-1e7, 1e7)] * 2)
+            ),
             tile_px=chunk_px * draw(st.integers(1, 9)),
             chunk_px=chunk_px,
         ),

@@ -87,12 +87,15 @@ def test_origin_counts_down_and_right():
     assert origin_px(geobox) == (-250, 50)
 
 
-@pytest.mark.parametrize(
-    "transform", [Affine(20, 0, 1003, 0, -20, 5000), Affine(20, 1, 1000, 0, -20, 5000)]
-)
-def test_what_is_not_anchored_is_refused(transform):
-    with pytest.raises(GridError, match="not anchored"):
-        origin_px(GeoBox((10, 10), transform, "EPSG:32632"))
+def test_a_grid_beside_the_origin_is_counted_from_its_own_corner():
+    geobox = GeoBox((10, 10), Affine(20, 0, 1003, 0, -20, 5019.5), "EPSG:32632")
+    assert origin_px(geobox) == (-250, 50)
+    assert origin_px(geobox[3:, 4:]) == (-247, 54)
+
+
+def test_what_is_rotated_is_refused():
+    with pytest.raises(GridError, match="rotated"):
+        origin_px(GeoBox((10, 10), Affine(20, 1, 1000, 0, -20, 5000), "EPSG:32632"))
 
 
 def test_the_halo_is_written_out():

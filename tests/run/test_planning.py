@@ -15,12 +15,13 @@ from shapely.geometry import MultiPolygon, box, mapping
 from pipeline.cube import outlines as drawing
 from pipeline.cube.outlines import LONLAT, Frame, outlines
 from pipeline.cube.roles import frame
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StoreError
 from pipeline.mask import read_geobox
 from pipeline.run import plan as plans
 from pipeline.run import plan_job, planning, suited
 from pipeline.run.fingerprint import composite_fingerprint, mask_fingerprint
 from pipeline.run.plan import CompositeCell
+from pipeline.store import open_writer
 from pipeline.testing.jobs import make_job
 from pipeline.testing.models import ThresholdModel
 from pipeline.types import (
@@ -285,6 +286,52 @@ def test_items_of_two_corrections_are_not_mosaicked(plan):
     }
     with pytest.raises(ConfigError, match="NBART: ga_s2am_ard_3; .*sentinel-2-c1-l2a"):
         plan([ours, theirs])
+
+
+def as_collection(item, collection, keys):
+    """Return an item as another collection names its bands."""
+    item.collection_id = collection
+    item.properties.pop("s2:processing_baseline")
+    item.assets = {keys.get(role, role): asset for role, asset in item.assets.items()}
+    return item
+
+
+def test_a_grid_of_landsat_alone_lies_on_landsat_s_corners(plan, tmp_path):
+    """Unless the job, or the store that is there, says otherwise; HLS lies on Sentinel-2's."""
+
+    def landsat(name="l9", day=0):
+        item = make_item(name, at(9, 48), START + timedelta(days=day), platform="landsat-9")
+        return as_collection(item, "landsat-c2-l2", {"nir": "nir08"})
+
+    def hls():
+        keys = {"blue": "B02", "green": "B03", "red": "B04", "nir": "B05", "swir16": "B06"}
+        item = make_item("hls", at(9, 48), START + timedelta(days=1))
+        return as_collection(item, "hls2-l30", {**keys, "swir22": "B07"})
+
+    def corner(*items, store="nowhere", **more):
+        wanted = {"resolution_m": 30.0, "tile_px": 256, "chunk_px": 256, **more}
+        made = plan(items, grid=GridSettings(**wanted), store=str(store), aoi=around(9, 48))
+        return made.grid.corner
+
+    assert corner(landsat(), landsat("l8", 9)) == (15, 15)
+    assert corner(landsat(), make_item("s2", at(9, 48))) == (0, 0)
+    assert corner(make_item("s2", at(9, 48))) == (0, 0)
+    assert corner(hls()) == (0, 0)
+    assert corner(landsat(), anchor="crs") == (0, 0)
+    assert corner(make_item("s2", at(9, 48)), anchor="landsat") == (15, 15)
+
+    both = plan(
+        [landsat(), make_item("s2", at(9, 48))],
+        grid=GridSettings(resolution_m=30.0, tile_px=256, chunk_px=256),
+        aoi=around(9, 48),
+    )
+    path = str(tmp_path / "store")
+    with open_writer(path, both.grid, title="", run_key="run") as writer:
+        writer.set_composite("monthly", CARD.roles, both.periods, {})
+        writer.publish({})
+    assert corner(landsat(), store=path) == (0, 0)
+    with pytest.raises(StoreError, match=r"grid\.anchor is \[0, 0\], the job's \[15, 15\]"):
+        corner(landsat(), store=path, anchor="landsat")
 
 
 # -- completeness ------------------------------------------------------------------------------
