@@ -65,9 +65,7 @@ def _in_hemisphere_of(geobox: GeoBox, source: GeoBox) -> GeoBox:
     if {asked // 100, own // 100} != {UTM_NORTH, UTM_SOUTH}:
         return source
     shift = FALSE_NORTHING_M if asked > own else -FALSE_NORTHING_M
-    return GeoBox(
-        source.shape, Affine.translation(0, shift) @ source.transform, geobox.crs
-    )
+    return GeoBox(source.shape, Affine.translation(0, shift) @ source.transform, geobox.crs)
 
 
 def source_windows(raster: DatasetReader, geobox: GeoBox, shrink: int) -> dict[Window, GeoBox]:
