@@ -17,6 +17,7 @@ from pipeline import config
 from pipeline.composite import periods
 from pipeline.errors import ConfigError, EmptySearchError, IncompleteError
 from pipeline.types import Job, Period, Record
+from pipeline.wording import counted
 
 FLOWS: Mapping[str, Callable[..., Record | None]] = {
     "region": region,
@@ -77,7 +78,7 @@ def backfill(
     failed = [row for row in rows if row["state"] == "incomplete"]
     if failed:
         raise IncompleteError(
-            f"{len(failed)} of {len(rows)} periods are not published: "
+            f"{len(failed)} of {counted(len(rows), 'period')} are not published: "
             + "; ".join(f"{row['period']}: {row['what']}" for row in failed[:3])
             + "; start again, what is complete is left as it is"
         )
@@ -95,7 +96,10 @@ def _one(job: Job, what: str, limits: Limits | None, wait_min: float) -> tuple[s
         return "incomplete", str(error)
     if record is None or record.snapshot is None:
         return "unchanged", ""
-    return "published", f"{record.complete} of {record.expected} cells, {record.snapshot}"
+    return (
+        "published",
+        f"{record.complete} of {counted(record.expected, 'cell')}, {record.snapshot}",
+    )
 
 
 def _row(period: Period, came_of_it: tuple[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pipeline import config
 from pipeline.errors import IncompleteError
 from pipeline.run import Plan, Progress
 from pipeline.types import Job, Record
+from pipeline.wording import counted
 
 WAIT_MIN = 30.0
 """How long a flow tries, in minutes, while another run holds its store or a catalogue is down."""
@@ -90,7 +91,7 @@ def masks_are_there(plan: Plan) -> None:
     missing = int((plan.cells.covered & ~plan.cells.unchanged).sum())
     if covered - missing < plan.job.run.min_completeness * covered:
         raise IncompleteError(
-            f"{missing} of {covered} cells (scene × tile) of {plan.job.store} have no mask that is "
+            f"{missing} of {counted(covered, 'cell')} (scene × tile) of {plan.job.store} have no mask that is "
             "up to date: run the flow `mask` first, or let this one make them (missing: mask)"
         )
 

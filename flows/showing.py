@@ -25,6 +25,7 @@ from flows.embedded import watcher
 from flows.patience import not_worth_a_run
 from pipeline import report, run, store
 from pipeline.types import Job, Record, TileReceipt
+from pipeline.wording import counted
 
 PUBLISHED = "cloudmask.region.published"
 """Name of the event: readers see a new state of a region."""
@@ -162,7 +163,7 @@ def _markdown(record: Record) -> str:
     """Say in a few lines what the run did, and what it went without."""
     lines = [
         f"# {record.job}, run {record.run_id}",
-        f"- {record.complete} of {record.expected} cells (scene × tile) complete",
+        f"- {record.complete} of {counted(record.expected, 'cell')} (scene × tile) complete",
         f"- published: {record.snapshot or 'nothing, nothing had changed'}",
         *(
             f"- {sensor} masked by {model['name']} {model['version']}"

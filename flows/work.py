@@ -13,6 +13,7 @@ from flows.patience import PATIENTLY, RETRIES, while_it_may_pass
 from flows.showing import FlowProgress, show_record, tell_published
 from pipeline import publish, run
 from pipeline.types import Job, Record, Tile, TileReceipt
+from pipeline.wording import counted
 
 Check = Callable[[run.Plan], None]
 """Looks at a plan and raises what it has against it."""
@@ -77,7 +78,8 @@ def bring_up_to_date(job: Job, manner: Manner) -> Record | None:
 def _once(job: Job, manner: Manner) -> Record | None:
     logger = get_run_logger()
     plan = plan_job(job, manner.limits)
-    logger.info("%d scenes × %d tiles: %s", len(plan.scenes), len(plan.tiles), plan.counts())
+    size = f"{counted(len(plan.scenes), 'scene')} × {counted(len(plan.tiles), 'tile')}"
+    logger.info("%s: %s", size, plan.counts())
     if plan.nothing_to_do:
         run.tell_unchanged(job.name)
         logger.info("%s is up to date", job.name)
@@ -104,4 +106,4 @@ def _named(tiles: Sequence[Tile]) -> str:
 def _in_words(receipts: Sequence[TileReceipt]) -> str:
     masked = sum(cell.status == "masked" for each in receipts for cell in each.cells)
     composed = sum(len(each.composites) for each in receipts)
-    return f"{masked} cells masked, {composed} composed"
+    return f"{counted(masked, 'cell')} masked, {composed} composed"

@@ -110,7 +110,7 @@ def _cloudmask(
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Mask clouds and their shadows in satellite archives, and make cloud-free composites."""
+    """Mask clouds and their shadows in satellite archives, and make composites of what is clear."""
     from pipeline.config import read_settings
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")

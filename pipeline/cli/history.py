@@ -14,6 +14,7 @@ from pipeline.cli.archives import StoreUrl
 from pipeline.cli.given import read_store
 from pipeline.cli.material import open_store
 from pipeline.errors import ConfigError, QueryError
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.store import Archive
@@ -88,7 +89,7 @@ def expire(
 
     gone = stores.expire(read_store(store, "STORE"), _before(older_than))
     typer.echo(
-        f"{gone.snapshots} snapshots forgotten, {gone.chunks} chunks deleted, "
+        f"{counted(gone.snapshots, 'snapshot')} forgotten, {counted(gone.chunks, 'chunk')} deleted, "
         f"{show.size(gone.bytes)} freed"
     )
 

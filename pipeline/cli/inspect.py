@@ -14,6 +14,7 @@ from pipeline.errors import (
     CatalogUnavailableError,
     SearchError,
 )
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.search.documents import Understood
@@ -186,4 +187,4 @@ def _show_all(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     shown = [
         {**row, "scale": None if row["scale"] is None else f"{row['scale']:g}"} for row in rows
     ]
-    show.table(shown, title=f"{len(rows)} items; --item shows one")
+    show.table(shown, title=f"{counted(len(rows), 'item')}; --item shows one")

@@ -15,6 +15,7 @@ from pipeline.cli.given import read_store
 from pipeline.cli.material import open_store, write_report
 from pipeline.cli.progress import showing
 from pipeline.errors import ConfigError
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.run import Plan, Progress
@@ -206,8 +207,8 @@ def _show_record(record: Record, job: Job) -> None:
     read = sum(cost.bytes_read for cost in record.stages.values())
     show.lines(
         [
-            f"{job.name}: {record.complete} of {record.expected} cells (scene × tile) are masked, "
-            f"{cells['masked']} of them now; {len(periods)} periods composed",
+            f"{job.name}: {record.complete} of {counted(record.expected, 'cell')} (scene × tile) are masked, "
+            f"{cells['masked']} of them now; {counted(len(periods), 'period')} composed",
             f"took {seconds:.1f} s and read {show.size(read)} of pixels",
             f"store: {job.store} (snapshot {record.snapshot or 'as before'})",
         ]
@@ -224,5 +225,5 @@ def _show_dropped(dropped: Sequence[Dropped]) -> None:
             {"reason": reason, "times": count, "first": first[reason]}
             for reason, count in reasons.most_common(10)
         ],
-        title=f"{len(dropped)} times something was dropped",
+        title=f"{counted(len(dropped), 'time')} something was dropped",
     )

@@ -21,11 +21,48 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As in `models list`.")]
 
 
-def list_models() -> None:
-    """Name the models."""
+def list_models(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """List the models: what each needs, and what it cannot do."""
     from pipeline.models import names
 
-    show.lines(names())
+    rows = [_row(name) for name in names()]
+    show.as_json(rows) if as_json else show.table(rows)
+
+
+def _row(name: str) -> dict[str, Any]:
+    cards, trouble = [], ""
+    for level in ("L2A", "L1C"):
+        try:
+            cards.append(_card(name, (level,), {}))
+        except ModelError as error:
+            trouble = str(error)
+    if not cards:
+        # Models that are made of others have no bands before these are named.
+        dashes = dict.fromkeys(("sensors", "level", "bands", "pixels_m"), "–")
+        return {"model": name, **dashes, "cannot": trouble, "weights_here": "–"}
+    finest, coarsest = cards[0].resolution_m
+    return {
+        "model": name,
+        "sensors": ", ".join(sorted({each for card in cards for each in _sensors(card)})),
+        "level": ", ".join(sorted({level for card in cards for level in card.levels})),
+        "bands": ", ".join(cards[0].roles),
+        "pixels_m": f"{finest:g} – {coarsest:g}",
+        "cannot": cards[0].limits or "–",
+        "weights_here": _fetched(name, cards[0]),
+    }
+
+
+def _sensors(card: ModelCard) -> set[str]:
+    """Return the sensors of which some collection has the level and all bands."""
+    from pipeline.sensors import PROFILES
+
+    return {
+        each.sensor
+        for each in PROFILES.values()
+        if each.level in card.levels and {*card.roles} <= {*each.assets, *each.qa}
+    }
 
 
 def show_model(
@@ -46,6 +83,7 @@ def show_model(
     card = dataclasses.asdict(found)
     card["classes"] = [code.name.lower() for code in card["classes"]]
     card["fetched"] = _fetched(name, found)
+    card["limits"] = found.limits
     if as_json:
         show.as_json(card)
     else:

@@ -16,6 +16,8 @@ import shapely
 from shapely.geometry import Polygon, shape
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.wording import counted
+
 log = logging.getLogger(__name__)
 
 _PARQUET = (".parquet", ".geoparquet")
@@ -94,7 +96,7 @@ def layers_of(name: str, path: Path) -> Iterator[Layer]:
         layer, count = _layer(name, source, each, lonlat="TopoJSON" in drivers)
         if 0 <= count < known["features"]:
             raise ValueError(
-                f"{layer.name} ends after {count} of {known['features']} features: is it whole?"
+                f"{layer.name} ends after {count} of {counted(known['features'], 'feature')}: is it whole?"
             )
         yield layer
 

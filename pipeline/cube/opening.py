@@ -32,6 +32,7 @@ from rasterio.io import DatasetReader
 from pipeline import access
 from pipeline.cube import datasets, gdal
 from pipeline.errors import AccessError, AssetError, AssetUnavailableError
+from pipeline.wording import counted
 
 T = TypeVar("T")
 
@@ -233,7 +234,7 @@ class _Effort:
             or spent > self.patience.total_s
         ):
             kind = AssetUnavailableError if trouble is Trouble.PASSING else AssetError
-            tries = f" (tried {self._tried} times)" if self._tried > 1 else ""
+            tries = f" (tried {counted(self._tried, 'time')})" if self._tried > 1 else ""
             raise kind(
                 self._place.item_id, self._place.asset, f"cannot be read: {said}{tries}"
             ) from error

@@ -44,6 +44,7 @@ from pipeline.cube.windows import (
     strips,
 )
 from pipeline.types import Cost
+from pipeline.wording import counted
 
 T = TypeVar("T")
 
@@ -175,7 +176,7 @@ class ExactReader:
                 )
         if self._src.band > raster.count:
             raise ValueError(
-                f"it has {raster.count} bands, band {self._src.band} was asked for"
+                f"it has {counted(raster.count, 'band')}, band {self._src.band} was asked for"
             )
 
     def _averaged(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluate.confusion import class_scores, median_skipping, overall_accuracy, ratio
 from pipeline.evaluate.truth import CLASSES
+from pipeline.wording import counted
 
 Row = dict[str, Any]
 
@@ -56,7 +57,7 @@ class PeriodAccuracy:
     start: datetime
     end: datetime
     scenes: int
-    """Scenes of the truth in the period."""
+    """Scenes of the truth in the period, of the sensors that the archive has."""
     pixels: int
     """Pixels that everything compared has: the errors are over these."""
     defined: Mapping[str, int]
@@ -161,7 +162,7 @@ def _median_row(rows: Sequence[Row]) -> Row:
     columns = [key for key in rows[0] if key not in ("scene", "pixels")]
     medians = {key: median_skipping(row[key] for row in rows) for key in columns}
     return {
-        "scene": f"median of {len(rows)} scenes",
+        "scene": f"median of {counted(len(rows), 'scene')}",
         "pixels": int(np.median([row["pixels"] for row in rows])),
         **{key: median for key, (median, _) in medians.items()},
         "skipped": {key: skipped for key, (_, skipped) in medians.items() if skipped},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,19 +58,37 @@ def against_truth(
         Reads the scenes of a period, to set the composite between the same median over everything
         and the same median over what is clear in truth. None: the composite alone.
 
+    The truth of a composite is that of the sensors it is made of: those that have masks; of all
+    where none are given.
+
     Raises
     ------
     QueryError
-        There is no truth, it lacks a scene, or a composite does not say where its periods end.
+        There is no truth, it lacks a scene or a sensor, there is nothing to score, or a composite does not
+        say where its periods end.
     """
     known = Truth.open(truth)
+    if not any(dataset.sizes["time"] for dataset in (*masks.values(), *composites.values())):
+        raise QueryError(
+            "there is nothing to measure: the archive has no masks and no composites"
+        )
+    if strange := sorted(set(masks) - set(known.sensors)):
+        raise QueryError(
+            f"the truth at {truth} knows {', '.join(known.sensors)}, the archive has masks of "
+            f"{', '.join(strange)} too: give the truth of the archive's own scenes"
+        )
     scenes = [
         _score_scene(known, sensor, time, dataset["mask"].isel(time=i))
         for sensor, dataset in masks.items()
         for i, time in enumerate(dataset["time"].to_numpy())
     ]
     periods = [
-        _score_period(known, name, period, composite, observations)
+        _score_period(
+            _Against(known, tuple(masks) or known.sensors, observations),
+            name,
+            period,
+            composite,
+        )
         for name, dataset in composites.items()
         for period, composite in _by_period(name, dataset)
     ]
@@ -109,15 +128,22 @@ def _near_border(classes: NDArray[np.uint8]) -> NDArray[np.bool_]:
 # -- composites --------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Against:
+    """What composites are held against."""
+
+    truth: Truth
+    sensors: tuple[str, ...]
+    """Whose scenes the composites are made of."""
+    observations: Observations | None
+
+
 def _score_period(
-    known: Truth,
-    name: str,
-    period: Period,
-    composite: xr.Dataset,
-    observations: Observations | None,
+    against: _Against, name: str, period: Period, composite: xr.Dataset
 ) -> PeriodAccuracy:
+    known, observations = against.truth, against.observations
     geobox = composite.odc.geobox
-    scenes = known.during(period)
+    scenes = known.during(period, against.sensors)
     bands = [band for band in BANDS if band in composite and band in known.roles()]
     compared = {"composite": composite[bands].load()}
     if observations is not None and scenes:

@@ -18,6 +18,7 @@ from pipeline.evaluate.labelled import Example
 from pipeline.evaluate.results import Results, Row
 from pipeline.evaluate.schemes import DOUBTFUL, Scheme
 from pipeline.types import LEGEND, Code
+from pipeline.wording import counted
 
 Picture = NDArray[np.uint8]
 
@@ -62,7 +63,7 @@ def render(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = _cell
+    environment.filters |= {"cell": _cell, "counted": counted}
     which = results.evaluation
     points = which.images and not which.worst
     tables: list[tuple[str, str, list[Row]]] = [

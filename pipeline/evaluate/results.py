@@ -23,6 +23,7 @@ from pipeline.evaluate.statistics import (
     point_statistics,
     summarise,
 )
+from pipeline.wording import counted
 
 Row = dict[str, Any]
 Matrix = NDArray[np.int64]
@@ -58,7 +59,7 @@ class Results:
     def title(self) -> str:
         """Return what stands above every table: what was compared, and what it has seen."""
         which = self.evaluation
-        return f"{which.masker} on {which.dataset.title} ({len(which.images)} images); {which.leak}"
+        return f"{which.masker} on {which.dataset.title} ({counted(len(which.images), 'image')}); {which.leak}"
 
     def measure_rows(self) -> list[Row]:
         """Return a row for each scheme and measure, in words: borders left out (k px) beside the whole.

@@ -7,6 +7,7 @@ ground receives), with the coordinates ``time`` (instant of a scene's earliest i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -90,10 +91,18 @@ class Truth:
             raise QueryError(f"the truth has no scene of {sensor or 'any sensor'} at {time}")
         return int(apart.argmin())
 
-    def during(self, period: Period) -> list[int]:
-        """Return the positions of the scenes of a period."""
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Sensors whose scenes are known, by name."""
+        return tuple(sorted(set(self._sensors.tolist())))
+
+    def during(self, period: Period, sensors: Collection[str] | None = None) -> list[int]:
+        """Return the positions of the scenes of a period, of some sensors or of all."""
         start, end = (_instant(moment) for moment in (period.start, period.end))
-        return [int(i) for i in np.flatnonzero((self._times >= start) & (self._times < end))]
+        inside = (self._times >= start) & (self._times < end)
+        if sensors is not None:
+            inside &= np.isin(self._sensors, sorted(sensors))
+        return [int(i) for i in np.flatnonzero(inside)]
 
     def classes(self, scene: int, geobox: GeoBox) -> NDArray[np.uint8]:
         """Return the classes of a scene.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ModelError
 from pipeline.mask import frames, scores
 from pipeline.types import Code, Lattice, ModelCard
+from pipeline.wording import counted
 
 Array = Any
 """Of any library."""
@@ -117,7 +118,7 @@ def windows(
     for (n_bad, *_), name in zip(came, names, strict=True):
         if n_bad:
             raise ModelError(
-                f"model {card.name} gave no finite scores for {n_bad} pixels {name}"
+                f"model {card.name} gave no finite scores for {counted(int(n_bad), 'pixel')} {name}"
             )
     return [
         frames.Window(codes=codes, top=top, bottom=bottom, left=left, right=right)

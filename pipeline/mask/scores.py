@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ModelError
 from pipeline.mask.lattice import weights
 from pipeline.types import Code, Lattice, ModelCard
+from pipeline.wording import counted
 
 FloatArray = NDArray[np.float32]
 _Value = TypeVar("_Value", bound=np.generic)
@@ -77,7 +78,9 @@ def checked(
     scores = has_say(card.lattice, scores)
     n_bad = np.count_nonzero(~(np.isfinite(np.add.reduce(scores, axis=0)) | missing))
     if n_bad:
-        raise ModelError(f"model {card.name} gave no finite scores for {n_bad} pixels {where}")
+        raise ModelError(
+            f"model {card.name} gave no finite scores for {counted(int(n_bad), 'pixel')} {where}"
+        )
     return scores
 
 

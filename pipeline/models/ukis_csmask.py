@@ -70,6 +70,7 @@ ACCURACY = (
     "published as a bar chart only (img/accuracy.png of the project); scores on SPARCS and CloudSEN12+ "
     "flatter it, because it was trained on them"
 )
+CAVEATS = "calls shadow too often, on dark ground and water above all; meant for pixels of about 20 to 30 m"
 GPU_BATCH = 8
 """Windows at a time on a GPU: chosen by arithmetic, not measured."""
 
@@ -194,6 +195,7 @@ def _card(bands: str, level: str, options: Mapping[str, str]) -> ModelCard:
         licence=LICENCE,
         source=SOURCE,
         accuracy=ACCURACY,
+        caveats=CAVEATS,
         batch=GPU_BATCH if options["device"] == "cuda" else 1,
         options=options,
     )

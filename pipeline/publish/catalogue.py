@@ -24,6 +24,7 @@ from pipeline.publish.region import Region, region_of
 from pipeline.publish.words import Json
 from pipeline.store import Archive
 from pipeline.types import Period
+from pipeline.wording import counted
 
 Said = Callable[[str], None]
 """Hears of every item that is written."""
@@ -44,7 +45,7 @@ class Published:
     def __str__(self) -> str:
         """Tell it in a line."""
         return (
-            f"{self.path}: {len(self.collections)} collections, {self.written} items written, "
+            f"{self.path}: {counted(len(self.collections), 'collection')}, {counted(self.written, 'item')} written, "
             f"{self.kept} unchanged"
         )
 

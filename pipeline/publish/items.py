@@ -20,6 +20,7 @@ from pipeline.publish.provenance import Provenance, Scene, software, zarr_asset
 from pipeline.publish.region import Part, Region, bounds, class_counts, outline, projection
 from pipeline.publish.words import Json, instant
 from pipeline.types import CLOUD, USABLE, Code, Period
+from pipeline.wording import counted
 
 FORMAT = 2
 """Part of every fingerprint: raised when items of the same pixels are written otherwise."""
@@ -185,7 +186,7 @@ def _lineage(subject: Subject, models: dict[str, dict[str, str]]) -> str:
         for sensor, model in models.items()
     )
     by = f" by {named}" if named else ""
-    number = f"{len(subject.sources)} item{'s' if len(subject.sources) != 1 else ''}"
+    number = counted(len(subject.sources), "item")
     if isinstance(subject.when, Period):
         how = f"{subject.method} of the" if subject.method else "Composed from the"
         return f"{how} usable observations of {number}; clouds and shadows masked{by}."

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.errors import NotArchivedError
 from pipeline.types import USABLE, Code, Series, Stretch
 from pipeline.types.series import CLEAR_PERCENT
-from pipeline.types.wording import counted, dates
+from pipeline.wording import counted, dates
 
 WORDS = {
     "no scene": "searched, no scene",

@@ -29,6 +29,7 @@ from pipeline.report.pictures import (
     stretch_of,
 )
 from pipeline.types.manifest import manifest_rows
+from pipeline.wording import counted
 
 _HERO_PX = 800
 
@@ -114,6 +115,7 @@ def _environment() -> jinja2.Environment:
         "duration": tables.duration,
         "number": tables.number,
         "count": tables.count,
+        "counted": counted,
         "money": tables.money,
     }
     return environment

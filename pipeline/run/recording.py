@@ -11,8 +11,9 @@ from pipeline.run.cost import areas, bill
 from pipeline.run.manifest import manifest
 from pipeline.run.plan import Plan
 from pipeline.types import Cost, Record, Searched, TileReceipt, outline_of
+from pipeline.wording import counted
 
-CARD_PARTS = ("name", "version", "weights", "weights_sha256", "licence", "source")
+CARD_PARTS = ("name", "version", "weights", "weights_sha256", "licence", "source", "limits")
 """What a record keeps of a model."""
 
 OTHER = "other"
@@ -131,7 +132,7 @@ def shortfall(record: Record, wanted: float) -> str | None:
         }
     )
     return (
-        f"only {record.complete} of {record.expected} cells ({share:.1%}) could be read in full, "
+        f"only {record.complete} of {counted(record.expected, 'cell')} ({share:.1%}) could be read in full, "
         f"run.min_completeness is {wanted:.1%}; nothing is published. {'; '.join(reasons[:3])}"
         f"{f'; and {len(reasons) - 3} more' if len(reasons) > 3 else ''}"
     )

@@ -14,6 +14,7 @@ from pipeline.cube.roles import all_misplaced, frame, misplaced
 from pipeline.errors import ConfigError, EmptySearchError, ModelError
 from pipeline.run.finishing import roles_needed
 from pipeline.types import Dropped, Items, Job, ModelCard
+from pipeline.wording import counted
 
 OFFERED_SHARE = 0.5
 """A role counts as offered by a sensor when this share of its items has it: one item without a
@@ -151,7 +152,7 @@ def _without(items: Items, reasons: Sequence[str | None]) -> Items:
     kept = tuple(item for item, why in pairs if why is None)
     if not kept:
         raise EmptySearchError(
-            f"none of the {len(items)} items can be used: {dropped[0].item_id}: {dropped[0].reason}"
+            f"none of {counted(len(items), 'item')} can be used: {dropped[0].item_id}: {dropped[0].reason}"
         )
     return Items(
         items=kept,

@@ -17,6 +17,7 @@ from pipeline.search.web import CatalogIO, PageTooLargeError
 from pipeline.shown import heard
 from pipeline.types import Job, Source
 from pipeline.types.lonlat import tidy
+from pipeline.wording import counted
 
 _MAX_PAGES = 20_000
 _MAX_STALE = 5
@@ -192,7 +193,7 @@ def _features(asked: ItemSearch, io: CatalogIO) -> Iterator[dict[str, Any]]:
             [link.get(part) for part in ("href", "method", "body")], sort_keys=True
         )
         if request in before or stale > _MAX_STALE:
-            raise _endless(io, f"its next link repeats after {len(known)} items")
+            raise _endless(io, f"its next link repeats after {counted(len(known), 'item')}")
         before.add(request)
         if link["href"] != asked.url:
             link["href"] = urljoin(asked.url, link["href"])

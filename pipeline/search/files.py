@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError, SearchError
 from pipeline.search.documents import parsed
 from pipeline.shown import words_of
 from pipeline.types import Items
+from pipeline.wording import counted
 
 _PARQUET = (".parquet", ".geoparquet")
 _LINES = (".ndjson", ".jsonl")
@@ -56,7 +57,7 @@ def save_items(items: Items, path: Path) -> None:
             path.write_text(json.dumps(collection), encoding="utf-8")
     except (rustac.RustacError, OSError) as error:
         raise ConfigError(
-            f"{path}: {len(items)} items cannot be written there: {words_of(error)}; choose another "
+            f"{path}: {counted(len(items), 'item')} cannot be written there: {words_of(error)}; choose another "
             "place, or the form .json, which takes any item"
         ) from error
 

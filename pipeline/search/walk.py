@@ -11,6 +11,7 @@ from pipeline.errors import CatalogUnavailableError, SearchError
 from pipeline.search.documents import UNREADABLE, parsed
 from pipeline.search.web import CatalogIO
 from pipeline.shown import cut, words_of
+from pipeline.wording import counted
 
 MAX_DEPTH = 32
 MAX_DOCUMENTS = 1_000_000
@@ -50,7 +51,7 @@ def walk(
             _check(target, at, io, hosts)
             if len(visited) > MAX_DOCUMENTS or depth >= MAX_DEPTH:
                 raise SearchError(
-                    f"catalogue {io.name} never ends: {cut(target)} is {depth + 1} catalogues deep and "
+                    f"catalogue {io.name} never ends: {cut(target)} is {counted(depth + 1, 'catalogue')} deep and "
                     f"document {len(visited)}; at most {MAX_DEPTH} and {MAX_DOCUMENTS} are walked"
                 )
             found = _read_item(target, io, catalog) if relation == "item" else read(target, io)

@@ -10,6 +10,7 @@ import pystac
 
 from pipeline.errors import RadiometryError
 from pipeline.sensors.formats import no_raster, refusal
+from pipeline.wording import counted
 
 ROLES: tuple[str, ...] = (
     "coastal",
@@ -168,7 +169,7 @@ class Profile:
             if any(isinstance(name, str) and name in wanted for name in names):
                 return position
         raise RadiometryError(
-            f"item {item.id}: the asset of {role} holds {len(described)} bands, none is called "
+            f"item {item.id}: the asset of {role} holds {counted(len(described), 'band')}, none is called "
             f"{' or '.join(sorted(wanted))}"
         )
 

@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from pipeline.errors import ModelError
 from pipeline.types.legend import Code
 
+MAY_LACK: Mapping[Code, str] = {
+    Code.THIN_CLOUD: "thin cloud",
+    Code.WATER: "water",
+    Code.SNOW: "snow",
+    Code.CLOUD_SHADOW: "shadow",
+}
+"""Classes that a model may not know, and then calls clear or cloud."""
+
 Scores = Literal["probabilities", "logits"]
 """What a model's scores are: shares that add up to one, or what a softmax makes such shares of."""
 
@@ -94,11 +102,21 @@ class ModelCard:
     """Publication or project."""
     accuracy: str
     """Published accuracy with its source, and what flatters it."""
+    caveats: str = ""
+    """What it is known to get wrong, and where it is at its best, in words."""
     batch: int = 1
     """How many windows to hand to `Model.predict` at once; it changes no pixel. One: every
     thread calls the model for itself."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Settings that change its pixels, after defaults were filled in; part of the fingerprint."""
+
+    @property
+    def limits(self) -> str:
+        """What it cannot do, in words: classes that it does not know, and its caveats."""
+        lacks = [word for code, word in MAY_LACK.items() if code not in self.classes]
+        *most, last = lacks or [""]
+        named = f"{', '.join(most)} or {last}" if most else last
+        return "; ".join(each for each in (named and f"no {named} class", self.caveats) if each)
 
 
 class Model(Protocol):

@@ -188,7 +188,7 @@ class Record:
     """Item id -> which rule makes reflectance of its numbers, and why."""
     models: Mapping[str, Mapping[str, str]]
     """Sensor -> the model that masked it: ``name``, ``version``, ``weights``, ``weights_sha256``,
-    ``licence`` and ``source`` of its card."""
+    ``licence``, ``source`` and ``limits`` of its card."""
     tiles: tuple[TileReceipt, ...]
     stages: Mapping[str, Cost]
     missed: tuple[str, ...] = ()

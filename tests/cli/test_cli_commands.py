@@ -300,9 +300,31 @@ def test_simulate(cloudmask, rooms):
 
 
 def test_models(cloudmask):
-    assert "ukis-csmask" in lines(cloudmask("models", "list").stdout)
+    # In columns: what a model needs, and what it cannot do.
+    (row,) = (
+        line.split("│")
+        for line in lines(cloudmask("models", "list").stdout)
+        if "│ ukis-csmask " in line
+    )
+    assert [cell.strip() for cell in row[2:6]] == [
+        "hls, landsat, sentinel-2",
+        "L1C, L2A",
+        "blue, green, red, nir, swir16, swir22",
+        "10 – 60",
+    ]
+    assert (
+        row[6].strip().startswith("no thin cloud, water or snow class; calls shadow too often")
+    )
+    found = {
+        each["model"]: each for each in json.loads(cloudmask("models", "list", "--json").stdout)
+    }
+    assert found["s2cloudless"]["cannot"] == "no thin cloud, water, snow or shadow class"
+    assert found["s2cloudless"]["sensors"] == "sentinel-2"
+    assert found["scl"]["cannot"] == "–"
+    assert found["ensemble"]["cannot"].startswith("ensemble needs its option members")
     card = json.loads(cloudmask("models", "show", "ukis-csmask", "--json").stdout)
     assert card["licence"] == "Apache-2.0"
+    assert "about 20 to 30 m" in card["limits"]
     assert "Apache-2.0" in cloudmask("models", "show", "ukis-csmask-4b-l1c").stdout
     assert cloudmask("models", "show", "nothing").exit_code == 5
 

@@ -22,8 +22,12 @@ def providers(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("words", [("models",), ("models", "list")])
 def test_list(cloudmask, words):
-    names = cloudmask(*words).stdout.splitlines()
-    assert {"dl-l8s2-uv", "scl", "ukis-csmask"} <= set(names)
+    rows = [line.split("│") for line in cloudmask(*words).stdout.splitlines()]
+    shown = {cells[1].strip(): cells[-2].strip() for cells in rows if len(cells) > 2}
+    assert {"dl-l8s2-uv", "scl", "ukis-csmask"} <= set(shown)
+    # A model that waits for its weights says how to get them.
+    assert "`cloudmask models fetch dl-l8s2-uv` gets" in shown["dl-l8s2-uv"]
+    assert shown["scl"] == "nothing to fetch"
 
 
 def test_show_says_whether_the_weights_are_here(cloudmask, tmp_path):

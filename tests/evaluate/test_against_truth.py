@@ -122,6 +122,34 @@ def test_composites_alone(composites, truth_path):
     assert accuracy.composite_rows()[0]["period"] == "2024-05-01/2024-06-01"
 
 
+def test_one_sensor_is_held_against_its_own_truth(masks, composites, truth, truth_path):
+    """A store of Landsat alone was held against the median over Sentinel-2's dates, too."""
+    for sensor, n, blue in (("landsat", 1, 0.11), ("sentinel-2", 2, (0.10 + 0.12) / 2)):
+        only = {sensor: masks[sensor]}
+        own = truth.isel(time=truth["sensor"].to_numpy() == sensor)
+        (period,) = against_truth(only, composites, truth_path, observe(own)).periods
+        assert period.scenes == n
+        assert period.bands[0].composite == pytest.approx(abs(0.13 - blue), abs=1e-6)
+    later = truth["clean_blue"] + np.array([0, 0, 0.5])[:, None, None]
+    truth.assign(clean_blue=later.astype("float32")).to_zarr(
+        truth_path, mode="w", consolidated=False
+    )
+    (period,) = against_truth({"landsat": masks["landsat"]}, composites, truth_path).periods
+    # The surface changed after Landsat's only date.
+    assert period.bands[0].composite == pytest.approx(0.02, abs=1e-6)
+
+
+def test_a_sensor_without_truth_and_an_archive_without_masks_are_named(
+    masks, composites, truth_path
+):
+    with pytest.raises(
+        QueryError, match="knows landsat, sentinel-2, the archive has masks of hls"
+    ):
+        against_truth({"hls": masks["landsat"]}, composites, truth_path)
+    with pytest.raises(QueryError, match="nothing to measure"):
+        against_truth({}, {}, truth_path)
+
+
 def test_a_period_without_scenes_has_no_error(composites, truth, truth_path):
     later = composites["monthly"].assign_coords(
         time=np.array(["2024-07-01"], dtype="datetime64[ns]"),

@@ -68,6 +68,8 @@ def test_scenes_of_a_period(known):
         start=datetime(2024, 5, 3, 10, 20, 21, tzinfo=UTC), end=datetime(2024, 6, 1, tzinfo=UTC)
     )
     assert known.during(may) == [0, 2]
+    assert known.during(may, ["landsat"]) == []
+    assert known.sensors == ("landsat", "sentinel-2")
 
 
 def test_an_archive_without_truth(tmp_path):

@@ -13,7 +13,7 @@ from pipeline import query, store, types
 from pipeline.errors import NotArchivedError
 from pipeline.query.knowledge import stretches
 from pipeline.types import Code, Period, SceneShares, Searched, Series, outline_of
-from pipeline.types.wording import counted, dates
+from pipeline.wording import counted, dates
 
 BOX = shapely.box(10, 50, 11, 51)
 SPRING = Period(start=datetime(2023, 4, 1, tzinfo=UTC), end=datetime(2023, 7, 1, tzinfo=UTC))
@@ -229,6 +229,6 @@ def test_things_are_counted_in_english():
         "0 scenes",
         "1 scene",
         "2 scenes",
-        "1,200 scenes",
+        "1200 scenes",
     ]
     assert counted(2, "copy", "copies") == "2 copies"

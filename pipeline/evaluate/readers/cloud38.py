@@ -19,6 +19,7 @@ from pipeline.evaluate.readers.files import (
     reflectance,
     some,
 )
+from pipeline.wording import counted
 
 ROLES = ("red", "green", "blue", "nir")
 EDGE_PX = 384
@@ -130,7 +131,11 @@ def _patches(root: Path, scene: str) -> dict[tuple[int, int], Path]:
     places = {(int(match[2]) - 1, int(match[3]) - 1): file for match, file in parsed if match}
     rows, cols = (max(place[axis] for place in places) + 1 for axis in (0, 1))
     if len(places) != rows * cols:
-        raise malformed(root, f"scene {scene} has {len(places)} patches", f"{rows} × {cols}")
+        raise malformed(
+            root,
+            f"scene {scene} has {counted(len(places), 'patch', 'patches')}",
+            f"{rows} × {cols}",
+        )
     return places
 
 

@@ -17,6 +17,7 @@ from pipeline.evaluate.readers.files import (
     some,
 )
 from pipeline.evaluate.readers.tortilla import Part, open_container
+from pipeline.wording import counted
 
 IGNORE = {99: labels.IGNORED}
 SCRIBBLE = {
@@ -79,7 +80,9 @@ class CloudSen12Plus:
             raise malformed(name, f"real_proj_shape is {edge}", "509 or 2000")
         parts = image.parts()
         if len(parts) < 2:
-            raise malformed(name, f"it holds {len(parts)} files", "an image and a label")
+            raise malformed(
+                name, f"it holds {counted(len(parts), 'file')}", "an image and a label"
+            )
         return self._opened(image, parts, roles, name)
 
     def _opened(

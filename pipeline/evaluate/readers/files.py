@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.evaluate.labels import malformed
+from pipeline.wording import counted
 
 Array = NDArray[Any]
 
@@ -115,7 +116,9 @@ def read_bands(
         need(called, "a raster")
     with opened(path, called) as raster:
         if raster.count != count:
-            raise malformed(called, f"it has {raster.count} bands", f"{count} bands")
+            raise malformed(
+                called, f"it has {counted(raster.count, 'band')}", counted(count, "band")
+            )
         check_shape(called, raster.shape, shape)
         return raster.read(list(bands)), geobox_of(raster)
 

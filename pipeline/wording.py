@@ -17,7 +17,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     plural
         Several of them, where it is not the noun with an s.
     """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 def dates(start: datetime, end: datetime) -> str:
