@@ -257,7 +257,10 @@ def _maturity(item: pystac.Item, names: tuple[Named, ...]) -> int:
 
 
 def _made(item: pystac.Item, names: tuple[Named, ...]) -> str:
-    """Return when an item was processed, as text that sorts by time; empty: it is not told."""
+    """Return when an item was processed, as text that sorts by time; empty: it is not told.
+
+    What is no time still tells one processing from another.
+    """
     stated = first(_instant(item.properties.get(name)) for name in _MADE)
     if stated:
         return stated
@@ -266,7 +269,9 @@ def _made(item: pystac.Item, names: tuple[Named, ...]) -> str:
     named = None if dea else first(each.made for each in names)
     if named:
         return _written(named)
-    return _instant(item.properties.get("created")) or ""
+    texts = (item.properties.get(name) for name in _MADE)
+    odd = first(text for text in texts if isinstance(text, str))
+    return _instant(item.properties.get("created")) or odd or ""
 
 
 def _instant(value: object) -> str | None:
