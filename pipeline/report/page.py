@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import odc.geo.xr  # noqa: F401  registers `.odc`
 import xarray as xr
 
+from pipeline.query import in_words
 from pipeline.report import tables
 from pipeline.report.material import Material
 from pipeline.report.pictures import (
@@ -24,6 +25,7 @@ from pipeline.report.pictures import (
     count_png,
     day_colours,
     day_png,
+    is_doubtful,
     mask_png,
     rgb_jpeg,
     stretch_of,
@@ -85,6 +87,8 @@ def render(material: Material) -> str:
             bars=tables.bars(material.series),
             shares=tables.SHARES,
             mean_clear=tables.mean_clear(material.series),
+            known=in_words(material.series),
+            limits=_limits(record),
             items=tables.item_rows(record),
             cells=tables.cell_counts(record),
             periods_held=tables.period_rows(manifest),
@@ -119,6 +123,15 @@ def _environment() -> jinja2.Environment:
         "money": tables.money,
     }
     return environment
+
+
+def _limits(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (sensor, model, what it cannot do) of the models of a run, where that is known."""
+    return [
+        (sensor, card.get("name", ""), card["limits"])
+        for sensor, card in record["models"].items()
+        if card.get("limits")
+    ]
 
 
 # -- periods -----------------------------------------------------------------------------------
@@ -170,12 +183,15 @@ def _shown(period: _Period, stretch: Stretch | None, periods: list[_Period]) -> 
     return {
         "composite": period.composite,
         "name": period.name,
-        "rgb": tables.data_uri(rgb_jpeg(data, RGB, stretch, px)) if _has_rgb(data) else None,
+        "rgb": tables.data_uri(rgb_jpeg(data, RGB, stretch, px, is_doubtful(data["count"])))
+        if _has_rgb(data)
+        else None,
         "count": tables.data_uri(count_png(data["count"], highest, px)),
         "day": tables.data_uri(day_png(data["day"], px)),
         "highest": highest,
         "median_count": float(data["count"].median()),
         "filled": 100 * float((data["count"] > 0).mean()),
+        **_few(data["count"]),
         "count_colours": _hex(count_colours(max(highest, 1))[1:]),
         "days": [
             {"date": f"{date.day} {date:%b}", "colour": colour, "percent": 100 * share}
@@ -183,6 +199,13 @@ def _shown(period: _Period, stretch: Stretch | None, periods: list[_Period]) -> 
         ],
         "name_days": len(days) <= _MOST_DAYS_NAMED,
     }
+
+
+def _few(count: xr.DataArray) -> dict[str, float]:
+    """Return which share of the filled pixels rests on one observation, and on two, in per cent."""
+    filled = max(int((count > 0).sum()), 1)
+    one, two = (100 * int((count == number).sum()) / filled for number in (1, 2))
+    return {"one": one, "two": two}
 
 
 def _dates(days: np.ndarray[Any, np.dtype[np.int64]]) -> list[datetime]:
@@ -207,7 +230,11 @@ def _hero(
     mask = _mask_of(material, sensor, example["time"])
     codes, counts = np.unique([] if mask is None else mask.to_numpy(), return_counts=True)
     match = next((p for p in periods if _has_rgb(p.data) and _covers(p, time)), None)
-    after = None if match is None else rgb_jpeg(match.data, RGB, stretch, _HERO_PX)
+    after = (
+        None
+        if match is None
+        else rgb_jpeg(match.data, RGB, stretch, _HERO_PX, is_doubtful(match.data["count"]))
+    )
     return {
         "sensor": sensor,
         "date": tables.date_name(time),

@@ -32,6 +32,15 @@ _GAMMA = 1.2
 _MOST_READ_PX = 4096
 """What is longer is thinned out before it is averaged, so that memory stays bounded."""
 
+DOUBTFUL = 2
+"""A pixel of a composite that rests on no more clear observations: one that the mask missed shows."""
+
+_FEW = np.array([(215, 48, 31), (253, 141, 60)], dtype=np.uint8)
+"""Colours of one observation, and of two."""
+
+_HATCH_PX = 8
+"""From line to line of what marks doubtful pixels."""
+
 _CHECKER = np.array([208, 222], dtype=np.uint8)
 """Two greys."""
 _CHECKER_PX = 8
@@ -71,6 +80,7 @@ def rgb_png(
     bands: Sequence[str] = RGB,
     stretch: Stretch | None = None,
     max_px: int = MAX_PX,
+    doubtful: xr.DataArray | None = None,
 ) -> bytes:
     """Draw reflectance.
 
@@ -84,12 +94,15 @@ def rgb_png(
         None: its own.
     max_px
         Longest edge; what is larger is averaged down.
+    doubtful
+        (y, x) booleans: what is hatched; none: nothing.
 
     Returns
     -------
     A PNG.
     """
-    return _encoded(_rgb(dataset, bands, stretch, max_px), "PNG")
+    drawn = _rgb(dataset, bands, stretch, max_px)
+    return _encoded(drawn if doubtful is None else _hatched(drawn, doubtful, max_px), "PNG")
 
 
 def rgb_jpeg(
@@ -97,9 +110,11 @@ def rgb_jpeg(
     bands: Sequence[str] = RGB,
     stretch: Stretch | None = None,
     max_px: int = MAX_PX,
+    doubtful: xr.DataArray | None = None,
 ) -> bytes:
     """Draw reflectance as `rgb_png` does, as a JPEG of about a fifth of the size."""
-    return _encoded(_rgb(dataset, bands, stretch, max_px), "JPEG")
+    drawn = _rgb(dataset, bands, stretch, max_px)
+    return _encoded(drawn if doubtful is None else _hatched(drawn, doubtful, max_px), "JPEG")
 
 
 def mask_png(mask: xr.DataArray, max_px: int = MAX_PX) -> bytes:
@@ -122,8 +137,16 @@ def count_png(count: xr.DataArray, highest: int | None = None, max_px: int = MAX
 
 
 def count_colours(highest: int) -> NDArray[np.uint8]:
-    """Return the colours of the counts 0 to `highest`: (highest + 1, 3)."""
-    return _sampled("viridis", np.linspace(0, 1, highest + 1))
+    """Return the colours of the counts 0 to `highest`: (highest + 1, 3); few stand out."""
+    colours = _sampled("viridis", np.linspace(0, 1, highest + 1))
+    few = _FEW[:highest]
+    colours[1 : 1 + len(few)] = few
+    return colours
+
+
+def is_doubtful(count: xr.DataArray) -> xr.DataArray:
+    """Say which pixels of a composite rest on `DOUBTFUL` observations or fewer."""
+    return (count > 0) & (count <= DOUBTFUL)
 
 
 def day_png(day: xr.DataArray, max_px: int = MAX_PX) -> bytes:
@@ -161,6 +184,16 @@ def _rgb(
     low, high = np.array(stretch.low), np.array(stretch.high)
     scaled = np.clip((np.nan_to_num(values) - low) / (high - low), 0, 1) ** (1 / _GAMMA)
     return _on_checker(np.rint(255 * scaled).astype(np.uint8), known)
+
+
+def _hatched(
+    colours: NDArray[np.uint8], doubtful: xr.DataArray, max_px: int
+) -> NDArray[np.uint8]:
+    """Draw lines over what is doubtful, so that what is under them can still be seen."""
+    share = _averaged(doubtful.astype(np.float32), max_px)
+    y, x = np.ogrid[: share.shape[0], : share.shape[1]]
+    lines = ((y + x) % _HATCH_PX < 2) & (share > 0.5)
+    return np.where(lines[..., np.newaxis], _FEW[0], colours)
 
 
 def _limits(parts: Sequence[NDArray[Any]]) -> tuple[float, float]:

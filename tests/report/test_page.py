@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,7 +14,7 @@ from odc.geo.xr import xr_coords
 from pipeline.report import Material, choose_example, tables, write_report
 from pipeline.report.page import render
 from pipeline.report.tables import bars, duration, mean_clear, period_name, size
-from pipeline.types import Series
+from pipeline.types import Series, Stretch
 
 VOID = {"meta", "img", "input", "br", "hr", "link"}
 SHAPES = {"rect"}
@@ -125,6 +126,31 @@ def test_accuracy_is_shown_where_it_is_known(material, tmp_path):
         assert words in text
 
 
+def test_the_page_says_what_is_doubtful_and_what_is_not_known(material, series, tmp_path):
+    stretches = (
+        Stretch(
+            sensor="sentinel-2",
+            start=datetime(2024, 5, 1, tzinfo=UTC),
+            end=datetime(2024, 6, 1, tzinfo=UTC),
+            state="never searched",
+        ),
+    )
+    record = dict(material.record)
+    record["models"] = {
+        "sentinel-2": record["models"]["sentinel-2"] | {"limits": "no water or snow class"}
+    }
+    told = dataclasses.replace(
+        material, record=record, series=dataclasses.replace(series, stretches=stretches)
+    )
+    text = write_report(tmp_path / "report.html", told).read_text()
+    assert "cloud-free" not in text
+    assert "2024-05-01 – 2024-05-31: never searched" in text
+    assert "was masked by ukis-csmask-6b-l2a: no water or snow class" in text
+    count = material.composites["monthly"]["count"].isel(time=0).to_numpy()
+    one, two = (100 * (count == n).sum() / (count > 0).sum() for n in (1, 2))
+    assert f"{one:.1f} % of that by one observation and {two:.1f} % by two (hatched)" in text
+
+
 def test_a_long_series_of_large_composites_stays_small(material, tmp_path):
     rng = np.random.default_rng(5)
     n, edge = 24, 600
@@ -224,7 +250,7 @@ def test_cost_is_told_by_stage_and_by_area(material):
     assert "<td>1.2 GB</td><td>17</td><td>2.0 MB</td><td>1,234</td>" in page
     assert "<td>2.5 GB</td><td>34</td><td>4.0 MB</td><td>2,468</td>" in page
     assert "(500 km² here)" in page
-    assert "EUR" not in page
+    assert " EUR" not in page
     bill = {
         "currency": "EUR",
         "parts": {"cpu": 0.5, "gpu": 0.0123},

@@ -16,7 +16,7 @@ from pipeline.report import (
     rgb_png,
     stretch_of,
 )
-from pipeline.report.pictures import count_colours, day_colours
+from pipeline.report.pictures import count_colours, day_colours, is_doubtful
 from pipeline.types import LEGEND
 
 GREYS = ([208] * 3, [222] * 3)
@@ -80,6 +80,22 @@ def test_counts_go_from_dark_to_bright_and_none_is_checkered():
     assert seen[0, 1].tolist() == colours[1].tolist()
     assert seen[0, 2].tolist() == seen[0, 3].tolist() == colours[3].tolist()
     assert pixels(count_png(flat(np.zeros((1, 2), np.uint16))))[0, 0].tolist() in GREYS
+
+
+def test_few_observations_stand_out_and_are_hatched():
+    colours = count_colours(9)
+    assert colours[1].tolist() == [215, 48, 31]
+    assert colours[2].tolist() == [253, 141, 60]
+    assert count_colours(1)[1].tolist() == [215, 48, 31]
+    count = flat(np.array([[1] * 20, [2] * 20, [3] * 20, [0] * 20], np.uint16))
+    doubtful = is_doubtful(count)
+    assert doubtful.any("x").to_numpy().tolist() == [True, True, False, False]
+    white = np.ones((4, 20))
+    seen = pixels(rgb_png(bands(white, white, white), stretch=PLAIN, doubtful=doubtful))
+    marked = (seen == [215, 48, 31]).all(axis=-1)
+    assert (marked.sum(axis=1) > 3).tolist() == [True, True, False, False]
+    # What lies under the lines can still be seen.
+    assert marked[:2].mean() < 0.3
 
 
 def test_days_have_one_colour_each():
