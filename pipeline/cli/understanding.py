@@ -54,8 +54,12 @@ def describe(
             "not_read": list(dict.fromkeys(profile.refused(item).values())),
             "radiometry": _radiometry(item, profile, refusals),
         }
-        if place := misplaced(item):
-            refusals.append(SearchError(f"item {item.id}: {place}"))
+        if place := sensors.two_codes(item) or misplaced(item):
+            said = _settled_place(item) if pixels else "; --pixels asks a header, as a run does"
+            if said is None:
+                seen["place"] = f"{place}; the header of a raster settles it"
+            else:
+                refusals.append(SearchError(f"item {item.id}: {place}{said}"))
         refusals += _unreadable(item, profile)
         if pixels:
             seen["pixels"] = _pixels(item)
@@ -170,6 +174,19 @@ def _unreadable(item: pystac.Item, profile: Profile) -> list[CloudmaskError]:
                 AssetError(item.id, key, "is a stack of bands: only the first is read")
             )
     return found
+
+
+def _settled_place(item: pystac.Item) -> str | None:
+    """Ask the header of a raster where an item lies that says it wrongly; none: it is settled."""
+    from pipeline.cube import misplaced
+    from pipeline.cube.header import located, why_not
+    from pipeline.types import CubeSettings
+
+    (answer,) = located([item], CubeSettings())
+    if isinstance(answer, str | CloudmaskError):
+        return f", and {answer if isinstance(answer, str) else why_not(answer)}"
+    still = misplaced(answer)
+    return None if still is None else f", and {still}"
 
 
 def _pixels(item: pystac.Item) -> dict[str, str]:

@@ -16,13 +16,20 @@ from pipeline.cube.roles import MAX_RASTER_PX
 from pipeline.errors import AccessError, AssetError
 from pipeline.types import CubeSettings
 
+TRIED = 3
+"""Assets of an item that are asked, where the first has no header that can be read."""
+
 READERS = 8
 """Headers that are read at once; each host takes no more than `pipeline.access` says."""
 
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 
 
-def located(items: Sequence[pystac.Item], settings: CubeSettings) -> list[pystac.Item | str]:
+Answer = pystac.Item | str | AssetError | AccessError
+"""An item that says where its rasters lie, or why it cannot be learned; an error: not for now."""
+
+
+def located(items: Sequence[pystac.Item], settings: CubeSettings) -> list[Answer]:
     """Ask the files where rasters lie: one header of each item, a few at once.
 
     Parameters
@@ -40,8 +47,6 @@ def located(items: Sequence[pystac.Item], settings: CubeSettings) -> list[pystac
 
     Raises
     ------
-    AssetUnavailableError, AccessUnavailableError
-        A header cannot be read for now.
     AssetError, AccessError
         A header cannot be read, and the settings say that this fails the run.
     """
@@ -49,19 +54,33 @@ def located(items: Sequence[pystac.Item], settings: CubeSettings) -> list[pystac
         return list(pool.map(lambda item: _asked(item, settings), items))
 
 
-def _asked(item: pystac.Item, settings: CubeSettings) -> pystac.Item | str:
+def _asked(item: pystac.Item, settings: CubeSettings) -> Answer:
     """Return a copy that says where its rasters lie, or why it cannot be said."""
-    offered = sensors.profile(item).offered(item)
+    offered = dict.fromkeys(sensors.profile(item).offered(item).values())
     if not offered:
         return "it has no asset to read its projection from"
-    key = next(iter(offered.values()))
-    place = place_of(item, key, settings.hosts)
-    try:
-        return _with_frame(item, key, read_asset(place, header))
-    except (AssetError, AccessError) as error:
-        if error.retryable or settings.unreadable == "fail":
-            raise
-        return f"the header of asset {key!r} {getattr(error, 'reason', error)}"
+    first: AssetError | AccessError | None = None
+    for key in list(offered)[:TRIED]:
+        try:
+            return _with_frame(
+                item, key, read_asset(place_of(item, key, settings.hosts), header)
+            )
+        except (AssetError, AccessError) as error:
+            if settings.unreadable == "fail":
+                raise
+            first = first or error
+            # A host that does not answer is not asked for the next one.
+            if error.retryable:
+                break
+    assert first is not None
+    return first if first.retryable else why_not(first)
+
+
+def why_not(error: AssetError | AccessError) -> str:
+    """Say why nothing was learned."""
+    if isinstance(error, AssetError):
+        return f"the header of asset {error.asset!r} {error.reason}"
+    return f"the header of none of its assets can be read: {error}"
 
 
 def header(raster: Any) -> Frame:  # noqa: ANN401  (rasterio has no types)
@@ -86,14 +105,20 @@ def header(raster: Any) -> Frame:  # noqa: ANN401  (rasterio has no types)
 
 
 def _with_frame(item: pystac.Item, key: str, found: Frame) -> pystac.Item:
-    """Return a copy whose asset says where it lies; only that asset, since others may be coarser."""
+    """Return a copy whose asset says where it lies; only that asset, since others may be coarser.
+
+    The CRS is that of the item as a whole: what it says itself may be wrong.
+    """
     told = item.clone()
     # A clone has lost its root, which would be asked for by network; the self link stays.
     fields = told.assets[key].extra_fields
+    crs = {"proj:code" if found.crs.startswith("EPSG:") else "proj:wkt2": found.crs}
     for name in ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson", "proj:bbox"):
-        fields.pop(name, None)
+        for place in (told.properties, *(each.extra_fields for each in told.assets.values())):
+            place.pop(name, None)
+    told.properties |= crs
     fields |= {
-        "proj:code" if found.crs.startswith("EPSG:") else "proj:wkt2": found.crs,
+        **crs,
         "proj:shape": list(found.shape),
         "proj:transform": list(found.transform),
     }

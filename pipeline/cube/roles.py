@@ -109,7 +109,7 @@ def asset_frame(item: pystac.Item, key: str) -> Frame | None:
     try:
         height, width = (int(size) for size in sizes)
         transform = tuple(float(number) for number in numbers[:6])
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, KeyError):
         return None
     if not (height > 0 and 0 < height * width <= MAX_RASTER_PX and _invertible(transform)):
         return None

@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pystac
+from shapely.geometry import mapping
 
 from pipeline import cube, models, sensors
-from pipeline.cube.header import located
+from pipeline.cube.header import located, why_not
+from pipeline.cube.outlines import LONLAT, outlines
 from pipeline.cube.roles import all_misplaced, frame, misplaced
-from pipeline.errors import ConfigError, EmptySearchError, ModelError
+from pipeline.errors import CloudmaskError, ConfigError, EmptySearchError, ModelError
 from pipeline.run.finishing import roles_needed
-from pipeline.types import Dropped, Items, Job, ModelCard
+from pipeline.types import Dropped, Items, Job, ModelCard, footprint
 from pipeline.wording import counted
 
 OFFERED_SHARE = 0.5
@@ -120,29 +122,56 @@ def _lacking(item: pystac.Item, needed: Sequence[str]) -> str | None:
 def placed(job: Job, items: Items) -> Items:
     """Learn where rasters lie whose items do not say it, or say it wrongly; drop the others.
 
+    Items that say nowhere where they lie are kept if their rasters lie in the AOI.
+
     Raises
     ------
-    AssetUnavailableError
-        A header that is needed cannot be read for now.
+    AssetUnavailableError, AccessUnavailableError
+        None is left, and a header cannot be read for now.
     EmptySearchError
         None is left.
     """
     frames = [frame(item) for item in items]
-    doubts = all_misplaced(items.items, frames)
+    doubts = [
+        sensors.two_codes(item) or doubt
+        for item, doubt in zip(items, all_misplaced(items.items, frames), strict=True)
+    ]
     asked = [p for p, each in enumerate(frames) if each is None or doubts[p] is not None]
-    if not asked:
-        return items
-    answers = located([items.items[p] for p in asked], job.cube)
     known = list(items)
     reasons: list[str | None] = [None] * len(known)
-    for position, answer in zip(asked, answers, strict=True):
-        if isinstance(answer, str):
-            said = doubts[position] or "it does not say where its rasters lie"
-            reasons[position] = f"{said}, and {answer}"
-        else:
+    for position, answer in zip(
+        asked, located([known[p] for p in asked], job.cube), strict=True
+    ):
+        if isinstance(answer, pystac.Item):
             known[position] = answer
             reasons[position] = misplaced(answer)
-    return _without(dataclasses.replace(items, items=tuple(known)), reasons)
+            continue
+        if isinstance(answer, CloudmaskError) and len(asked) == len(known):
+            # As a rule the host of all of them: it is worth another try.
+            raise answer
+        said = doubts[position] or "it does not say where its rasters lie"
+        why = answer if isinstance(answer, str) else why_not(answer)
+        reasons[position] = f"{said}, and {why}"
+    found = _without(dataclasses.replace(items, items=tuple(known)), reasons)
+    return _inside(job, found)
+
+
+def _inside(job: Job, items: Items) -> Items:
+    """Leave out items without geometry whose rasters lie elsewhere: they are none of this job's."""
+    kept = []
+    for item in items:
+        place = frame(item) if footprint(item) is None else None
+        if place is not None:
+            outline = outlines([place], LONLAT)[0]
+            if not job.aoi.intersects(outline):
+                continue
+            item.geometry, item.bbox = mapping(outline), list(outline.bounds)
+        kept.append(item)
+    if not kept:
+        raise EmptySearchError(
+            f"none of the {len(items)} items lies in the AOI: their rasters lie elsewhere"
+        )
+    return dataclasses.replace(items, items=tuple(kept))
 
 
 def _without(items: Items, reasons: Sequence[str | None]) -> Items:

@@ -25,7 +25,7 @@ from pipeline.sensors.acquisitions import acquisitions, newest, processing_rank
 from pipeline.sensors.metadata import origin, processing_baseline, sun
 from pipeline.sensors.passes import FAMILIES, Sighting, sighting, stored_sighting
 from pipeline.sensors.profiles import PROFILES, is_known, profile, sensors_of
-from pipeline.sensors.projection import crs_of
+from pipeline.sensors.projection import crs_of, two_codes
 from pipeline.sensors.recorded import asks_for_offset, record, recorded, unrecorded, was_unread
 from pipeline.sensors.rules import RULES, radiometry
 from pipeline.sensors.types import (
@@ -64,6 +64,7 @@ __all__ = [
     "sighting",
     "stored_sighting",
     "sun",
+    "two_codes",
     "unrecorded",
     "was_unread",
 ]

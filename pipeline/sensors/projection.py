@@ -28,6 +28,16 @@ def crs_of(item: pystac.Item, asset_key: str | None = None) -> CRS | None:
     return found[0] if found and all(crs == found[0] for crs in found) else None
 
 
+def two_codes(item: pystac.Item) -> str | None:
+    """Say which two CRS an item states by the two versions of the extension; none: it does not."""
+    for fields in (item.properties, *(asset.extra_fields for asset in item.assets.values())):
+        code, epsg = fields.get("proj:code"), fields.get("proj:epsg")
+        named = str(code).upper()
+        if isinstance(epsg, int) and named.startswith("EPSG:") and named[5:] != str(epsg):
+            return f"its proj:code is {code}, its proj:epsg is {epsg}"
+    return None
+
+
 def _first(fields: Mapping[str, Any]) -> CRS | None:
     return next(_stated(fields), None)
 
@@ -40,7 +50,7 @@ def _stated(fields: Mapping[str, Any]) -> Iterator[CRS]:
                 yield CRS.from_json_dict(value)
             elif isinstance(value, str | int) and not isinstance(value, bool):
                 yield _parsed(value)
-        except CRSError:
+        except (CRSError, ValueError, TypeError, OverflowError):
             # `EPSG:None` is met in the wild (WFP-VAM/prism-app#1469): see the next field.
             continue
 

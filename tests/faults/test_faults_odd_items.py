@@ -184,3 +184,71 @@ def test_one_band_of_zarr_costs_the_item_if_it_is_needed(region):
     assert "it has no asset for blue; asset 'blue' is Zarr" in dropped.reason
     region.edit(EAST, lambda item: item["assets"].update(B02={"href": "./B02.tif"}))
     assert not run.plan_job(region.job(period=ONE_DAY)).items.dropped
+
+
+# -- items that do not say where they lie, or say it wrongly -------------------------------------
+
+
+def of_nowhere(item):
+    item["geometry"] = None
+    item.pop("bbox", None)
+
+
+def without_projection(item):
+    of_nowhere(item)
+    item["properties"].pop("proj:epsg", None)
+    for asset in item["assets"].values():
+        for name in [name for name in asset if name.startswith("proj:")]:
+            del asset[name]
+
+
+def of_another_code(item):
+    """EPSG:3271, a plane of Antarctica, was written where zone 1 of the south was meant."""
+    item["properties"]["proj:epsg"] = 3271
+
+
+def of_two_codes(item):
+    item["properties"] |= {"proj:code": "EPSG:32633", "proj:epsg": 32632}
+
+
+def first_asset_gone(item):
+    without_projection(item)
+    item["assets"]["coastal"] = {"href": "./gone.tif"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [of_nowhere, without_projection, of_another_code, of_two_codes, first_asset_gone],
+)
+def test_the_header_settles_where_an_item_lies(region, undisturbed, change):
+    region.edit(EAST, change)
+    record = run.run(region.job(min_completeness=1.0))
+    assert not record.missed
+    assert_same(contents(region), undisturbed)
+
+
+def test_an_item_without_geometry_that_lies_elsewhere_is_none_of_the_job(region):
+    def elsewhere(item):
+        of_nowhere(item)
+        for asset in item["assets"].values():
+            if "proj:transform" in asset:
+                asset["proj:transform"][2] += 400_000
+
+    region.edit(EAST, elsewhere)
+    plan = run.plan_job(region.job(period=ONE_DAY))
+    assert [item.id for item in plan.items] == [WEST]
+    assert not plan.items.missed
+    assert not plan.items.dropped
+
+
+def test_a_header_that_cannot_be_read_costs_its_item(region):
+    region.edit(EAST, without_projection)
+    for path in region.document(EAST).parent.glob("*.tif"):
+        path.write_bytes(b"no raster")
+    plan = run.plan_job(region.job(period=ONE_DAY))
+    (dropped,) = plan.items.dropped
+    assert "it does not say where its rasters lie" in dropped.reason
+    assert [item.id for item in plan.items.missed] == [EAST]
+    # It may have covered any tile.
+    record = run.run(region.job(period=ONE_DAY, min_completeness=0.0))
+    assert record.complete < record.expected
