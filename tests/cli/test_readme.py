@@ -1,0 +1,130 @@
+"""What the README tells people to type works as it is printed."""
+
+import importlib
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from odc.geo.geobox import GeoBox
+from shapely.geometry import box
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.cli.demo import EXAMPLE, example_job
+from pipeline.config import load_job
+from pipeline.simulate import ArchiveSettings, make_archive
+from pipeline.simulate.grids import CRS, landscape_window
+
+sys.path.append(str(Path(__file__).parents[1] / "faults"))
+small = importlib.import_module("small_region")
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+MINUTES = README.split("## Five minutes")[1].split("\n## ")[0]
+SETTINGS = ArchiveSettings(size_px=192, sentinel2_dates=9, landsat_dates=2)
+
+
+def block(text: str, language: str) -> str:
+    """Return the first block of code of a language."""
+    found = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, language
+    return found[1]
+
+
+ASKED = (11.70, 48.10, 11.75, 48.15)
+"""The area of the page; the smaller landscape of this test does not reach so far."""
+
+
+def as_bbox(area) -> str:
+    return ",".join(f"{each:.2f}" for each in area)
+
+
+COMMANDS = [shlex.split(line, comments=True) for line in block(MINUTES, "sh").splitlines()]
+
+
+def here(demo: Path, text: str) -> str:
+    """Ask the same of the landscape that is there."""
+    corners = load_job(demo / "demo" / "job.yaml", {}).aoi.bounds
+    box = "box({:.2f}, {:.2f}, {:.2f}, {:.2f})"
+    return text.replace(as_bbox(ASKED), ",".join(map(str, corners))).replace(
+        box.format(*ASKED), f"box{corners}"
+    )
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Make what `make demo` leaves, smaller, and by a model that needs no network."""
+    folder = tmp_path_factory.mktemp("readme")
+    make_archive(folder / "demo" / "archive", SETTINGS, workers=1)
+    text = example_job(folder / "demo" / "archive")
+    (folder / "demo" / "job.yaml").write_text(text.replace("ukis-csmask", "threshold"))
+    with pytest.MonkeyPatch.context() as patch:
+        small.provide(patch)
+        patch.chdir(folder)
+        done = CliRunner().invoke(app, ["run", "demo/job.yaml", "--plain", "--no-report"])
+        assert done.exit_code == 0, done.output
+        yield folder
+
+
+def test_the_readme_has_commands():
+    assert [words[0] for words in COMMANDS] == ["cloudmask"] * len(COMMANDS)
+    assert len(COMMANDS) >= 10
+
+
+def as_cases(commands):
+    for words in commands:
+        # The page named an item that nobody has; it is to name what the line before has written.
+        missing = pytest.mark.xfail(
+            strict=True, reason="the page names a file that is not there"
+        )
+        yield pytest.param(
+            words, marks=[missing] if "item.json" in words else [], id=" ".join(words)
+        )
+
+
+@pytest.mark.parametrize("words", list(as_cases(COMMANDS)))
+def test_every_command_works(demo, monkeypatch, words):
+    # In the order of the page: some name what one before has written.
+    monkeypatch.chdir(demo)
+    result = CliRunner().invoke(app, [here(demo, word) for word in words[1:]])
+    assert result.exit_code == 0, result.output
+    assert result.output.strip()
+    if words[1] == "run":
+        assert result.stdout.startswith("demo is up to date\n")
+
+
+def test_the_lines_of_python_work(demo, monkeypatch):
+    monkeypatch.chdir(demo)
+    names: dict[str, object] = {}
+    exec(here(demo, block(MINUTES, "python")), names)
+    assert names["series"].scenes
+    assert names["series"].is_archived
+    assert set(names["july"].data_vars) >= {"red", "nir", "count", "day", "source"}
+
+
+def test_the_area_of_the_page_lies_in_the_landscape_of_the_demo():
+    assert sum(as_bbox(ASKED) in words for words in COMMANDS) == 2
+    bounds = landscape_window(ArchiveSettings().size_px).bounds
+    landscape = GeoBox.from_bbox(bounds, CRS, resolution=10).geographic_extent.geom
+    assert landscape.contains(box(*ASKED))
+
+
+def test_the_job_file_is_valid(demo, tmp_path):
+    (tmp_path / "job.yaml").write_text(block(README.split("## The job file")[1], "yaml"))
+    job = load_job(tmp_path / "job.yaml", {})
+    assert job.name == "alpine-foreland"
+    # Every key of the example that the demo writes stands there, too.
+    for key in re.findall(r"^\s*(\w+):", EXAMPLE, re.MULTILINE):
+        assert f"{key}:" in README
+
+
+def test_the_answer_to_the_query_is_whole(demo, monkeypatch):
+    monkeypatch.chdir(demo)
+    (query, *_) = [words for words in COMMANDS if words[1] == "query"]
+    told = json.loads(
+        CliRunner().invoke(app, [*(here(demo, word) for word in query[1:]), "--json"]).stdout
+    )
+    assert told["archived"]
+    assert told["summary"]["scenes"] > 0
