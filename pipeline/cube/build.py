@@ -1,6 +1,6 @@
 """Scenes -> Cube: each block reads its items one after another until it is full.
 
-Numbers become reflectance before items are grouped, since two items of one solar day may need
+Numbers become reflectance before items are grouped, since two items of one pass may need
 different offsets. An item is read only where those before it left pixels without data, so that
 the overlap of neighbouring MGRS tiles is read once. Everything stays lazy until the caller
 computes it: one task a block and scene, whatever the number of items and bands.

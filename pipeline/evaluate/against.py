@@ -24,7 +24,7 @@ from pipeline.types import CLOUD, Code, Period
 
 Observations = Callable[[Period, GeoBox], xr.Dataset]
 """``(period, geobox)`` gives the cube of all scenes of a period on a grid; with a coordinate
-``sensor`` (time) where scenes of two sensors lie within an hour of each other."""
+``sensor`` (time) where scenes of two sensors lie within minutes of each other."""
 
 BANDS = ("blue", "green", "red", "nir", "swir16")
 """Roles that are compared, where both the composite and the truth have them."""

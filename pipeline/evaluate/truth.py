@@ -32,7 +32,7 @@ CLOUD_OPTICAL_DEPTH = 0.4
 SHADOW_LIGHT = 0.80
 """Ground that receives less light than this, under no cloud, is shadow."""
 
-NEAREST_WITHIN = np.timedelta64(1, "h")
+NEAREST_WITHIN = np.timedelta64(5, "m")
 """How far the instants of a scene and of its truth may lie apart."""
 
 
@@ -82,7 +82,7 @@ class Truth:
         Raises
         ------
         QueryError
-            The truth has no such scene within an hour.
+            The truth has no such scene within five minutes: another pass may follow in ten.
         """
         apart = np.abs(self._times - time)
         if sensor is not None:

@@ -19,6 +19,7 @@ from pipeline.publish.layers import Layer, classes
 from pipeline.publish.provenance import Provenance, Scene, software, zarr_asset
 from pipeline.publish.region import Part, Region, bounds, class_counts, outline, projection
 from pipeline.publish.words import Json, instant
+from pipeline.sensors import FAMILIES
 from pipeline.types import CLOUD, USABLE, Code, Period
 from pipeline.wording import counted
 
@@ -156,13 +157,14 @@ def _times(when: datetime | Period) -> Json:
 
 
 def _platform(subject: Subject) -> Json:
-    sensors = sorted({sensor for sensor, _ in subject.scenes})
+    named = sorted({sensor for sensor, _ in subject.scenes})
     told: Json = {}
-    # STAC has one platform an item; a scene of two keeps what they have in common.
-    if subject.platform and "/" not in subject.platform and subject.platform not in sensors:
+    # A scene whose items tell no platform is of a family, which is what STAC calls a constellation.
+    family = next((each for each in FAMILIES if subject.platform.startswith(each)), "")
+    if subject.platform not in ("", family, *named):
         told["platform"] = subject.platform
-    if len(sensors) == 1:
-        told["constellation"] = sensors[0]
+    if family or len(named) == 1:
+        told["constellation"] = family or named[0]
     return told
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from pipeline.errors import NotArchivedError
-from pipeline.types import USABLE, Code, Series, Stretch
+from pipeline.types import USABLE, Code, SceneShares, Series, Stretch
 from pipeline.types.series import CLEAR_PERCENT
 from pipeline.wording import counted, dates
 
@@ -17,10 +18,25 @@ WORDS = {
 
 
 def to_rows(series: Series) -> list[dict[str, Any]]:
-    """Return a series as rows of a table: shares of the AOI in percent, two decimals."""
+    """Return a series as rows of a table: shares of the AOI in percent, two decimals.
+
+    Times are whole seconds, but of scenes of one sensor that begin within the same.
+    """
+    seconds = Counter(
+        (scene.sensor, scene.time.replace(microsecond=0)) for scene in series.scenes
+    )
+
+    def written(scene: SceneShares) -> str:
+        alone = seconds[scene.sensor, scene.time.replace(microsecond=0)] == 1
+        return (
+            f"{scene.time:%Y-%m-%dT%H:%M:%SZ}"
+            if alone
+            else f"{scene.time:%Y-%m-%dT%H:%M:%S.%fZ}"
+        )
+
     return [
         {
-            "time": f"{scene.time:%Y-%m-%dT%H:%M:%SZ}",
+            "time": written(scene),
             "sensor": scene.sensor,
             "platform": scene.platform,
             "clear_pct": round(scene.percent(*USABLE), 2),

@@ -237,7 +237,7 @@ def _hero(
     )
     return {
         "sensor": sensor,
-        "date": tables.date_name(time),
+        "date": f"{tables.date_name(time)}, {time:%H:%M} UTC",
         "before": tables.data_uri(rgb_jpeg(example, RGB, stretch, _HERO_PX)),
         "after": None if after is None else tables.data_uri(after),
         "after_name": None if match is None else match.name,

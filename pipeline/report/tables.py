@@ -61,7 +61,8 @@ def _bar(scene: SceneShares) -> Bar:
         left += percent
     name = scene.platform or scene.sensor
     return Bar(
-        label=f"{scene.time:%Y-%m-%d} {name}",
+        # With the hour: two passes of one day are two scenes.
+        label=f"{scene.time:%Y-%m-%d %H:%M} {name}",
         clear=scene.percent(*USABLE),
         shares=tuple(share for share in shares if share.percent > 0.005),
     )

@@ -1,17 +1,8 @@
 """Sightings -> passes: what one platform saw on one orbit.
 
-The time tells passes apart, because no two are near in it. A datatake of Sentinel-2 lasts up to half an
-hour, and catalogues give its start (Planetary Computer, Copernicus Data Space) or the time of each tile;
-rows of a Landsat path are 24 s apart. The same platform is back after an orbit of 99 minutes at the
-soonest. So two sightings of one platform within `SAME_PLATFORM` are of one pass, whichever others
-there are: any order of finding them, and any part of them, gives the same passes.
-
-Two platforms may pass minutes apart (Sentinel-2A and B since 2025: ten). Where the platform is not told,
-only what is `NEAR` is taken for one pass: two scenes of one pass cost little, two passes in one scene
-lose the later.
-
-An orbit that is stated decides where both sides state it: it comes back after five days at the
-soonest, and items that know the day alone, as of LandsatLook's STAC 0.7, have all their paths at midnight.
+`pipeline.sensors.passes` says when two sightings are of one pass, by what they tell and how near they are
+in time. No two passes of a platform are so near: so any order of finding items, and any part of them,
+gives the same passes.
 """
 
 from __future__ import annotations
@@ -22,17 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from pipeline.sensors import Sighting
-
-SAME_PLATFORM = timedelta(minutes=45)
-"""Within which two sightings of one platform are of one pass: between the half hour of a datatake and
-what an orbit leaves of its 99 minutes beside it."""
-
-NEAR = timedelta(minutes=5)
-"""The same where a platform is not told: what a pass needs for 2000 km."""
-
-SAME_ORBIT = timedelta(hours=36)
-"""The same where both state the same orbit: a day, for times that know no more, and its night."""
+from pipeline.sensors import Sighting, nearness
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,7 +30,7 @@ class Pass:
 
     def apart(self, other: Sighting | Pass) -> timedelta | None:
         """Return how far another lies from it in time; none: it is of another pass."""
-        within = _within(self, other)
+        within = nearness(self, other)
         if within is None:
             return None
         times = [other.time] if isinstance(other, Sighting) else other.times
@@ -102,20 +83,6 @@ def _cut(sightings: Sequence[Sighting], members: Iterable[int]) -> Iterable[Pass
         insort(part.members, position)
     if part is not None:
         yield part
-
-
-def _within(one: Pass, other: Sighting | Pass) -> timedelta | None:
-    """Return how near in time two must be to be of one pass; none: they never are."""
-    if one.family != other.family:
-        return None
-    both_platforms, both_orbits = one.platform and other.platform, one.orbit and other.orbit
-    if both_platforms and one.platform != other.platform:
-        return None
-    if both_orbits and one.orbit != other.orbit:
-        return None
-    if both_orbits:
-        return SAME_ORBIT
-    return SAME_PLATFORM if both_platforms else NEAR
 
 
 def _most_told_first(part: Pass) -> tuple[object, ...]:

@@ -23,7 +23,14 @@ offset that they have already applied to the pixels.
 
 from pipeline.sensors.acquisitions import acquisitions, newest, processing_rank
 from pipeline.sensors.metadata import origin, processing_baseline, sun
-from pipeline.sensors.passes import FAMILIES, Sighting, sighting, stored_sighting
+from pipeline.sensors.passes import (
+    FAMILIES,
+    Sighting,
+    nearness,
+    one_pass,
+    sighting,
+    stored_sighting,
+)
 from pipeline.sensors.profiles import PROFILES, is_known, profile, sensors_of
 from pipeline.sensors.projection import crs_of, two_codes
 from pipeline.sensors.recorded import asks_for_offset, record, recorded, unrecorded, was_unread
@@ -52,7 +59,9 @@ __all__ = [
     "asks_for_offset",
     "crs_of",
     "is_known",
+    "nearness",
     "newest",
+    "one_pass",
     "origin",
     "processing_baseline",
     "processing_rank",

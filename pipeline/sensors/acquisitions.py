@@ -26,13 +26,10 @@ import pystac
 from pipeline.errors import RadiometryError
 from pipeline.sensors.metadata import processing_baseline
 from pipeline.sensors.names import Named, first, names_of
-from pipeline.sensors.passes import platform_of, sighting, whole_number
+from pipeline.sensors.passes import SAME_PLATFORM, platform_of, sighting, whole_number
 from pipeline.sensors.profiles import profile
 from pipeline.sensors.types import Profile
 from pipeline.types import footprint
-
-ONE_PASS = timedelta(minutes=45)
-"""Within which two items of one platform and tile are of one pass; see `pipeline.run.passes`."""
 
 ONE_STRIP = timedelta(seconds=1)
 """Within which two datastrips begin that are one: rounding."""
@@ -206,7 +203,7 @@ def _same(
     for n, one in enumerate(ordered):
         for other in ordered[n + 1 :]:
             before, after = told[one].time, told[other].time
-            if before and after and after - before > ONE_PASS:
+            if before and after and after - before > SAME_PLATFORM:
                 break
             if _match(items[one], told[one], items[other], told[other]):
                 yield one, other

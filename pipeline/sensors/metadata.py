@@ -22,6 +22,10 @@ _PROPERTY_MARKS = {
 """Start of a property's name -> catalogue that writes it."""
 
 _HREF_MARKS = {
+    # Digital Earth Pacific, wherever it keeps its files, and whose they were.
+    "digitalearthpacific.org": "dep",
+    "dep-public-": "dep",
+    "deppcpublicstorage": "dep",
     "earth-search.aws.element84.com": "earth-search",
     "earth-search-sentinel": "earth-search",
     "planetarycomputer.microsoft.com": "planetary-computer",
@@ -43,6 +47,8 @@ _HREF_MARKS = {
 
 def origin(item: pystac.Item) -> str | None:
     """Return the name of the catalogue that made an item, as in `pipeline.catalogs`, or none.
+
+    ``dep`` is Digital Earth Pacific, which has no row there.
 
     Told from the item alone: neither from the file that it came in nor from who was asked for it,
     since items are saved, copied and passed on. A self link may be missing.

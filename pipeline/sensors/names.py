@@ -83,6 +83,7 @@ _NAMING = (
     "s2:granule_id",
     "s2:tile_id",
     "landsat:scene_id",
+    "landsat8:scene_id",  # stactools, once
     "landsat:landsat_scene_id",  # Digital Earth Australia and Africa
     "landsat:product_id",
     "landsat:landsat_product_id",

@@ -4,6 +4,19 @@ A pass is one platform on one orbit. No property tells it in all catalogues: of 
 the tests have, 69 state a relative orbit, 63 a path, 47 tell one of them by the name of their product
 alone and 20 not at all; 11 have no platform. But all have a time: so platform and time decide, and the
 orbit where they cannot, as where only the day is known. `pipeline.run.passes` puts them together.
+
+The time tells passes apart, because no two are near in it. A datatake of Sentinel-2 lasts up to half an
+hour, and catalogues give its start (Planetary Computer, Copernicus Data Space) or the time of each tile;
+rows of a Landsat path are 24 s apart. The same platform is back after an orbit of 99 minutes at the
+soonest. So two sightings of one platform within `SAME_PLATFORM` are of one pass, whichever others
+there are: any order of finding them, and any part of them, gives the same passes.
+
+Two platforms may pass minutes apart (Sentinel-2A and B since 2025: ten). Where the platform is not told,
+only what is `NEAR` is taken for one pass: two scenes of one pass cost little, two passes in one scene
+lose the later.
+
+An orbit that is stated decides where both sides state it: it comes back after five days at the
+soonest, and items that know the day alone, as of LandsatLook's STAC 0.7, have all their paths at midnight.
 """
 
 from __future__ import annotations
@@ -11,7 +24,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import pystac
 
@@ -21,6 +35,36 @@ from pipeline.sensors.profiles import PROFILES, profile
 
 FAMILIES = tuple(sorted({each.family for each in PROFILES.values()}))
 """Families of platforms that fly the same instrument."""
+
+
+SAME_PLATFORM = timedelta(minutes=45)
+"""Within which two sightings of one platform are of one pass: between the half hour of a datatake and
+what an orbit leaves of its 99 minutes beside it."""
+
+NEAR = timedelta(minutes=5)
+"""The same where a platform is not told: what a pass needs for 2000 km."""
+
+SAME_ORBIT = timedelta(hours=36)
+"""The same where both state the same orbit: a day, for times that know no more, and its night."""
+
+
+class Told(Protocol):
+    """What tells a pass, beside the time."""
+
+    @property
+    def family(self) -> str:
+        """As of `Sighting`."""
+        ...
+
+    @property
+    def platform(self) -> str:
+        """As of `Sighting`."""
+        ...
+
+    @property
+    def orbit(self) -> str:
+        """As of `Sighting`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +79,24 @@ class Sighting:
     orbit: str
     """What tells the orbit, as `Named.orbit`; empty: nothing does."""
     time: datetime
+
+
+def nearness(one: Told, other: Told) -> timedelta | None:
+    """Return how near in time two must be to be of one pass; none: they never are."""
+    if one.family != other.family:
+        return None
+    both_platforms, both_orbits = one.platform and other.platform, one.orbit and other.orbit
+    if both_platforms and one.platform != other.platform:
+        return None
+    if both_orbits:
+        return SAME_ORBIT if one.orbit == other.orbit else None
+    return SAME_PLATFORM if both_platforms else NEAR
+
+
+def one_pass(one: Sighting, other: Sighting) -> bool:
+    """Say whether two sightings are of one pass."""
+    within = nearness(one, other)
+    return within is not None and abs(one.time - other.time) < within
 
 
 def sighting(item: pystac.Item) -> Sighting:

@@ -144,7 +144,7 @@ def _sentinel_2_l2a(item: pystac.Item) -> Radiometry:
 
 def _unflagged(item: pystac.Item) -> Radiometry:
     decided = _as_made(item)
-    if origin(item) in ("earth-search", "deafrica") and decided.offset != 0.0:
+    if origin(item) in ("earth-search", "deafrica", "dep") and decided.offset != 0.0:
         return dataclasses.replace(
             decided,
             reason=f"{decided.reason}; no flag says whether the copy was shifted",

@@ -20,6 +20,7 @@ import zarr
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreConflictError
+from pipeline.sensors import one_pass, stored_sighting
 from pipeline.store import layout, ledger, moving
 from pipeline.store.groups import Groups
 from pipeline.store.ledger import Ledger
@@ -109,7 +110,7 @@ class Replay:
         for at, row in enumerate(new):
             if at < len(old) and row == old[at]:
                 continue
-            rival = _rival(row, at, old, other)
+            rival = _rival(sensor, row, at, old, other)
             if rival is None:
                 changed.append(row)
             elif rival != row:
@@ -186,13 +187,19 @@ class Replay:
 
 
 def _rival(
-    row: SceneRow, at: int, old: Sequence[SceneRow], other: Sequence[SceneRow]
+    sensor: str, row: SceneRow, at: int, old: Sequence[SceneRow], other: Sequence[SceneRow]
 ) -> SceneRow | None:
-    """Return what the other run made of a scene, if it changed it or added it, too."""
+    """Return what the other run made of a scene, if it changed it or added it, too.
+
+    It may have found other items of the same pass, and know it by another time.
+    """
     if at < len(old):
         return other[at] if other[at] != old[at] else None
+    seen = stored_sighting(sensor, *row)
     for each in other[len(old) :]:
         if each[0] == row[0] or set(each[2]) & set(row[2]):
+            return each
+        if one_pass(seen, stored_sighting(sensor, *each)):
             return each
     return None
 

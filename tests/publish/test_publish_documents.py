@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pystac
@@ -15,6 +16,7 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from pystac_client import Client
 
 from pipeline.publish import publish
+from pipeline.publish.items import _platform
 from pipeline.publish.provenance import home
 from pipeline.publish.words import slug, stamp
 from tests.publish import extensions
@@ -254,3 +256,23 @@ def test_ids_tell_instants_apart():
     instants += [START.replace(microsecond=5), datetime(2026, 6, 1, 0, 0, 1, tzinfo=UTC)]
     assert len({stamp(each) for each in instants}) == len(instants)
     assert slug("Über / 2024 ../x") == "ber-2024-x"
+
+
+@pytest.mark.parametrize(
+    ("sensor", "platform", "told"),
+    [
+        ("hls", "landsat-9", {"platform": "landsat-9", "constellation": "landsat"}),
+        ("hls", "landsat", {"constellation": "landsat"}),
+        ("hls", "sentinel-2", {"constellation": "sentinel-2"}),
+        ("sentinel-2", "sentinel-2", {"constellation": "sentinel-2"}),
+        (
+            "sentinel-2",
+            "sentinel-2c",
+            {"platform": "sentinel-2c", "constellation": "sentinel-2"},
+        ),
+        ("landsat", "", {"constellation": "landsat"}),
+    ],
+)
+def test_a_family_is_no_platform(sensor, platform, told):
+    subject = SimpleNamespace(scenes=[(sensor, None)], platform=platform)
+    assert _platform(subject) == told

@@ -1,6 +1,7 @@
 """Statistics equal a brute-force count of pixel centres, whatever the AOI."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -152,6 +153,16 @@ def test_periods_are_half_open(region):
 def test_impossible_areas_are_explained(region, make, said):
     with pytest.raises(QueryError, match=said):
         query.clear_sky(region.masks, make(region))
+
+
+def test_rows_of_one_second_are_told_apart(region):
+    series = query.clear_sky(region.masks, region.box(-5, 3, 77, 99))
+    scene = series.scenes[0]
+    moved = replace(scene, time=scene.time + timedelta(microseconds=1))
+    rows = query.to_rows(replace(series, scenes=(scene, moved, *series.scenes[1:])))
+    assert rows[0]["time"][:20] == rows[1]["time"][:20] == "2026-06-01T10:30:20."
+    assert len({(row["sensor"], row["time"]) for row in rows}) == len(rows)
+    assert len(rows[2]["time"]) == 20
 
 
 def test_rows_add_up(region):

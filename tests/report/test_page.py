@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import numpy as np
@@ -181,6 +181,13 @@ def test_bars_fill_the_line(series):
     assert sum(share.percent for share in second.shares) == pytest.approx(100)
     assert mean_clear(series) == pytest.approx((100 + 2 * 500 / 9) / 3)
     assert mean_clear(Series(scenes=())) is None
+
+
+def test_two_passes_of_a_day_have_bars_of_their_own(series):
+    first = series.scenes[0]
+    later = dataclasses.replace(first, time=first.time + timedelta(minutes=99))
+    shown = bars(dataclasses.replace(series, scenes=(first, later)))
+    assert len({bar.label for bar in shown}) == 2
 
 
 def test_the_example_is_a_cloudy_scene(series):

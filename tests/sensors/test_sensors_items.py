@@ -1,8 +1,10 @@
 """Every real item against the table of `real_items`: sensor, level, numbers, CRS."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pystac
 import pytest
 from pyproj import CRS
 
@@ -86,6 +88,32 @@ CATALOGUES = {
     "stactools_landsat": {"usgs-landsatlook"},
     "stactools_sentinel2": {None},
 }
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "files"),
+    [
+        (
+            "https://stac.digitalearthpacific.org/collections/c/items/i",
+            "s3://sentinel-cogs/a.tif",
+        ),
+        (
+            "https://stac.digitalearthpacific.org/collections/c/items/i",
+            "s3://usgs-landsat/a.tif",
+        ),
+        (None, "https://deppcpublicstorage.blob.core.windows.net/output/a.tif"),
+        (None, "https://dep-public-data.s3.us-west-2.amazonaws.com/a.tif"),
+    ],
+)
+def test_items_of_digital_earth_pacific_are_its_own(catalogue, files):
+    """Not the Planetary Computer's by their host, nor Digital Earth Africa's by their region code."""
+    item = pystac.Item(
+        "i", None, None, datetime(2024, 1, 1, tzinfo=UTC), {"odc:region_code": "a"}
+    )
+    item.add_asset("red", pystac.Asset(href=files))
+    if catalogue:
+        item.set_self_href(catalogue)
+    assert sensors.origin(item) == "dep"
 
 
 def test_the_catalogue_is_told_from_the_item(shared_data: Path):

@@ -342,3 +342,27 @@ def test_what_a_killed_move_leaves_is_expired(url, monkeypatch):
     repository.create_branch("replay-run-gone", repository.lookup_branch("main"))
     store.expire(url, datetime.now(UTC))
     assert repository.list_branches() == {"main"}
+
+
+def test_two_runs_that_find_other_items_of_one_pass_overlap(url):
+    """Else the store would have the pass twice."""
+
+    def work(writer, hours, seconds, name, platform):
+        when = TIMES[0] + timedelta(hours=hours, seconds=seconds)
+        writer.item_positions([name], [{"id": name, "properties": {}}])
+        writer.set_scenes(make.sensor, [(when, platform, [name])])
+        writer.write_mask(make.sensor, when, TILES[0], make.mask(TILES[0]), 101)
+        writer.commit("masks")
+
+    run(url, Work("before", {(1, 0): 1}, {}))
+    # Another platform's pass, at the same time, is another scene.
+    for platform, hours in (("sentinel-2b", 1), ("sentinel-2a", 6)):
+        with begin(url, Work(f"slow-{platform}", {}, {})) as slow:
+            work(slow, hours, 20, f"slow-{platform}", platform)
+            with begin(url, Work(f"quick-{platform}", {}, {})) as quick:
+                work(quick, hours, 0, f"quick-{platform}", "sentinel-2a")
+                quick.publish({})
+            expected = pytest.raises(StoreConflictError, match="the scene of sentinel-2 at")
+            with nullcontext() if platform == "sentinel-2b" else expected:
+                slow.publish({})
+    assert store.open_archive(url).masks(make.sensor).sizes["time"] == 4
