@@ -11,10 +11,8 @@ Every number of channels is a separable 3 x 3 convolution, batch norm, ReLU; ``u
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,6 +23,7 @@ from pipeline.errors import ModelError
 from pipeline.models import no_data, weights
 from pipeline.models.dl_l8s2_uv import ALIGNMENT_PX, FILES
 from pipeline.models.entry import ZeroGaps
+from pipeline.models.keras_weights import read_keras
 from pipeline.models.pointwise import Pointwise
 from pipeline.models.torch_model import TorchModel, of_network
 from pipeline.types import ModelCard
@@ -109,43 +108,6 @@ def load(card: ModelCard) -> TorchModel:
     return of_network(card, net, ZeroGaps(), stride=ALIGNMENT_PX, gaps=no_data.as_it_is)
 
 
-def read_keras(content: bytes, model: str) -> dict[str, NDArray[np.float32]]:
-    """Read the arrays of a file that Keras saved.
-
-    Parameters
-    ----------
-    content
-        The HDF5 file.
-    model
-        Name that the message gives.
-
-    Returns
-    -------
-    ``layer/array`` -> values, as Keras lays them out.
-
-    Raises
-    ------
-    ModelError
-        It is no such file.
-    """
-    arrays: dict[str, NDArray[np.float32]] = {}
-
-    def visit(path: str, node: object) -> None:
-        if isinstance(node, h5py.Dataset):
-            # upconv1/upconv1/kernel:0
-            layer, *_, array = path.removesuffix(":0").split("/")
-            arrays[f"{layer}/{array}"] = np.asarray(node[()], np.float32)
-
-    try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            file["model_weights"].visititems(visit)
-    except (OSError, KeyError) as error:
-        raise ModelError(
-            f"the weights of {model} are no Keras HDF5 file with a group model_weights: {error}"
-        ) from error
-    return arrays
-
-
 def build(arrays: Tensors, n_bands: int, model: str) -> Network:
     """Build the network from the arrays of its file, every one of them used.
 
@@ -158,9 +120,10 @@ def build(arrays: Tensors, n_bands: int, model: str) -> Network:
     try:
         state = _state(dict(arrays))
         found = net.load_state_dict(state, strict=False)
-    except (KeyError, RuntimeError) as error:
+    # Arrays of another number of dimensions are a ValueError.
+    except (KeyError, RuntimeError, ValueError) as error:
         raise ModelError(
-            f"the weights of {model} are those of another network: {error}"
+            f"the weights of {model} are those of another network: {weights.one_line(error)}"
         ) from error
     # Counters of training steps, which Keras does not keep.
     missing = [key for key in found.missing_keys if not key.endswith("num_batches_tracked")]

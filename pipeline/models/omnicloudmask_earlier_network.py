@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from typing import Any
-
 import timm
 import torch
-from safetensors.torch import load as parse
 from torch import nn
 
 from pipeline.errors import ModelError
@@ -17,6 +12,7 @@ from pipeline.models.entry import OwnStatistics
 from pipeline.models.omnicloudmask import CLASSES, ROLES, STRIDE
 from pipeline.models.omnicloudmask_earlier import RELEASES, Network, called, files
 from pipeline.models.omnicloudmask_network import Ensemble, fold
+from pipeline.models.tensors import read_tensors
 from pipeline.models.torch_model import TorchModel, of_network
 from pipeline.types import ModelCard
 
@@ -53,27 +49,12 @@ def filled(network: Network, content: bytes) -> nn.Module:
     with torch.device("meta"):
         net = dynamic_unet.build(network.encoder, len(ROLES), len(CLASSES))
     name = network.file.name
+    state = read_tensors(name, content)
     try:
-        net.load_state_dict(_state(name, content), assign=True)
+        net.load_state_dict(state, assign=True)
     except (RuntimeError, TypeError) as error:
         raise ModelError(
             f"{name} does not hold the {network.encoder} U-Net of fastai, its encoder by "
-            f"timm {timm.__version__}: {error}"
+            f"timm {timm.__version__}: {weights.one_line(error)}"
         ) from error
     return net.float().eval().requires_grad_(False)
-
-
-def _state(name: str, content: bytes) -> Mapping[str, Any]:
-    """Read tensors by name; nothing in the file is executed."""
-    try:
-        if name.endswith(".safetensors"):
-            return parse(content)
-        state: Mapping[str, Any] = torch.load(
-            io.BytesIO(content), map_location="cpu", weights_only=True
-        )
-    except Exception as error:
-        # Whatever a reader of pickles stumbles over: it has no error of its own for all of it.
-        raise ModelError(
-            f"{name} cannot be read as a file of weights alone: {error}"
-        ) from error
-    return state

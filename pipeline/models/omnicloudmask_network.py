@@ -8,8 +8,6 @@ from itertools import pairwise
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as parse
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -20,6 +18,7 @@ from pipeline.models.entry import OwnStatistics
 from pipeline.models.omnicloudmask import CLASSES, FILES, NAME, NETWORKS, ROLES, STRIDE, Network
 from pipeline.models.omnicloudmask_lean import lean
 from pipeline.models.pointwise import replace_pointwise
+from pipeline.models.tensors import read_tensors
 from pipeline.models.torch_model import TorchModel, of_network
 from pipeline.types import ModelCard
 
@@ -86,13 +85,14 @@ def architecture(network: Network) -> nn.Module:
 
 def _filled(network: Network, content: bytes) -> nn.Module:
     net = architecture(network)
+    state = read_tensors(network.file.name, content)
     try:
         # Torch's own method: smp's drops weights of another shape with no more than a warning.
-        nn.Module.load_state_dict(net, parse(content))
-    except (RuntimeError, SafetensorError) as error:
+        nn.Module.load_state_dict(net, state)
+    except RuntimeError as error:
         raise ModelError(
             f"{network.file.name} does not hold the {network.encoder} U-Net that "
-            f"segmentation_models_pytorch {smp.__version__} builds: {error}"
+            f"segmentation_models_pytorch {smp.__version__} builds: {weights.one_line(error)}"
         ) from error
     return net.eval().requires_grad_(False)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx.external_data_helper import uses_external_data
 
 from pipeline.errors import ModelError
 
@@ -72,6 +73,10 @@ def parse(content: bytes, name: str) -> OnnxWeights:
     # protobuf's own error class moves between its releases.
     except Exception as error:
         raise ModelError(f"{name} is not an ONNX file: {error}") from error
+    # Numbers that lie in other files would be read from wherever the file says.
+    elsewhere = [each.name for each in graph.initializer if uses_external_data(each)]
+    if elsewhere:
+        raise ModelError(f"{name} keeps {elsewhere[0]} in another file, which is not read")
     tensors = {
         _module_path(each.name): onnx.numpy_helper.to_array(each).astype(np.float32)
         for each in graph.initializer

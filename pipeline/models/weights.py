@@ -16,6 +16,9 @@ from platformdirs import user_cache_path
 
 from pipeline.errors import ModelError
 
+MOST_BYTES = 2**29
+"""What a file of the user's own may hold, and its arrays together; the largest published one has 0.1 GB."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsFile:
@@ -146,6 +149,12 @@ def read(model: str, weights: Given, expected: str) -> tuple[bytes, ...]:
     return contents
 
 
+def one_line(error: Exception) -> str:
+    """Return the beginning of what a library says of a file; torch names every layer, line by line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]} …"
+
+
 def combined(checksums: Sequence[str]) -> str:
     """Return one checksum for several files; that of a lone file is its own."""
     if len(checksums) == 1:
@@ -168,6 +177,25 @@ def _published(model: str, files: Sequence[WeightsFile | UserFile]) -> tuple[Wei
 
 
 def _own(model: str, files: Sequence[WeightsFile | UserFile], path: Path) -> tuple[Path, ...]:
+    try:
+        return _sized(model, _found(model, files, path))
+    except OSError as error:
+        raise ModelError(
+            f"option weights of {model}: {path} cannot be read: {error.strerror}"
+        ) from None
+
+
+def _sized(model: str, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    for each in paths:
+        if (size := each.stat().st_size) > MOST_BYTES:
+            raise ModelError(
+                f"option weights of {model}: {each} has {size} bytes, and no weights have more than "
+                f"{MOST_BYTES}"
+            )
+    return paths
+
+
+def _found(model: str, files: Sequence[WeightsFile | UserFile], path: Path) -> tuple[Path, ...]:
     if path.is_dir():
         paths = tuple(path / each.name for each in files)
         missing = [each.name for each in paths if not each.is_file()]
@@ -176,6 +204,7 @@ def _own(model: str, files: Sequence[WeightsFile | UserFile], path: Path) -> tup
                 f"option weights of {model}: the folder {path} lacks {', '.join(missing)}"
             )
         return paths
+    # Devices and pipes are neither, whatever they would give.
     if not path.is_file():
         raise ModelError(f"option weights of {model}: {path} is neither a file nor a folder")
     if len(files) > 1:
