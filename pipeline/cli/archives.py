@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli import show
-from pipeline.cli.given import read_area, read_when
+from pipeline.cli.given import keep_apart, read_area, read_store, read_when
 from pipeline.cli.material import masks_of, measure, open_store, write_report
 from pipeline.errors import ConfigError
 
@@ -59,6 +59,8 @@ def query(
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: expected one of them")
+    if out is not None:
+        keep_apart("--out", out, read_store(store, "STORE"), [aoi])
     area, period = read_area(aoi), read_when(when)
     masks = masks_of(open_store(store, as_of), sensor)
     series = clear_sky(masks, area, period)
@@ -110,6 +112,7 @@ def report(
     as_of: AsOf = None,
 ) -> None:
     """Write a report with pictures: one HTML file that needs no other."""
+    keep_apart("--out", out, read_store(store, "STORE"))
     archive = open_store(store, as_of)
     accuracy = None if truth is None else measure(archive, truth)
     typer.echo(f"report: {write_report(archive, out, accuracy=accuracy)}")

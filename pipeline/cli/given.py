@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,5 +43,15 @@ def read_store(text: str, argument: str) -> str:
 
     try:
         return store_url(text, Path.cwd())
+    except ValueError as error:
+        raise ConfigError(f"{argument}: expected {error}") from None
+
+
+def keep_apart(argument: str, out: Path, store: str, read: Iterable[str] = ()) -> None:
+    """Refuse a place for output that would overwrite the store, or a file that is read."""
+    from pipeline.config.places import require_apart
+
+    try:
+        require_apart(out, store, read)
     except ValueError as error:
         raise ConfigError(f"{argument}: expected {error}") from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli import show
-from pipeline.cli.given import read_store
+from pipeline.cli.given import keep_apart, read_store
 from pipeline.cli.material import open_store, write_report
 from pipeline.cli.progress import showing
 from pipeline.errors import ConfigError
@@ -51,6 +51,8 @@ def run(
 ) -> None:
     """Mask and compose what is new or has changed since the last run."""
     asked = read_job(job, store=store, workers=workers)
+    if report is not None:
+        keep_apart("--report", report, asked.store, [str(job), *_catalogues(asked)])
     record = carry_out(asked, plain=plain, quiet=quiet)
     _follow(asked, quiet=quiet)
     if record is None or no_report:
@@ -71,13 +73,22 @@ def plan(
         Path | None,
         typer.Option(help="Save the items here: a job can name the file as its catalogue."),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Read the header of every raster; say which are missing."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan.")] = False,
 ) -> None:
-    """Say what a run would do; of pixels only overviews of doubtful items are read."""
-    from pipeline.run import plan_job
+    """Say what a run would do, and refuse what it would refuse; nothing is written.
+
+    Of pixels only overviews of doubtful items are read.
+    """
+    from pipeline.run import plan_job, require_ready, require_scheduler
     from pipeline.search import save_items
 
     asked = read_job(job, store=store)
+    if items is not None:
+        keep_apart("--items", items, asked.store, [str(job), *_catalogues(asked)])
     found = plan_job(asked, _aloud(quiet=False))
     if items is not None:
         save_items(found.items, items)
@@ -85,6 +96,27 @@ def plan(
         show.as_json(found.to_dict())
     else:
         _show_plan(found, asked)
+    require_ready(found)
+    if not found.nothing_to_do:
+        require_scheduler(asked)
+        if check:
+            _check_rasters(found)
+
+
+def _catalogues(job: Job) -> list[str]:
+    return [each.catalog for each in job.sources]
+
+
+def _check_rasters(plan: Plan) -> None:
+    """Show which rasters cannot be read, and end as a run would."""
+    from pipeline.run import missing_rasters, require_readable
+
+    missing = missing_rasters(plan)
+    rows = [{"item": each.item_id, "reason": each.reason} for each in missing]
+    show.table(rows, title=f"{len(rows)} items whose rasters cannot be read")
+    if not missing:
+        typer.echo("every raster can be opened", err=True)
+    require_readable(plan, missing)
 
 
 def schema(
@@ -114,7 +146,7 @@ def read_job(path: Path, *, store: str | None = None, workers: int | None = None
 
 def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
     """Run a job and say what came of it; none: there was nothing to do."""
-    from pipeline.run import execute, plan_job, tell_unchanged
+    from pipeline.run import execute, plan_job, require_ready, tell_unchanged
 
     plan = plan_job(job, _aloud(quiet=quiet))
     if plan.nothing_to_do:
@@ -123,6 +155,8 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
             typer.echo(f"{job.name} is up to date")
             _show_dropped(plan.dropped)
         return None
+    # Before Prefect starts, which takes a while.
+    require_ready(plan)
     with showing(show.console(stderr=True), quiet=quiet) as progress:
         if plain:
             record: Record | None = execute(plan, progress)

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
+    model_validator,
 )
 from shapely.geometry.base import BaseGeometry
 
@@ -24,6 +25,7 @@ from pipeline.config.aoi import AOI_FORMS, read_aoi, write_aoi
 from pipeline.config.files import read_yaml
 from pipeline.config.mistakes import Location, mistakes, path_of, refuse
 from pipeline.config.periods import PERIOD_FORMS, read_period, write_period
+from pipeline.config.places import require_apart
 from pipeline.config.sections import (
     CompositeSection,
     CubeSection,
@@ -125,6 +127,17 @@ class JobFile(BaseModel):
     composite: CompositeSection | None = None
     run: RunSection = RunSettings()
     stac: StacSection | None = None
+
+    @model_validator(mode="after")
+    def _stac_stands_apart(self) -> Self:
+        """Refuse a catalogue that would be written over what the job reads or keeps."""
+        if self.stac is not None:
+            catalogues = [each.catalog for each in self.sources]
+            try:
+                require_apart(Path(self.stac.folder), self.store, catalogues)
+            except ValueError as error:
+                refuse(str(error), key="stac.folder", found=self.stac.folder)
+        return self
 
 
 _SECTIONS: Mapping[str, type] = {

@@ -22,6 +22,8 @@
 """
 
 from pipeline.cube.build import bytes_needed, open_cube, open_measured
+from pipeline.cube.header import read_header
+from pipeline.cube.loaders import require_loader
 from pipeline.cube.meter import METER
 from pipeline.cube.roles import asset_keys, misplaced, missing_roles
 from pipeline.cube.settle import ask, settled
@@ -35,5 +37,7 @@ __all__ = [
     "missing_roles",
     "open_cube",
     "open_measured",
+    "read_header",
+    "require_loader",
     "settled",
 ]

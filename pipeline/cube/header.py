@@ -83,6 +83,17 @@ def why_not(error: AssetError | AccessError) -> str:
     return f"the header of none of its assets can be read: {error}"
 
 
+def read_header(item: pystac.Item, key: str, settings: CubeSettings) -> Frame:
+    """Open an asset and read where it lies.
+
+    Raises
+    ------
+    AssetError, AccessError
+        It cannot be read.
+    """
+    return read_asset(place_of(item, key, settings.hosts), header)
+
+
 def header(raster: Any) -> Frame:  # noqa: ANN401  (rasterio has no types)
     """Return what an opened raster says of where it lies.
 

@@ -13,6 +13,7 @@ from pipeline.cube.layers import Layer
 from pipeline.cube.reader import ExactDriver
 from pipeline.cube.unfit import Found
 from pipeline.errors import ConfigError
+from pipeline.types import CubeSettings, Grid
 
 Loader = Callable[[Layer, Sequence[str], GeoBox, Found], NDArray[np.float32]]
 """(layer, roles, block of the grid, what is found there) -> (role, y, x) float32 DNs, NaN = no data."""
@@ -39,21 +40,12 @@ def _with_stackstac(
     It reads only ``proj:epsg``, guesses and snaps a grid unless it is given one, and applies
     scale and offset of its own accord: all are switched off or stated here.
     """
-    try:
-        import stackstac  # noqa: PLC0415  (an extra)
-    except ImportError as error:
-        raise ConfigError(
-            "cube.loader is stackstac, which is not installed; "
-            "install cloudmask[stackstac], or take odc-stac"
-        ) from error
+    _require_stackstac(geobox)
+    import stackstac  # noqa: PLC0415  (an extra)
+
     from pipeline.cube.stackstac_reader import BlockReader  # noqa: PLC0415
 
     assert geobox.crs is not None
-    if geobox.crs.epsg is None:
-        raise ConfigError(
-            "cube.loader stackstac reads only grids whose CRS has an EPSG code; "
-            f"grid.crs is {geobox.crs}; take odc-stac, or a CRS with a code"
-        )
     place = {"proj:epsg": geobox.crs.epsg, "proj:bbox": list(geobox.boundingbox)}
     document = layer.item.to_dict(include_self_link=False, transform_hrefs=False)
     document["properties"] |= place
@@ -75,6 +67,33 @@ def _with_stackstac(
     )
     pixels: NDArray[np.float32] = loaded.data.compute(scheduler="synchronous")[0]
     return pixels
+
+
+def require_loader(settings: CubeSettings, grid: Grid) -> None:
+    """Make sure that the loader of a job is installed and can read for its grid.
+
+    Raises
+    ------
+    ConfigError
+        It is not, or cannot.
+    """
+    if settings.loader == "stackstac":
+        _require_stackstac(grid.geobox)
+
+
+def _require_stackstac(geobox: GeoBox) -> None:
+    try:
+        import stackstac  # noqa: F401, PLC0415  (an extra)
+    except ImportError as error:
+        raise ConfigError(
+            "cube.loader is stackstac, which is not installed; "
+            "install cloudmask[stackstac], or take odc-stac"
+        ) from error
+    if geobox.crs is None or geobox.crs.epsg is None:
+        raise ConfigError(
+            "cube.loader stackstac reads only grids whose CRS has an EPSG code; "
+            f"grid.crs is {geobox.crs}; take odc-stac, or a CRS with a code"
+        )
 
 
 LOADERS: Mapping[str, Loader] = {"odc-stac": _with_odc_stac, "stackstac": _with_stackstac}

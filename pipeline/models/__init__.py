@@ -28,12 +28,21 @@ Another package adds models by an entry point of the group ``cloudmask.models`` 
 """
 
 from pipeline.models.process import count_gpus, prepare_process
-from pipeline.models.registry import Provider, bytes_needed, check, load, names, resolve
+from pipeline.models.registry import (
+    Provider,
+    bytes_needed,
+    check,
+    check_device,
+    load,
+    names,
+    resolve,
+)
 
 __all__ = [
     "Provider",
     "bytes_needed",
     "check",
+    "check_device",
     "count_gpus",
     "load",
     "names",

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
+from pipeline.models import machine
 
 Arrays = tuple[NDArray[Any], ...]
 Work = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]]
@@ -37,10 +38,7 @@ def usable_device() -> torch.device:
         There is none.
     """
     if not torch.cuda.is_available():
-        raise ModelError(
-            "option device is 'cuda', but torch finds no usable GPU in this process; "
-            "set device to 'cpu', or run where the GPU is"
-        )
+        raise ModelError(machine.NO_GPU)
     return torch.device("cuda")
 
 

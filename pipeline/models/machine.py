@@ -29,6 +29,12 @@ def has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return not _BF16_FLAGS.isdisjoint(flags.split())
 
 
+NO_GPU = (
+    "option device is 'cuda', but torch finds no usable GPU in this process; "
+    "set device to 'cpu', or run where the GPU is"
+)
+
+
 @functools.cache
 def has_cuda() -> bool:
     """Say whether there is an NVIDIA device and the installed torch was built for one.

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from pipeline.errors import ModelError
-from pipeline.models import allocator, weights
+from pipeline.models import allocator, machine, weights
 from pipeline.models.dl_l8s2_uv import DlL8s2Uv
 from pipeline.models.ensemble import Ensemble
 from pipeline.models.omnicloudmask import OmniCloudMask
@@ -127,6 +127,21 @@ def check(card: ModelCard) -> None:
     if hasattr(provider, "inside"):
         for member in provider.inside(card):
             check(member.card)
+
+
+def check_device(card: ModelCard) -> None:
+    """Make sure that the device of a model is there; cheap, torch is not asked.
+
+    Raises
+    ------
+    ModelError
+        It wants a GPU, here or in a model inside it, and this machine has none.
+    """
+    if card.options.get("device") == "cuda" and not machine.has_cuda():
+        raise ModelError(machine.NO_GPU)
+    provider: Any = _provider(card.name)
+    for member in provider.inside(card) if hasattr(provider, "inside") else ():
+        check_device(member.card)
 
 
 def bytes_needed(card: ModelCard, *, windows: int = 1) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.config.places import require_apart
 from pipeline.errors import ConfigError, QueryError
 from pipeline.publish import words
 from pipeline.publish.cogs import write_cog
@@ -94,6 +95,10 @@ def publish(
         raise ConfigError(
             f"OUT: found {out}, expected a local folder; copy it there afterwards"
         )
+    try:
+        require_apart(Path(out), archive.url)
+    except ValueError as error:
+        raise ConfigError(f"OUT: expected {error}") from None
     region = region_of(archive.grid, aoi)
     provenance = Provenance(archive)
     with replaced(Path(out)) as folder:

@@ -18,6 +18,7 @@
     cost.py         what it takes: seconds, bytes, requests, ground, money
     manifest.py     what each tile has of each period, and lacks
     recording.py    … as the record of the run; metrics.py for whoever watches many
+    ready.py        what would stop a run at its start
     session.py      one run's work on a store, batch by batch, then its record
     stored.py       what a store was made from, opened again
     progress.py     the seam to whoever watches
@@ -33,6 +34,12 @@ from pipeline.run.metrics import tell_unchanged
 from pipeline.run.plan import Plan
 from pipeline.run.planning import plan_job
 from pipeline.run.progress import TILES, Progress, Silent
+from pipeline.run.ready import (
+    missing_rasters,
+    require_readable,
+    require_ready,
+    require_scheduler,
+)
 from pipeline.run.session import Session, open_session
 from pipeline.run.stored import observations
 from pipeline.types import Job, Record, Tile
@@ -44,9 +51,13 @@ __all__ = [
     "Session",
     "Silent",
     "execute",
+    "missing_rasters",
     "observations",
     "open_session",
     "plan_job",
+    "require_readable",
+    "require_ready",
+    "require_scheduler",
     "run",
     "tell_unchanged",
 ]

@@ -39,6 +39,7 @@ from pipeline.run.crew import Done
 from pipeline.run.order import TileOrder
 from pipeline.run.plan import Plan
 from pipeline.run.progress import Steps
+from pipeline.run.ready import no_scheduler
 from pipeline.run.tile import compose_tile, mask_tile
 from pipeline.types import PIXEL_VERSION, ClusterSettings, ModelCard, TileReceipt
 
@@ -215,10 +216,7 @@ def _client(settings: ClusterSettings, resources: Mapping[str, float]) -> Iterat
         client = Client(settings.address, timeout=WAIT, set_as_default=False)
         client.wait_for_workers(1, timeout=WAIT)
     except (OSError, TimeoutError, ValueError) as error:
-        raise WorkersError(
-            f"run.cluster.address {settings.address}: no Dask scheduler with a worker answers there "
-            f"({error}); start `dask scheduler` and `dask worker {settings.address}`"
-        ) from error
+        raise no_scheduler(settings.address, error) from error
     with client:
         yield client
 

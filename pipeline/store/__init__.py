@@ -40,6 +40,7 @@ from pipeline.store.history import Expired, expire, roll_back
 from pipeline.store.lookup import find_archive, open_archive
 from pipeline.store.opening import bytes_needed, open_writer
 from pipeline.store.snapshots import Snapshot
+from pipeline.store.writable import require_writable
 from pipeline.store.writer import Writer
 
 __all__ = [
@@ -53,5 +54,6 @@ __all__ = [
     "find_archive",
     "open_archive",
     "open_writer",
+    "require_writable",
     "roll_back",
 ]

@@ -187,6 +187,8 @@ def rooms(monkeypatch) -> Rooms:
     module(
         "run",
         plan_job=found.plan_job,
+        require_ready=lambda _: None,
+        require_scheduler=lambda _: None,
         execute=found.execute,
         observations=lambda *_: "observations",
         Silent=Silent,

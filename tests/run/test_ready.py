@@ -1,0 +1,184 @@
+"""What stops a run at its start is found by the plan: same words, same exit code, nothing written."""
+
+import dataclasses
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline import config, run, store
+from pipeline.cli import app
+from pipeline.errors import ConfigError, IncompleteError, ModelError, StoreError, WorkersError
+from pipeline.models import machine
+from pipeline.run import ready
+from pipeline.types import ClusterSettings, CubeSettings, StacSettings
+
+sys.path.append(str(Path(__file__).parents[1] / "faults"))
+
+import small_region as small
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    return small.make_pristine(tmp_path_factory.mktemp("region") / "archive")
+
+
+@pytest.fixture
+def region(pristine, tmp_path, monkeypatch):
+    small.provide(monkeypatch)
+    return small.copy_of(pristine, tmp_path)
+
+
+def said(region, *options: str) -> str:
+    """Plan by the command line, and see that nothing was written."""
+    job = region.job_file()
+    before = sorted(region.folder.rglob("*"))
+    result = CliRunner().invoke(app, ["plan", str(job), *options])
+    assert sorted(region.folder.rglob("*")) == before
+    assert result.exit_code == 0 or result.stderr.count("error:") == 1
+    return f"{result.exit_code} {result.stderr}"
+
+
+def same_as_run(region, error, **parts):
+    """Return the words of plan and of run, which are to be the same."""
+    plan = run.plan_job(region.job(**parts))
+    with pytest.raises(error) as planned:
+        run.require_ready(plan)
+    return str(planned.value)
+
+
+# -- the store ---------------------------------------------------------------------------------
+
+
+def test_a_plan_that_can_be_run_says_nothing(region):
+    assert said(region).startswith("0 ")
+
+
+def test_a_folder_of_other_things_is_no_store(region):
+    region.store.mkdir()
+    (region.store / "thesis.txt").write_text("mine")
+    assert "holds other things than a store" in said(region)
+    assert said(region).startswith("6 ")
+
+
+def test_a_file_in_the_way_of_the_store_s_folder(region):
+    (region.folder / "file").write_text("")
+    words = same_as_run(region, StoreError, store=str(region.folder / "file/below/store"))
+    assert f"{region.folder / 'file'} is a file" in words
+
+
+def test_a_store_that_may_not_be_written(region, monkeypatch):
+    # Root may write anywhere, and tests often run as root.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "may not be written by this user" in same_as_run(region, StoreError)
+
+
+def test_what_icechunk_left_of_a_killed_creation_is_no_other_thing(tmp_path):
+    (tmp_path / "store/chunks").mkdir(parents=True)
+    store.require_writable(str(tmp_path / "store"))
+    (tmp_path / "plain/masks").mkdir(parents=True)
+    with pytest.raises(StoreError, match="other things"):
+        store.require_writable(f"zarr+{tmp_path / 'plain'}")
+
+
+# -- models, packages, folders, clusters -------------------------------------------------------
+
+
+def test_a_gpu_that_is_not_there(region):
+    plan = run.plan_job(region.job())
+    cards = {
+        sensor: dataclasses.replace(card, options={"device": "cuda"})
+        for sensor, card in plan.cards.items()
+    }
+    wanted = dataclasses.replace(plan, cards=cards)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "has_cuda", lambda: False)
+        with pytest.raises(ModelError, match="no usable GPU") as caught:
+            run.require_ready(wanted)
+        assert str(caught.value) == machine.NO_GPU
+        far = ClusterSettings(kind="address", address="tcp://127.0.0.1:1")
+        job = dataclasses.replace(
+            wanted.job, run=dataclasses.replace(plan.job.run, cluster=far)
+        )
+        run.require_ready(dataclasses.replace(wanted, job=job))
+
+
+def test_a_loader_that_is_not_installed(region, monkeypatch):
+    monkeypatch.setitem(sys.modules, "stackstac", None)
+    words = same_as_run(region, ConfigError, cube=CubeSettings(loader="stackstac"))
+    assert "install cloudmask[stackstac]" in words
+
+
+def test_a_catalogue_s_folder_that_cannot_be(region):
+    (region.folder / "file").write_text("")
+    folder = StacSettings(folder=str(region.folder / "file/told"))
+    assert "stac.folder" in same_as_run(region, ConfigError, stac=folder)
+
+
+def test_a_scheduler_that_does_not_answer(region):
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{held.getsockname()[1]}"
+        settings = ClusterSettings(kind="address", address=address)
+        job = region.job()
+        job = dataclasses.replace(job, run=dataclasses.replace(job.run, cluster=settings))
+        with pytest.raises(WorkersError, match=f"run.cluster.address {address}"):
+            run.require_scheduler(job)
+        held.listen()
+        run.require_scheduler(job)
+
+
+# -- rasters -----------------------------------------------------------------------------------
+
+
+def test_rasters_that_are_not_there_are_found_by_their_headers(region):
+    assert said(region, "--check").startswith("0 every raster can be opened")
+    region.asset(small.EAST, "blue").unlink()
+    plan = run.plan_job(region.job())
+    (missing,) = run.missing_rasters(plan)
+    assert missing.item_id == small.EAST
+    assert "'blue'" in missing.reason
+    # Four of six cells would do; more than that is refused, as a run would.
+    run.require_readable(plan, [missing])
+    strict = dataclasses.replace(
+        plan.job, run=dataclasses.replace(plan.job.run, min_completeness=0.9)
+    )
+    with pytest.raises(IncompleteError, match="4 of 6 cells"):
+        ready.require_readable(dataclasses.replace(plan, job=strict), [missing])
+
+
+# -- places that must not be one ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["store", "store/stac", ".", "archive", "archive/.."])
+def test_a_catalogue_on_the_store_or_on_the_archive_is_refused(region, folder):
+    text = small.JOB + f"stac: {{folder: {folder}}}\n"
+    path = region.folder / "job.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"job.yaml:\d+: stac.folder: .*a place apart from"):
+        config.load_job(path)
+
+
+def test_a_catalogue_beside_them_is_fine(region):
+    path = region.folder / "job.yaml"
+    path.write_text(small.JOB + "stac: {folder: told}\n")
+    config.load_job(path)
+
+
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [
+        ("--items", "store/items.json"),
+        ("--items", "job.yaml"),
+        ("--items", "archive/catalog.json"),
+    ],
+)
+def test_outputs_do_not_overwrite_what_is_read_or_kept(region, option, place):
+    job = region.job_file()
+    before = job.read_bytes()
+    result = CliRunner().invoke(app, ["plan", str(job), option, str(job.parent / place)])
+    assert result.exit_code == 2
+    assert f"error: {option}: expected a place apart from" in result.stderr
+    assert job.read_bytes() == before
