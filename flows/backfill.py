@@ -14,7 +14,7 @@ from flows.patience import not_worth_a_run
 from flows.region import WAIT_MIN, composite, mask, region
 from flows.showing import key_of, show_table
 from pipeline import config
-from pipeline.composite import periods
+from pipeline.composite import cut
 from pipeline.errors import ConfigError, EmptySearchError, IncompleteError
 from pipeline.types import Job, Period, Record
 from pipeline.wording import counted
@@ -50,8 +50,8 @@ def backfill(
     datetime
         From when to when, as in a job file, e.g. ``2019/2023``; none: the dates of the job.
     step
-        Length of a period. Composites must not be cut by it: those of a month fit any step, those
-        of a season or a year their own.
+        Length of a period. A composite of a longer one is composed again at each step that adds to
+        it: take ``year`` where composites are by year.
     what
         Which flow.
 
@@ -69,9 +69,9 @@ def backfill(
         whole = dataclasses.replace(whole, period=_span(datetime))
     if what == "mask":
         whole = dataclasses.replace(whole, composite=None)
-    _require_whole_composites(whole, step)
+    _require_step(step)
     rows = []
-    for period in periods(whole.period, step):
+    for period in cut(whole.period, step):
         rows.append(_row(period, _one(_within(whole, period), what, limits, wait_min)))
         with not_worth_a_run("the table stays as it is"):
             show_table(f"{key_of(whole.name)}-backfill", rows, f"{what}, by period")
@@ -120,13 +120,6 @@ def _span(text: str) -> Period:
         ) from None
 
 
-def _require_whole_composites(job: Job, step: str) -> None:
-    """Refuse steps that would cut the periods of composites in two."""
+def _require_step(step: str) -> None:
     if step not in ("month", "season", "year"):
         raise ConfigError(f"step: found {step!r}, expected month, season or year")
-    kind = job.composite.period if job.composite is not None else "month"
-    if kind not in ("month", step):
-        raise ConfigError(
-            f"step: {step} would cut the composites of job {job.name}, which are by {kind}: take "
-            f"{'another composite.period' if kind == 'all' else f'step: {kind}'}"
-        )

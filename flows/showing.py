@@ -129,14 +129,16 @@ def _show_latest(plan: run.Plan, key: str) -> None:
     settings = plan.job.composite
     if settings is None or not plan.periods:
         return
-    latest = store.open_archive(plan.job.store).composite(settings.name).isel(time=-1)
+    start = plan.periods[-1].start
+    composed = store.open_archive(plan.job.store).composite(settings.name)
+    latest = composed.sel(time=start.replace(tzinfo=None))
     if not {"red", "green", "blue"} <= set(latest.data_vars):
         return
     png = base64.b64encode(report.rgb_png(latest)).decode()
     create_image_artifact(
         key=f"{key}-composite",
         image_url=f"data:image/png;base64,{png}",
-        description=f"{settings.name} composite of {plan.periods[-1].start:%Y-%m-%d}",
+        description=f"{settings.name} composite of {start:%Y-%m-%d}",
     )
 
 

@@ -210,6 +210,11 @@ def _show_plan(plan: Plan, job: Job) -> None:
     )
     show.table(_reasons(plan), title="what would be done, and why")
     _show_dropped(plan.dropped)
+    if job.composite is not None:
+        show.table(
+            plan.composite_rows(),
+            title=f"composite {job.composite.name}, by {job.composite.period} (tiles)",
+        )
     if plan.nothing_to_do:
         typer.echo(f"{job.name} is up to date")
         return

@@ -2,7 +2,7 @@
 
 ::
 
-    periods.py   a span of time -> the calendar periods in it
+    periods.py   a span of time -> the calendar periods that it touches
     blocks.py    cube + usable -> composite: blocks, counts, and which day each pixel comes from
     median.py    a method: the median of each band
     memory.py    how large a block may be, and what a tile needs
@@ -15,6 +15,16 @@ sources are the same for all and live in `blocks`.
 
 from pipeline.composite.blocks import METHODS, Method, compose, nothing
 from pipeline.composite.memory import block_px, bytes_needed
-from pipeline.composite.periods import periods
+from pipeline.composite.periods import ALL_TIME, cut, periods
 
-__all__ = ["METHODS", "Method", "block_px", "bytes_needed", "compose", "nothing", "periods"]
+__all__ = [
+    "ALL_TIME",
+    "METHODS",
+    "Method",
+    "block_px",
+    "bytes_needed",
+    "compose",
+    "cut",
+    "nothing",
+    "periods",
+]

@@ -1,8 +1,7 @@
-"""A span of time as calendar periods."""
+"""The calendar periods that composites are made of."""
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -15,38 +14,47 @@ _MONTHS: dict[str, int] = {"month": 1, "season": 3, "year": 12}
 _OFFSET: dict[str, int] = {"month": 0, "season": -1, "year": 0}
 """Meteorological seasons begin in December: one month before the year they are counted in."""
 
+ALL_TIME = Period(start=datetime(1970, 1, 1, tzinfo=UTC), end=datetime(2200, 1, 1, tzinfo=UTC))
+"""The one period of kind ``all``: before the first satellite that is read, and beyond the last."""
+
 
 def periods(span: Period, kind: Kind) -> list[Period]:
-    """Cut a span at the edges of the calendar.
+    """Return the calendar periods that share time with a span, whole, in order.
 
     Parameters
     ----------
     span
-        What is cut.
+        Of any length. Which periods there are depends on it, where they begin and end does not: two
+        spans in one June have the same June.
     kind
-        ``month``, ``season`` (meteorological: DJF, MAM, JJA, SON), ``year``, or ``all`` for the
-        span as it is.
+        ``month``, ``season`` (meteorological: DJF, MAM, JJA, SON), ``year``, or ``all`` for one
+        period that holds everything, `ALL_TIME`.
 
     Returns
     -------
-    The calendar periods that share time with the span, in order, half-open, UTC. The first and the
-    last are clipped to the span, so that no composite promises dates that nobody searched: together
-    they are the span, with no gap and no overlap.
+    Half-open, UTC, without gap or overlap.
     """
     if kind == "all":
-        return [span]
-    cuts = [span.start]
-    edge = _next_edge(span.start.astimezone(UTC), kind)
-    while edge < span.end:
-        cuts.append(edge)
-        edge = _next_edge(edge, kind)
-    cuts.append(span.end)
-    return [Period(start=start, end=end) for start, end in itertools.pairwise(cuts)]
-
-
-def _next_edge(instant: datetime, kind: str) -> datetime:
-    """Return the first calendar edge after an instant."""
+        return [ALL_TIME]
     length, offset = _MONTHS[kind], _OFFSET[kind]
-    months = 12 * instant.year + instant.month - 1
-    edge = ((months - offset) // length + 1) * length + offset
-    return datetime(edge // 12, edge % 12 + 1, 1, tzinfo=UTC)
+    start = span.start.astimezone(UTC)
+    number = (12 * start.year + start.month - 1 - offset) // length
+    found: list[Period] = []
+    while not found or found[-1].end < span.end:
+        first = number * length + offset
+        found.append(Period(start=_month(first), end=_month(first + length)))
+        number += 1
+    return found
+
+
+def cut(span: Period, kind: Kind) -> list[Period]:
+    """Cut a span at the edges of its calendar periods: together the parts are the span."""
+    return [
+        Period(start=max(each.start, span.start), end=min(each.end, span.end))
+        for each in periods(span, kind)
+    ]
+
+
+def _month(number: int) -> datetime:
+    """Return the first instant of a month, counted from the year 0."""
+    return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)

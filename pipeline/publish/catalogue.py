@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.composite import ALL_TIME
 from pipeline.config.places import require_apart
 from pipeline.errors import ConfigError, QueryError
 from pipeline.publish import words
@@ -20,10 +21,11 @@ from pipeline.publish.collections import Kind, catalogue_of, collection_of
 from pipeline.publish.folder import CATALOGUE, COGS, WHOLE, Folder, replaced
 from pipeline.publish.items import Subject, item_of
 from pipeline.publish.layers import composite_layers, mask_layers
-from pipeline.publish.provenance import Provenance, zarr_asset
+from pipeline.publish.provenance import Provenance, Scene, zarr_asset
 from pipeline.publish.region import Region, region_of
 from pipeline.publish.words import Json
 from pipeline.store import Archive
+from pipeline.store.composites import SENSORS
 from pipeline.types import Period
 from pipeline.wording import counted
 
@@ -257,6 +259,7 @@ def _masks(kind: Kind, region: Region, period: Period | None) -> Iterator[Subjec
 def _composites(
     kind: Kind, region: Region, period: Period | None, scenes: _Scenes
 ) -> Iterator[Subject]:
+    sensors = kind.data.attrs.get(SENSORS)
     for at, when in enumerate(_periods(kind.data)):
         if period is not None and not (when.start < period.end and period.start < when.end):
             continue
@@ -264,7 +267,11 @@ def _composites(
         parts = region.made(data["fingerprint"].to_numpy())
         if not parts:
             continue
-        within = {scene: ids for scene, ids in scenes.items.items() if scene[1] in when}
+        within = {
+            scene: ids
+            for scene, ids in scenes.items.items()
+            if scene[1] in when and (sensors is None or scene[0] in sensors)
+        }
         yield Subject(
             collection=kind.id,
             group=kind.group,
@@ -274,9 +281,18 @@ def _composites(
             parts=parts,
             sources=[each for ids in within.values() for each in ids],
             scenes=list(within),
-            when=when,
+            when=_told(when, list(within)),
+            name="all" if when == ALL_TIME else "",
             method=str(kind.data.attrs.get("method", "")),
         )
+
+
+def _told(period: Period, scenes: Sequence[Scene]) -> Period:
+    """Return what an item says of a period: of all time that part of which there are scenes."""
+    if period != ALL_TIME or not scenes:
+        return period
+    times = [time for _, time in scenes]
+    return Period(start=min(times), end=max(times) + timedelta(microseconds=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,14 @@ class Subject:
     platform: str = ""
     method: str = ""
     """How a composite was made."""
+    name: str = ""
+    """Last part of the id; the start of `when` if there is none."""
 
     @property
     def id(self) -> str:
         """Id of the item."""
         start = self.when.start if isinstance(self.when, Period) else self.when
-        return f"{self.collection}-{words.stamp(start)}"
+        return f"{self.collection}-{self.name or words.stamp(start)}"
 
     @property
     def counts(self) -> NDArray[Any] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from pipeline.composite import ALL_TIME
 from pipeline.types import CLOUD, LEGEND, USABLE, Code, SceneShares, Series
 from pipeline.types.manifest import manifest_rows
 
@@ -171,9 +172,19 @@ def gaps(manifest: Sequence[Plain]) -> list[Plain]:
     return [row for row in manifest if row["dropped"]]
 
 
+ALL_DATES = "all dates"
+
+
+def _all_time(start: int, end: int) -> bool:
+    """Say whether a period is the one that holds everything, by its years."""
+    return (start, end) == (ALL_TIME.start.year, ALL_TIME.end.year)
+
+
 def days(period: str) -> str:
     """Write ``2024-05-01/2024-06-01`` as its first and its last day."""
     start, end = (datetime.fromisoformat(day) for day in period.split("/"))
+    if _all_time(start.year, end.year):
+        return ALL_DATES
     return f"{start:%Y-%m-%d} – {end - timedelta(days=1):%Y-%m-%d}"
 
 
@@ -267,6 +278,8 @@ def period_name(start: datetime, end: datetime | None) -> str:
     """Name a period: ``May 2024``, ``2024``, or its first and last day."""
     if end is None:
         return f"from {date_name(start)}"
+    if _all_time(start.year, end.year):
+        return ALL_DATES
     first = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     if start == first and end == _month_after(first):
         return f"{start:%B %Y}"

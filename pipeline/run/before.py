@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -13,31 +13,40 @@ from numpy.typing import NDArray
 from pipeline import store
 from pipeline.run.cells import compare
 from pipeline.run.scenes import StoredScene
-from pipeline.types import Grid, Job, Tile
+from pipeline.types import CompositeSettings, Grid, Job, Tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """What is published: fingerprints, and what the scenes are of."""
 
-    scenes: Mapping[str, Sequence[StoredScene]]
-    masks: Mapping[str, Mapping[datetime, NDArray[np.uint64]]]
-    composites: Mapping[datetime, NDArray[np.uint64]]
+    scenes: Mapping[str, Sequence[StoredScene]] = field(default_factory=dict)
+    masks: Mapping[str, Mapping[datetime, NDArray[np.uint64]]] = field(default_factory=dict)
+    composites: Mapping[datetime, NDArray[np.uint64]] = field(default_factory=dict)
+    composed: frozenset[str] = frozenset()
+    """Sensors that the job's composite has been made of."""
+    archive: store.Archive | None = None
+    """None: there is no store yet."""
 
     @classmethod
     def look(cls, job: Job, drawn: Grid) -> Stored:
         """Look into the store of a job; one that is not there has nothing."""
         archive = store.find_archive(job.store)
         if archive is None:
-            return cls(scenes={}, masks={}, composites={})
+            return cls()
         archive.require_grid(drawn)
-        name = job.composite.name if job.composite else ""
+        masks = {sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors}
+        scenes = {sensor: _scenes(archive, sensor) for sensor in archive.sensors}
+        wanted = job.composite
+        if wanted is None or wanted.name not in archive.composite_names:
+            return cls(scenes=scenes, masks=masks, archive=archive)
+        archive.require_composite(wanted.name, wanted.bands, made_by(wanted))
         return cls(
-            scenes={sensor: _scenes(archive, sensor) for sensor in archive.sensors},
-            masks={sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors},
-            composites=archive.composite_fingerprints(name)
-            if name in archive.composite_names
-            else {},
+            scenes=scenes,
+            masks=masks,
+            composites=archive.composite_fingerprints(wanted.name),
+            composed=frozenset(archive.composed_of(wanted.name)),
+            archive=archive,
         )
 
     @staticmethod
@@ -64,6 +73,11 @@ def corner_before(job: Job) -> tuple[float, float] | None:
     """Return where corners of pixels lie in the store of a job, none where there is no store."""
     archive = store.find_archive(job.store)
     return None if archive is None else archive.grid.corner
+
+
+def made_by(settings: CompositeSettings) -> dict[str, str]:
+    """Return what a composite says of how its steps are made."""
+    return {"method": settings.method, "period": settings.period}
 
 
 def settled_before(job: Job) -> Iterator[pystac.Item]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline import composite, cube
 from pipeline.mask import history_of
+from pipeline.run.cells import Cell
 from pipeline.run.cellstore import CellStore
 from pipeline.run.fingerprint import composite_fingerprint
 from pipeline.run.history import History
@@ -51,6 +51,8 @@ def compose_periods(
         return ()
     scenes = [cell.scene for cell in order.cells]
     made = [(s, r) for s, r in zip(scenes, cells, strict=True) if r.items]
+    made += [(cell.scene, _receipt(order, cell)) for cell in order.kept]
+    made.sort(key=lambda each: (each[0].time, each[0].sensor))
     composing = _Composing(order, settings, store, reading, _history(order, store))
     written = []
     for period in order.periods:
@@ -58,6 +60,18 @@ def compose_periods(
             written.append(f"{period.start:%Y-%m-%d}")
         told()
     return tuple(written)
+
+
+def _receipt(order: TileOrder, cell: Cell) -> CellReceipt:
+    """Say of a cell of the store's own what a receipt says of the job's."""
+    return CellReceipt(
+        sensor=cell.scene.sensor,
+        time=cell.scene.time,
+        tile=order.tile.name,
+        status="unchanged",
+        fingerprint=cell.fingerprint,
+        items=tuple(map(order.item_id, cell.items)),
+    )
 
 
 def _history(order: TileOrder, store: CellStore) -> History | None:
@@ -90,7 +104,7 @@ class _Composing:
         inside = [(scene, receipt) for scene, receipt in made if receipt.time in period]
         past = self._past(period, made)
         stored = self.order.composites[period.start]
-        if stored == self._fingerprint(inside, past):
+        if stored == self._fingerprint(inside, past, {}):
             return False
         usable = self._usable([scene for scene, _ in inside], past)
         seen = [scene for scene, shown in usable.items() if shown.any()]
@@ -101,11 +115,7 @@ class _Composing:
         composed = self.reading.without_unreadable(
             used, lambda: self._composed(seen, used, usable)
         )
-        kept = [
-            (scene, dataclasses.replace(receipt, items=self._ids(used[scene])))
-            for scene, receipt in inside
-        ]
-        fingerprint = self._fingerprint(kept, past)
+        fingerprint = self._fingerprint(inside, past, used)
         if stored == fingerprint:
             return False
         self.store.write_composite(
@@ -160,16 +170,29 @@ class _Composing:
             scene: self.history.usable(mask, guarded[scene.sensor]) for scene, mask in masks
         }
 
-    def _ids(self, positions: Sequence[int]) -> tuple[str, ...]:
-        return tuple(map(self.order.item_id, positions))
-
-    def _fingerprint(self, inside: Cells, past: Cells) -> int:
+    def _fingerprint(
+        self, inside: Cells, past: Cells, used: Mapping[Scene, Sequence[int]]
+    ) -> int:
+        """Return what the period is made of; nothing in `used` is missing, as far as is known."""
         return composite_fingerprint(
             self.settings,
             [
-                (receipt.time.isoformat(), receipt.fingerprint, receipt.items)
-                for _, receipt in inside
+                (
+                    receipt.time.isoformat(),
+                    receipt.fingerprint,
+                    self._unread(receipt, used, scene),
+                )
+                for scene, receipt in inside
             ],
             self.order.job.mask.guard,
             [(receipt.time.isoformat(), receipt.fingerprint) for _, receipt in past],
         )
+
+    def _unread(
+        self, receipt: CellReceipt, used: Mapping[Scene, Sequence[int]], scene: Scene
+    ) -> list[str]:
+        """Return the items of a mask that could not be read to compose it."""
+        if scene not in used:
+            return []
+        read = {self.order.item_id(position) for position in used[scene]}
+        return [each for each in receipt.items if each not in read]

@@ -54,15 +54,16 @@ def composite_fingerprint(
     settings
         Method and bands.
     inputs
-        For each scene its time, the fingerprint of its mask, and the ids of the items used.
+        For each scene its time, the fingerprint of its mask, which tells its items, and the ids of
+        those that could not be read when it was composed.
     guard, history
         How permanent false positives are guarded, if they are; for each scene of the history its
         time and the fingerprint of its mask.
     """
     return composite_fingerprint_of(
         settings_text(settings, guard),
-        [input_text(*one) for one in inputs],
-        [mask_text(*one) for one in history],
+        [scene_text(*one) for one in inputs],
+        [scene_text(*one) for one in history],
     )
 
 
@@ -108,18 +109,14 @@ def mask_fingerprint_of(items: Sequence[str], model: str) -> int:
     return _hashed(_listed(['"mask"', _text(PIXEL_VERSION), model, _listed(items)]))
 
 
-def input_text(time: str, fingerprint: int, ids: Sequence[str]) -> str:
+def scene_text(time: str, fingerprint: int, unread: Sequence[str] = ()) -> str:
     """Return a scene's part of a composite's fingerprint.
 
     Of its time the day counts, as in the pixels: by a late item a scene may be known by another
-    instant of it than one would be that finds all items at once.
+    instant of it than one would be that finds all items at once. Whether a job found the scene or
+    the store had it does not count: the same scenes make the same composite.
     """
-    return _text([_day(time), fingerprint, list(ids)])
-
-
-def mask_text(time: str, fingerprint: int) -> str:
-    """Return a mask's part of a composite's fingerprint, as one of the guard's history."""
-    return _text([_day(time), fingerprint])
+    return _text([_day(time), fingerprint, *([list(unread)] if unread else [])])
 
 
 def settings_text(settings: CompositeSettings, guard: GuardSettings | None = None) -> str:

@@ -106,7 +106,10 @@ class _Drawn:
         """Note what could not be read."""
         tile = self._tiles[receipt.tile]
         for dropped in receipt.dropped:
-            position = self._positions[dropped.item_id]
+            position = self._positions.get(dropped.item_id)
+            if position is None:
+                # Of a scene that the store had: composed with the job's, expected of an earlier one.
+                continue
             key = self._scene_of[position]
             row = self._rows[tile, self._period_of[key]]
             row.dropped.add(position)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from pipeline.run.cells import Cell
 from pipeline.run.cellstore import CellStore
+from pipeline.run.kept import Kept, of_tile
 from pipeline.run.plan import Plan
-from pipeline.types import Items, Job, ModelCard, Period, Tile
+from pipeline.types import UNREADABLE, Items, Job, ModelCard, Period, Tile
 
 ZSTD = Zstd()
 
@@ -34,11 +35,13 @@ class TileOrder:
     job: Job
     tile: Tile
     items: Items
-    """Those of the tile's cells."""
+    """Those of the tile's cells, of `cells` and of `kept`."""
     positions: NDArray[np.int32]
     """Position in `items` -> position in the store's list."""
     cells: tuple[Cell, ...]
     """Every scene in this tile, by time; their items are positions in `items`."""
+    kept: tuple[Cell, ...]
+    """Cells of the store's own scenes that are composed, or counted by the guard, as they are."""
     cards: Mapping[str, ModelCard]
     """Sensor -> the model that masks it."""
     periods: tuple[Period, ...]
@@ -77,43 +80,52 @@ def _document(item: pystac.Item) -> str:
     return json.dumps(item.to_dict(transform_hrefs=False))
 
 
-def make_order(
-    plan: Plan, tile: Tile, store: CellStore, positions: NDArray[np.int32], *, last_try: bool
-) -> TileOrder:
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What a run's store holds of a plan."""
+
+    store: CellStore
+    """What is asked for the fingerprints that it has."""
+    positions: NDArray[np.int32]
+    """Position in the plan's items -> position in the store's list."""
+    kept: Kept
+    """The scenes of the store that composites take beside the plan's."""
+
+
+def make_order(plan: Plan, tile: Tile, held: Held, *, last_try: bool) -> TileOrder:
     """Take a tile's part of a plan.
 
     Parameters
     ----------
     plan, tile
         The plan, and one of its tiles.
-    store
-        What is asked for the fingerprints that it has.
-    positions
-        Position in the plan's items -> position in the store's list.
+    held
+        What the store has.
     last_try
         See `TileOrder.last_try`.
     """
-    cells = plan.cells_of(tile)
-    used = sorted({position for cell in cells for position in cell.items})
-    local = {position: index for index, position in enumerate(used)}
+    cells, kept = plan.cells_of(tile), _kept(plan, tile, held)
+    used, more = _positions(cells), _positions(kept)
     settings = plan.job.composite
-    sensors = {cell.scene.sensor for cell in cells}
+    items = [plan.items.items[position] for position in used]
+    items += [held.kept.items.items[position] for position in more]
     return TileOrder(
         job=plan.job,
         tile=tile,
-        items=Items(items=tuple(plan.items.items[position] for position in used)),
-        positions=positions[used],
-        cells=tuple(_moved(cell, local) for cell in cells),
-        cards={sensor: plan.cards[sensor] for sensor in sensors},
+        items=Items(items=tuple(items)),
+        positions=np.concatenate([held.positions[used], held.kept.positions[more]]),
+        cells=_moved(cells, used),
+        kept=_moved(kept, more, len(used)),
+        cards={sensor: plan.cards[sensor] for sensor in {cell.scene.sensor for cell in cells}},
         periods=plan.periods,
         masks={
-            (cell.scene.sensor, cell.scene.time): store.mask_fingerprint(
+            (cell.scene.sensor, cell.scene.time): held.store.mask_fingerprint(
                 cell.scene.sensor, cell.scene.time, tile
             )
             for cell in cells
         },
         composites={
-            period.start: store.composite_fingerprint(settings.name, period.start, tile)
+            period.start: held.store.composite_fingerprint(settings.name, period.start, tile)
             for period in plan.periods
         }
         if settings
@@ -122,8 +134,35 @@ def make_order(
     )
 
 
-def _moved(cell: Cell, local: Mapping[int, int]) -> Cell:
-    items = tuple(local[position] for position in cell.items)
+def _kept(plan: Plan, tile: Tile, held: Held) -> list[Cell]:
+    """Return the cells of a tile that the store has of scenes beside the plan's."""
+    found = []
+    for scene in of_tile(held.kept, plan.row_of(tile)):
+        number = held.store.mask_fingerprint(scene.sensor, scene.time, tile)
+        if number > UNREADABLE:
+            found.append(
+                Cell(
+                    scene=scene,
+                    tile=tile,
+                    items=scene.items,
+                    fingerprint=number,
+                    state="unchanged",
+                )
+            )
+    return found
+
+
+def _positions(cells: Iterable[Cell]) -> list[int]:
+    return sorted({position for cell in cells for position in cell.items})
+
+
+def _moved(cells: Iterable[Cell], used: Sequence[int], first: int = 0) -> tuple[Cell, ...]:
+    """Give cells the positions that their items have in an order, from `first` on."""
+    local = {position: first + index for index, position in enumerate(used)}
+    return tuple(_with_items(cell, tuple(local[p] for p in cell.items)) for cell in cells)
+
+
+def _with_items(cell: Cell, items: tuple[int, ...]) -> Cell:
     return dataclasses.replace(
         cell, items=items, scene=dataclasses.replace(cell.scene, items=items)
     )

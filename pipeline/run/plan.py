@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.mask import read_geobox
 from pipeline.run.cells import STATES, Cell, CellTable, State
 from pipeline.run.finishing import reach_px
+from pipeline.run.kept import Kept, nothing
 from pipeline.run.memory import bytes_needed
 from pipeline.types import (
     Cost,
@@ -29,6 +30,9 @@ from pipeline.types import (
 )
 
 __all__ = ["Cell", "CompositeCell", "Plan"]
+
+DOES: Mapping[State, str] = {"new": "make", "changed": "replace", "unchanged": "leave"}
+"""What a run does with a composite's step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,17 @@ class Plan:
     cards: Mapping[str, ModelCard]
     """Sensor -> the model that masks it."""
     periods: tuple[Period, ...]
+    """Calendar periods that are composed, whole."""
     cells: CellTable
     """Every scene in every tile."""
-    composites: tuple[CompositeCell, ...]
+    composed: frozenset[str]
+    """Sensors that the composite is made of: the job's, and those of jobs before."""
+    composites: tuple[CompositeCell, ...] = ()
+    """Every one of `periods` in every tile, tile by tile."""
+    kept: Kept = field(default_factory=nothing)
+    """Scenes of the store that composites are made of beside `scenes`."""
+    kept_cells: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+    """(tile, kept scene) -> fingerprint of the mask that the store has, 0 = none."""
     gone: tuple[Dropped, ...] = field(default=())
     """Scenes that the store has and the catalogue does not any more: reported, never erased."""
     cost: Cost = field(default_factory=Cost)
@@ -101,7 +113,11 @@ class Plan:
 
     def cells_of(self, tile: Tile) -> tuple[Cell, ...]:
         """Return a tile's cells, by time."""
-        return self.cells.row(self._rows[tile.name])
+        return self.cells.row(self.row_of(tile))
+
+    def row_of(self, tile: Tile) -> int:
+        """Return the position of a tile in `tiles`."""
+        return self._rows[tile.name]
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -115,24 +131,53 @@ class Plan:
             self.cards.values(),
             self.grid,
             max_scenes=max(
-                (
-                    int(
-                        self.cells.covered[:, self.scenes_in(period)].sum(axis=1).max(initial=0)
-                    )
-                    for period in self.periods
-                ),
+                (int(self._composed_scenes(each).max(initial=0)) for each in self.periods),
                 default=0,
             ),
         )
 
     def scenes_in(self, period: Period) -> NDArray[np.int64]:
-        """Return the positions of the scenes of a period."""
-        inside = [position for position, each in enumerate(self.scenes) if each.time in period]
-        return np.array(inside, np.int64)
+        """Return the positions of the job's scenes of a period."""
+        return _within(self.scenes, period)
+
+    def kept_in(self, period: Period) -> NDArray[np.int64]:
+        """Return the positions of the store's scenes of a period that the job has not found."""
+        return _within(self.kept.scenes, period)
+
+    def _composed_scenes(self, period: Period) -> NDArray[np.int64]:
+        """Count the scenes of a period in each tile."""
+        own = self.cells.covered[:, self.scenes_in(period)].sum(axis=1)
+        if not self.kept.scenes:
+            return np.asarray(own)
+        return np.asarray(own + (self.kept_cells[:, self.kept_in(period)] > 0).sum(axis=1))
 
     @property
     def bytes_to_read(self) -> int:
-        """Source bytes that masking will decode at most: native pixels of what is new."""
+        """Source bytes that will be decoded at most: native pixels of what is new or composed."""
+        return self._bytes_to_mask + self._bytes_to_compose
+
+    @property
+    def _bytes_to_compose(self) -> int:
+        if self.job.composite is None:
+            return 0
+        pixels = np.array([np.prod(tile.geobox.shape) for tile in self.tiles], np.int64)
+        made = self.composite_states != STATES.index("unchanged")
+        total = 0
+        for column, period in enumerate(self.periods):
+            items = self.cells.sizes[:, self.scenes_in(period)].sum(axis=1)
+            if self.kept.scenes:
+                items = items + self.kept.sizes[:, self.kept_in(period)].sum(axis=1)
+            total += int((items * pixels)[made[:, column]].sum())
+        return total * len(self.job.composite.bands) * 2
+
+    @property
+    def composite_states(self) -> NDArray[np.uint8]:
+        """(tile, period) -> position in `STATES`."""
+        found = [STATES.index(each.state) for each in self.composites]
+        return np.array(found, np.uint8).reshape(len(self.tiles), len(self.periods))
+
+    @property
+    def _bytes_to_mask(self) -> int:
         items = np.where(self.cells.unchanged, 0, self.cells.sizes)
         reach = reach_px(self.job.mask, self.grid.geobox.resolution.x)
         total = 0.0
@@ -144,6 +189,22 @@ class Plan:
                 shape = read_geobox(card.lattice, wide).shape
                 total += float(np.prod(shape)) * float(per_tile[row]) * len(card.roles) * 2
         return round(total)
+
+    def composite_rows(self) -> list[dict[str, Any]]:
+        """Return one row a step: its dates, the tiles that are made, replaced and left, its scenes."""
+        return [
+            {
+                "start": period.start.date().isoformat(),
+                "end": period.end.date().isoformat(),
+                **{
+                    word: int((found == STATES.index(state)).sum())
+                    for state, word in DOES.items()
+                },
+                "scenes": len(self.scenes_in(period)),
+                "from_store": len(self.kept_in(period)),
+            }
+            for period, found in zip(self.periods, self.composite_states.T, strict=True)
+        ]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count cells by sensor and state; cells that no item covers stand apart."""
@@ -186,14 +247,20 @@ class Plan:
             "composites": [
                 {
                     "period": each.period.start.date().isoformat(),
+                    "end": each.period.end.date().isoformat(),
                     "tile": each.tile.name,
                     "state": each.state,
+                    "does": DOES[each.state],
                 }
                 for each in self.composites
             ],
             "bytes_needed": self.bytes_needed,
             "bytes_to_read": self.bytes_to_read,
         }
+
+
+def _within(scenes: Sequence[Scene], period: Period) -> NDArray[np.int64]:
+    return np.array([p for p, each in enumerate(scenes) if each.time in period], np.int64)
 
 
 def _reason(cell: Cell) -> str:

@@ -11,27 +11,19 @@ import psutil
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline import composite, cube, grid, sensors
+from pipeline import cube, grid, sensors
 from pipeline.cube.roles import outlines_in
 from pipeline.errors import MemoryBudgetError
-from pipeline.mask import history_of
 from pipeline.run.before import Stored, corner_before, settled_before
 from pipeline.run.binning import read_boxes, touching
-from pipeline.run.cells import STATES, CellTable, group_by_cell
+from pipeline.run.cells import CellTable, group_by_cell
 from pipeline.run.cost import measured
-from pipeline.run.fingerprint import (
-    composite_fingerprint_of,
-    input_text,
-    item_text,
-    mask_fingerprint_of,
-    mask_text,
-    model_text,
-    settings_text,
-)
+from pipeline.run.fingerprint import item_text, mask_fingerprint_of, model_text
 from pipeline.run.finishing import reach_px
 from pipeline.run.missed import missed_in
-from pipeline.run.plan import CompositeCell, Plan
+from pipeline.run.plan import Plan
 from pipeline.run.scenes import Passes, find_passes, of_period
+from pipeline.run.steps import steps_of, with_composites
 from pipeline.run.suited import choose_models, placed, with_roles
 from pipeline.search import search
 from pipeline.types import (
@@ -43,7 +35,6 @@ from pipeline.types import (
     Job,
     MaskSettings,
     ModelCard,
-    Period,
     Scene,
     Tile,
 )
@@ -88,9 +79,7 @@ def _planned(job: Job, said: Said) -> Plan:
     items = of_period(placed(job, with_roles(job, found, cards)), before.scenes, job.period)
     passes = find_passes(items, before.scenes, job.period)
     scenes = passes.scenes
-    periods = _periods(job)
     tiles = tuple(grid.tiles(drawn, job.aoi))
-    cells = _cells(_Region(drawn, tiles, cards, job.mask), passes, items, before)
     plan = Plan(
         job=job,
         items=items,
@@ -99,11 +88,12 @@ def _planned(job: Job, said: Said) -> Plan:
         scenes=scenes,
         pass_of_missed=passes.missed,
         cards=cards,
-        periods=periods,
-        cells=cells,
-        composites=_composites(job, items, cells, periods, before),
+        periods=steps_of(job, scenes, before.composites),
+        cells=_cells(_Region(drawn, tiles, cards, job.mask), passes, items, before),
+        composed=before.composed | cards.keys(),
         gone=_gone(job, scenes, before),
     )
+    plan = with_composites(plan, before)
     _check_memory(plan)
     return plan
 
@@ -118,12 +108,6 @@ def _drawn(job: Job, items: Items) -> Grid:
     known = corner_before(job)
     corners = {sensors.profile(item).corner_m for item in items}
     return grid.make_grid(job, known or grid.anchor_of(corners))
-
-
-def _periods(job: Job) -> tuple[Period, ...]:
-    if job.composite is None:
-        return ()
-    return tuple(composite.periods(job.period, job.composite.period))
 
 
 # -- cells -------------------------------------------------------------------------------------
@@ -220,58 +204,6 @@ def _missed(region: _Region, passes: Passes, items: Items) -> tuple[NDArray[np.b
         else:
             lost.add((number, tile))
     return incomplete, len(lost)
-
-
-def _composites(
-    job: Job,
-    items: Items,
-    cells: CellTable,
-    periods: Sequence[Period],
-    before: Stored,
-) -> tuple[CompositeCell, ...]:
-    if job.composite is None:
-        return ()
-    scene_of = {each: scene for scene in cells.scenes for each in scene.items}
-    # A set of items is of one scene, so that its number says all that a composite asks of a cell.
-    inputs = [
-        input_text(
-            scene_of[each[0]].time.isoformat(),
-            int(number),
-            [items.items[p].id for p in each],
-        )
-        if each
-        else ""
-        for each, number in zip(cells.sets, cells.fingerprints, strict=True)
-    ]
-    # The first set is empty, and in no history.
-    masks = [
-        mask_text(scene_of[each[0]].time.isoformat(), int(number)) if each else ""
-        for each, number in zip(cells.sets, cells.fingerprints, strict=True)
-    ]
-    guard = job.mask.guard
-    settings = settings_text(job.composite, guard)
-    made: dict[tuple[bytes, bytes], int] = {}
-    states = []
-    for period in periods:
-        inside = [p for p, scene in enumerate(cells.scenes) if scene.time in period]
-        window = history_of(period, guard) if guard else None
-        past = [p for p, scene in enumerate(cells.scenes) if window and scene.time in window]
-        expected = np.empty(len(cells.tiles), np.uint64)
-        both = zip(cells.chosen[:, inside], cells.chosen[:, past], strict=True)
-        for row, sets in enumerate(both):
-            held, before_it = (numbers[numbers > 0] for numbers in sets)
-            name = (held.tobytes(), before_it.tobytes())
-            if name not in made:
-                made[name] = composite_fingerprint_of(
-                    settings, [inputs[n] for n in held], [masks[n] for n in before_it]
-                )
-            expected[row] = made[name]
-        states.append(before.states(before.composites.get(period.start), cells.tiles, expected))
-    return tuple(
-        CompositeCell(period=period, tile=tile, state=STATES[states[column][row]])
-        for row, tile in enumerate(cells.tiles)
-        for column, period in enumerate(periods)
-    )
 
 
 def _gone(job: Job, scenes: Sequence[Scene], before: Stored) -> tuple[Dropped, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
 
 from pipeline import catalogs, sensors
 from pipeline.config import read_settings
 from pipeline.run.cost import areas, bill
 from pipeline.run.manifest import manifest
 from pipeline.run.plan import Plan
-from pipeline.types import Cost, Record, Searched, TileReceipt, outline_of
+from pipeline.types import Cost, Record, Searched, Step, TileReceipt, outline_of
 from pipeline.wording import counted
 
 CARD_PARTS = ("name", "version", "weights", "weights_sha256", "licence", "source", "limits")
@@ -81,6 +81,7 @@ def make_record(
         stages=stages,
         manifest=held,
         searched=_searched(plan, started),
+        steps=tuple(steps(plan)),
         failure=failure,
         area_km2=ground[0],
         scene_km2=ground[1],
@@ -116,6 +117,27 @@ def _sensors_asked(plan: Plan) -> tuple[str, ...]:
             known = sensors.sensors_of(name) or {scene.sensor for scene in plan.scenes}
             found |= known
     return tuple(sorted(found))
+
+
+def steps(plan: Plan) -> Iterator[Step]:
+    """Yield the periods of a plan's composite, with the part of each that was asked for."""
+    asked = plan.job.period
+    for each in plan.periods:
+        start, end = max(each.start, asked.start), min(each.end, asked.end)
+        yield Step(
+            period=_days(each.start, each.end),
+            asked=_days(start, end) if start < end else None,
+            scenes=len(plan.scenes_in(each)),
+            from_store=int((plan.kept_cells[:, plan.kept_in(each)] > 0).any(axis=0).sum())
+            if plan.kept.scenes
+            else 0,
+        )
+
+
+def _days(start: datetime, end: datetime) -> str:
+    """Write a span as days: the first inside, and the first after."""
+    last = end if end == datetime.combine(end.date(), time(), UTC) else end + timedelta(days=1)
+    return f"{start:%Y-%m-%d}/{last:%Y-%m-%d}"
 
 
 def shortfall(record: Record, wanted: float) -> str | None:

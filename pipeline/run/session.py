@@ -12,11 +12,14 @@ import numpy as np
 from pipeline import store
 from pipeline.errors import CloudmaskError, IncompleteError, StoreError
 from pipeline.run import cost, metrics
+from pipeline.run.before import made_by
 from pipeline.run.crew import Crew, Done, open_crew
-from pipeline.run.order import make_order
+from pipeline.run.kept import kept_scenes
+from pipeline.run.order import Held, make_order
 from pipeline.run.plan import Plan
 from pipeline.run.progress import Progress, Silent
 from pipeline.run.recording import OTHER, make_record, shortfall
+from pipeline.run.steps import wanted_scenes
 from pipeline.types import Cost, Record, Tile, TileReceipt
 
 
@@ -38,9 +41,9 @@ class Session:
         ids = [item.id for item in plan.items]
         # pystac would fetch the root of each catalogue to make hrefs relative.
         documents = [item.to_dict(transform_hrefs=False) for item in plan.items]
-        self._positions = np.array(writer.item_positions(ids, documents), np.int32)
+        positions = np.array(writer.item_positions(ids, documents), np.int32)
         # As a rule their ids; not those of items of another collection that the store knew first.
-        names = writer.item_names(self._positions.tolist())
+        names = writer.item_names(positions.tolist())
         for sensor in plan.cards:
             writer.set_scenes(
                 sensor,
@@ -51,10 +54,17 @@ class Session:
                 ],
                 confidence=plan.job.mask.confidence,
             )
-        settings = plan.job.composite
+        settings, kept = plan.job.composite, plan.kept
         if settings is not None:
-            attrs = {"method": settings.method, "period": settings.period}
+            attrs = {**made_by(settings), "sensors": sorted(plan.composed)}
             writer.set_composite(settings.name, settings.bands, plan.periods, attrs)
+            # Not as planned: another run may have published between the plan and this moment.
+            kept = kept_scenes(writer, wanted_scenes(plan), plan.grid, plan.tiles)
+        self._held = Held(
+            store=writer,
+            positions=positions,
+            kept=kept,
+        )
         writer.commit("scenes and periods")
 
     def batches(self) -> Iterator[tuple[Tile, ...]]:
@@ -88,7 +98,7 @@ class Session:
             retryable, do the batch again.
         """
         orders = [
-            make_order(self.plan, tile, self._writer, self._positions, last_try=last_try)
+            make_order(self.plan, tile, self._held, last_try=last_try)
             for tile in tiles
             if tile.name not in self._receipts
         ]

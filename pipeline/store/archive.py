@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.errors import StoreError
 from pipeline.store import layout, ledger, plain
 from pipeline.store.checksums import Checksums
+from pipeline.store.composites import require_alike, sensors_of
 from pipeline.store.masks import SceneRow
 from pipeline.store.overviews import Levels, level_name
 from pipeline.store.places import place
@@ -253,6 +254,35 @@ class Archive:
         found = self._ledger()
         with explained(f"cannot read the items of {self.url}"):
             return [] if found is None else found.documents()
+
+    def known_items(self, ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
+        """Return position in `item_ids` and STAC JSON of some items, by id."""
+        found = self._ledger()
+        with explained(f"cannot read the items of {self.url}"):
+            return {} if found is None else found.known(ids)
+
+    def scene_rows(self) -> dict[str, list[SceneRow]]:
+        """Return the scenes of every sensor; see `scenes`."""
+        return {sensor: self.scenes(sensor) for sensor in self.sensors}
+
+    def require_composite(
+        self, name: str, roles: Sequence[str], made_by: Mapping[str, str]
+    ) -> None:
+        """Check that a composite can take more steps.
+
+        Raises
+        ------
+        StoreError
+            It has other bands, or is made otherwise.
+        """
+        group = layout.group_of(self._root, f"composites/{name}")
+        assert group is not None
+        require_alike(group, name, roles, made_by)
+
+    def composed_of(self, name: str) -> tuple[str, ...]:
+        """Return the sensors whose scenes a composite is made of."""
+        group = layout.group_of(self._root, f"composites/{name}")
+        return () if group is None else sensors_of(group)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records of the runs that made this state, oldest first."""

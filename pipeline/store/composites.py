@@ -49,6 +49,44 @@ def encode(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.where(np.isnan(steps), MISSING, clipped).astype(np.int16)
 
 
+SENSORS = "sensors"
+"""Attribute of the group: whose scenes it is made of."""
+MADE_BY = ("method", "period")
+"""Attributes of the group that tell of all of its steps how they are made."""
+
+
+def sensors_of(group: zarr.Group) -> tuple[str, ...]:
+    """Return the sensors whose scenes a composite is made of."""
+    found = group.attrs.get(SENSORS, ())
+    assert isinstance(found, list | tuple)
+    return tuple(str(each) for each in found)
+
+
+def require_alike(
+    group: zarr.Group, name: str, roles: Sequence[str], made_by: Mapping[str, Any]
+) -> None:
+    """Refuse to put steps into a composite that are not like those that it has.
+
+    Raises
+    ------
+    StoreError
+        It has other bands, another method, or periods of another kind, which would overlap.
+    """
+    stored = group.attrs["roles"]
+    if list(roles) != stored:
+        raise StoreError(
+            f"composite {name!r} has the bands {stored}, the job asks for {list(roles)}: give the "
+            "new one another name (composite.name), or ask for the old bands"
+        )
+    for key in MADE_BY:
+        asked, before = made_by.get(key), group.attrs.get(key)
+        if asked is not None and before is not None and asked != before:
+            raise StoreError(
+                f"composite {name!r} of this store has composite.{key} {before}, the job asks for "
+                f"{asked}: give the new one another name (composite.name)"
+            )
+
+
 def _role_attributes(role: str) -> layout.Attributes:
     return {**ROLE_ATTRIBUTES, "long_name": f"{role} reflectance"}
 
@@ -132,38 +170,39 @@ class CompositeGroup:
                     steps = read(array, (at, *tile.window))
                     self._levels.write_steps(role, at, tile, steps, MISSING)
 
-    def require_roles(self, roles: Sequence[str]) -> None:
-        """Refuse other roles than those that are stored.
+    def require(self, roles: Sequence[str], made_by: Mapping[str, Any]) -> None:
+        """Refuse steps that are not like those that are stored; see `require_alike`."""
+        require_alike(self._group, self._name, roles, made_by)
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Add or change attributes of the group; sensors are added to those that are there."""
+        wanted = dict(attributes)
+        if SENSORS in wanted:
+            wanted[SENSORS] = sorted({*sensors_of(self._group), *wanted[SENSORS]})
+        if any(self._group.attrs.get(key) != value for key, value in wanted.items()):
+            self._group.attrs.update(wanted)
+
+    def set_periods(self, periods: Sequence[Period]) -> None:
+        """Give every period a place on the time axis.
 
         Raises
         ------
         StoreError
-            The composite has other roles.
+            One that begins at the same time ends at another: two periods would overlap.
         """
-        if list(roles) != list(self._roles):
-            raise StoreError(
-                f"composite {self._name!r} has the bands {list(self._roles)}, the job asks for "
-                f"{list(roles)}: give the new one another name, or ask for the old bands"
-            )
-
-    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        """Add or change attributes of the group."""
-        if any(self._group.attrs.get(key) != value for key, value in attributes.items()):
-            self._group.attrs.update(dict(attributes))
-
-    def set_periods(self, periods: Sequence[Period]) -> None:
-        """Give every period a place on the time axis; one whose end moved is composed anew."""
         self.flush()
         new = [each for each in periods if each.start not in self._axis]
         if new:
             self._append(new)
-        bounds = layout.array_of(self._group, "time_bnds")
-        stored = read(bounds)
+        stored = read(layout.array_of(self._group, "time_bnds"))
         for period in periods:
-            at, ends = self._axis[period.start], layout.microseconds([period.start, period.end])
-            if not np.array_equal(stored[at], ends):
-                bounds[at] = ends
-                self._fingerprint.clear(at)
+            end = layout.instants(stored[self._axis[period.start]][1:])[0]
+            if end != period.end:
+                raise StoreError(
+                    f"composite {self._name!r} has a period from {period.start:%Y-%m-%d} to "
+                    f"{end:%Y-%m-%d}, the job one to {period.end:%Y-%m-%d}: give the new composite "
+                    "another name"
+                )
 
     def _append(self, periods: Sequence[Period]) -> None:
         for period in periods:

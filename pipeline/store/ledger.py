@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,17 @@ class Ledger:
         if "searched" not in self._group:
             return [each.get("searched") for each in self.records()]
         return self._read("searched")
+
+    def known(self, ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
+        """Return position and STAC JSON of the items of some ids; those not known are left out."""
+        at = {each: position for position, each in enumerate(self.ids)}
+        wanted = {each: at[each] for each in ids if each in at}
+        if not wanted:
+            return {}
+        positions = np.unique(list(wanted.values()))
+        texts = np.asarray(layout.array_of(self._group, "document").oindex[(positions,)])
+        documents = dict(zip(positions.tolist(), map(str, texts), strict=True))
+        return {each: (n, json.loads(documents[n])) for each, n in wanted.items()}
 
     def _read(self, name: str) -> list[Any]:
         texts = layout.values_of(self._group, name)

@@ -128,12 +128,12 @@ class Replay:
             assert mine is not None
             roles = [str(each) for each in mine.attrs["roles"]]  # type: ignore[union-attr]
             group = self.target.composites_made(name, self.grid, roles)
-            group.require_roles(roles)
+            group.require(roles, dict(mine.attrs))
             group.set_attributes(
                 {k: v for k, v in mine.attrs.items() if base is None or base.attrs.get(k) != v}
             )
             bounds = moving.bounds(mine)
-            group.set_periods(_changed_periods(moving.bounds(base), bounds))
+            group.set_periods(_periods(bounds[moving.length(base) :]))
             if moving.levels(mine):
                 group.keep_levels(self.grid)
             places = moving.places(bounds[:, 0], moving.length(base), group.axis)
@@ -204,12 +204,8 @@ def _rival(
     return None
 
 
-def _changed_periods(old: NDArray[np.int64], new: NDArray[np.int64]) -> list[Period]:
-    return [
-        Period(start=_instant(start), end=_instant(end))
-        for at, (start, end) in enumerate(new)
-        if at >= len(old) or not np.array_equal(old[at], new[at])
-    ]
+def _periods(bounds: NDArray[np.int64]) -> list[Period]:
+    return [Period(start=_instant(start), end=_instant(end)) for start, end in bounds]
 
 
 def _instant(value: int) -> datetime:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from pipeline.store import ledger
+from pipeline.store import layout, ledger
 from pipeline.store.fork import Fork, Origin
 from pipeline.store.groups import Groups
 from pipeline.store.ledger import Ledger
 from pipeline.store.masks import SceneRow
+from pipeline.store.moving import names, scene_rows
 from pipeline.store.tilestore import TileStore
 from pipeline.store.trouble import explained
 from pipeline.types import Grid, Period
@@ -107,8 +108,6 @@ class Writer(TileStore):
     ) -> None:
         """Give the periods of a composite a place on its time axis, and make it if it is new.
 
-        A stored period whose end moved loses its fingerprints, and so is composed again.
-
         Parameters
         ----------
         name
@@ -118,16 +117,18 @@ class Writer(TileStore):
         periods
             One time each.
         attributes
-            JSON values for the group, e.g. method and settings.
+            JSON values for the group: ``method`` and ``period``, which are the same for all periods;
+            ``sensors``, which are added to those that are there.
 
         Raises
         ------
         StoreError
-            The composite is there with other roles.
+            The composite is there with other roles, or made otherwise, or a period of it begins
+            when a stored one begins and ends at another time.
         """
         with explained(f"cannot write the periods of composite {name}"):
             group = self._groups().composites_made(name, self._grid, roles)
-            group.require_roles(roles)
+            group.require(roles, attributes)
             group.set_attributes(attributes)
             group.set_periods(periods)
             if self._overviews:
@@ -155,6 +156,20 @@ class Writer(TileStore):
         by_id = ledger.documents_by_id(ids, documents)
         with explained("cannot write the items"):
             return Ledger.of(self._groups().root).register(by_id)
+
+    def known_items(self, ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
+        """Return position and STAC JSON of some items, by id, those of this run included."""
+        with explained("cannot read the items"):
+            return Ledger.of(self._groups().root).known(ids)
+
+    def scene_rows(self) -> dict[str, list[SceneRow]]:
+        """Return time, platform and item ids of every scene, by sensor, this run's included."""
+        with explained("cannot read the scenes"):
+            root = self._groups().root
+            return {
+                sensor: scene_rows(layout.group_of(root, f"masks/{sensor}"))
+                for sensor in names(root, "masks")
+            }
 
     # -- workers -------------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ from pipeline.types.record import (
     Cost,
     Record,
     Stage,
+    Step,
     TileReceipt,
     Unfit,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "StacSettings",
     "Stage",
     "State",
+    "Step",
     "Stretch",
     "Summary",
     "Then",

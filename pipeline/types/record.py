@@ -152,6 +152,21 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One calendar period of the composite, and what of it the run looked at."""
+
+    period: str
+    """``2023-06-01/2023-07-01``: the first day inside, and the first after."""
+    asked: str | None
+    """Of these, the days for which the job asked its catalogues; none: a period whose guard's history
+    changed."""
+    scenes: int
+    """Scenes that the search found in it."""
+    from_store: int
+    """Scenes that the store had besides, of other dates or searches: it is made of both."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
     """What a run cost in money, by the price table of its time."""
 
@@ -198,6 +213,8 @@ class Record:
     """Every tile and period of the job, those of earlier runs included."""
     searched: Searched | None = None
     """Where, when and for which sensors the run looked; none: a record of before that was kept."""
+    steps: tuple[Step, ...] = ()
+    """The periods of the composite that the job touches, whole, whatever its dates."""
     failure: str | None = None
     """Why nothing was published; none: the run came to its end."""
     area_km2: float = 0.0

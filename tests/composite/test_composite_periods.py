@@ -1,4 +1,4 @@
-"""Calendar periods partition their span."""
+"""Calendar periods are whole, whatever span asks for them."""
 
 import itertools
 from datetime import UTC, datetime, timedelta, timezone
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.composite import periods
+from pipeline.composite import ALL_TIME, cut, periods
 from pipeline.types import Period
 
 KINDS = ("month", "season", "year", "all")
@@ -21,11 +21,22 @@ def spans(draw):
 
 
 @given(spans(), st.sampled_from(KINDS))
-def test_they_partition_the_span(span, kind):
-    parts = periods(span, kind)
+def test_parts_partition_the_span(span, kind):
+    parts = cut(span, kind)
     assert parts[0].start == span.start
     assert parts[-1].end == span.end
     assert all(a.end == b.start for a, b in itertools.pairwise(parts))
+
+
+@given(spans(), spans(), st.sampled_from(KINDS))
+def test_two_spans_have_the_same_periods_or_others(one, other, kind):
+    """A step never depends on the dates of a job, and two of one kind never overlap."""
+    found = {each.start: each for each in periods(one, kind)}
+    for each in periods(other, kind):
+        assert found.setdefault(each.start, each) == each
+    ordered = [found[start] for start in sorted(found)]
+    assert all(a.end <= b.start for a, b in itertools.pairwise(ordered))
+    assert all(each.start < one.end and one.start < each.end for each in periods(one, kind))
 
 
 @given(spans(), st.sampled_from(["month", "season", "year"]))
@@ -49,23 +60,17 @@ def utc(*args):
     [
         (
             "month",
-            [
-                utc(2023, 11, 15),
-                utc(2023, 12, 1),
-                utc(2024, 1, 1),
-                utc(2024, 2, 1),
-                utc(2024, 3, 1),
-                utc(2024, 3, 2),
-            ],
+            [utc(2023, 11, 1), utc(2023, 12, 1), *(utc(2024, m, 1) for m in range(1, 5))],
         ),
-        ("season", [utc(2023, 11, 15), utc(2023, 12, 1), utc(2024, 3, 1), utc(2024, 3, 2)]),
-        ("year", [utc(2023, 11, 15), utc(2024, 1, 1), utc(2024, 3, 2)]),
-        ("all", [utc(2023, 11, 15), utc(2024, 3, 2)]),
+        ("season", [utc(2023, 9, 1), utc(2023, 12, 1), utc(2024, 3, 1), utc(2024, 6, 1)]),
+        ("year", [utc(2023, 1, 1), utc(2024, 1, 1), utc(2025, 1, 1)]),
+        ("all", [ALL_TIME.start, ALL_TIME.end]),
     ],
 )
 def test_by_hand(kind, edges):
-    parts = periods(Period(start=edges[0], end=edges[-1]), kind)
+    parts = periods(Period(start=utc(2023, 11, 15), end=utc(2024, 3, 2)), kind)
     assert [part.start for part in parts] == edges[:-1]
+    assert [part.end for part in parts] == edges[1:]
 
 
 def test_a_whole_year_gives_twelve_whole_months():
@@ -77,6 +82,6 @@ def test_edges_are_in_utc_whatever_the_zone_of_the_span():
     east = timezone(timedelta(hours=5))
     span = Period(start=datetime(2024, 2, 1, 2, tzinfo=east), end=utc(2024, 2, 3))
     assert [part.start for part in periods(span, "month")] == [
-        utc(2024, 1, 31, 21),
+        utc(2024, 1, 1),
         utc(2024, 2, 1),
     ]

@@ -135,28 +135,9 @@ def test_a_bad_month_does_not_keep_the_next_from_being_done(flow, backfill, regi
     assert archive.composite("monthly").sizes["time"] == 1
 
 
-@pytest.mark.parametrize(
-    ("period", "step", "fits"),
-    [
-        ("month", "month", True),
-        ("month", "season", True),
-        ("month", "year", True),
-        ("season", "season", True),
-        ("season", "year", False),
-        ("year", "month", False),
-        ("all", "year", False),
-        ("month", "week", False),
-    ],
-)
-def test_steps_do_not_cut_composites(region, period, step, fits):
-    module = importlib.import_module("flows.backfill")
-    composite = importlib.import_module("pipeline.types").CompositeSettings(period=period)
-    job = region.job(composite=composite)
-    if fits:
-        module._require_whole_composites(job, step)
-    else:
-        with pytest.raises(ConfigError, match="step: "):
-            module._require_whole_composites(job, step)
+def test_a_step_that_is_none(flow, backfill, region):
+    with pytest.raises(ConfigError, match="step: found 'week'"):
+        backfill(asked_for(region), step="week", wait_min=0)
 
 
 def test_dates_that_are_none(flow, backfill, region):

@@ -135,10 +135,7 @@ def _kill_one_at_work(cluster, gpu):
 def test_an_order_is_small_and_survives_the_way(job, tmp_path):
     plan = run.plan_job(job(tmp_path / "store"))
     with run.open_session(plan) as session:
-        orders = [
-            make_order(plan, tile, session._writer, session._positions, last_try=True)
-            for tile in plan.tiles
-        ]
+        orders = [make_order(plan, tile, session._held, last_try=True) for tile in plan.tiles]
     for order in orders:
         sent = pickle.dumps(order)
         assert len(sent) < 8_000 * max(1, len(order.items))

@@ -98,7 +98,7 @@ def test_every_tile_and_period_says_what_it_used(region):
     assert [(row["tile"], row["period"]) for row in rows] == [
         (tile, period)
         for tile in ("r000c000", "r000c001")
-        for period in ("2023-06-01/2023-07-01", "2023-07-01/2023-07-21")
+        for period in ("2023-06-01/2023-07-01", "2023-07-01/2023-08-01")
     ]
     june = {row["tile"]: row for row in rows if row["period"].startswith("2023-06")}
     assert june["r000c000"]["expected"] == june["r000c000"]["used"]

@@ -121,14 +121,26 @@ def test_the_archive_knows_what_its_runs_searched(make, url):
     assert [each.get("searched") for each in archive.records()] == [None, searched]
 
 
-def test_a_period_whose_end_moves_is_composed_anew(make, url):
-    tile = make.grid().tile(0, 0)
+def test_periods_never_overlap(make, url):
+    """Nor do two methods share a composite, whose attributes tell of all of its steps."""
     longer = replace(make.june, end=make.july.end)
+    by_month = {"method": "median", "period": "month", "sensors": ["sentinel-2"]}
     with store.open_writer(url, make.grid(), title="", run_key="run") as writer:
-        writer.set_composite("all", make.roles, [make.june], {})
-        writer.write_composite("all", make.june.start, tile, make.composite(tile), 70)
-        writer.set_composite("all", make.roles, [longer], {})
-        assert not writer.composite_fingerprints("all")[make.june.start].any()
+        writer.set_composite("monthly", make.roles, [make.june], by_month)
+        with pytest.raises(StoreError, match=r"2026-06-01 to 2026-07-01.*another name"):
+            writer.set_composite("monthly", make.roles, [longer], {})
+        for other in ({"period": "season"}, {"method": "mean"}):
+            with pytest.raises(StoreError, match="another one|another name"):
+                writer.set_composite("monthly", make.roles, [make.june], by_month | other)
+        writer.set_composite(
+            "monthly", make.roles, [make.july], by_month | {"sensors": ["hls"]}
+        )
+        writer.publish({})
+    archive = store.open_archive(url)
+    assert archive.composed_of("monthly") == ("hls", "sentinel-2")
+    archive.require_composite("monthly", make.roles, by_month)
+    with pytest.raises(StoreError, match="composite.period month, the job asks for year"):
+        archive.require_composite("monthly", make.roles, {"period": "year"})
 
 
 def test_other_bands_need_another_name(make, url):
