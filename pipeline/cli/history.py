@@ -58,7 +58,9 @@ def runs(
     elif run is not None:
         _show_run(records[0])
     else:
-        show.table([_row(each) for each in records])
+        failed = any(each.get("failure") for each in records)
+        why = [{"why": each.get("failure") or ""} if failed else {} for each in records]
+        show.table([_row(each) | more for each, more in zip(records, why, strict=True)])
 
 
 def rollback(
@@ -195,7 +197,7 @@ def _show_run(record: Record) -> None:
 
     show.table([_row(record)])
     if record.get("failure"):
-        typer.echo(f"nothing was published: {record['failure']}")
+        typer.echo(f"failed: {record['failure']}")
     show.table(
         [
             {"stage": name, "took": show.seconds(cost["seconds"]), **_quantities(_known(cost))}

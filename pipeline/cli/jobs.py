@@ -12,7 +12,7 @@ import typer
 
 from pipeline.cli import show
 from pipeline.cli.given import keep_apart, read_store
-from pipeline.cli.material import open_store, write_report
+from pipeline.cli.material import lacks_report, write_report
 from pipeline.cli.progress import showing
 from pipeline.errors import ConfigError
 from pipeline.wording import counted
@@ -50,15 +50,20 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Mask and compose what is new or has changed since the last run."""
+    from pipeline.store import find_archive
+
     asked = read_job(job, store=store, workers=workers)
     if report is not None:
         keep_apart("--report", report, asked.store, [str(job), *_catalogues(asked)])
     record = carry_out(asked, plain=plain, quiet=quiet)
     _follow(asked, quiet=quiet)
-    if record is None or no_report:
+    if no_report:
         return
     path = report or job.with_name(f"{asked.name}-report.html")
-    write_report(open_store(asked.store), path, job=asked)
+    archive = find_archive(asked.store)
+    if archive is None or (record is None and not lacks_report(archive, path, asked)):
+        return
+    write_report(archive, path, job=asked)
     if not quiet:
         typer.echo(f"report: {path}")
 
@@ -210,6 +215,11 @@ def _show_plan(plan: Plan, job: Job) -> None:
     )
     show.table(_reasons(plan), title="what would be done, and why")
     _show_dropped(plan.dropped)
+    if plan.n_begun:
+        typer.echo(
+            f"{plan.n_begun} cell{'s are' if plan.n_begun != 1 else ' is'} on the unfinished branch "
+            "of this job and will not be done again"
+        )
     if job.composite is not None:
         show.table(
             plan.composite_rows(),

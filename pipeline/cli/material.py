@@ -65,7 +65,7 @@ def write_report(
     accuracy: Accuracy | None = None,
     next_commands: Sequence[str] = (),
 ) -> Path:
-    """Write the report of the latest run that made an archive.
+    """Write the report of the latest run that made an archive, of a job's latest if one is given.
 
     Raises
     ------
@@ -76,14 +76,13 @@ def write_report(
     from pipeline.report import Material
     from pipeline.report import write_report as write
 
-    records = archive.records()
-    if not records:
+    record = _latest(archive, job)
+    if record is None:
         raise QueryError(f"{archive.url} has no record of a run: run `cloudmask run` first")
     masks = masks_of(archive)
     series = _series(masks, job)
     material = Material(
-        # A record cannot know the snapshot that holds it; nothing but runs publishes after the first.
-        record=records[-1] | {"snapshot": archive.snapshot},
+        record=record,
         series=series,
         example=_cropped(_example(archive, series), job),
         composites={name: _cropped(each, job) for name, each in composites_of(archive).items()},
@@ -93,6 +92,25 @@ def write_report(
         next_commands=tuple(next_commands),
     )
     return write(path, material)
+
+
+def lacks_report(archive: Archive, path: Path, job: Job) -> bool:
+    """Say whether the report of a job's latest run is missing: it was killed before it wrote one."""
+    from pipeline.report import run_of
+
+    record = _latest(archive, job)
+    return record is not None and record["job"] == job.name and run_of(path) != record["run_id"]
+
+
+def _latest(archive: Archive, job: Job | None) -> dict[str, Any] | None:
+    """Return the record of the latest run, of a job if it has made any of the archive."""
+    records = archive.records()
+    own = [each for each in records if job is not None and each["job"] == job.name]
+    if not records:
+        return None
+    found = (own or records)[-1]
+    # A record cannot know the snapshot that holds it; nothing but runs publishes after the first.
+    return found | {"snapshot": archive.snapshot} if found is records[-1] else found
 
 
 def _example(archive: Archive, series: Series) -> xr.Dataset | None:

@@ -9,7 +9,7 @@
 """
 
 from pipeline.report.material import Material, choose_example
-from pipeline.report.page import write_report
+from pipeline.report.page import run_of, write_report
 from pipeline.report.pictures import (
     Stretch,
     count_png,
@@ -29,6 +29,7 @@ __all__ = [
     "mask_png",
     "rgb_jpeg",
     "rgb_png",
+    "run_of",
     "stretch_of",
     "write_report",
 ]

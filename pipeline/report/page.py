@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,6 +64,19 @@ def write_report(path: Path, material: Material) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(material), encoding="utf-8")
     return path
+
+
+_RUN = re.compile(r'<meta name="cloudmask-run" content="([^"]*)">')
+
+
+def run_of(path: Path) -> str | None:
+    """Return the id of the run that a file is the report of; none: there is no report there."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            found = _RUN.search(file.read(4096))
+    except FileNotFoundError:
+        return None
+    return None if found is None else found[1]
 
 
 def render(material: Material) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -42,7 +42,8 @@ def manifest(plan: Plan, receipts: Iterable[TileReceipt]) -> tuple[Holding, ...]
     plan
         Expects the items that cover a tile, those included that were dropped before a pixel was read.
     receipts
-        Of the tiles that were done. In others the store has every item of the plan.
+        Of the tiles that were done. In others complete is what the store had before: of a run that
+        failed, what it did not come to is not.
 
     Returns
     -------
@@ -52,8 +53,11 @@ def manifest(plan: Plan, receipts: Iterable[TileReceipt]) -> tuple[Holding, ...]
     drawn = _Drawn(plan)
     drawn.add_items()
     drawn.add_missed()
+    done = set()
     for receipt in receipts:
         drawn.add_receipt(receipt)
+        done.add(receipt.tile)
+    drawn.add_undone(done)
     return tuple(drawn.holdings())
 
 
@@ -118,6 +122,13 @@ class _Drawn:
             if cell.status == "unreadable":
                 key = self._number[cell.sensor, cell.time]
                 self._rows[tile, self._period_of[key]].unreadable += 1
+
+    def add_undone(self, done: Collection[str]) -> None:
+        """Note the cells that were to be done in tiles that the run did not come to."""
+        cells = self._plan.cells
+        for tile, column in np.argwhere(cells.covered & ~cells.unchanged).tolist():
+            if self._plan.tiles[tile].name not in done:
+                self._rows[tile, self._period_of[column]].incomplete.add(column)
 
     def holdings(self) -> Iterator[Holding]:
         for (tile, period), row in sorted(self._rows.items()):

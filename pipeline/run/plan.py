@@ -31,6 +31,8 @@ from pipeline.types import (
 
 __all__ = ["Cell", "CompositeCell", "Plan"]
 
+UNFINISHED = "on the unfinished branch of this job"
+
 DOES: Mapping[State, str] = {"new": "make", "changed": "replace", "unchanged": "leave"}
 """What a run does with a composite's step."""
 
@@ -69,6 +71,9 @@ class Plan:
     """Scenes of the store that composites are made of beside `scenes`."""
     kept_cells: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
     """(tile, kept scene) -> fingerprint of the mask that the store has, 0 = none."""
+    begun: NDArray[np.bool_] | None = None
+    """(tile, scene) -> whether the cell is on the branch of a killed run of this plan: it is not done
+    again, and published when the plan is carried out. None: there is no such branch."""
     gone: tuple[Dropped, ...] = field(default=())
     """Scenes that the store has and the catalogue does not any more: reported, never erased."""
     cost: Cost = field(default_factory=Cost)
@@ -178,7 +183,7 @@ class Plan:
 
     @property
     def _bytes_to_mask(self) -> int:
-        items = np.where(self.cells.unchanged, 0, self.cells.sizes)
+        items = np.where(self._states == STATES.index("unchanged"), 0, self.cells.sizes)
         reach = reach_px(self.job.mask, self.grid.geobox.resolution.x)
         total = 0.0
         for sensor, card in self.cards.items():
@@ -209,13 +214,23 @@ class Plan:
     def counts(self) -> dict[str, dict[str, int]]:
         """Count cells by sensor and state; cells that no item covers stand apart."""
         table: dict[str, Counter[str]] = {}
-        states = np.where(self.cells.covered, self.cells.states, len(STATES))
+        states = np.where(self.cells.covered, self._states, len(STATES))
         for column, scene in enumerate(self.scenes):
             found = np.bincount(states[:, column], minlength=len(STATES) + 1)
             table.setdefault(scene.sensor, Counter()).update(
                 dict(zip((*STATES, "uncovered"), found.tolist(), strict=True))
             )
         return {sensor: dict(+counter) for sensor, counter in table.items()}
+
+    @property
+    def n_begun(self) -> int:
+        """How many cells are on the branch of a killed run of this plan."""
+        return int(self._begun.sum())
+
+    @property
+    def _states(self) -> NDArray[np.uint8]:
+        """(tile, scene) -> position in `STATES`: what is begun counts as what is there."""
+        return np.where(self._begun, np.uint8(STATES.index("unchanged")), self.cells.states)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a cell: sensor, time, tile, state, reason."""
@@ -224,11 +239,18 @@ class Plan:
                 "sensor": cell.scene.sensor,
                 "time": cell.scene.time.isoformat(),
                 "tile": cell.tile.name,
-                "state": cell.state if cell.covered else "uncovered",
-                "reason": _reason(cell),
+                "state": STATES[state] if cell.covered else "uncovered",
+                "reason": UNFINISHED if begun else _reason(cell),
             }
-            for cell in self.cells
+            for cell, state, begun in zip(
+                self.cells, self._states.flat, self._begun.flat, strict=True
+            )
         ]
+
+    @property
+    def _begun(self) -> NDArray[np.bool_]:
+        nowhere = np.zeros(self.cells.states.shape, np.bool_)
+        return nowhere if self.begun is None else self.begun
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""
@@ -254,6 +276,7 @@ class Plan:
                 }
                 for each in self.composites
             ],
+            "unfinished": self.n_begun,
             "bytes_needed": self.bytes_needed,
             "bytes_to_read": self.bytes_to_read,
         }

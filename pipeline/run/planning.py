@@ -23,7 +23,7 @@ from pipeline.run.finishing import reach_px
 from pipeline.run.missed import missed_in
 from pipeline.run.plan import Plan
 from pipeline.run.scenes import Passes, find_passes, of_period
-from pipeline.run.steps import steps_of, with_composites
+from pipeline.run.steps import steps_of, with_begun, with_composites
 from pipeline.run.suited import choose_models, placed, with_roles
 from pipeline.search import search
 from pipeline.types import (
@@ -93,7 +93,7 @@ def _planned(job: Job, said: Said) -> Plan:
         composed=before.composed | cards.keys(),
         gone=_gone(job, scenes, before),
     )
-    plan = with_composites(plan, before)
+    plan = with_composites(with_begun(plan), before)
     _check_memory(plan)
     return plan
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import composite
+from pipeline import composite, store
 from pipeline.mask import history_of
 from pipeline.run.before import Stored
 from pipeline.run.cells import STATES, CellTable
@@ -85,14 +85,26 @@ def with_composites(plan: Plan, before: Stored) -> Plan:
     if before.archive is not None:
         kept = kept_scenes(before.archive, wanted_scenes(plan), plan.grid, plan.tiles)
     stored = _kept_cells(kept, plan.tiles, before)
+    masks = _Masks.of(plan.cells, kept, stored)
     return dataclasses.replace(
-        plan,
-        kept=kept,
-        kept_cells=stored,
-        composites=_composite_cells(
-            plan, _Masks.of(plan.cells, kept, stored), before.composites
-        ),
+        plan, kept=kept, kept_cells=stored, composites=_composite_cells(plan, masks, before)
     )
+
+
+def with_begun(plan: Plan) -> Plan:
+    """Say which cells the branch of a killed run has: its next start does not do them again."""
+    unfinished = store.find_unfinished(plan.job.store, plan.key)
+    if unfinished is None:
+        return plan
+    cells = plan.cells
+    begun = np.zeros(cells.states.shape, np.bool_)
+    rows, cols = ([getattr(tile, name) for tile in plan.tiles] for name in ("row", "col"))
+    known = {sensor: unfinished.mask_fingerprints(sensor) for sensor in unfinished.sensors}
+    for column, scene in enumerate(plan.scenes):
+        stored = known.get(scene.sensor, {}).get(scene.time)
+        if stored is not None:
+            begun[:, column] = stored[rows, cols] == cells.fingerprints[cells.chosen[:, column]]
+    return dataclasses.replace(plan, begun=begun & cells.covered & ~cells.unchanged)
 
 
 def _kept_cells(kept: Kept, tiles: Sequence[Tile], before: Stored) -> NDArray[np.uint64]:
@@ -131,15 +143,15 @@ class _Masks:
         return [p for p, each in enumerate(self.scenes) if period and each.time in period]
 
 
-def _composite_cells(
-    plan: Plan, masks: _Masks, stored: Mapping[datetime, NDArray[np.uint64]]
-) -> tuple[CompositeCell, ...]:
+def _composite_cells(plan: Plan, masks: _Masks, before: Stored) -> tuple[CompositeCell, ...]:
     assert plan.job.composite is not None
     guard = plan.job.mask.guard
     settings = settings_text(plan.job.composite, guard)
     states = [
         Stored.states(
-            stored.get(step.start), plan.tiles, _expected(settings, masks, step, guard)
+            before.composites.get(step.start),
+            plan.tiles,
+            _expected(settings, masks, step, guard),
         )
         for step in plan.periods
     ]

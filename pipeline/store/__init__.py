@@ -37,7 +37,7 @@ A run works on a branch of its own and readers see ``main``, which moves once, w
 from pipeline.store.archive import Archive
 from pipeline.store.fork import Fork
 from pipeline.store.history import Expired, expire, roll_back
-from pipeline.store.lookup import find_archive, open_archive
+from pipeline.store.lookup import find_archive, find_unfinished, open_archive
 from pipeline.store.opening import bytes_needed, open_writer
 from pipeline.store.snapshots import Snapshot
 from pipeline.store.writable import require_writable
@@ -52,6 +52,7 @@ __all__ = [
     "bytes_needed",
     "expire",
     "find_archive",
+    "find_unfinished",
     "open_archive",
     "open_writer",
     "require_writable",

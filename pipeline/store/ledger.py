@@ -81,9 +81,14 @@ class Ledger:
         if not wanted:
             return {}
         positions = np.unique(list(wanted.values()))
-        texts = np.asarray(layout.array_of(self._group, "document").oindex[(positions,)])
-        documents = dict(zip(positions.tolist(), map(str, texts), strict=True))
-        return {each: (n, json.loads(documents[n])) for each, n in wanted.items()}
+        array = layout.array_of(self._group, "document")
+        # By chunks, as they are stored: those of one region and time lie together.
+        step = int(array.chunks[0])
+        texts: dict[int, str] = {}
+        for start in np.unique(positions // step) * step:
+            held = read(array, slice(int(start), int(start) + step))
+            texts |= {int(start) + n: str(each) for n, each in enumerate(held)}
+        return {each: (n, json.loads(texts[n])) for each, n in wanted.items()}
 
     def _read(self, name: str) -> list[Any]:
         texts = layout.values_of(self._group, name)

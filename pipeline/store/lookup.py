@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import icechunk
 
 from pipeline.errors import StoreError
-from pipeline.store import plain
+from pipeline.store import branches, plain
 from pipeline.store.archive import Archive
 from pipeline.store.checksums import Checksums
-from pipeline.store.places import MAIN, Place, place
+from pipeline.store.places import MAIN, RUN, Place, place
 from pipeline.store.snapshots import open_root, published
 from pipeline.store.trouble import explained
 
@@ -61,6 +61,27 @@ def find_archive(url: str) -> Archive | None:
         session = _session(where, repository, None)
         empty = open_root(repository, session) is None
     return None if empty else open_archive(url)
+
+
+def find_unfinished(url: str, run_key: str) -> Archive | None:
+    """Open what a run with a key has committed and not published, as its next start will find it.
+
+    None: there is nothing, or it will be done again because what it builds on was rolled back. A plain
+    store shows at once what a run writes.
+    """
+    where = place(url)
+    with explained(f"cannot look for a store at {url}"):
+        if where.plain or not where.exists():
+            return None
+    repository = where.open()
+    with explained(f"cannot read what a run has left in {url}"):
+        head = branches.tip(repository, RUN + run_key)
+        main = repository.lookup_branch(MAIN)
+        if head is None or branches.root(repository, head, main) is None:
+            return None
+        session = repository.readonly_session(snapshot_id=head)
+        root = open_root(repository, session)
+    return None if root is None else Archive(url, repository, session, root)
 
 
 def _open_plain(where: Place, as_of: str | datetime | None) -> Archive:

@@ -101,6 +101,8 @@ def test_runs_are_listed_newest_first(cloudmask):
         if line[0] in "┃│"
     ]
     failed, new, old = [dict(zip(head, row, strict=True)) for row in rows]
+    assert failed["why"] == "only 1 of 3 cells (33.3%) could be read in full"
+    assert new["why"] == old["why"] == ""
     assert [each["outcome"] for each in (failed, new, old)] == [
         "failed",
         "published",
@@ -147,7 +149,8 @@ def test_one_run_in_full(cloudmask):
     assert "kept: 1.50 EUR a month" in said
     assert "nothing was published" not in said
     failed = cloudmask("runs", "store", "--run", FAILED["run_id"]).stdout
-    assert "nothing was published: only 1 of 3 cells" in failed
+    assert "failed: only 1 of 3 cells" in failed
+    assert failed.count("only 1 of 3 cells") == 1
     assert "EUR" not in failed
 
 
