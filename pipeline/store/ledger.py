@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 from pipeline.store import layout
+from pipeline.store.reading import read
 
 NAME = "items"
 

@@ -189,7 +189,7 @@ def test_a_reprocessed_item_redoes_its_cells_alone(undisturbed, summer, tmp_path
     run.run(job)
     search = run.planning.search
 
-    def reprocessed(job):
+    def reprocessed(job, **_):
         found = search(job)
         items = [item.clone() for item in found]
         items[0].properties["s2:generation_time"] = "2030-01-01T00:00:00Z"

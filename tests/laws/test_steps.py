@@ -134,7 +134,7 @@ def test_scenes_that_the_catalogue_has_no_longer_stay(summer, tmp_path, monkeypa
     expected, search = composed(job), run.planning.search
     first = run.plan_job(job).scenes[0]
 
-    def without_the_first(asked):
+    def without_the_first(asked, **_):
         found = search(asked)
         left = tuple(item for p, item in enumerate(found) if p not in first.items)
         return dataclasses.replace(found, items=left)

@@ -51,7 +51,7 @@ def plan(monkeypatch):
 
     def made(items, **parts):
         found = items if isinstance(items, Items) else Items(items=tuple(items))
-        monkeypatch.setattr(planning, "search", lambda _: found)
+        monkeypatch.setattr(planning, "search", lambda *_, **__: found)
         whole = {
             "grid": SMALL,
             "run": RunSettings(memory_bytes=2**60),
