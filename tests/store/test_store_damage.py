@@ -117,10 +117,12 @@ def test_no_flipped_bit_of_a_snapshot_makes_a_store_empty(filled):
     newest = place(str(filled)).open().lookup_branch("main")
     file, chosen = filled / "snapshots" / newest, random.Random(3)
     for _ in range(60):
-        with flipped(file, chosen.randrange(8 * file.stat().st_size)):
-            # Every bit of the newest one counts, so that each is found before anything is read.
-            with pytest.raises(StoreDamagedError, match=newest):
-                store.find_archive(str(filled))
+        # Every bit of the newest one counts, so that each is found before anything is read.
+        with (
+            flipped(file, chosen.randrange(8 * file.stat().st_size)),
+            pytest.raises(StoreDamagedError, match=newest),
+        ):
+            store.find_archive(str(filled))
 
 
 def test_a_lost_branch_is_no_missing_store(tmp_path, make):
