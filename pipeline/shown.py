@@ -7,6 +7,7 @@ records and reports when they are written, the console when it prints.
 ::
 
     shown      signatures, tokens, keys, logins and passwords become ``***``
+    starred    … without a look at the accounts of this machine
     printable  control characters become visible: an id cannot move the cursor or forge a line
     heard      both, cut: what a server said
     cut        after a word, so that it shows
@@ -61,6 +62,11 @@ def shown(text: str) -> str:
     for values in _told:
         for secret in values():
             text = text.replace(secret, HIDDEN)
+    return starred(text)
+
+
+def starred(text: str) -> str:
+    """Do as `shown` does, except for values of accounts: for texts from elsewhere, and many of them."""
     if not _SUSPECT.search(text):
         return text
     text = _ENCODED.sub(_decoded, text)
@@ -79,7 +85,7 @@ def bare(url: str) -> str:
     ``scheme://…`` is returned as it is.
     """
     scheme, mark, rest = url.partition("://")
-    if not mark or not _SCHEME.fullmatch(scheme):
+    if not mark or not _SCHEME.fullmatch(scheme) or not _ODD.search(rest):
         return url
     rest = rest.partition("#")[0]
     place, _, query = rest.partition("?")
@@ -92,7 +98,7 @@ def bare(url: str) -> str:
         path = path[: inner.start()] + bare(path[inner.start() :])
     kept = "&".join(each for each in re.split("[&;]", query) if each and _is_harmless(each))
     # A path can hold a secret, too: what nobody may see is not kept either.
-    return shown(f"{scheme}://{host}{slash}{path}{'?' if kept else ''}{kept}")
+    return starred(f"{scheme}://{host}{slash}{path}{'?' if kept else ''}{kept}")
 
 
 def printable(text: str, *, lines: bool = True) -> str:
@@ -164,6 +170,12 @@ def _escaped(found: re.Match[str]) -> str:
 
 _SUSPECT = re.compile(r"[=@:?]|%(?:25)*(?:3[adf]|40)|bearer|basic|eyJ|AKIA|ASIA", re.IGNORECASE)
 """A text without any of these is left alone, which is most texts."""
+
+_ODD = re.compile(
+    r"[?#@;=]|://|%(?:25)*(?:3[adf]|40)|api[-_]?key|token|secret|passw|eyJ|AKIA|ASIA",
+    re.IGNORECASE,
+)
+"""What is behind the scheme of a URL is kept as it is without any of these, which most are."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _URL = re.compile(

@@ -12,11 +12,13 @@
     secrets      credentials
     opening      all of it: what GDAL is given, and with which settings
     alternates   which of an asset's locations is read
+    keeping      what is kept of an item: no secret, and links that know their signature in this run
 """
 
 from __future__ import annotations
 
 from pipeline.access.alternates import preferred_href
+from pipeline.access.keeping import Href, keep, kept_document, signatures, signed, whole
 from pipeline.access.opening import Opening, forget, opening
 from pipeline.access.references import reference, resolved
 from pipeline.access.secrets import Credentials
@@ -25,11 +27,14 @@ from pipeline.shown import bare, heard, printable, shown
 
 __all__ = [
     "Credentials",
+    "Href",
     "Opening",
     "bare",
     "forget",
     "heard",
     "is_remote",
+    "keep",
+    "kept_document",
     "opening",
     "preferred_href",
     "printable",
@@ -37,4 +42,7 @@ __all__ = [
     "refused",
     "resolved",
     "shown",
+    "signatures",
+    "signed",
+    "whole",
 ]

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from pipeline.access.keeping import is_lost, whole
 from pipeline.access.locations import placed
 from pipeline.access.signing import can_sign
 from pipeline.access.trust import SCHEMES, refused
+from pipeline.errors import AccessError
 
 OPEN, ACCOUNT, UNKNOWN, UNREADABLE, REFUSED = range(5)
 """How well a location can be read: by anybody, with an account, who knows, by nobody, not allowed."""
+
+LOST = (
+    "its catalogue signed the link, and signatures are not kept: a run whose dates cover the item "
+    "gets a new one from the catalogue"
+)
 
 _RANKS = {"none": OPEN, "planetary-computer-sas": OPEN, "web-login": UNREADABLE}
 
@@ -28,11 +35,18 @@ def preferred_href(asset: Mapping[str, Any], *, hosts: Collection[str] = ()) -> 
         alternate-assets extension defines it (https://github.com/stac-extensions/alternate-assets).
     hosts
         Hosts that may be read although their address is private; see `refused`.
+
+    Raises
+    ------
+    AccessError
+        Its link was signed by the catalogue, for an earlier run.
     """
-    href = str(asset["href"])
+    href = whole(asset["href"])
     if not asset.get("alternate"):
+        if is_lost(asset):
+            raise AccessError(LOST)
         return href
-    own = _rank(href, hosts, remote=False)
+    own = UNREADABLE if is_lost(asset) else _rank(href, hosts, remote=False)
     if own in (OPEN, UNKNOWN):
         return href
     others = [(_rank(other, hosts, remote=True), other) for other in _alternates(asset)]
@@ -40,6 +54,8 @@ def preferred_href(asset: Mapping[str, Any], *, hosts: Collection[str] = ()) -> 
     if own == ACCOUNT:
         # Asked last, as it reads the environment: thousands of assets are looked at.
         return other if best <= UNKNOWN and best != ACCOUNT and not _has_account(href) else href
+    if best >= own and is_lost(asset):
+        raise AccessError(LOST)
     return other if best < own else href
 
 
@@ -53,8 +69,10 @@ def _alternates(asset: Mapping[str, Any]) -> Iterator[str]:
     # An object of objects by the extension; lists and plain strings are met as well.
     for alternate in found.values() if isinstance(found, Mapping) else found:
         href = alternate.get("href") if isinstance(alternate, Mapping) else alternate
-        if isinstance(href, str):
-            yield href
+        if isinstance(href, str) and not (
+            isinstance(alternate, Mapping) and is_lost(alternate)
+        ):
+            yield whole(href)
 
 
 def _rank(href: str, hosts: Collection[str], *, remote: bool) -> int:

@@ -8,13 +8,23 @@ import pystac
 
 from pipeline import access
 from pipeline.cube.opening import Place
+from pipeline.errors import AccessError, AssetError
 
 
 def href_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> str:
-    """Return the location that is read of an asset, of those that it offers."""
+    """Return the location that is read of an asset, of those that it offers: whole, signature included.
+
+    Raises
+    ------
+    AssetError
+        The signature is not known any more.
+    """
     asset = item.assets[key]
     href = access.resolved(asset.href, item.get_self_href() or "")
-    return access.preferred_href({**asset.extra_fields, "href": href}, hosts=hosts)
+    try:
+        return access.preferred_href({**asset.extra_fields, "href": href}, hosts=hosts)
+    except AccessError as error:
+        raise AssetError(item.id, key, f"cannot be read: {error}") from None
 
 
 def place_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> Place:

@@ -19,6 +19,7 @@ import pystac
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
+from pipeline import access
 from pipeline.run.cells import Cell
 from pipeline.run.cellstore import CellStore
 from pipeline.run.kept import Kept, of_tile
@@ -58,14 +59,19 @@ class TileOrder:
         Items repeat each other, further apart than the 32 kB that zlib looks back.
         """
         documents = f"[{','.join(map(_document, self.items))}]"
-        return {**vars(self), "items": ZSTD.encode(documents.encode())}
+        # What the documents leave out, because they are also stored: a worker reads with it.
+        links = [access.signatures(item) for item in self.items]
+        packed = [ZSTD.encode(each.encode()) for each in (documents, json.dumps(links))]
+        return {**vars(self), "items": tuple(packed)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Undo `__getstate__`."""
-        documents = json.loads(ZSTD.decode(state["items"]))
+        documents, links = (json.loads(ZSTD.decode(each)) for each in state["items"])
         items = tuple(
-            pystac.Item.from_dict(each, migrate=False, preserve_dict=False)
-            for each in documents
+            access.signed(
+                pystac.Item.from_dict(each, migrate=False, preserve_dict=False), found
+            )
+            for each, found in zip(documents, links, strict=True)
         )
         vars(self).update({**state, "items": Items(items=items)})
 

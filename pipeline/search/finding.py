@@ -64,6 +64,8 @@ def search(
             fits = matches(each.item)
             one.items.append((each.item, fits))
             if fits:
+                # A filter may ask for any field; from here on there is what is kept.
+                access.keep(each.item)
                 found.setdefault(_key(each, len(found)), each)
     wanted, unsuited = _suited(job, found.values())
     newest, replaced = keep_newest(wanted)
@@ -262,7 +264,7 @@ def _forbidden_href(job: Job, item: pystac.Item) -> str | None:
     remote = access.is_remote(item.get_self_href() or "")
     profile = sensors.profile(item)
     for key in dict.fromkeys((*profile.offered(item).values(), *profile.masks(item).values())):
-        href = item.assets[key].href
+        href = access.whole(item.assets[key].href)
         if (reason := access.refused(href, remote=remote, hosts=job.cube.hosts)) is not None:
             return f"asset {key!r} is refused: {reason}"
     return None

@@ -11,6 +11,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from pipeline import access
 from pipeline.store import layout
 from pipeline.store.reading import read
 
@@ -103,6 +104,8 @@ class Ledger:
         is left out, because catalogues touch it without touching a pixel. One of another collection
         that has the id of a known item takes no place of its: it goes by ``COLLECTION/ID``.
         """
+        # Whoever brings them: what is written here is read by everybody.
+        documents = {name: access.kept_document(each) for name, each in documents.items()}
         known = {each: at for at, each in enumerate(self.ids)}
         documents = self._told_apart(known, documents)
         positions = known | {

@@ -14,7 +14,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.shown import printable, shown
+from pipeline.shown import printable, starred
 from pipeline.types.lonlat import cut, cut_box
 
 
@@ -29,7 +29,7 @@ class Dropped:
 
     def __post_init__(self) -> None:
         # Reasons quote servers, items and locations, and are kept, printed and published.
-        object.__setattr__(self, "reason", printable(shown(self.reason), lines=False))
+        object.__setattr__(self, "reason", printable(starred(self.reason), lines=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

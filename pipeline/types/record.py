@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
+from pipeline.shown import starred
 from pipeline.types.items import Dropped
 from pipeline.types.searched import Searched
 
@@ -255,6 +256,9 @@ def _plain(value: object) -> object:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if isinstance(value, str):
+        # It is published, printed and made into pages.
+        return starred(value)
+    if not isinstance(value, Sequence):
         return value
     return [_plain(each) for each in value]
