@@ -169,7 +169,7 @@ def _assets(found: object) -> dict[str, dict[str, Any]]:
 
 def _plain(kept: Mapping[str, Any], asset: Mapping[str, Any]) -> dict[str, Any]:
     """Return an asset as JSON, whose locations know nothing but what they say."""
-    found: dict[str, Any] = {**kept, "href": f"{kept['href']}"}
+    found: dict[str, Any] = {**kept, "href": str.__str__(kept["href"])}
     if "alternate" in kept:
         found["alternate"] = {
             name: _plain(each, {}) for name, each in kept["alternate"].items()
@@ -219,11 +219,19 @@ def _alternates(found: object) -> dict[str, dict[str, Any]]:
 
 
 def _fields(fields: Mapping[str, Any], leave: Sequence[str] = ()) -> dict[str, Any]:
-    return {
-        name: _value(value, name)
+    kept = {
+        str(name): _value(value, str(name))
         for name, value in fields.items()
-        if name not in leave and name not in DROPPED and _is_kept(name, value)
+        if name not in leave and name not in DROPPED and _is_kept(str(name), value)
     }
+    # Of an object whose fields were all unknown nothing is left; GeoParquet cannot hold that.
+    return {name: value for name, value in kept.items() if not _is_hollow(value)}
+
+
+def _is_hollow(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(each == {} for each in value)
+    return value == {}
 
 
 def _is_kept(name: str, value: object) -> bool:
