@@ -147,7 +147,8 @@ def decisions(item):
             "offered": offered,
             "masks": profile.masks(item),
             "radiometry": {role: _radiometry(item, role) for role in offered},
-            "acquisition": sensors.acquisition_key(item),
+            # Without the time, which a raw item of LandsatLook tells without its zone.
+            "sighting": str(sensors.sighting(item)).partition("time=")[0],
             "rank": sensors.processing_rank(item),
             "frame": frame(item),
             "hrefs": {key: href_of(item, key) for key in offered.values()},
