@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import archives, data, demo, history, inspect, jobs, labelled, stac
+from pipeline.cli import archives, data, demo, history, inspect, jobs, labelled, stac, verifying
 from pipeline.cli import models as masking
 from pipeline.errors import CloudmaskError
 
@@ -69,6 +69,7 @@ app.command()(history.runs)
 app.command()(history.log)
 app.command()(history.rollback)
 app.command()(history.expire)
+app.command()(verifying.verify)
 app.command()(demo.demo)
 app.command()(data.simulate)
 app.command()(jobs.schema)

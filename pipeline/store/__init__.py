@@ -31,23 +31,31 @@ A run works on a branch of its own and readers see ``main``, which moves once, w
     snapshots   published states
     lookup, archive                the door of the readers
     history     going back, and forgetting what is old
+    checksums   hashes of what Icechunk does not check itself
+    reading     every reading of an array: damage is named
+    damages     reading everything, to find what is damaged
+    repair      mending it
     failures    records of runs that failed
 """
 
 from pipeline.store.archive import Archive
+from pipeline.store.damages import Damage, shown
 from pipeline.store.fork import Fork
 from pipeline.store.history import Expired, expire, roll_back
 from pipeline.store.lookup import find_archive, find_unfinished, open_archive
 from pipeline.store.opening import bytes_needed, open_writer
+from pipeline.store.repair import Verified, verify
 from pipeline.store.snapshots import Snapshot
 from pipeline.store.writable import require_writable
 from pipeline.store.writer import Writer
 
 __all__ = [
     "Archive",
+    "Damage",
     "Expired",
     "Fork",
     "Snapshot",
+    "Verified",
     "Writer",
     "bytes_needed",
     "expire",
@@ -57,4 +65,6 @@ __all__ = [
     "open_writer",
     "require_writable",
     "roll_back",
+    "shown",
+    "verify",
 ]

@@ -175,24 +175,28 @@ def add_pixels(
 
 def add_georeference(group: zarr.Group, grid: Grid) -> None:
     """Create ``y``, ``x`` and ``spatial_ref`` as odc-geo, rioxarray and GDAL expect them."""
-    for name, coordinate in xr_coords(grid.geobox).items():
-        attributes = dict(coordinate.attrs)
-        if name in ("y", "x"):
-            attributes |= {
-                "standard_name": f"projection_{name}_coordinate",
-                "axis": name.upper(),
-            }
-        values = np.asarray(coordinate.values)
-        array = group.create_array(
-            str(name),
-            shape=values.shape,
-            chunks=values.shape,
-            compressors=COMPRESSORS,
-            dtype=values.dtype,
-            dimension_names=tuple(str(each) for each in coordinate.dims),
-            attributes=attributes,
-        )
-        array[...] = values
+    for name in xr_coords(grid.geobox):
+        write_coordinate(group, grid, str(name))
+
+
+def write_coordinate(group: zarr.Group, grid: Grid, name: str) -> None:
+    """Create one of them, in the place of the one that is there."""
+    coordinate = xr_coords(grid.geobox)[name]
+    attributes = dict(coordinate.attrs)
+    if name in ("y", "x"):
+        attributes |= {"standard_name": f"projection_{name}_coordinate", "axis": name.upper()}
+    values = np.asarray(coordinate.values)
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        chunks=values.shape,
+        compressors=COMPRESSORS,
+        dtype=values.dtype,
+        dimension_names=tuple(str(each) for each in coordinate.dims),
+        attributes=attributes,
+        overwrite=True,
+    )
+    array[...] = values
 
 
 def grow(group: zarr.Group, length: int, dimension: str = "time") -> None:

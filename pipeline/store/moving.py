@@ -214,7 +214,7 @@ class Move:
             *(
                 _copy_object(limit, mine, theirs, (int(at), y, x), int(self.places[at]))
                 for (factor, mine, theirs), at in product(pairs, chosen)
-                for y, x in _objects(mine, tile, factor)
+                for y, x in objects_of(mine, tile, factor)
             )
         )
 
@@ -236,7 +236,7 @@ def _unmoved(positions: NDArray[np.int64]) -> bool:
     return bool(np.array_equal(positions, np.arange(positions.size)))
 
 
-def _objects(array: zarr.Array[Any], tile: Tile, factor: int) -> Iterator[tuple[int, int]]:
+def objects_of(array: zarr.Array[Any], tile: Tile, factor: int) -> Iterator[tuple[int, int]]:
     """Yield the stored objects (y, x) of a tile: whole ones, as no tile shares them."""
     edges = (array.shards or array.chunks)[1:]
     spans = []

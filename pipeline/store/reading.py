@@ -78,12 +78,18 @@ def reason(error: Exception) -> str:
 
 def damaged_chunk(array: zarr.Array[Any], where: Selection = ...) -> tuple[int, ...] | None:
     """Return the position of the first chunk that cannot be read; none: they all can."""
+    return next((chunk for chunk, _ in damaged_chunks(array, where)), None)
+
+
+def damaged_chunks(
+    array: zarr.Array[Any], where: Selection = ...
+) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Yield the positions of the chunks that cannot be read, and why."""
     for chunk in product(*_chunks(array, where)):
         try:
             array[part_of(array, chunk)]
-        except CANNOT_READ:
-            return chunk
-    return None
+        except CANNOT_READ as error:
+            yield chunk, reason(error)
 
 
 def part_of(array: zarr.Array[Any], chunk: tuple[int, ...]) -> tuple[slice, ...]:
