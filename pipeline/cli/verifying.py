@@ -11,7 +11,7 @@ from pipeline.cli.archives import StoreUrl
 from pipeline.cli.given import read_store
 from pipeline.cli.progress import showing
 from pipeline.errors import StoreError
-from pipeline.types.wording import counted
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.store import Verified

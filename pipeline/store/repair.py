@@ -29,7 +29,7 @@ from pipeline.store.places import MAIN, PUBLISHED, RUN, Place, place
 from pipeline.store.reading import damaged_chunks
 from pipeline.store.trouble import explained
 from pipeline.types import NEVER, UNREADABLE, Tile
-from pipeline.types.wording import counted
+from pipeline.wording import counted
 
 REPAIR = "repair-"
 """Prefix of the branch on which a store is mended."""
