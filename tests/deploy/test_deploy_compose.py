@@ -12,7 +12,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 KEYS = {
     *("image", "build", "command", "profiles", "restart", "depends_on", "environment", "ports"),
     *("env_file", "volumes", "healthcheck", "security_opt", "cap_drop", "stop_grace_period"),
-    "deploy",
+    *("deploy", "read_only", "tmpfs", "mem_limit"),
 }
 """Keys of services that we use, each of the Compose Specification."""
 
@@ -68,7 +68,9 @@ def test_what_is_built_is_a_stage(services):
 
 
 def test_our_services_give_up_privileges(services):
-    for name in ("server", "worker", "dask-scheduler", "dask-worker"):
+    assert all("mem_limit" in each for each in services.values())
+    for name in ("server", "worker", "deploy", "dask-scheduler", "dask-worker"):
+        assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]
         assert "no-new-privileges:true" in services[name]["security_opt"]
 

@@ -153,6 +153,7 @@ def test_no_pod_runs_as_root(pool):
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
             assert "memory" in container["resources"]["limits"]
@@ -178,8 +179,39 @@ def test_who_holds_a_slot_outlives_a_restart_of_the_server():
     (container,) = server["spec"]["template"]["spec"]["containers"]
     environment = {each["name"]: each.get("value") for each in container["env"]}
     assert environment["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"].endswith(".filesystem")
-    (mount,) = container["volumeMounts"]
+    (mount,) = (each for each in container["volumeMounts"] if each["name"] == "home")
     assert environment["PREFECT_HOME"] == mount["mountPath"]
+
+
+def test_only_ours_reach_the_server(pool):
+    policies = {
+        d["metadata"]["name"]: d["spec"] for d in DOCUMENTS if d["kind"] == "NetworkPolicy"
+    }
+    assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    ((rule,), pods) = (policies["prefect-server"][key] for key in ("ingress", "podSelector"))
+    (allowed,) = (each["podSelector"]["matchLabels"] for each in rule["from"])
+    for document in PODS:
+        labels = document["spec"]["template"]["metadata"]["labels"]
+        assert allowed.items() <= labels.items()
+    assert allowed.items() <= pool["variables"]["properties"]["labels"]["default"].items()
+    assert any(pods["matchLabels"].items() <= d["metadata"]["labels"].items() for d in PODS)
+    # Nor Dask's scheduler, and with it the dashboard.
+    for rule in dask("NetworkPolicy")["spec"]["ingress"]:
+        assert all(each.get("podSelector") != {} for each in rule["from"])
+
+
+def test_the_login_comes_by_secret(pool):
+    for name, variable in (
+        ("prefect-server", "PREFECT_SERVER_API_AUTH_STRING"),
+        ("prefect-worker", "PREFECT_API_AUTH_STRING"),
+    ):
+        (pod,) = (d for d in PODS if d["metadata"]["name"] == name)
+        (container,) = pod["spec"]["template"]["spec"]["containers"]
+        (held,) = (each for each in container["env"] if each["name"] == variable)
+        assert held["valueFrom"]["secretKeyRef"]["name"] == "cloudmask-prefect"
+        assert "readinessProbe" in container
+    (container,) = manifest(pool)["spec"]["template"]["spec"]["containers"]
+    assert {"secretRef": {"name": "cloudmask-prefect"}} in container["envFrom"]
 
 
 def test_the_worker_may_do_what_it_must_and_no_more():
