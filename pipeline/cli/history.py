@@ -34,7 +34,12 @@ def log(store: StoreUrl, *, as_json: AsJson = False) -> None:
         {"snapshot": each.id, "published": show.instant(each.time), "what": each.message}
         for each in open_store(store).log()
     ]
-    show.as_json(rows) if as_json else show.table(rows)
+    if as_json:
+        show.as_json(rows)
+    elif rows:
+        show.table(rows)
+    else:
+        typer.echo("nothing was published yet")
 
 
 def runs(
@@ -57,10 +62,12 @@ def runs(
         show.as_json([_in_full(each) for each in records])
     elif run is not None:
         _show_run(records[0])
-    else:
+    elif records:
         failed = any(each.get("failure") for each in records)
         why = [{"why": each.get("failure") or ""} if failed else {} for each in records]
         show.table([_row(each) | more for each, more in zip(records, why, strict=True)])
+    else:
+        typer.echo("no run of this store has published or failed yet")
 
 
 def rollback(

@@ -34,23 +34,28 @@ BOUNDS = "time_bnds"
 def write_zarr(dataset: xr.Dataset, path: Path) -> None:
     """Write a consolidated Zarr group, without shards."""
     plain = as_cf(dataset)
-    for name, variable in plain.variables.items():
+    for name, variable in list(plain.variables.items()):
         if variable.dtype.kind in "OUT":
             # Fixed lengths: the only texts of Zarr that GDAL reads.
             plain[name] = variable.dims, np.array(_texts(variable), str), variable.attrs
-    for pixels in plain.data_vars.values():
-        if "y" in pixels.dims:
-            shape = zip(pixels.dims, pixels.shape, strict=True)
-            pixels.encoding["chunks"] = tuple(
-                min(size, CHUNK_PX) if name in ("y", "x") else 1 for name, size in shape
-            )
+    pixels = [name for name, each in plain.data_vars.items() if "y" in each.dims]
+    # Lazy ones come in the store's chunks, which may not fit those of the file.
+    plain = plain.assign({name: _chunked(plain[name]) for name in pixels})
     plain.to_zarr(path, mode="w", zarr_format=ZARR_FORMAT, consolidated=True)
+
+
+def _chunked(pixels: xr.DataArray) -> xr.DataArray:
+    wanted = {dim: CHUNK_PX if dim in ("y", "x") else 1 for dim in pixels.dims}
+    sizes = zip(wanted.values(), pixels.shape, strict=True)
+    chunked = pixels if pixels.chunks is None else pixels.chunk(wanted)
+    chunked.encoding["chunks"] = tuple(min(each) for each in sizes)
+    return chunked
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
     """Write a NetCDF 4 file."""
     plain = as_cf(dataset)
-    for name, variable in plain.variables.items():
+    for name, variable in list(plain.variables.items()):
         if variable.dtype.kind in "OUT":
             plain[name] = variable.dims, np.array(_texts(variable), object), variable.attrs
     for pixels in plain.data_vars.values():

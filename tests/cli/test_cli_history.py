@@ -166,3 +166,13 @@ def test_a_run_that_is_not_there(cloudmask):
     assert result.stderr == (
         "error: --run: /store has no run 'yesterday': `cloudmask runs` lists them\n"
     )
+
+
+def test_a_store_without_runs_says_so(cloudmask, monkeypatch):
+    monkeypatch.setattr(history, "told", lambda _: [])
+    result = cloudmask("runs", "store")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "no run of this store has published or failed yet\n",
+    )
+    assert json.loads(cloudmask("runs", "store", "--json").stdout) == []

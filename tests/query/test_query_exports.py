@@ -249,6 +249,19 @@ def test_scenes_of_one_second_are_told_apart(region, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_lazy_pixels_are_written_too(region, tmp_path, suffix):
+    """Dask's chunks need not be those of the file."""
+    lazy = region.archive.masks("landsat", chunks={"y": 48, "x": 50})
+    path = query.export(lazy, tmp_path / f"x{suffix}")
+    expected = np.maximum(region.whole["landsat"], 0)
+    if suffix == ".tif":
+        with rasterio.open(path) as raster:
+            np.testing.assert_array_equal(raster.read(), expected)
+    else:
+        np.testing.assert_array_equal(opened(path)["mask"], expected)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_nothing_is_not_written(region, tmp_path, suffix):
     late = datetime(2050, 1, 1, tzinfo=UTC)
     nothing = query.select_masks(
