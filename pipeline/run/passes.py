@@ -34,6 +34,9 @@ class Pass:
         if within is None:
             return None
         times = [other.time] if isinstance(other, Sighting) else other.times
+        # Most are far, and the ends tell.
+        if times[0] - self.times[-1] >= within or self.times[0] - times[-1] >= within:
+            return None
         nearest = min(self._from(time) for time in times)
         return nearest if nearest < within else None
 
