@@ -19,6 +19,7 @@ from typing import Any, Self, SupportsIndex
 
 import pystac
 
+from pipeline import sensors
 from pipeline.access.locations import placed
 from pipeline.access.trust import SCHEMES
 from pipeline.shown import HIDDEN, bare, starred
@@ -59,6 +60,10 @@ FIELDS = frozenset(
 
 DROPPED = frozenset({"processing:expression", "processing:lineage", "file:local_path"})
 """Free text of the families."""
+
+NAMING = frozenset({"title", "label"})
+"""Free text, which is kept where it is the name of a product: Digital Earth Australia's tells the
+acquisition and its maturity."""
 
 LINKS = ("self", "collection", "parent", "canonical", "derived_from", "via")
 MOST_LETTERS = 500
@@ -240,6 +245,8 @@ def _is_kept(name: str, value: object) -> bool:
         return False
     if value is None or isinstance(value, bool | int | float):
         return True
+    if name in NAMING:
+        return sensors.is_name(value)
     return name in FIELDS or (bool(colon) and family in FAMILIES)
 
 

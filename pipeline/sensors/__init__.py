@@ -23,6 +23,7 @@ offset that they have already applied to the pixels.
 
 from pipeline.sensors.acquisitions import acquisitions, newest, processing_rank
 from pipeline.sensors.metadata import origin, processing_baseline, sun
+from pipeline.sensors.names import is_name
 from pipeline.sensors.passes import (
     FAMILIES,
     Sighting,
@@ -59,6 +60,7 @@ __all__ = [
     "asks_for_offset",
     "crs_of",
     "is_known",
+    "is_name",
     "nearness",
     "newest",
     "one_pass",

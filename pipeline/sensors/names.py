@@ -83,7 +83,6 @@ _NAMING = (
     "s2:granule_id",
     "s2:tile_id",
     "landsat:scene_id",
-    "landsat8:scene_id",  # stactools, once
     "landsat:landsat_scene_id",  # Digital Earth Australia and Africa
     "landsat:product_id",
     "landsat:landsat_product_id",
@@ -111,6 +110,11 @@ def first(values: Iterable[T | None]) -> T | None:
 def parse(text: object) -> Named | None:
     """Understand the name of a product; none: it is no such name."""
     return _parsed(text) if isinstance(text, str) else None
+
+
+def is_name(text: object) -> bool:
+    """Say whether a text is the name of a product, and nothing besides."""
+    return isinstance(text, str) and any(each.fullmatch(text) for each in _CONVENTIONS)
 
 
 @lru_cache(maxsize=65536)

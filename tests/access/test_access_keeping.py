@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from datetime import UTC, datetime
 
 import pystac
 import pytest
@@ -183,3 +184,17 @@ def test_every_decision_about_the_real_items_is_as_before(shared_data):
         assert after == before, path
         seen += 1
     assert seen > 100
+
+
+def test_a_title_is_kept_where_it_is_the_name_of_a_product():
+    """It may be all that tells an interim dataset of Digital Earth Australia from the final one."""
+
+    def kept(title):
+        properties = {"title": title}
+        item = pystac.Item("one", None, None, datetime(2023, 6, 8, tzinfo=UTC), properties)
+        return access.keep(item).properties.get("title")
+
+    name = "ga_s2bm_ard_3-2-1_32UPU_2023-06-08_interim"
+    assert kept(name) == name
+    assert kept(f"{name} token=s3cr3t") is None
+    assert kept("A fine day s3cr3t") is None
