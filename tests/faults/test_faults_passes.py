@@ -150,6 +150,11 @@ class Archive:
 
     def run(self, product):
         """Run the job; return its record and the store."""
+        record = run.run(load_job(self.list(product)))
+        return record, store.open_archive(str(self.folder.parent / "store"))
+
+    def list(self, product):
+        """Write the catalogue and the job; return the job's file."""
         links = [
             {"rel": "item", "href": f"./{path.relative_to(self.folder)}"}
             for path in sorted(self.folder.glob("*/*.json"))
@@ -171,8 +176,7 @@ class Archive:
             f"composite: {{name: monthly, period: month, bands: [blue, {bands}]}}\n"
             f"store: {self.folder.parent / 'store'}\n"
         )
-        record = run.run(load_job(job))
-        return record, store.open_archive(str(self.folder.parent / "store"))
+        return job
 
 
 @pytest.fixture

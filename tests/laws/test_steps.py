@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import cube, run, store
-from pipeline.errors import StoreError
+from pipeline.errors import EmptySearchError, StoreError
 from pipeline.types import CompositeSettings, Period
 from tests.laws.conftest import BANDS, contents, make_job
 from tests.laws.test_runs import Killed, fresh
@@ -85,7 +85,7 @@ def test_any_jobs_in_any_order_make_what_one_job_makes(
     for start, end in data.draw(st.permutations(list(itertools.pairwise(edges)))):
         try:
             run.run(part(job, start, end))
-        except run.planning.EmptySearchError:
+        except EmptySearchError:
             continue
     alike(composed(job), expected)
     assert run.plan_job(job).nothing_to_do

@@ -28,7 +28,7 @@ from pipeline.catalogs import CATALOGS
 from pipeline.cli import app
 from pipeline.config.settings import Prices
 from pipeline.cube import meter as cube_meter
-from pipeline.errors import ConfigError, IncompleteError
+from pipeline.errors import ConfigError, IncompleteError, StoreError
 from pipeline.mask import queue
 from pipeline.run import cost, metrics
 from pipeline.run.manifest import manifest
@@ -518,13 +518,89 @@ def test_a_run_below_the_threshold_fails_loudly_and_leaves_its_record(region, mo
     assert "failed" in table
     assert "2/6" in table
     alone = cloudmask("runs", region.store, "--run", failed["run_id"]).stdout
-    assert "nothing was published: only 2 of 6 cells" in alone
+    assert alone.count("only 2 of 6 cells") == 1
     assert "cannot be read" in alone
 
     # It is kept when old states are forgotten, and holds none of them back.
     store.expire(str(region.store), datetime.now(UTC) + timedelta(days=1))
     assert [each["run_id"] for each in failed_records(str(region.store))] == [failed["run_id"]]
     small.assert_same(small.contents(region), held)
+
+
+def test_a_failed_run_says_what_it_has_come_to(region, monkeypatch):
+    """It ended at its second tile: what it never came to was said to be complete."""
+    do_tiles, done = run.Session.do_tiles, []
+
+    def failing(self, tiles, **options):
+        if done:
+            raise StoreError("the disk is full")
+        done.extend(tiles)
+        return do_tiles(self, tiles, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Session, "do_tiles", failing)
+        with pytest.raises(StoreError):
+            run.run(region.job())
+    (failed,) = runs(region)
+    plan = run.plan_job(region.job())
+    first = int(plan.cells.covered[0].sum())
+    assert len(plan.tiles) == 2
+    assert (failed["complete"], failed["expected"]) == (first, int(plan.cells.covered.sum()))
+    listed = cloudmask("runs", region.store).stdout
+    assert listed.count("the disk is full") == 1
+    assert (
+        cloudmask("runs", region.store, "--run", failed["run_id"]).stdout.count("is full") == 1
+    )
+
+
+def counted(plan, state):
+    return sum(each.get(state, 0) for each in plan.counts().values())
+
+
+def test_a_plan_counts_what_a_killed_run_has_left(region, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    do_tiles, done = run.Session.do_tiles, []
+
+    def dying(self, tiles, **options):
+        if done:
+            raise Killed
+        done.extend(tiles)
+        return do_tiles(self, tiles, **options)
+
+    whole = run.plan_job(region.job())
+    with monkeypatch.context() as patch:
+        patch.setattr(run.Session, "do_tiles", dying)
+        with pytest.raises(Killed):
+            run.run(region.job())
+    plan = run.plan_job(region.job())
+    held = int(whole.cells.covered[0].sum())
+    assert plan.n_begun == held > 0
+    assert counted(plan, "unchanged") == held
+    assert counted(plan, "new") == counted(whole, "new") - held
+    assert plan.bytes_to_read < whole.bytes_to_read
+    assert not plan.nothing_to_do
+    reasons = [row["reason"] for row in plan.rows() if row["state"] == "unchanged"]
+    assert reasons == ["on the unfinished branch of this job"] * held
+    said = cloudmask("plan", region.job_file()).stdout
+    assert f"{held} cells are on the unfinished branch of this job and will not be done" in said
+    run.run(region.job())
+    assert run.plan_job(region.job()).n_begun == 0
+
+
+def test_a_report_that_a_killed_run_never_made_is_made(region):
+    """The run had published; its next start has nothing to do but that."""
+    path, report = region.job_file(), region.store.parent / "report.html"
+    options = ("--plain", "--report", report)
+    assert cloudmask("run", path, "--plain", "--no-report").exit_code == 0
+    again = cloudmask("run", path, *options)
+    assert again.exit_code == 0, again.output
+    assert "report:" in again.stdout
+    assert store.open_archive(str(region.store)).records()[-1]["run_id"] in report.read_text()
+    made = report.stat().st_mtime_ns
+    assert "report:" not in cloudmask("run", path, *options).stdout
+    assert report.stat().st_mtime_ns == made
 
 
 def test_the_first_run_may_fail_too(region):
