@@ -61,14 +61,6 @@ class Cells:
             self._columns[where] = column
         return int(self._columns[where][index])
 
-    def clear(self, index: int) -> None:
-        """Set all cells of a time to 0."""
-        self.flush()
-        self._array[index] = 0
-        self._columns.clear()
-        if self._values is not None:
-            self._values[index] = 0
-
     def clear_one(self, index: int, tile: Tile) -> None:
         """Set a cell to 0 at once, if it is not: what is written now must not pass for whole."""
         if self.get(index, tile):
