@@ -28,6 +28,11 @@ EXPIRING = "expiring"
 """A file that is there while `expire` works, which cuts the history off by writing a snapshot anew."""
 
 
+RESERVE = "reserve"
+"""A file of nothing, kept so that `expire` has room on a disk that is full: it writes a snapshot anew."""
+RESERVED = 1 << 16
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
     """What a list says."""
@@ -67,6 +72,19 @@ class Checksums:
             if (self.folder / name).exists()
         }
         self._write(snapshot, about.parent_id, bool(about.metadata.get("published")), files)
+        self._reserve(RESERVED + 4 * (self.folder / f"snapshots/{snapshot}").stat().st_size)
+
+    def _reserve(self, size: int) -> None:
+        assert self.folder is not None
+        reserve = self.folder / FOLDER / RESERVE
+        if not reserve.exists() or reserve.stat().st_size < size:
+            # Zeros could be kept as a hole, which reserves nothing.
+            reserve.write_bytes(os.urandom(size))
+
+    def free_reserve(self) -> None:
+        """Give the reserved room up; the next commit reserves it again."""
+        if self.folder is not None:
+            (self.folder / FOLDER / RESERVE).unlink(missing_ok=True)
 
     def _write(
         self, snapshot: str, parent: str | None, published: bool, files: Mapping[str, str]
@@ -118,7 +136,8 @@ class Checksums:
         if self.folder is None or not (self.folder / FOLDER).is_dir():
             return []
         names = (each.name for each in (self.folder / FOLDER).iterdir())
-        return sorted(each for each in names if each != EXPIRING and not each.startswith("."))
+        others = (EXPIRING, RESERVE)
+        return sorted(each for each in names if each not in others and not each.startswith("."))
 
     def listed(self, snapshot: str) -> Listed | None:
         """Read the list of a snapshot; none: it has none."""

@@ -107,12 +107,13 @@ def expire(url: str, older_than: datetime) -> Expired:
             age = timedelta(0) if where.path is not None else SAFE_AGE
             branches.drop_replays(repository, age)
             tip = drop_dead(repository, age)
-            # First what needs no room: to forget states is to write the oldest that is kept anew,
-            # which a full disk has no place for.
+            # First what needs no room: to forget states is to write the oldest that is kept anew.
+            checksums = Checksums(where.path)
+            checksums.free_reserve()
             unfinished = 0 if where.path is None else _drop_unfinished(where.path)
             orphans = repository.garbage_collect(_orphans_before(where, older_than))
             before = _kept_whole(repository, tip, older_than)
-            with Checksums(where.path).expiring():
+            with checksums.expiring():
                 gone = repository.expire_snapshots(before, delete_expired_tags=True)
                 old = repository.garbage_collect(_orphans_before(where, older_than))
     return Expired(

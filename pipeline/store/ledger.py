@@ -150,6 +150,19 @@ class Ledger:
         known = json.loads(str(text[0]))
         return bool(known.get("collection") != document.get("collection"))
 
+    def clean(self) -> int:
+        """Store items anew that an older version kept with signatures; return how many."""
+        before = self.documents()
+        after = {at: access.kept_document(each) for at, each in enumerate(before)}
+        changed = [at for at, each in after.items() if each != before[at]]
+        if changed:
+            where = (np.array(changed),)
+            texts = np.array([json.dumps(after[at]) for at in changed], object)
+            layout.array_of(self._group, "document").oindex[where] = texts
+            digests = np.array([_digest(after[at]) for at in changed], np.uint64)
+            layout.array_of(self._group, "digest").oindex[where] = digests
+        return len(changed)
+
     def record(self, record: Mapping[str, Any]) -> None:
         """Append the record of a run."""
         count = layout.array_of(self._group, "record").shape[0]

@@ -5,7 +5,7 @@ A run then makes it again, as it would have been. Cells are not mended here: onl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from pipeline.errors import StoreDamagedError, StoreError
-from pipeline.store import layout, moving, plain
+from pipeline.store import layout, ledger, moving, plain
 from pipeline.store.branches import drop
 from pipeline.store.checksums import Checksums
 from pipeline.store.composites import MISSING
@@ -36,11 +36,6 @@ REPAIR = "repair-"
 
 REPAIRED = "repaired"
 """Attribute of the root: when readers were brought back to this state."""
-
-Cleaning = Callable[[zarr.Group], str]
-"""Changes a writable root beside the mending; returns what it did in words, empty: nothing."""
-CLEANINGS: list[Cleaning] = []
-"""What else `repair` does, e.g. take signatures out of stored hrefs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +237,7 @@ def _mended(where: Place, found: Verified, told: Told) -> Verified:
             _made_anew(session, state, lost)
             root = zarr.open_group(session.store, mode="r+")
             Mending(root=root, state=state, damages=damages).run()
-            cleaned = tuple(filter(None, (clean(root) for clean in CLEANINGS)))
+            cleaned = _cleaned(root)
             if not session.has_uncommitted_changes and base == found.snapshot:
                 return found
             if not session.has_uncommitted_changes:
@@ -275,7 +270,7 @@ def _mended_plain(where: Place, found: Verified) -> Verified:
         root = zarr.open_group(LocalStore(where.path), mode="r+")
         state = _plain_state(where)
         Mending(root=root, state=state, damages=found.damages).run()
-        cleaned = tuple(filter(None, (clean(root) for clean in CLEANINGS)))
+        cleaned = _cleaned(root)
     if not found.damages and not cleaned:
         return found
     return Verified(
@@ -303,6 +298,13 @@ def _made_anew(session: icechunk.Session, state: State, paths: Sequence[str]) ->
         metadata = sync(state.root.store_path.store.get(key, default_buffer_prototype()))
         assert metadata is not None, key
         sync(session.store.set(key, metadata))
+
+
+def _cleaned(root: zarr.Group) -> tuple[str, ...]:
+    """Take signatures and keys out of the items that an older version has stored with them."""
+    group = layout.group_of(root, ledger.NAME)
+    changed = 0 if group is None else ledger.Ledger(group).clean()
+    return (f"{counted(changed, 'item')} stored anew without keys",) if changed else ()
 
 
 @contextmanager

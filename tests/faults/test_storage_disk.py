@@ -127,3 +127,80 @@ def test_permission_lost(tmp_path):
         if folder.is_dir():
             folder.chmod(0o755)
     assert_goes_on(url)
+
+
+# Publishes twice, fills the disk to the last byte, and forgets what is old.
+FULL = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from pipeline import store
+from pipeline.errors import StoreError
+from tests.store.making import Make
+
+url, make = sys.argv[1], Make()
+grid = make.grid(1024, 1024, tile_px=512, chunk_px=256)
+
+def run(key, seed):
+    with store.open_writer(url, grid, title="t", run_key=key) as writer:
+        writer.set_scenes(make.sensor, make.scenes(1))
+        for tile in grid.tiles():
+            writer.write_mask(make.sensor, make.times(1)[0], tile, make.mask(tile, seed), 100 + seed)
+        writer.publish({"run_id": key})
+
+run("first", 1)
+run("second", 2)
+try:
+    with (Path(url).parent / "filler").open("wb", buffering=0) as filler:
+        while filler.write(b"x" * 4096):
+            pass
+except OSError as error:
+    print(error)
+try:
+    run("third", 3)
+except StoreError as error:
+    print("REFUSED", error)
+gone = store.expire(url, datetime.now(UTC))
+print("FREED", gone.bytes > 100_000, gone.snapshots)
+run("third", 3)
+print("PUBLISHED", [each["run_id"] for each in store.open_archive(url).records()])
+print("DAMAGED", store.verify(url).damages)
+"""
+
+
+def test_expire_works_on_a_disk_that_is_full(tmp_path):
+    unshare = shutil.which("unshare")
+    if (
+        unshare is None
+        or subprocess.run(
+            [unshare, "-Urm", "true"], check=False, capture_output=True
+        ).returncode
+    ):
+        pytest.skip("no user namespaces here: a small disk cannot be mounted without root")
+    mount = f'mount -t tmpfs -o size=4m none {tmp_path} && exec "$@"'
+    done = subprocess.run(
+        [
+            unshare,
+            "-Urm",
+            "sh",
+            "-c",
+            mount,
+            "sh",
+            sys.executable,
+            "-c",
+            FULL,
+            str(tmp_path / "s"),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "No space left on device" in done.stdout
+    assert "REFUSED" in done.stdout
+    assert "FREED True" in done.stdout
+    assert "PUBLISHED ['first', 'second', 'third']" in done.stdout
+    assert "DAMAGED ()" in done.stdout

@@ -223,3 +223,28 @@ def test_a_plain_store_is_read_and_mended_too(tmp_path):
     store.verify(url, mend=True)
     run_again(url)
     assert without_records(content(url)) == without_records(want)
+
+
+def test_items_that_were_stored_with_keys_are_stored_anew_without(damaged, monkeypatch):
+    ids, documents = make.documents(3)
+    href = "https://example.com/a.tif?sig=SECRET&se=2026"
+    changed = {
+        "properties": {"datetime": "2026-07-01T00:00:00Z"},
+        "assets": {"a": {"href": href}},
+    }
+    with (
+        monkeypatch.context() as before,
+        store.open_writer(str(damaged), make.grid(), title="t", run_key="keys") as writer,
+    ):
+        before.setattr("pipeline.store.ledger.access.kept_document", dict)
+        writer.item_positions(ids, [each | changed for each in documents])
+        writer.publish({"run_id": "keys"})
+    assert "SECRET" in str(store.open_archive(str(damaged)).items())
+    found = store.verify(str(damaged), mend=True)
+    assert found.damages == ()
+    assert found.cleaned == ("3 items stored anew without keys",)
+    items = store.open_archive(str(damaged)).items()
+    assert "SECRET" not in str(items)
+    assert items[0]["assets"]["a"]["href"] == "https://example.com/a.tif"
+    # A second time there is nothing to do.
+    assert store.verify(str(damaged), mend=True).repaired == ""

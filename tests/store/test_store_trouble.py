@@ -80,3 +80,11 @@ def test_a_clock_is_named_with_what_to_do():
     error = told(icechunk.IcechunkError(S3.replace("CODE", "RequestTimeTooSkewed")))
     assert "clock of this machine" in str(error)
     assert "NTP" in str(error)
+
+
+def test_a_clock_that_went_back_is_named(tmp_path):
+    text = "invalid snapshot timestamp ordering. parent: `2026-11-30`, child: `2020-01-01`"
+    error = told(icechunk.IcechunkError(text))
+    assert not error.retryable
+    assert "clock of this machine stands before" in str(error)
+    assert "NTP" in str(error)
