@@ -34,7 +34,8 @@ A run works on a branch of its own and readers see ``main``, which moves once, w
     checksums   hashes of what Icechunk does not check itself
     reading     every reading of an array: damage is named
     damages     reading everything, to find what is damaged
-    repair      mending it
+    repair      verifying and mending a store
+    mending     what mending does to the arrays of a state
     failures    records of runs that failed
 """
 

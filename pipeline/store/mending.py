@@ -1,0 +1,151 @@
+"""What mending does to the arrays of one state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.core.sync import sync
+
+from pipeline.errors import StoreDamagedError
+from pipeline.store import layout, moving
+from pipeline.store.composites import MISSING
+from pipeline.store.damages import GEOREFERENCE, Damage, State
+from pipeline.store.overviews import Levels, level_grids
+from pipeline.types import NEVER, UNREADABLE, Tile
+
+
+@dataclass(slots=True, kw_only=True)
+class Mending:
+    """The mending of one state; `run` does it."""
+
+    root: zarr.Group
+    """Writable."""
+    state: State
+    """The same, as it was."""
+    damages: Sequence[Damage]
+
+    def run(self) -> None:
+        """Mend everything."""
+        for damage in self.damages:
+            if damage.mend == "georeference":
+                self._georeference(damage.path)
+            elif (damage.path.endswith("/fingerprint") and damage.chunk is not None) or (
+                damage.mend == "histogram" and damage.chunk is not None
+            ):
+                self._delete(damage.path, damage.chunk)
+        for damage in self.damages:
+            if damage.mend == "times":
+                times = layout.values_of(self.root, f"{damage.group}/time")
+                layout.array_of(self.root, damage.path)[...] = times
+        for group, cell in sorted(self._again()):
+            self._never(group, cell)
+        for group in sorted({each.group for each in self.damages if each.mend == "histogram"}):
+            self._histograms(group)
+        for group, cell in sorted(self._overviews() - self._again()):
+            self._overview(group, cell)
+
+    def _again(self) -> set[tuple[str, tuple[int, int, int]]]:
+        found = set()
+        for each in self.damages:
+            if each.mend != "again":
+                continue
+            if each.cell is not None and not each.path.endswith("/fingerprint"):
+                found.add((each.group, each.cell))
+                continue
+            times, rows, cols = layout.array_of(self.root, f"{each.group}/fingerprint").shape
+            one = each.cell
+            found |= {
+                (each.group, (at, row, col))
+                for at in range(times)
+                for row in ([one[1]] if one else range(rows))
+                for col in ([one[2]] if one else range(cols))
+                if one is None or each.chunk is None or at // layout.CELL_TIMES == each.chunk[0]
+            }
+        return found
+
+    def _overviews(self) -> set[tuple[str, tuple[int, int, int]]]:
+        return {
+            (each.group, each.cell)
+            for each in self.damages
+            if each.mend == "overview" and each.cell is not None
+        }
+
+    # -- arrays --------------------------------------------------------------------------------
+
+    def _georeference(self, path: str) -> None:
+        """Write coordinates again: they follow from the grid."""
+        group, _, name = path.rpartition("/")
+        factor = int(group.rpartition("/by")[2]) if "/by" in group else 1
+        grid = self.state.grid if factor == 1 else level_grids(self.state.grid)[factor]
+        parent = self.root[group]
+        assert isinstance(parent, zarr.Group)
+        assert name in GEOREFERENCE
+        layout.write_coordinate(parent, grid, name)
+
+    def _delete(self, path: str, chunk: tuple[int, ...]) -> None:
+        array = layout.array_of(self.root, path)
+        key = f"{path}/{array.metadata.encode_chunk_key(chunk)}"
+        sync(self.root.store_path.store.delete(key))
+
+    # -- cells ---------------------------------------------------------------------------------
+
+    def _tile(self, cell: tuple[int, int, int]) -> Tile:
+        return self.state.grid.tile(cell[1], cell[2])
+
+    def _never(self, group: str, cell: tuple[int, int, int]) -> None:
+        """Take a cell away: its pixels, and what is known of it."""
+        for factor, path in self.state.pixel_arrays(group):
+            array = layout.array_of(self.root, path)
+            for y, x in moving.objects_of(array, self._tile(cell), factor):
+                self._delete(path, (cell[0], y, x))
+        layout.array_of(self.root, f"{group}/fingerprint")[cell] = NEVER
+        if group.startswith("masks/"):
+            layout.array_of(self.root, f"{group}/histogram")[cell] = 0
+
+    def _histograms(self, group: str) -> None:
+        """Count the pixels again, of every cell whose counts are lost."""
+        fingerprints = layout.values_of(self.root, f"{group}/fingerprint")
+        counts = layout.array_of(self.root, f"{group}/histogram")
+        stored = layout.values_of(self.root, f"{group}/histogram")
+        lost = (stored.sum(axis=-1) == 0) & (fingerprints != NEVER)
+        for at, row, col in np.argwhere(lost):
+            cell = (int(at), int(row), int(col))
+            codes = self._pixels(f"{group}/mask", cell)
+            counts[cell] = np.bincount(codes.ravel(), minlength=layout.CLASSES)
+
+    def _pixels(self, path: str, cell: tuple[int, int, int]) -> Any:  # noqa: ANN401
+        found = self.state.values(path, (cell[0], *self._tile(cell).window))
+        if found is None:
+            raise StoreDamagedError(path, cell, "it was whole a moment ago")
+        return found
+
+    def _overview(self, group: str, cell: tuple[int, int, int]) -> None:
+        """Shrink the pixels of a cell again."""
+        opened = self.root[group]
+        assert isinstance(opened, zarr.Group)
+        tile, levels = self._tile(cell), Levels(opened)
+        fingerprint = int(layout.values_of(opened, "fingerprint")[cell])
+        for path in {
+            each.path
+            for each in self.damages
+            if each.group == group and each.mend == "overview"
+        }:
+            factor = int(path.split("/by")[1].split("/")[0])
+            array = layout.array_of(self.root, path)
+            for y, x in moving.objects_of(array, tile, factor):
+                self._delete(path, (cell[0], y, x))
+        names = {
+            each.path.rpartition("/")[2]
+            for each in self.damages
+            if each.group == group and each.mend == "overview"
+        }
+        for name in sorted(names) if fingerprint > UNREADABLE else ():
+            pixels = self._pixels(f"{group}/{name}", cell)
+            if group.startswith("masks/"):
+                levels.write_codes(name, cell[0], tile, pixels)
+            else:
+                levels.write_steps(name, cell[0], tile, pixels, MISSING)
