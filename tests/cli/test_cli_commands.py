@@ -11,7 +11,13 @@ import pytest
 
 import pipeline.errors
 from pipeline.cli import material
-from pipeline.errors import AssetError, CloudmaskError, IncompleteError, SearchError
+from pipeline.errors import (
+    AssetError,
+    CloudmaskError,
+    IncompleteError,
+    SearchError,
+    StoreDamagedError,
+)
 
 
 def lines(text: str) -> list[str]:
@@ -105,8 +111,9 @@ CLASSES = [
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_is_one_line_and_its_exit_code(cloudmask, rooms, job, kind):
-    asset = issubclass(kind, AssetError)
-    rooms.error = kind("S2A", "red", "no such file") if asset else kind("the [reason]")
+    given = {AssetError: ("S2A", "red", "no such file"), StoreDamagedError: ("masks", None, "lost")}
+    of = next((each for each in given if issubclass(kind, each)), None)
+    rooms.error = kind(*given[of]) if of else kind("the [reason]")
     result = cloudmask("run", job)
     assert result.exit_code == kind.exit_code
     assert result.stderr == f"error: {rooms.error}\n"
