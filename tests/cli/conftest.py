@@ -35,6 +35,7 @@ class FakePlan:
     nothing_to_do: bool = False
     bytes_needed: int = 2**30
     bytes_to_read: int = 3 * 2**20
+    n_begun: int = 0
     dropped: tuple[Dropped, ...] = (Dropped(item_id="odd", reason="it has no datetime"),)
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -173,6 +174,9 @@ def rooms(monkeypatch) -> Rooms:
         found.note("open_archive", (url, as_of))
         return FakeArchive()
 
+    def find_archive(url: str) -> FakeArchive | None:
+        return None if found.nothing_to_do else open_archive(url)
+
     def export(dataset: Any, path: Path, overwrite: bool = False) -> None:
         found.note("export", (dataset, path, overwrite))
 
@@ -194,7 +198,7 @@ def rooms(monkeypatch) -> Rooms:
         Silent=Silent,
         tell_unchanged=lambda _: None,
     )
-    module("store", open_archive=open_archive)
+    module("store", open_archive=open_archive, find_archive=find_archive)
     module(
         "query",
         clear_sky=clear_sky,

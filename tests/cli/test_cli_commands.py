@@ -111,7 +111,10 @@ CLASSES = [
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_is_one_line_and_its_exit_code(cloudmask, rooms, job, kind):
-    given = {AssetError: ("S2A", "red", "no such file"), StoreDamagedError: ("masks", None, "lost")}
+    given = {
+        AssetError: ("S2A", "red", "no such file"),
+        StoreDamagedError: ("masks", None, "lost"),
+    }
     of = next((each for each in given if issubclass(kind, each)), None)
     rooms.error = kind(*given[of]) if of else kind("the [reason]")
     result = cloudmask("run", job)
