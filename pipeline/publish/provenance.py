@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +9,13 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
+from pipeline import access
 from pipeline.errors import StoreError
 from pipeline.publish.words import GEOJSON, ZARR, Json, link
 from pipeline.store import Archive
+from pipeline.store.places import PLAIN
 
 Scene = tuple[str, datetime]
 """Sensor and time."""
@@ -123,22 +124,21 @@ def home(item: Mapping[str, Any]) -> str | None:
 
 
 def _bare(href: str) -> str:
+    """Return an address without login and query; a path is no URL, and every letter of it stays."""
+    if "://" not in href:
+        return href
     parts = urlsplit(href)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", "")) if parts.scheme else href
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def _seen_from(folder: Path, href: str) -> str:
-    """Return an address as a document in a folder writes it: local paths relative to it."""
-    parts = urlsplit(href)
-    if parts.scheme not in ("", "file"):
+    """Return an address as a document in a folder writes it: local paths as references relative to it."""
+    href = href.removeprefix(PLAIN)
+    if "://" in href and not href.startswith("file:"):
         return href
-    path = Path(unquote(parts.path) if parts.scheme else href).expanduser().absolute()
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:
-        # On another drive.
-        return path.as_uri()
+    path = access.resolved(href, "") if href.startswith("file:") else href
+    return access.reference(Path(path).expanduser().absolute(), folder)
 
 
 def zarr_asset(archive: Archive, group: str, folder: Path) -> Json:
@@ -154,7 +154,9 @@ def zarr_asset(archive: Archive, group: str, folder: Path) -> Json:
         Where the document lies that has the asset.
     """
     options = {
-        name: values[-1] for name, values in parse_qs(urlsplit(archive.url).query).items()
+        name: values[-1]
+        for name, values in parse_qs(urlsplit(archive.url).query).items()
+        if "://" in archive.url
     }
     return {
         "href": _seen_from(folder, _bare(archive.url)),
