@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect.runtime import flow_run
 
-from pipeline import config
+from pipeline import access, config
 from pipeline.errors import ConfigError
 from pipeline.types import Job
 
@@ -27,6 +27,7 @@ def read_job(asked: Asked) -> Job:
     ConfigError
         There is no such file, or the job has mistakes.
     """
+    access.watch_output()
     budget = config.read_settings().memory_bytes
     over = {} if budget is None else {"run.memory_bytes": int(budget)}
     if isinstance(asked, str):

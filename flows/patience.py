@@ -27,6 +27,7 @@ from prefect.settings import (
 )
 from prefect.tasks import Task, exponential_backoff
 
+from pipeline.access.watch import fit
 from pipeline.errors import CloudmaskError, StoreConflictError
 
 T = TypeVar("T")
@@ -110,6 +111,22 @@ def not_worth_a_run(what: str, *, worth_a_wait: bool = False) -> Iterator[None]:
             yield
     except Exception as error:  # noqa: BLE001  (whatever it is, the work itself is unharmed)
         get_run_logger().warning("%s: %s: %s", what, type(error).__name__, error)
+
+
+@contextmanager
+def errors_fit_to_be_seen() -> Iterator[None]:
+    """Let no error of a library reach Prefect's database with a URL's key in it: its text is kept there."""
+    try:
+        yield
+    except CloudmaskError:
+        raise
+    except Exception as error:
+        said = str(error)
+        if fit(said) == said:
+            raise
+        raise CloudmaskError(f"unexpected {type(error).__name__}: {said}").with_traceback(
+            error.__traceback__
+        ) from None
 
 
 @contextmanager

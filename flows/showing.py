@@ -6,6 +6,8 @@ All of it only shows what the store holds, so that none of it can fail a run.
 from __future__ import annotations
 
 import base64
+import html
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +26,7 @@ from prefect.events import emit_event
 from flows.embedded import watcher
 from flows.patience import not_worth_a_run
 from pipeline import report, run, store
+from pipeline.shown import printable, shown
 from pipeline.types import Job, Record, TileReceipt
 from pipeline.wording import counted
 
@@ -182,11 +185,17 @@ def _markdown(record: Record) -> str:
         "",
         f"## Dropped ({len(record.dropped)})",
         *(
-            f"- {each.item_id} {each.tile or ''}: {each.reason}"
+            f"- {_words(each.item_id)} {each.tile or ''}: {_words(each.reason)}"
             for each in record.dropped[:ROWS]
         ),
     ]
     return "\n".join(lines)
+
+
+def _words(text: str) -> str:
+    """Write a text of a catalogue into Markdown as nothing but words: no table, link, code or HTML."""
+    plain = html.escape(printable(shown(text), lines=False))
+    return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", plain)
 
 
 def _counted(number: int | None) -> str:

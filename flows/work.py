@@ -9,7 +9,7 @@ from prefect import get_run_logger, task
 from prefect.runtime import task_run
 
 from flows.limits import Limits, read_limits, slot
-from flows.patience import PATIENTLY, RETRIES, while_it_may_pass
+from flows.patience import PATIENTLY, RETRIES, errors_fit_to_be_seen, while_it_may_pass
 from flows.showing import FlowProgress, show_record, tell_published
 from pipeline import publish, run
 from pipeline.types import Job, Record, Tile, TileReceipt
@@ -35,7 +35,7 @@ class Manner:
 @task(name="plan", **PATIENTLY)
 def plan_job(job: Job, limits: Limits) -> run.Plan:
     """Search and compare with the store."""
-    with slot(limits, "catalogue"):
+    with errors_fit_to_be_seen(), slot(limits, "catalogue"):
         return run.plan_job(job)
 
 
@@ -48,14 +48,15 @@ def do_batch(
 ) -> Sequence[TileReceipt]:
     """Mask and compose a batch of tiles; on the last try go on without what cannot be read."""
     last_try = task_run.run_count > RETRIES
-    with slot(limits, "gpu"):
+    with errors_fit_to_be_seen(), slot(limits, "gpu"):
         return session.do_tiles(tiles, last_try=last_try)
 
 
 @task(name="catalogue", **PATIENTLY)
 def write_catalogue(job: Job) -> None:
     """Bring the STAC catalogue of the store up to date, also after a night that failed to."""
-    published = publish.follow(job)
+    with errors_fit_to_be_seen():
+        published = publish.follow(job)
     if published is not None:
         get_run_logger().info("%s", published)
 
@@ -69,7 +70,8 @@ def bring_up_to_date(job: Job, manner: Manner) -> Record | None:
         As `pipeline.errors` says; the store then stands as it stood before.
     """
     read_limits(manner.limits)
-    record = while_it_may_pass(lambda: _once(job, manner), 60 * manner.wait_min)
+    with errors_fit_to_be_seen():
+        record = while_it_may_pass(lambda: _once(job, manner), 60 * manner.wait_min)
     if job.stac is not None:
         write_catalogue(job)
     return record

@@ -17,6 +17,7 @@ records and reports when they are written, the console when it prints.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote, unquote_plus
@@ -114,6 +115,13 @@ def printable(text: str, *, lines: bool = True) -> str:
     if text.isascii() and text.isprintable():
         return text
     return (_CONTROL if lines else _CONTROL_OR_LINE).sub(_escaped, text)
+
+
+def spelt(document: str) -> str:
+    r"""Return a JSON document whose steering letters are spelt, as ``\\u202e``: its values stay the same."""
+    if document.isascii():
+        return document
+    return _CONTROL.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
 def heard(said: object, most: int = 120) -> str:

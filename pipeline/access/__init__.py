@@ -12,6 +12,7 @@
     secrets      credentials
     opening      all of it: what GDAL is given, and with which settings
     alternates   which of an asset's locations is read
+    watch        what libraries log, warn of and die of
     keeping      what is kept of an item: no secret, and links that know their signature in this run
 """
 
@@ -23,6 +24,7 @@ from pipeline.access.opening import Opening, forget, opening
 from pipeline.access.references import reference, resolved
 from pipeline.access.secrets import Credentials
 from pipeline.access.trust import is_remote, refused
+from pipeline.access.watch import watch_output
 from pipeline.shown import bare, heard, printable, shown
 
 __all__ = [
@@ -44,5 +46,6 @@ __all__ = [
     "shown",
     "signatures",
     "signed",
+    "watch_output",
     "whole",
 ]

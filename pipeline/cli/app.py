@@ -9,7 +9,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import archives, data, demo, history, inspect, jobs, labelled, stac, verifying
+from pipeline.cli import (
+    archives,
+    data,
+    demo,
+    history,
+    inspect,
+    jobs,
+    labelled,
+    show,
+    stac,
+    verifying,
+)
 from pipeline.cli import models as masking
 from pipeline.errors import CloudmaskError
 
@@ -25,10 +36,10 @@ class Commands(TyperGroup):
         except CloudmaskError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.echo(f"error: {error}", err=True)
+            show.say(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            typer.echo("stopped", err=True)
+            show.say("stopped", err=True)
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # Whoever read has heard enough, as `head` does; click ends without a word.
@@ -37,7 +48,7 @@ class Commands(TyperGroup):
             # Click's own, for exits and wrong arguments, know how they end.
             if ctx.params.get("debug") or hasattr(error, "exit_code"):
                 raise
-            typer.echo(
+            show.say(
                 f"error: unexpected {type(error).__name__}: {error}; `cloudmask --debug …` shows where",
                 err=True,
             )
@@ -96,7 +107,7 @@ def main() -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"cloudmask {version('cloudmask')}")
+        show.say(f"cloudmask {version('cloudmask')}")
         raise typer.Exit
 
 
@@ -112,8 +123,10 @@ def _cloudmask(
     ] = False,
 ) -> None:
     """Mask clouds and their shadows in satellite archives, and make composites of what is clear."""
+    from pipeline.access import watch_output
     from pipeline.config import read_settings
 
+    watch_output()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     level = "DEBUG" if debug else read_settings().log_level
     for ours in ("pipeline", "flows"):

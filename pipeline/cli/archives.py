@@ -71,7 +71,7 @@ def query(
     require_archived(series)
     if out is not None:
         export(select_masks(masks, area, period), out, overwrite=overwrite)
-        typer.echo(f"masks: {out}", err=True)
+        show.say(f"masks: {out}", err=True)
 
 
 def show_series(series: Series, *, as_csv: bool) -> None:
@@ -84,7 +84,7 @@ def show_series(series: Series, *, as_csv: bool) -> None:
     else:
         show.table(rows, title="pixels of the area, per cent by class")
     for line in in_words(series):
-        typer.echo(line, err=as_csv)
+        show.say(line, err=as_csv)
 
 
 def evaluate(
@@ -115,7 +115,7 @@ def report(
     keep_apart("--out", out, read_store(store, "STORE"))
     archive = open_store(store, as_of)
     accuracy = None if truth is None else measure(archive, truth)
-    typer.echo(f"report: {write_report(archive, out, accuracy=accuracy)}")
+    show.say(f"report: {write_report(archive, out, accuracy=accuracy)}")
 
 
 def show_accuracy(accuracy: Accuracy) -> None:

@@ -36,7 +36,7 @@ def simulate(
     )
     with showing(show.console(stderr=True), quiet=False) as progress:
         catalogue = make_archive(path, settings, workers=workers, progress=_counted(progress))
-    typer.echo(f"catalogue: {catalogue}")
+    show.say(f"catalogue: {catalogue}")
 
 
 def _counted(progress: Progress) -> Callable[[str, int, int], None]:

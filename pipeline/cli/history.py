@@ -39,7 +39,7 @@ def log(store: StoreUrl, *, as_json: AsJson = False) -> None:
     elif rows:
         show.table(rows)
     else:
-        typer.echo("nothing was published yet")
+        show.say("nothing was published yet")
 
 
 def runs(
@@ -67,7 +67,7 @@ def runs(
         why = [{"why": each.get("failure") or ""} if failed else {} for each in records]
         show.table([_row(each) | more for each, more in zip(records, why, strict=True)])
     else:
-        typer.echo("no run of this store has published or failed yet")
+        show.say("no run of this store has published or failed yet")
 
 
 def rollback(
@@ -80,7 +80,7 @@ def rollback(
     from pipeline.store import roll_back
 
     now = roll_back(read_store(store, "STORE"), snapshot)
-    typer.echo(f"readers see {now.id} of {show.instant(now.time)}: {now.message}")
+    show.say(f"readers see {now.id} of {show.instant(now.time)}: {now.message}")
 
 
 def expire(
@@ -97,7 +97,7 @@ def expire(
     from pipeline import store as stores
 
     gone = stores.expire(read_store(store, "STORE"), _before(older_than))
-    typer.echo(
+    show.say(
         f"{counted(gone.snapshots, 'snapshot')} forgotten, {counted(gone.chunks, 'chunk')} deleted, "
         f"{show.size(gone.bytes)} freed"
     )
@@ -204,7 +204,7 @@ def _show_run(record: Record) -> None:
 
     show.table([_row(record)])
     if record.get("failure"):
-        typer.echo(f"failed: {record['failure']}")
+        show.say(f"failed: {record['failure']}")
     show.table(
         [
             {"stage": name, "took": show.seconds(cost["seconds"]), **_quantities(_known(cost))}
@@ -223,7 +223,7 @@ def _show_run(record: Record) -> None:
     )
     rows = manifest_rows(record)
     if not rows:
-        typer.echo("no manifest: the run is of before there was one")
+        show.say("no manifest: the run is of before there was one")
         return
     show.table([_tile_row(row) for row in rows], title="manifest")
     show.table(

@@ -65,7 +65,7 @@ def run(
         return
     write_report(archive, path, job=asked)
     if not quiet:
-        typer.echo(f"report: {path}")
+        show.say(f"report: {path}")
 
 
 def plan(
@@ -120,7 +120,7 @@ def _check_rasters(plan: Plan) -> None:
     rows = [{"item": each.item_id, "reason": each.reason} for each in missing]
     show.table(rows, title=f"{len(rows)} items whose rasters cannot be read")
     if not missing:
-        typer.echo("every raster can be opened", err=True)
+        show.say("every raster can be opened", err=True)
     require_readable(plan, missing)
 
 
@@ -157,7 +157,7 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
     if plan.nothing_to_do:
         tell_unchanged(job.name)
         if not quiet:
-            typer.echo(f"{job.name} is up to date")
+            show.say(f"{job.name} is up to date")
             _show_dropped(plan.dropped)
         return None
     # Before Prefect starts, which takes a while.
@@ -176,7 +176,7 @@ def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
 
 def _aloud(*, quiet: bool) -> Callable[[str], None]:
     """Return what tells, beside the output, which catalogue is asked and how it answers."""
-    return lambda text: None if quiet else typer.echo(text, err=True)
+    return lambda text: None if quiet else show.say(text, err=True)
 
 
 def _follow(job: Job, *, quiet: bool) -> None:
@@ -187,7 +187,7 @@ def _follow(job: Job, *, quiet: bool) -> None:
 
     published = follow(job)
     if published is not None and not quiet:
-        typer.echo(f"catalogue: {published}")
+        show.say(f"catalogue: {published}")
 
 
 def _find_flow(*, quiet: bool) -> Callable[[Job, Progress], Record | None]:
@@ -216,7 +216,7 @@ def _show_plan(plan: Plan, job: Job) -> None:
     show.table(_reasons(plan), title="what would be done, and why")
     _show_dropped(plan.dropped)
     if plan.n_begun:
-        typer.echo(
+        show.say(
             f"{plan.n_begun} cell{'s are' if plan.n_begun != 1 else ' is'} on the unfinished branch "
             "of this job and will not be done again"
         )
@@ -226,10 +226,10 @@ def _show_plan(plan: Plan, job: Job) -> None:
             title=f"composite {job.composite.name}, by {job.composite.period} (tiles)",
         )
     if plan.nothing_to_do:
-        typer.echo(f"{job.name} is up to date")
+        show.say(f"{job.name} is up to date")
         return
-    typer.echo(f"to read: {show.size(plan.bytes_to_read)} of pixels")
-    typer.echo(
+    show.say(f"to read: {show.size(plan.bytes_to_read)} of pixels")
+    show.say(
         f"memory:  {show.size(plan.bytes_needed)} needed, {show.size(_memory(job))} to use"
     )
 

@@ -84,7 +84,7 @@ def evaluate_labelled(
     else:
         show_results(results)
     if report is not None:
-        typer.echo(f"report: {write_page(results, report)}", err=True)
+        show.say(f"report: {write_page(results, report)}", err=True)
 
 
 def show_results(results: Results) -> None:

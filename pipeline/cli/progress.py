@@ -21,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline.shown import printable
+
 if TYPE_CHECKING:
     from pipeline.run import Progress as ShowsProgress
 
@@ -41,7 +43,7 @@ def showing(console: Console, *, quiet: bool) -> Iterator[ShowsProgress]:
 
 def _bars(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description:<10}"),
+        TextColumn("{task.description:<10}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -90,7 +92,7 @@ class Bars:
         if stage in self._tasks:
             self._bars.reset(self._tasks[stage], total=total)
         else:
-            self._tasks[stage] = self._bars.add_task(stage, total=total)
+            self._tasks[stage] = self._bars.add_task(printable(stage), total=total)
 
     def advance(self, stage: str, n: int = 1) -> None:
         """Fill the bar."""

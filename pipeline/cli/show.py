@@ -14,8 +14,10 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.errors import ConfigError
+from pipeline.shown import printable, shown, spelt
 
 Row = Mapping[str, Any]
 
@@ -23,10 +25,28 @@ _WIDE = 10_000
 """Columns of a console that is no terminal: rich would cut its tables at 80."""
 
 
+class Edge(Console):
+    """A console that no text of a catalogue can steer: no control characters, no markup, no secrets.
+
+    Everything that is not a text of rich's own comes through here: lines, cells, titles.
+    """
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 -- rich's settings
+        """Take a text as it is."""
+        return super().render_str(
+            printable(shown(text)), **{**how, "markup": False, "emoji": False}
+        )
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return a console of now: tests and pipes change what stdout is."""
-    found = Console(stderr=stderr, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=_WIDE)
+    found = Edge(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Edge(stderr=stderr, highlight=False, width=_WIDE)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, or several."""
+    typer.echo(printable(shown(text)), err=err)
 
 
 def table(rows: Sequence[Row], title: str | None = None) -> None:
@@ -64,13 +84,13 @@ def cell(value: object, *, digits: int = 1) -> str:
         return f"{value:.{digits}f}"
     if isinstance(value, date):
         return value.isoformat()
-    # Rich reads square brackets as markup.
-    return str(value).replace("[", r"\[")
+    return printable(str(value), lines=False)
 
 
 def as_json(value: object, out: Path | None = None) -> None:
     """Print, or write to a file, a value as JSON."""
-    text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    # JSON may hold any letter, and spell it: what steers a terminal is spelt.
+    text = spelt(json.dumps(value, indent=2, default=str, ensure_ascii=False))
     if out is None:
         typer.echo(text)
     else:
@@ -82,7 +102,13 @@ def as_csv(rows: Sequence[Row]) -> None:
     if rows:
         writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(
+            {
+                name: printable(each, lines=False) if isinstance(each, str) else each
+                for name, each in row.items()
+            }
+            for row in rows
+        )
 
 
 def size(number: float | None) -> str:
@@ -124,7 +150,7 @@ def money(amount: float, currency: str) -> str:
 def lines(texts: Iterable[str]) -> None:
     """Print texts as they are."""
     for text in texts:
-        typer.echo(text)
+        say(text)
 
 
 def write_text(path: Path, text: str) -> None:

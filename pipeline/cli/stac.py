@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli import show
 from pipeline.cli.archives import AsOf, StoreUrl
 from pipeline.cli.given import read_area, read_when
 from pipeline.cli.material import open_store
@@ -48,6 +49,6 @@ def stac(
         cogs=cogs,
         aoi=None if aoi is None else read_area(aoi),
         period=None if when is None else read_when(when),
-        said=lambda item: typer.echo(f"item {item}", err=True),
+        said=lambda item: show.say(f"item {item}", err=True),
     )
-    typer.echo(f"catalogue: {published}")
+    show.say(f"catalogue: {published}")

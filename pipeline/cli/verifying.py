@@ -54,8 +54,8 @@ def verify(
     else:
         show.table([stores.shown(each) for each in found.damages[:SHOWN]], title="damaged")
         if len(found.damages) > SHOWN:
-            typer.echo(f"and {len(found.damages) - SHOWN} more: --json lists all")
-        typer.echo(_summary(found, store))
+            show.say(f"and {len(found.damages) - SHOWN} more: --json lists all")
+        show.say(_summary(found, store))
     if found.damages and not found.repaired:
         raise StoreError(_advice(found, store))
 

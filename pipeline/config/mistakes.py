@@ -9,9 +9,10 @@ import difflib
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic_core import ErrorDetails, PydanticCustomError
+
+from pipeline.shown import shown
 
 Location = tuple[int | str, ...]
 """Keys and positions from the root of the job file to a value."""
@@ -36,21 +37,6 @@ _EXPECTED: Mapping[str, str] = {
     "tuple_type": "a list",
 }
 """Pydantic's kind of error -> what is expected instead; the rest speak pydantic's own words."""
-
-_SECRETS = frozenset(
-    {
-        "access_token",
-        "api_key",
-        "apikey",
-        "key",
-        "sig",
-        "signature",
-        "subscription-key",
-        "token",
-    }
-    | {"x-amz-credential", "x-amz-security-token", "x-amz-signature", "x-goog-signature"}
-)
-"""Parameters of URLs that open doors."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
@@ -89,17 +75,14 @@ def show(value: object) -> str:
     """Return a value as it may be printed: short, and without secrets."""
     if isinstance(value, str) and holds_secret(value):
         return "a URL with a secret in it"
-    return "nothing" if value is None else _SHORT.repr(value)
+    # Cleaned before it is cut: a half of a URL does not show which half is secret.
+    seen = shown(value) if isinstance(value, str) else value
+    return "nothing" if value is None else _SHORT.repr(seen)
 
 
 def holds_secret(text: str) -> bool:
-    """Say whether a text is a URL with a password or a token."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    named = {name.lower() for name, _ in parse_qsl(parts.query)}
-    return bool(parts.scheme and (parts.password or named & _SECRETS))
+    """Say whether a text is a URL with a login, or with parameters that are not known to be harmless."""
+    return "://" in text and shown(text) != text
 
 
 def path_of(location: Location) -> str:

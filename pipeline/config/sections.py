@@ -170,7 +170,10 @@ def base_of(info: ValidationInfo) -> Path:
 
 def _refuse_secret(text: str) -> None:
     if holds_secret(text):
-        refuse("a URL without password or token; those belong in the environment")
+        refuse(
+            "a URL without password or token, whose parameters are known to be harmless; logins "
+            "belong in the environment (~/.netrc), and a job is kept in places that many read"
+        )
 
 
 def _crs(text: str) -> str:

@@ -33,7 +33,7 @@ from distributed import (
 from distributed.comm import CommClosedError
 from distributed.scheduler import NoValidWorkerError
 
-from pipeline import models, store
+from pipeline import access, models, store
 from pipeline.errors import CloudmaskError, MemoryBudgetError, WorkersError
 from pipeline.run.crew import Done
 from pipeline.run.order import TileOrder
@@ -172,6 +172,7 @@ class SetUp(WorkerPlugin):  # type: ignore[misc]
                 f"worker {worker.address} makes pixels of version {PIXEL_VERSION}, the run of "
                 f"version {self._version}: install the same cloudmask on both"
             )
+        access.watch_output()
         models.prepare_process()
 
 

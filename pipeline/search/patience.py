@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 
+from pipeline.access.watch import fit
 from pipeline.errors import CatalogUnavailableError, SearchError
 
 
@@ -60,7 +61,7 @@ class Failure(Exception):
         unreached: bool = False,
         final: type[SearchError] = CatalogUnavailableError,
     ) -> None:
-        super().__init__(reason)
+        super().__init__(fit(reason))
         self.attempts = attempts
         """At most so many; none: as many as `Patience` has."""
         self.retry_after_s = retry_after_s
