@@ -35,7 +35,7 @@ from pydantic_core import CoreSchema, core_schema
 from pipeline.catalogs import CATALOGS
 from pipeline.config.mistakes import did_you_mean, holds_secret, refuse
 from pipeline.config.vector_files import exists
-from pipeline.sensors import ROLES
+from pipeline.sensors import ROLES, THERMAL_ROLES
 from pipeline.types import (
     CleanSettings,
     ClusterSettings,
@@ -191,8 +191,11 @@ def _crs(text: str) -> str:
 
 
 def _role(text: str) -> str:
-    if text not in ROLES:
-        refuse(f"a band by its role{did_you_mean(text, ROLES)}: {' | '.join(ROLES)}")
+    roles = [role for role in ROLES if role not in THERMAL_ROLES]
+    if text in THERMAL_ROLES:
+        refuse(f"a band of reflectance, and this one is a temperature: {' | '.join(roles)}")
+    if text not in roles:
+        refuse(f"a band by its role{did_you_mean(text, roles)}: {' | '.join(roles)}")
     return text
 
 

@@ -14,6 +14,7 @@
     facts.py      what is known of an asset before it is opened
     unfit.py      numbers that are no reflectance                              (pure)
     windows.py    which of a raster's own pixels a geobox needs                     (pure)
+    seen.py       what is read of a window                                      (pure)
     reader.py     one window of one asset, the same pixels however it is cut
     resample.py   source pixels -> pixels of the grid                           (pure)
     layers.py     one item made ready for reading

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -32,7 +31,8 @@ from pipeline.cube.resample import (
     finer,
     shrink_factor,
 )
-from pipeline.cube.unfit import Found, Kinds, Quality
+from pipeline.cube.seen import How, Marked, Seen, joined
+from pipeline.cube.unfit import INSIDE, MARGIN_PX, Found, Kinds, Quality
 from pipeline.cube.windows import (
     Needed,
     Overview,
@@ -48,9 +48,6 @@ from pipeline.wording import counted
 
 T = TypeVar("T")
 
-Marked = Mapping[Window, Kinds]
-"""What a quality band says of the windows of another band; where it says nothing, a window is left out."""
-
 
 class ExactDriver(RioDriver):  # type: ignore[misc]
     """Driver for odc-stac: nodata becomes NaN, DNs become float32, coordinates are exact."""
@@ -64,16 +61,6 @@ class ExactDriver(RioDriver):  # type: ignore[misc]
         """Return a reader for one asset; nothing is opened yet."""
         del ctx
         return ExactReader(src, self._facts[src.uri], self._found)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What a window holds."""
-
-    pixels: NDArray[np.float32]
-    """(y, x) DNs, NaN = no data."""
-    kinds: Kinds | None = None
-    """Where numbers stood that are no reflectance; none: nowhere."""
 
 
 class ExactReader:
@@ -124,16 +111,25 @@ class ExactReader:
         What is no reflectance is noted as found.
         """
         place = geobox if part is None else geobox[part]
-        seen = self._seen(place, self._marked(place))
+        seen = self._seen(place)
         self._found.note(seen.kinds, (geobox.shape.y, geobox.shape.x), part)
         return seen.pixels
 
-    def _seen(self, geobox: GeoBox, marked: Marked) -> Seen:
+    def _seen(self, geobox: GeoBox) -> Seen:
+        marked = self._marked(geobox, whole=False)
         read = self._ask(partial(self._read, geobox=geobox, marked=marked))
-        if isinstance(read, Overview):
-            averaged = partial(self._averaged, geobox=geobox, shrink=read.shrink, marked=marked)
-            return self._ask(averaged, overview_level=read.level)
-        return read
+        if not isinstance(read, Overview):
+            return read
+        how = How(shrink=read.shrink, marked=marked, overview=True)
+        coarse = self._ask(partial(self._averaged, geobox=geobox, how=how), read.level)
+        box = coarse.box()
+        if box is None:
+            return Seen(coarse.pixels)
+        # Whoever made the overview averaged numbers that are none: there the raster itself is read.
+        part = geobox[box]
+        how = How(shrink=read.whole, marked=self._marked(part, whole=True), overview=False)
+        fine = self._ask(partial(self._averaged, geobox=part, how=how))
+        return coarse.mended(fine, box)
 
     def _ask(self, use: Callable[[DatasetReader], T], overview_level: int | None = None) -> T:
         facts = self._facts
@@ -152,7 +148,8 @@ class ExactReader:
         shrink = shrink_factor(geobox_of(raster), geobox)
         if self._facts.nearest:
             return Seen(self._nearest(raster, geobox, shrink))
-        return self._overview(raster, shrink) or self._averaged(raster, geobox, shrink, marked)
+        how = How(shrink=shrink, marked=marked, overview=False)
+        return self._overview(raster, shrink) or self._averaged(raster, geobox, how)
 
     def _overview(self, raster: DatasetReader, shrink: int) -> Overview | None:
         """Say from which overview to read, if there is one that fits."""
@@ -162,7 +159,7 @@ class ExactReader:
         if not fitting:
             return None
         factor, level = max(fitting)
-        return Overview(level, shrink // factor)
+        return Overview(level, shrink // factor, shrink)
 
     def _check(self, raster: DatasetReader) -> None:
         if raster.crs is None:
@@ -179,35 +176,21 @@ class ExactReader:
                 f"it has {counted(raster.count, 'band')}, band {self._src.band} was asked for"
             )
 
-    def _averaged(
-        self,
-        raster: DatasetReader,
-        geobox: GeoBox,
-        shrink: int,
-        marked: Marked,
-    ) -> Seen:
+    def _averaged(self, raster: DatasetReader, geobox: GeoBox, how: How) -> Seen:
         """Resample to pixels `shrink` times finer and average them, a few rows at a time."""
-        read = [
-            self._strip(raster, finer(strip, shrink), shrink, marked)
-            for strip in strips(geobox, shrink)
-        ]
-        pixels = np.concatenate([each.pixels for each in read])
-        if all(each.kinds is None for each in read):
-            return Seen(pixels)
-        return Seen(pixels, np.concatenate([_or_nothing(each) for each in read]))
+        return joined(
+            [
+                self._strip(raster, finer(strip, how.shrink), how)
+                for strip in strips(geobox, how.shrink)
+            ]
+        )
 
-    def _strip(
-        self,
-        raster: DatasetReader,
-        geobox: GeoBox,
-        shrink: int,
-        marked: Marked,
-    ) -> Seen:
-        needed = needed_of(geobox_of(raster), geobox)
+    def _strip(self, raster: DatasetReader, geobox: GeoBox, how: How) -> Seen:
+        needed, shrink = needed_of(geobox_of(raster), geobox), how.shrink
         if needed is None:
             shape = (geobox.shape.y // shrink, geobox.shape.x // shrink)
             return Seen(np.full(shape, np.nan, np.float32))
-        seen = self._window(raster, needed, marked)
+        seen = self._window(raster, needed, how)
         pixels, kinds = seen.pixels, seen.kinds
         if needed.places is not None:
             pixels = bilinear(pixels, needed.places)
@@ -233,11 +216,31 @@ class ExactReader:
         needed = needed_of(geobox_of(raster), geobox)
         if needed is None:
             return np.full(tuple(geobox.shape), np.nan, np.float32)
-        codes = self._window(raster, needed, {}).pixels
+        codes = self._pixels(raster, needed)
         return codes if needed.places is None else nearest_of(codes, needed.places)
 
-    def _window(self, raster: DatasetReader, needed: Needed, marked: Marked) -> Seen:
-        """Read rows and columns; NaN outside the raster, and where a number is no reflectance."""
+    def _window(self, raster: DatasetReader, needed: Needed, how: How) -> Seen:
+        """Read rows and columns, and find numbers that are no reflectance.
+
+        In an overview they are suspected, with what lies about them; in the raster itself they are settled.
+        """
+        bounds = self._facts.bounds
+        pixels = self._pixels(raster, needed.grown(MARGIN_PX) if how.overview else needed)
+        if how.overview:
+            kinds = None if bounds is None else bounds.suspect(pixels)
+            pixels = pixels[INSIDE, INSIDE]
+        else:
+            kinds = None if bounds is None else bounds.find(pixels)
+        said = how.marked.get((needed.start, needed.stop))
+        if said is not None:
+            said = np.where(np.isfinite(pixels), said, 0).astype(np.uint8)
+            kinds = said if kinds is None else np.maximum(kinds, said)
+        if kinds is not None and bounds is not None and not how.overview:
+            bounds.settle(pixels, kinds)
+        return Seen(pixels, kinds)
+
+    def _pixels(self, raster: DatasetReader, needed: Needed) -> NDArray[np.float32]:
+        """Read rows and columns: DNs, NaN = no data, also outside the raster."""
         start, stop = needed.start, needed.stop
         pixels = np.full((stop[0] - start[0], stop[1] - start[1]), np.nan, np.float32)
         held = [
@@ -247,7 +250,7 @@ class ExactReader:
             )
         ]
         if any(first >= last for first, last in held):
-            return Seen(pixels)
+            return pixels
         numbers = raster.read(self._src.band, window=tuple(held))
         METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
         inner = tuple(
@@ -256,44 +259,33 @@ class ExactReader:
         )
         pixels[inner] = numbers
         pixels[inner][numbers == self._facts.nodata] = np.nan
-        bounds = self._facts.bounds
-        if bounds is None or self._facts.nearest:
-            return Seen(pixels)
-        kinds = np.zeros(pixels.shape, np.uint8)
-        found = bounds.find(numbers, self._facts.nodata)
-        if found is not None:
-            kinds[inner] = found
-        said = marked.get((start, stop))
-        if said is not None:
-            np.maximum(kinds, said, out=kinds, where=np.isfinite(pixels))
-        if not kinds.any():
-            return Seen(pixels)
-        bounds.settle(pixels, kinds)
-        return Seen(pixels, kinds)
+        return pixels
 
     # -- what a quality band says --------------------------------------------------------------
 
-    def _marked(self, geobox: GeoBox) -> Marked:
+    def _marked(self, geobox: GeoBox, *, whole: bool) -> Marked:
         """Ask the quality band about the source's pixels, window by window, that a geobox needs.
 
-        Before the band itself is opened: with one raster open no other is asked for.
+        Before the band itself is opened: with one raster open no other is asked for. Of an overview's
+        pixels, unless the whole raster is to be read.
         """
         quality = self._facts.quality
         if quality is None:
             return {}
-        windows = self._ask(partial(self._windows, geobox=geobox))
+        windows = self._ask(partial(self._windows, geobox=geobox, whole=whole))
         if isinstance(windows, Overview):
             coarse = partial(source_windows, geobox=geobox, shrink=windows.shrink)
-            windows = self._ask(coarse, overview_level=windows.level)
+            windows = self._ask(coarse, windows.level)
         said = {window: self._said(quality, place) for window, place in windows.items()}
         return {window: kinds for window, kinds in said.items() if kinds.any()}
 
     def _windows(
-        self, raster: DatasetReader, geobox: GeoBox
+        self, raster: DatasetReader, geobox: GeoBox, *, whole: bool
     ) -> dict[Window, GeoBox] | Overview:
         self._check(raster)
         shrink = shrink_factor(geobox_of(raster), geobox)
-        return self._overview(raster, shrink) or source_windows(raster, geobox, shrink)
+        overview = None if whole else self._overview(raster, shrink)
+        return overview or source_windows(raster, geobox, shrink)
 
     def _said(self, quality: Quality, window: GeoBox) -> Kinds:
         """Return what the quality band says of each pixel of a window: the worst of what lies in it."""
@@ -317,10 +309,6 @@ class ExactReader:
         self._check(raster)
         shrink = shrink_factor(geobox_of(raster), geobox)
         return self._nearest_of(raster, finer(geobox, shrink)), shrink
-
-
-def _or_nothing(seen: Seen) -> Kinds:
-    return np.zeros(seen.pixels.shape, np.uint8) if seen.kinds is None else seen.kinds
 
 
 def _bounds(outline: Geometry) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
@@ -23,6 +23,15 @@ SATURATED, DEFECTIVE, WRAPPED = KINDS["saturated"], KINDS["defective"], KINDS["w
 
 Kinds = NDArray[np.uint8]
 """(y, x): 0, or a kind, of `KINDS`."""
+
+
+MARGIN_PX = 4
+"""Pixels of an overview about a suspected one that are suspected, too: a cubic kernel reaches two."""
+
+INSIDE = slice(MARGIN_PX, -MARGIN_PX)
+
+BLENDED = 16_000
+"""A fourth of the least number that wraps: what the mean of four is at least if one of them did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +63,32 @@ class Bounds:
             shown=shown,
         )
 
-    def find(self, numbers: NDArray[Any], nodata: int) -> Kinds | None:
-        """Say which of a window's numbers are unfit; none: there are none of them."""
-        if not self._suspects(numbers):
-            return None
-        kinds = np.zeros(numbers.shape, np.uint8)
-        kinds[numbers > self.largest] = SATURATED
-        kinds[(numbers > self.possible) | (numbers < self.smallest)] = WRAPPED
-        for number in self.saturated:
-            kinds[numbers == number] = SATURATED
-        kinds[numbers == nodata] = 0
-        return kinds if kinds.any() else None
-
-    def _suspects(self, numbers: NDArray[Any]) -> bool:
-        """Look for them in two passes, which is all that most windows take."""
-        within = numbers.min() >= self.smallest and numbers.max() <= self.largest
+    def find(self, pixels: NDArray[np.float32]) -> Kinds | None:
+        """Say which numbers of a window, NaN = no data, are unfit; none: there are none of them."""
         inside = [each for each in self.saturated if self.smallest <= each <= self.largest]
-        return not within or any(bool((numbers == each).any()) for each in inside)
+        equal = [pixels == each for each in inside]
+        bright, dark = pixels > self.largest, pixels < self.smallest
+        if not any(bool(each.any()) for each in (bright, dark, *equal)):
+            return None
+        kinds = np.zeros(pixels.shape, np.uint8)
+        kinds[bright] = SATURATED
+        kinds[dark | (pixels > self.possible)] = WRAPPED
+        for number in self.saturated:
+            kinds[pixels == number] = SATURATED
+        return kinds
+
+    def suspect(self, pixels: NDArray[np.float32]) -> Kinds | None:
+        """Say where an overview's window, `MARGIN_PX` larger on all sides, may have averaged unfit numbers.
+
+        Of four, one that wrapped or is saturated lifts the mean by 16 000. Of coarser overviews a single one
+        does not tell, but many of an area do, and all is suspected that lies within the margin of one.
+        """
+        most = min(self.largest, BLENDED) if self.largest < 2 * BLENDED else self.largest
+        found = (pixels > most) | (pixels < self.smallest)
+        if not found.any():
+            return None
+        near = scipy.ndimage.maximum_filter(found, size=2 * MARGIN_PX + 1)
+        return near[INSIDE, INSIDE].astype(np.uint8)
 
     def settle(self, pixels: NDArray[np.float32], kinds: Kinds) -> None:
         """Make of unfit numbers what they are to be, in place; of saturated ones the largest, or no data."""

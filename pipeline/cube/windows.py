@@ -34,6 +34,14 @@ class Needed:
     places: Places | None
     """Where the geobox's pixels lie among them; none: they are the same."""
 
+    def grown(self, margin_px: int) -> Needed:
+        """Return the same with so many more on all sides."""
+        start, stop = (
+            (row + change, col + change)
+            for (row, col), change in ((self.start, -margin_px), (self.stop, margin_px))
+        )
+        return Needed(start, stop, self.places)
+
 
 def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
     """Return which pixels of a source a geobox needs, if any."""
@@ -92,6 +100,8 @@ class Overview:
     level: int
     shrink: int
     """Pixels of the overview that make one along an edge."""
+    whole: int
+    """Pixels of the raster that make one."""
 
 
 def strips(geobox: GeoBox, shrink: int) -> list[GeoBox]:

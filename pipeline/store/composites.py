@@ -22,7 +22,7 @@ SCALE = 1e-4
 """Reflectance of one stored step."""
 MISSING = -32768
 LARGEST = 32767
-"""Reflectance beyond ±3.2767 is stored as ±3.2767."""
+"""Of what is stored; reflectances that are believed (`pipeline.sensors.Limits`) are nowhere near it."""
 
 ROLE_ATTRIBUTES = {"scale_factor": SCALE, "_FillValue": MISSING, "units": "1"}
 COUNT_ATTRIBUTES = {"long_name": "usable observations"}
@@ -42,11 +42,22 @@ SOURCE_ATTRIBUTES = {
 
 
 def encode(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Turn reflectance, NaN = no data, into stored integers, rounded half to even."""
+    """Turn reflectance, NaN = no data, into stored integers, rounded half to even.
+
+    Raises
+    ------
+    StoreError
+        A value has no place in 16 bits.
+    """
     # In float64: the product of two float32 is not exact, and halves would round either way.
     steps = np.rint(reflectance.astype(np.float64) / SCALE)
-    clipped = np.clip(steps, -LARGEST, LARGEST)
-    return np.where(np.isnan(steps), MISSING, clipped).astype(np.int16)
+    beyond = np.abs(steps) > LARGEST
+    if beyond.any():
+        raise StoreError(
+            f"pixels of a composite ({np.count_nonzero(beyond)}) are beyond ±{LARGEST * SCALE:g}, e.g. "
+            f"{reflectance[beyond][0]:g}: they are no reflectance and are not stored as one"
+        )
+    return np.where(np.isnan(steps), MISSING, steps).astype(np.int16)
 
 
 SENSORS = "sensors"

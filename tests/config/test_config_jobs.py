@@ -186,6 +186,11 @@ MISTAKES = [
     ("mask.model", "", "mask.model: found '', expected some text"),
     ("mask.options", [], "mask.options: found [], expected "),
     ("composite.name", "a/b", "composite.name: found 'a/b', expected letters, digits"),
+    (
+        "composite.bands",
+        ["red", "lwir11"],
+        "composite.bands[1]: found 'lwir11', expected a band of reflectance, and this one is a temperature",
+    ),
     ("composite.method", "medoid", "composite.method: found 'medoid', expected 'median'"),
     (
         "composite.period",

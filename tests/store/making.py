@@ -40,10 +40,10 @@ class Make:
     def composite(self, tile, seed=0) -> xr.Dataset:
         random, shape = np.random.default_rng(seed), tile.geobox.shape
         red = random.normal(0.2, 0.1, shape).astype("float32")
-        red[0, :5] = [np.nan, 9.0, -9.0, 0.00005, 0.00015]
+        red[0, :5] = [np.nan, 3.2767, -3.2767, 0.00005, 0.00015]
         values = {
             "red": red,
-            "nir": random.normal(0.4, 2, shape).astype("float32"),
+            "nir": random.normal(0.4, 2, shape).clip(-3, 3).astype("float32"),
             "count": random.integers(0, 60_000, shape).astype("uint16"),
             "day": random.integers(-1, 30_000, shape).astype("int32"),
             "source": random.integers(-1, 9, shape).astype("int32"),
