@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import dump_job, job_schema, load_job, parse_job
 from pipeline.errors import ConfigError
-from pipeline.sensors import ROLES
+from pipeline.sensors import ROLES, THERMAL_ROLES
 from pipeline.types import (
     CleanSettings,
     CompositeSettings,
@@ -467,7 +467,11 @@ def composites() -> st.SearchStrategy[CompositeSettings]:
         CompositeSettings,
         name=SLUGS,
         period=st.sampled_from(["month", "season", "year", "all"]),
-        bands=st.lists(st.sampled_from(ROLES), min_size=1, unique=True).map(tuple),
+        bands=st.lists(
+            st.sampled_from([role for role in ROLES if role not in THERMAL_ROLES]),
+            min_size=1,
+            unique=True,
+        ).map(tuple),
     )
 
 

@@ -123,7 +123,7 @@ def write_month(region, writer, number, period, random, base) -> None:
 def month(shape, random) -> xr.Dataset:
     red = random.normal(0.2, 0.1, shape).astype("float32")
     empty = random.random(shape) < 0.1
-    red[0, :5] = [np.nan, 9.0, -9.0, 0.00005, 0.00015]
+    red[0, :5] = [np.nan, 3.2767, -3.2767, 0.00005, 0.00015]
     red[empty] = np.nan
     nothing = np.isnan(red)
     values = {
