@@ -145,7 +145,7 @@ class FakeAccuracy:
 
 
 @pytest.fixture
-def rooms(monkeypatch) -> Rooms:
+def rooms(monkeypatch) -> Rooms:  # noqa: C901  (a row a room)
     """Put fakes in the place of the rooms."""
     found = Rooms()
 
