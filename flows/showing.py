@@ -194,8 +194,9 @@ def _markdown(record: Record) -> str:
 
 def _words(text: str) -> str:
     """Write a text of a catalogue into Markdown as nothing but words: no table, link, code or HTML."""
-    plain = html.escape(printable(shown(text), lines=False))
-    return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", plain)
+    plain = html.escape(printable(shown(text), lines=False), quote=False)
+    # Underscores inside of words, as ids have them, mean nothing.
+    return re.sub(r"([\\`*\[\]|~])", r"\\\1", plain)
 
 
 def _counted(number: int | None) -> str:
