@@ -200,7 +200,7 @@ def _total(record: Record) -> dict[str, float | None]:
 
 def _show_run(record: Record) -> None:
     """Print all that there is to know of a run, short of its cells."""
-    from pipeline.types.manifest import manifest_rows
+    from pipeline.types.manifest import manifest_rows, unfit_rows
 
     show.table([_row(record)])
     if record.get("failure"):
@@ -221,6 +221,7 @@ def _show_run(record: Record) -> None:
         ],
         title="left out before a pixel was read",
     )
+    show.table(unfit_rows(record), title="pixels of numbers that are no reflectance")
     rows = manifest_rows(record)
     if not rows:
         show.say("no manifest: the run is of before there was one")

@@ -40,6 +40,10 @@ away twice."""
 
 SATURATED = 65535
 
+WRAPPED = 2**16 - ZERO
+"""From here up to `SATURATED` lie numbers from which 1000 were taken without regard for zero: they came round.
+The darkest there are, and there are none where nothing was taken."""
+
 MIN_VALID_PX = 1000
 """Fewer valid pixels say nothing."""
 
@@ -123,7 +127,10 @@ def judge(numbers: Mapping[str, NDArray[np.integer]], *, toa: bool = False) -> F
 
 
 def _band(role: str, numbers: NDArray[np.integer], *, toa: bool) -> _Band | None:
-    valid = numbers[(numbers > 0) & (numbers < SATURATED)]
+    numbers = numbers.astype(np.int64, copy=False)
+    wrapped = (numbers >= WRAPPED) & (numbers < SATURATED)
+    meant = np.where(wrapped, numbers - 2**16, numbers)
+    valid = meant[wrapped | ((numbers > 0) & (numbers < WRAPPED))]
     if valid.size < MIN_VALID_PX:
         return None
     bottom = ZERO - BELOW[role]

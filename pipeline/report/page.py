@@ -31,7 +31,7 @@ from pipeline.report.pictures import (
     rgb_jpeg,
     stretch_of,
 )
-from pipeline.types.manifest import manifest_rows
+from pipeline.types.manifest import manifest_rows, unfit_rows
 from pipeline.wording import counted
 
 _HERO_PX = 800
@@ -107,6 +107,7 @@ def render(material: Material) -> str:
             cells=tables.cell_counts(record),
             periods_held=tables.period_rows(manifest),
             gaps=tables.gaps(manifest),
+            unfit=unfit_rows(record),
             most_gaps=_MOST_GAPS,
             days=tables.days,
             costs=tables.cost_rows(record),

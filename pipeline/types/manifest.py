@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.types.legend import UNFIT
+
 Plain = Mapping[str, Any]
 
 
@@ -24,6 +26,29 @@ def manifest_rows(record: Plain) -> list[dict[str, Any]]:
     names = [*record["items"], *record.get("missed", ())]
     reasons = {(each["item_id"], each["tile"]): each["reason"] for each in record["dropped"]}
     return [_written_out(row, names, reasons) for row in record.get("manifest", ())]
+
+
+def unfit_rows(record: Plain) -> list[dict[str, Any]]:
+    """Add up, over the tiles, the pixels at which numbers stood that are no reflectance.
+
+    Parameters
+    ----------
+    record
+        As of `manifest_rows`; one of before they were counted has none.
+
+    Returns
+    -------
+    A row for each scene and stage: ``time``, ``sensor``, ``stage``, and pixels by kind, of `UNFIT`.
+    """
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for tile in record["tiles"]:
+        for each in tile.get("unfit", ()):
+            name = (each["time"], each["sensor"], each["stage"])
+            empty = dict(zip(("time", "sensor", "stage"), name, strict=True))
+            row = rows.setdefault(name, empty | dict.fromkeys(UNFIT, 0))
+            for kind, pixels in each["pixels"].items():
+                row[kind] += pixels
+    return [rows[name] for name in sorted(rows)]
 
 
 def _written_out(

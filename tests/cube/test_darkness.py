@@ -118,6 +118,19 @@ def test_negative_reflectances_are_no_sign_of_a_shift():
     assert judge(numbers(reflectance, ZERO)).verdict == "offset"
 
 
+def test_numbers_that_wrapped_are_the_darkest_of_all():
+    """Water lay below 1000 and came round when 1000 were taken: it was found to be bright."""
+    stack = numbers(scene({"water": 0.3, "grass": 0.7}, 5), 0)
+    water = {role: plane.astype(int) - 300 for role, plane in stack.items()}
+    wrapped = {role: np.where(plane < 0, plane + 2**16, plane) for role, plane in water.items()}
+    assert any((plane > 2**15).any() for plane in wrapped.values())
+    found = judge(wrapped)
+    assert found.verdict == "no offset"
+    # Ground alone says nothing; what wrapped says it.
+    bright = {role: np.where(plane < 0, 2**16 - 50, 3000) for role, plane in water.items()}
+    assert judge(bright).verdict == "no offset"
+
+
 def test_a_few_strays_below_keep_it_from_saying_offset():
     stack = numbers(scene({"water": 0.3, "grass": 0.7}, 5), ZERO)
     stack["swir16"][:20] = 300
