@@ -3,7 +3,7 @@
     python benchmarks/gaps.py            # three labelled chips and two reference scenes of ../shared/data
 
 A part of each image is taken away, the rest is masked by ukis-csmask with the gap filled in one way or another,
-and compared with the mask of the whole image. `pipeline.models.no_data` does what came out best.
+and compared with the mask of the whole image. `pipeline.models.engine.fill_gaps` does what came out best.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 import rasterio
 
 from pipeline import models
-from pipeline.models import no_data
-from pipeline.models.no_data import WHOLE, Gaps, Seen
+from pipeline.models.engine import fill_gaps
+from pipeline.models.engine.fill_gaps import WHOLE, Gaps, Seen
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FOUR = ("blue", "green", "red", "nir")
@@ -49,18 +49,18 @@ def band_means(window: np.ndarray) -> np.ndarray:
 
 
 def mirror_everywhere(window: np.ndarray, _: int) -> Seen:
-    return Seen(lambda: no_data.mirror(window, no_data.is_missing(window)), WHOLE, WHOLE)
+    return Seen(lambda: fill_gaps.mirror(window, fill_gaps.is_missing(window)), WHOLE, WHOLE)
 
 
 def nearest(window: np.ndarray, stride: int) -> Seen:
-    with mock.patch.object(no_data, "REPEAT_PX", 10 * EDGE):
+    with mock.patch.object(fill_gaps, "REPEAT_PX", 10 * EDGE):
         filled = mirror_everywhere(window, stride).image()
     return Seen(lambda: filled, WHOLE, WHOLE)
 
 
 def with_margin(window: np.ndarray, stride: int) -> Seen:
     """Show the mirror up to `MARGIN_PX` beyond the data."""
-    where = no_data.cut(window, stride).where
+    where = fill_gaps.cut(window, stride).where
     wider = tuple(
         slice(max(span.start - MARGIN_PX, 0), min(span.stop + MARGIN_PX, EDGE))
         for span in where
@@ -75,7 +75,7 @@ WAYS: dict[str, Gaps] = {
     "nearest": nearest,
     "mirror": mirror_everywhere,
     f"mirror, {MARGIN_PX} px of it": with_margin,
-    "mirror, cut (ours)": no_data.mirrored,
+    "mirror, cut (ours)": fill_gaps.mirrored,
 }
 
 

@@ -30,7 +30,7 @@ from planning import documents, job_over, planned
 
 from pipeline import run
 from pipeline.run import Plan
-from pipeline.run.cluster import LIMITS
+from pipeline.run.executors.dask import LIMITS
 from pipeline.search import search
 from pipeline.types import ClusterSettings, MaskSettings
 
@@ -102,7 +102,7 @@ class Watch:
     def __init__(self, address: str, scheduler: psutil.Process) -> None:
         with Client(address, set_as_default=False) as client:
             # What it imports with the first task is no cost of a region.
-            client.run_on_scheduler(import_module, "pipeline.run.cluster")
+            client.run_on_scheduler(import_module, "pipeline.run.executors.dask")
         self.tasks, self.before = 0, scheduler.memory_info().rss
         self.peak = self.before
         self._address, self._scheduler = address, scheduler

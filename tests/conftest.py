@@ -51,7 +51,7 @@ def gpu_stand_in():
     """
     import torch  # noqa: PLC0415 - most tests do without
 
-    from pipeline.models import gpu_model  # noqa: PLC0415
+    from pipeline.models.engine import gpu  # noqa: PLC0415
 
     empty = torch.empty
 
@@ -59,7 +59,7 @@ def gpu_stand_in():
         return empty(*size, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gpu_model, "usable_device", lambda: torch.device("cpu"))
+        patch.setattr(gpu, "usable_device", lambda: torch.device("cpu"))
         patch.setattr(torch.cuda, "Stream", _Stream)
         patch.setattr(torch.cuda, "synchronize", lambda device: None)
         patch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import (
+from pipeline.cli import show
+from pipeline.cli.commands import (
     archives,
     data,
     demo,
@@ -17,11 +18,10 @@ from pipeline.cli import (
     inspect,
     jobs,
     labelled,
-    show,
     stac,
-    verifying,
+    verify,
 )
-from pipeline.cli import models as masking
+from pipeline.cli.commands import models as masking
 from pipeline.errors import CloudmaskError
 
 
@@ -80,7 +80,7 @@ app.command()(history.runs)
 app.command()(history.log)
 app.command()(history.rollback)
 app.command()(history.expire)
-app.command()(verifying.verify)
+app.command()(verify.verify)
 app.command()(demo.demo)
 app.command()(data.simulate)
 app.command()(jobs.schema)

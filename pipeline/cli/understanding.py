@@ -74,7 +74,7 @@ def describe(
 def _assets(item: pystac.Item, keys: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return a row a role: where its numbers are, and on what grid."""
     from pipeline import sensors
-    from pipeline.cube.places import href_of
+    from pipeline.cube.metadata.places import href_of
 
     rows = []
     for role, key in keys.items():
@@ -158,7 +158,7 @@ def _radiometry(
 def _unreadable(item: pystac.Item, profile: Profile) -> list[CloudmaskError]:
     """Return an error for each asset in use that may not be read, or is not one band."""
     from pipeline import access
-    from pipeline.cube.places import href_of
+    from pipeline.cube.metadata.places import href_of
     from pipeline.errors import AccessError, AssetError
 
     remote = access.is_remote(item.get_self_href() or "")
@@ -179,7 +179,7 @@ def _unreadable(item: pystac.Item, profile: Profile) -> list[CloudmaskError]:
 def _settled_place(item: pystac.Item) -> str | None:
     """Ask the header of a raster where an item lies that says it wrongly; none: it is settled."""
     from pipeline.cube import misplaced
-    from pipeline.cube.header import located, why_not
+    from pipeline.cube.metadata.header import located, why_not
     from pipeline.types import CubeSettings
 
     (answer,) = located([item], CubeSettings())
@@ -191,7 +191,7 @@ def _settled_place(item: pystac.Item) -> str | None:
 
 def _pixels(item: pystac.Item) -> dict[str, str]:
     from pipeline import sensors
-    from pipeline.cube.settle import ask
+    from pipeline.cube.metadata.settle import ask
 
     if not sensors.asks_for_offset(item):
         return {"verdict": "not asked", "reason": "only Sentinel-2 of ESA may have an offset"}

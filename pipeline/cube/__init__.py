@@ -23,11 +23,11 @@
 """
 
 from pipeline.cube.build import bytes_needed, open_cube, open_measured
-from pipeline.cube.header import read_header
 from pipeline.cube.loaders import require_loader
+from pipeline.cube.metadata.header import read_header
+from pipeline.cube.metadata.roles import asset_keys, misplaced, missing_roles
+from pipeline.cube.metadata.settle import ask, settled
 from pipeline.cube.meter import METER
-from pipeline.cube.roles import asset_keys, misplaced, missing_roles
-from pipeline.cube.settle import ask, settled
 
 __all__ = [
     "METER",

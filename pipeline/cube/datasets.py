@@ -20,7 +20,7 @@ from rasterio.io import DatasetReader
 from rasterio.session import Session
 
 from pipeline.cube import gdal
-from pipeline.cube.roles import MAX_RASTER_PX
+from pipeline.cube.metadata.roles import MAX_RASTER_PX
 
 DRIVERS = ("GTiff", "JP2OpenJPEG")
 """Formats that are read. COGs are GTiffs; none of the two points to another file."""

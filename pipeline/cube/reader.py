@@ -21,7 +21,7 @@ from odc.loader.types import RasterLoadParams, RasterSource
 from rasterio.io import DatasetReader
 
 from pipeline.cube import datasets
-from pipeline.cube.facts import AssetFacts
+from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.meter import METER
 from pipeline.cube.opening import Place, read_asset
 from pipeline.cube.resample import (

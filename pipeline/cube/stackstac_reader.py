@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.loader.types import RasterSource
 
-from pipeline.cube.facts import AssetFacts
+from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.reader import ExactReader
 from pipeline.cube.unfit import Found
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
+from pipeline.datasets.labels import DatasetCard, Labelled, malformed
 from pipeline.errors import ConfigError, LabelledDataError
-from pipeline.evaluate.labels import DatasetCard, Labelled, malformed
 from pipeline.evaluate.leaks import leak
 from pipeline.evaluate.schemes import SCHEMES, Scheme
 from pipeline.evaluate.scoring import BUFFERS_PX, ImageScore, score

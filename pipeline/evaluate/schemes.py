@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate import labels
+from pipeline.datasets import labels
 from pipeline.types import Code
 
 DOUBTFUL = 255

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.datasets import labels as sets
+from pipeline.datasets.labels import Labelled
 from pipeline.errors import LabelledDataError
-from pipeline.evaluate import labels as sets
 from pipeline.evaluate.confusion import confusion
-from pipeline.evaluate.labels import Labelled
 from pipeline.evaluate.schemes import DOUBTFUL, Scheme
 from pipeline.types import Code
 

@@ -36,7 +36,7 @@ FloatArray = NDArray[np.float32]
 
 @runtime_checkable
 class Combination(Protocol):
-    """A `Model` that is made of others, such as `pipeline.models.ensemble`.
+    """A `Model` that is made of others, such as `pipeline.models.combined.ensemble`.
 
     Its card's lattice reads, for any rectangle, at least what the lattice of each member reads.
     """

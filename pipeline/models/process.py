@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.models import allocator, machine
+from pipeline.models.engine import allocator
+from pipeline.models.families import machine
 
 
 def prepare_process() -> None:

@@ -11,14 +11,16 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from pipeline.errors import ModelError
-from pipeline.models import allocator, machine, weights
-from pipeline.models.dl_l8s2_uv import DlL8s2Uv
-from pipeline.models.ensemble import Ensemble
-from pipeline.models.omnicloudmask import OmniCloudMask
-from pipeline.models.product_masks import ProductMasks
-from pipeline.models.s2cloudless import S2cloudless
-from pipeline.models.tta import Tta
-from pipeline.models.ukis_csmask import UkisCsmask
+from pipeline.models.combined.ensemble import Ensemble
+from pipeline.models.combined.tta import Tta
+from pipeline.models.engine import allocator
+from pipeline.models.families import machine
+from pipeline.models.families.dl_l8s2_uv import DlL8s2Uv
+from pipeline.models.families.omnicloudmask import OmniCloudMask
+from pipeline.models.families.product_masks import ProductMasks
+from pipeline.models.families.s2cloudless import S2cloudless
+from pipeline.models.families.ukis_csmask import UkisCsmask
+from pipeline.models.weights import files as weights
 from pipeline.types import Model, ModelCard
 
 ENTRY_POINTS = "cloudmask.models"
@@ -31,10 +33,10 @@ class Provider(Protocol):
     Importing a provider must be cheap: its deep-learning library is for `load` to import.
 
     A provider may have more, which is looked for: ``files(name)``, the published files of its weights
-    (`pipeline.models.fetching`), which its option ``weights`` replaces; ``files_of(card)``, if a card may
+    (`pipeline.models.download`), which its option ``weights`` replaces; ``files_of(card)``, if a card may
     mean other files than those; ``inside(card)``, the models that
     its model is made of, and ``alignment_px(card)``, if it sees a few pixels only
-    (`pipeline.models.combining`).
+    (`pipeline.models.combined.members`).
     """
 
     def names(self) -> Collection[str]:
@@ -159,7 +161,7 @@ def bytes_needed(card: ModelCard, *, windows: int = 1) -> int:
     An estimate, by arithmetic, of what whole windows take. What a process takes once torch is imported,
     before any model, is not in it: some 0.75 GB, of which 0.4 GB are not shared with other processes. Nor
     is what windows of a hundred shapes leave behind, at the edges of swaths: compiled kernels, some 0.2 GB,
-    and free memory up to `pipeline.models.allocator.FREE_BYTES` a thread.
+    and free memory up to `pipeline.models.engine.allocator.FREE_BYTES` a thread.
     """
     return _provider(card.name).bytes_needed(card, windows=windows)
 

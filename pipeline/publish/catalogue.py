@@ -25,7 +25,7 @@ from pipeline.publish.provenance import Provenance, Scene, zarr_asset
 from pipeline.publish.region import Region, region_of
 from pipeline.publish.words import Json
 from pipeline.store import Archive
-from pipeline.store.composites import SENSORS
+from pipeline.store.arrays.composites import SENSORS
 from pipeline.types import Period
 from pipeline.wording import counted
 

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline.publish.words import COMMON_NAMES, Json
-from pipeline.store.composites import MISSING, SCALE, encode
+from pipeline.store.arrays.composites import MISSING, SCALE, encode
 from pipeline.types import LEGEND, Code
 from pipeline.types.palette import SIDECAR
 

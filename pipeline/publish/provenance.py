@@ -15,7 +15,7 @@ from pipeline import access
 from pipeline.errors import StoreError
 from pipeline.publish.words import GEOJSON, ZARR, Json, link
 from pipeline.store import Archive
-from pipeline.store.places import PLAIN
+from pipeline.store.base.location import PLAIN
 
 Scene = tuple[str, datetime]
 """Sensor and time."""

@@ -30,18 +30,18 @@ and does the tiles its own way.
 from collections.abc import Sequence
 
 from pipeline.errors import CloudmaskError
-from pipeline.run.metrics import tell_unchanged
-from pipeline.run.plan import Plan
-from pipeline.run.planning import plan_job
-from pipeline.run.progress import TILES, Progress, Silent
-from pipeline.run.ready import (
+from pipeline.run.common.progress import TILES, Progress, Silent
+from pipeline.run.plan.build import plan_job
+from pipeline.run.plan.plan import Plan
+from pipeline.run.plan.ready import (
     missing_rasters,
     require_readable,
     require_ready,
     require_scheduler,
 )
+from pipeline.run.record.metrics import tell_unchanged
+from pipeline.run.reopen import observations
 from pipeline.run.session import Session, open_session
-from pipeline.run.stored import observations
 from pipeline.types import Job, Record, Tile
 
 __all__ = [

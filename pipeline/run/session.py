@@ -11,15 +11,15 @@ import numpy as np
 
 from pipeline import store
 from pipeline.errors import CloudmaskError, IncompleteError, StoreError
-from pipeline.run import cost, metrics
-from pipeline.run.before import made_by
-from pipeline.run.crew import Crew, Done, open_crew
-from pipeline.run.kept import kept_scenes
-from pipeline.run.order import Held, make_order
-from pipeline.run.plan import Plan
-from pipeline.run.progress import Progress, Silent
-from pipeline.run.recording import OTHER, make_record, shortfall
-from pipeline.run.steps import wanted_scenes
+from pipeline.run.common.progress import Progress, Silent
+from pipeline.run.executors.choose import Crew, Done, open_crew
+from pipeline.run.plan.kept import kept_scenes
+from pipeline.run.plan.plan import Plan
+from pipeline.run.plan.steps import wanted_scenes
+from pipeline.run.plan.stored_state import made_by
+from pipeline.run.record import cost, metrics
+from pipeline.run.record.record import OTHER, make_record, shortfall
+from pipeline.run.tile.task import Held, make_order
 from pipeline.types import Cost, Record, Tile, TileReceipt
 
 

@@ -3,7 +3,7 @@
 A pass is one platform on one orbit. No property tells it in all catalogues: of the 199 real items that
 the tests have, 69 state a relative orbit, 63 a path, 47 tell one of them by the name of their product
 alone and 20 not at all; 11 have no platform. But all have a time: so platform and time decide, and the
-orbit where they cannot, as where only the day is known. `pipeline.run.passes` puts them together.
+orbit where they cannot, as where only the day is known. `pipeline.run.common.passes` puts them together.
 
 The time tells passes apart, because no two are near in it. A datatake of Sentinel-2 lasts up to half an
 hour, and catalogues give its start (Planetary Computer, Copernicus Data Space) or the time of each tile;

@@ -19,9 +19,9 @@ Everything follows from the seed; each pass draws from its own randomness, so th
 made in any order and by any number of processes.
 """
 
-from pipeline.simulate.archive import make_archive
+from pipeline.simulate.archive.truth import cloud_truth, open_truth, shadow_truth, truth_path
+from pipeline.simulate.archive.write import make_archive
 from pipeline.simulate.story import ArchiveSettings
-from pipeline.simulate.truth import cloud_truth, open_truth, shadow_truth, truth_path
 
 __all__ = [
     "ArchiveSettings",

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.simulate.noise import Floats
+from pipeline.simulate.physics.noise import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.simulate.noise import Floats, Spectrum, blur, noise
+from pipeline.simulate.physics.noise import Floats, Spectrum, blur, noise
 
 Kind = Literal["cumulus", "stratocumulus", "stratus", "cirrus"]
 

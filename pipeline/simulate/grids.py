@@ -11,7 +11,7 @@ import scipy.sparse
 from affine import Affine
 from numpy.typing import NDArray
 
-from pipeline.simulate.noise import Floats
+from pipeline.simulate.physics.noise import Floats
 
 CRS = "EPSG:32632"
 EPSG = 32632

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.simulate.bands import ROLES, SPECTRA
-from pipeline.simulate.noise import Floats, Spectrum, noise
-from pipeline.simulate.sun import Sun
+from pipeline.simulate.physics.noise import Floats, Spectrum, noise
+from pipeline.simulate.physics.sun import Sun
 
 FIELD_M = 420.0
 ROAD_CELL_M = 1700.0

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.ndimage
 
-from pipeline.simulate.atmosphere import Air, BandAir, band_air, surface_reflectance
 from pipeline.simulate.bands import Band
 from pipeline.simulate.clouds import Cover, form
 from pipeline.simulate.grids import PIXEL_M, Reduce
 from pipeline.simulate.landscape import Landscape
-from pipeline.simulate.noise import Floats
-from pipeline.simulate.optics import two_stream
-from pipeline.simulate.shadow import Daylight, daylight_under, flank_shading, light
-from pipeline.simulate.sun import Sun
+from pipeline.simulate.physics.atmosphere import Air, BandAir, band_air, surface_reflectance
+from pipeline.simulate.physics.noise import Floats
+from pipeline.simulate.physics.optics import two_stream
+from pipeline.simulate.physics.shadow import Daylight, daylight_under, flank_shading, light
+from pipeline.simulate.physics.sun import Sun
 
 ENVIRONMENT_M = 600.0
 """Light scattered upwards by the air comes from surroundings of about this size."""

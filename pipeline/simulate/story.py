@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError
 from pipeline.simulate.clouds import Cover
 from pipeline.simulate.grids import PIXEL_M, Window, landscape_window
-from pipeline.simulate.sun import Sun, sun_at
+from pipeline.simulate.physics.sun import Sun, sun_at
 
 LONGITUDE, LATITUDE = 11.74, 48.18
 """Middle of the landscape, for the sun."""

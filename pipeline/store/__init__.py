@@ -39,16 +39,16 @@ A run works on a branch of its own and readers see ``main``, which moves once, w
     failures    records of runs that failed
 """
 
-from pipeline.store.archive import Archive
-from pipeline.store.damages import Damage, shown
-from pipeline.store.fork import Fork
-from pipeline.store.history import Expired, expire, roll_back
-from pipeline.store.lookup import find_archive, find_unfinished, open_archive
-from pipeline.store.opening import bytes_needed, open_writer
-from pipeline.store.repair import Verified, verify
-from pipeline.store.snapshots import Snapshot
-from pipeline.store.writable import require_writable
-from pipeline.store.writer import Writer
+from pipeline.store.base.writable import require_writable
+from pipeline.store.read.archive import Archive
+from pipeline.store.read.open_archive import find_archive, find_unfinished, open_archive
+from pipeline.store.repair.damages import Damage, shown
+from pipeline.store.repair.repair import Verified, verify
+from pipeline.store.versions.rollback_expire import Expired, expire, roll_back
+from pipeline.store.versions.snapshots import Snapshot
+from pipeline.store.write.fork import Fork
+from pipeline.store.write.open_writer import bytes_needed, open_writer
+from pipeline.store.write.writer import Writer
 
 __all__ = [
     "Archive",

@@ -11,10 +11,11 @@ import zarr
 from zarr.core.sync import sync
 
 from pipeline.errors import StoreDamagedError
-from pipeline.store import layout, moving
-from pipeline.store.composites import MISSING
-from pipeline.store.damages import GEOREFERENCE, Damage, State
-from pipeline.store.overviews import Levels, level_grids
+from pipeline.store.arrays import layout
+from pipeline.store.arrays.composites import MISSING
+from pipeline.store.arrays.overviews import Levels, level_grids
+from pipeline.store.repair.damages import GEOREFERENCE, Damage, State
+from pipeline.store.versions import copy_chunks
 from pipeline.types import NEVER, UNREADABLE, Tile
 
 
@@ -100,7 +101,7 @@ class Mending:
         """Take a cell away: its pixels, and what is known of it."""
         for factor, path in self.state.pixel_arrays(group):
             array = layout.array_of(self.root, path)
-            for y, x in moving.objects_of(array, self._tile(cell), factor):
+            for y, x in copy_chunks.objects_of(array, self._tile(cell), factor):
                 self._delete(path, (cell[0], y, x))
         layout.array_of(self.root, f"{group}/fingerprint")[cell] = NEVER
         if group.startswith("masks/"):
@@ -136,7 +137,7 @@ class Mending:
         }:
             factor = int(path.split("/by")[1].split("/")[0])
             array = layout.array_of(self.root, path)
-            for y, x in moving.objects_of(array, tile, factor):
+            for y, x in copy_chunks.objects_of(array, tile, factor):
                 self._delete(path, (cell[0], y, x))
         names = {
             each.path.rpartition("/")[2]

@@ -247,7 +247,7 @@ class Job:
     sources: tuple[Source, ...]
     store: str
     """Path or URL of the Icechunk repository; ``zarr+`` before a path makes it plain Zarr, whose
-    limits `pipeline.store.plain` tells."""
+    limits `pipeline.store.write.plain_zarr` tells."""
     cube: CubeSettings = field(default_factory=CubeSettings)
     grid: GridSettings = field(default_factory=GridSettings)
     mask: MaskSettings = field(default_factory=MaskSettings)

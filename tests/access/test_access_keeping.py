@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import access, sensors
-from pipeline.cube.places import href_of
-from pipeline.cube.roles import asset_keys, frame
+from pipeline.cube.metadata.places import href_of
+from pipeline.cube.metadata.roles import asset_keys, frame
 from pipeline.errors import AssetError, RadiometryError
 
 SECRET = "hUsh7Kq2xL9Zw"

@@ -227,7 +227,7 @@ def rooms(monkeypatch) -> Rooms:  # noqa: C901  (a row a room)
         truth_path=lambda path: path / "truth.zarr",
     )
     entry = SimpleNamespace(load=lambda: found.flow)
-    monkeypatch.setattr("pipeline.cli.jobs.entry_points", lambda **_: [entry])
+    monkeypatch.setattr("pipeline.cli.commands.jobs.entry_points", lambda **_: [entry])
     return found
 
 

@@ -94,7 +94,7 @@ def test_options_stand_above_the_file(cloudmask, rooms, job, tmp_path, monkeypat
 
 
 def test_a_missing_flow_says_what_to_do(cloudmask, rooms, job, monkeypatch):
-    monkeypatch.setattr("pipeline.cli.jobs.entry_points", lambda **_: [])
+    monkeypatch.setattr("pipeline.cli.commands.jobs.entry_points", lambda **_: [])
     result = cloudmask("run", job)
     assert result.exit_code == 2
     assert "run with --plain" in result.stderr

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.cli import history
+from pipeline.cli.commands import history
 
 BEGUN = datetime(2024, 5, 3, 2, tzinfo=UTC)
 OLD = {
@@ -89,7 +89,9 @@ def archive(monkeypatch):
     ]
     made = SimpleNamespace(url="/store", records=lambda: [OLD, NEW], log=lambda: log)
     monkeypatch.setattr(history, "open_store", lambda _: made)
-    monkeypatch.setattr("pipeline.store.failures.failed_records", lambda _: [FAILED])
+    monkeypatch.setattr(
+        "pipeline.store.versions.failed_runs.failed_records", lambda _: [FAILED]
+    )
     return made
 
 

@@ -4,20 +4,21 @@ import json
 
 import pytest
 
-from pipeline.models import fetching, registry, weights
-from pipeline.models.dl_l8s2_uv import FILES, DlL8s2Uv
-from pipeline.models.ensemble import Ensemble
-from pipeline.models.omnicloudmask import OmniCloudMask
-from pipeline.models.omnicloudmask_earlier import RELEASES
-from pipeline.models.product_masks import ProductMasks
-from pipeline.models.ukis_csmask import UkisCsmask
+from pipeline.models import download, registry
+from pipeline.models.combined.ensemble import Ensemble
+from pipeline.models.families.dl_l8s2_uv import FILES, DlL8s2Uv
+from pipeline.models.families.omnicloudmask import OmniCloudMask
+from pipeline.models.families.omnicloudmask_earlier import RELEASES
+from pipeline.models.families.product_masks import ProductMasks
+from pipeline.models.families.ukis_csmask import UkisCsmask
+from pipeline.models.weights import files
 
 
 @pytest.fixture(autouse=True)
 def providers(monkeypatch, tmp_path):
     own = (UkisCsmask(), DlL8s2Uv(), OmniCloudMask(), ProductMasks(), Ensemble())
     monkeypatch.setattr(registry, "OWN", own)
-    monkeypatch.setattr(weights, "user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(files, "user_cache_path", lambda name: tmp_path / name)
 
 
 @pytest.mark.parametrize("words", [("models",), ("models", "list")])
@@ -79,7 +80,7 @@ def test_fetch_prints_the_path_and_the_progress(cloudmask, monkeypatch, tmp_path
             progress("net.bin", done, 2_000_000)
         return (tmp_path / "net.bin",)
 
-    monkeypatch.setattr(fetching, "fetch", fetch)
+    monkeypatch.setattr(download, "fetch", fetch)
     result = cloudmask("models", "fetch", "net")
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{tmp_path / 'net.bin'}\n"

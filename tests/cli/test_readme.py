@@ -13,7 +13,7 @@ from shapely.geometry import box
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli.demo import EXAMPLE, example_job
+from pipeline.cli.commands.demo import EXAMPLE, example_job
 from pipeline.config import load_job
 from pipeline.simulate import ArchiveSettings, make_archive
 from pipeline.simulate.grids import CRS, landscape_window

@@ -7,7 +7,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cube.darkness import MIN_VALID_PX, ROLES, ZERO, judge
+from pipeline.cube.metadata.darkness import MIN_VALID_PX, ROLES, ZERO, judge
 
 # Reflectance of green, red, nir08, swir16, swir22.
 GROUND = {

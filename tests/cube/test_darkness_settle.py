@@ -14,9 +14,9 @@ from rasterio.io import MemoryFile
 from twins import TWINS, make_truth, serve
 
 from pipeline import sensors
-from pipeline.cube import settle
-from pipeline.cube.settle import WINDOW_PX, WINDOWS, settled, thinned
-from pipeline.run.fingerprint import item_identity
+from pipeline.cube.metadata import settle
+from pipeline.cube.metadata.settle import WINDOW_PX, WINDOWS, settled, thinned
+from pipeline.run.common.fingerprint import item_identity
 from pipeline.types import Dropped, Items
 
 WRONG = TWINS["earth search 05.11 flag wrong"]

@@ -10,7 +10,7 @@ from odc.geo.geobox import GeoBox
 from odc.loader.types import RasterSource
 from pyproj import Transformer
 
-from pipeline.cube.facts import AssetFacts
+from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.reader import METER, ExactReader
 from pipeline.errors import AssetError
 

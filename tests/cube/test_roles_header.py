@@ -7,8 +7,8 @@ import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from pipeline.cube.header import located
-from pipeline.cube.roles import frame, misplaced
+from pipeline.cube.metadata.header import located
+from pipeline.cube.metadata.roles import frame, misplaced
 from pipeline.errors import AssetError
 from pipeline.types import CubeSettings
 

@@ -14,9 +14,9 @@ from pyproj import CRS, Transformer
 from shapely.geometry import box, mapping
 
 from pipeline import sensors
-from pipeline.cube import outlines as drawing
-from pipeline.cube.outlines import LONLAT, Frame, outline, outlines
-from pipeline.cube.roles import all_misplaced, frame, misplaced, raster_outline
+from pipeline.cube.metadata import outlines as drawing
+from pipeline.cube.metadata.outlines import LONLAT, Frame, outline, outlines
+from pipeline.cube.metadata.roles import all_misplaced, frame, misplaced, raster_outline
 from pipeline.errors import RadiometryError
 from pipeline.grid import make_grid
 from pipeline.testing.jobs import make_job

@@ -7,7 +7,7 @@ import pytest
 from twins import AS_WAS, GEOBOX, PLUS_1000, ROLES, TWINS, Twin, es, make_truth, serve
 
 from pipeline import cube, sensors
-from pipeline.cube.settle import settled
+from pipeline.cube.metadata.settle import settled
 from pipeline.types import Items, Scene
 
 pytestmark = pytest.mark.usefixtures("single_thread")

@@ -19,7 +19,7 @@ from pipeline.access.secrets import Credentials
 from pipeline.config import load_job
 from pipeline.config.settings import PREFECT_DEFAULTS, Settings
 from pipeline.errors import CloudmaskError
-from pipeline.run.cluster import LIMITS
+from pipeline.run.executors.dask import LIMITS
 from pipeline.types import Record
 
 MISSING = object()

@@ -8,13 +8,13 @@ import layouts
 import numpy as np
 import pytest
 
+from pipeline.datasets import labels as L
+from pipeline.datasets.labels import Labelled, LabelledDataError
+from pipeline.datasets.registry import READERS, reader_of
 from pipeline.errors import ConfigError
-from pipeline.evaluate import labels as L
 from pipeline.evaluate.labelled import Masker, by_masks, by_model, evaluate_labelled
-from pipeline.evaluate.labels import Labelled, LabelledDataError
 from pipeline.evaluate.leaks import TRAINED_ON, leak
 from pipeline.evaluate.page import render, write_page
-from pipeline.evaluate.readers import READERS, reader_of
 from pipeline.evaluate.results import Results
 from pipeline.testing.models import ThresholdModel, WindowMeanModel
 from pipeline.types import CleanSettings, Code

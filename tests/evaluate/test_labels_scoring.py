@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.evaluate import labels as L
-from pipeline.evaluate.labels import Labelled, LabelledDataError
+from pipeline.datasets import labels as L
+from pipeline.datasets.labels import Labelled, LabelledDataError
 from pipeline.evaluate.schemes import CLOUD, DOUBTFUL, FOUR, INVALID, SCHEMES, SURFACE, THREE
 from pipeline.evaluate.scoring import near_border, score
 from pipeline.types import Code

@@ -7,9 +7,10 @@ import layouts
 import numpy as np
 import pytest
 
+from pipeline.datasets import tortilla
+from pipeline.datasets.labels import LabelledDataError
+from pipeline.datasets.registry import READERS, reader_of
 from pipeline.errors import ConfigError
-from pipeline.evaluate.labels import LabelledDataError
-from pipeline.evaluate.readers import READERS, reader_of, tortilla
 
 
 def refused(name, root, file, found):

@@ -15,7 +15,7 @@ from odc.loader.types import RasterSource
 from rasterio.errors import RasterioIOError
 
 from pipeline.cube import datasets
-from pipeline.cube.facts import AssetFacts
+from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.opening import Place, read_asset
 from pipeline.cube.reader import ExactReader
 from pipeline.errors import AssetError

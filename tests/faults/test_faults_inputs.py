@@ -10,7 +10,7 @@ import rasterio
 from small_region import DAY, EAST, LANDSAT, WEST, contents, mask_of_day, refused
 
 from pipeline import cube, run, store
-from pipeline.cube.roles import raster_outline
+from pipeline.cube.metadata.roles import raster_outline
 from pipeline.errors import EmptySearchError, IncompleteError
 from pipeline.types import Period
 
@@ -62,7 +62,9 @@ def test_a_job_that_cannot_be_run(cloudmask, region, change, code, words):
 
 
 def test_missing_weights(cloudmask, region, monkeypatch, tmp_path):
-    monkeypatch.setattr("pipeline.models.ukis_csmask._package_folder", lambda: tmp_path)
+    monkeypatch.setattr(
+        "pipeline.models.families.ukis_csmask._package_folder", lambda: tmp_path
+    )
     result = cloudmask("run", region.job_file(("threshold", "ukis-csmask")), *RUN)
     refused(result, 5, "is missing; install ukis-csmask")
 

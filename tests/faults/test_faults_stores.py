@@ -51,7 +51,7 @@ def test_a_folder_that_may_not_be_written(cloudmask, region, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     # Root may write anywhere, so that modes of folders would show nothing here.
-    monkeypatch.setattr("pipeline.store.places.FileLock.acquire", forbidden)
+    monkeypatch.setattr("pipeline.store.base.location.FileLock.acquire", forbidden)
     refused(cloudmask("run", region.job_file(), *RUN), 6, "Permission denied")
 
 

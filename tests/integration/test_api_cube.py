@@ -11,7 +11,7 @@ from shapely.geometry import box
 from pipeline import grid
 from pipeline.cube import open_cube
 from pipeline.errors import EmptySearchError
-from pipeline.run.scenes import scenes_of
+from pipeline.run.common.scenes import scenes_of
 from pipeline.search import search
 from pipeline.simulate import ArchiveSettings, make_archive
 from pipeline.testing import make_job

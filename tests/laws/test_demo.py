@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from pipeline import store
 from pipeline.cli.app import app
-from pipeline.cli.demo import example_job
+from pipeline.cli.commands.demo import example_job
 from pipeline.config import load_job
 from pipeline.simulate import make_archive, truth_path
 from tests.laws.conftest import contents, same

@@ -18,8 +18,8 @@ from pipeline.errors import ModelError
 from pipeline.mask import read_geobox
 from pipeline.mask.combined import Combination, mask_with_confidence
 from pipeline.mask.lattice import geobox_cover, origin_px, weights
-from pipeline.models import combining
-from pipeline.models.ensemble import EnsembleModel
+from pipeline.models.combined import members as combining
+from pipeline.models.combined.ensemble import EnsembleModel
 from pipeline.testing import WindowMeanModel
 from pipeline.testing.models import fake_card
 from pipeline.types import Code, Lattice

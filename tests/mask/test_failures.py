@@ -19,19 +19,15 @@ from pipeline import models
 from pipeline.errors import ModelError
 from pipeline.mask import read_geobox
 from pipeline.mask.combined import mask_with_confidence
-from pipeline.models import (
-    dl_l8s2_uv,
-    no_data,
-    onnx_weights,
-    registry,
-    s2cloudless,
-    ukis_csmask,
-    weights,
-)
-from pipeline.models.dl_l8s2_uv import RGBI
-from pipeline.models.entry import ZeroGaps
-from pipeline.models.omnicloudmask import FILES as OCM_FILES
-from pipeline.models.torch_model import of_network
+from pipeline.models import registry
+from pipeline.models.engine import fill_gaps
+from pipeline.models.engine.choose import of_network
+from pipeline.models.engine.normalise import ZeroGaps
+from pipeline.models.families import dl_l8s2_uv, s2cloudless, ukis_csmask
+from pipeline.models.families.dl_l8s2_uv import RGBI
+from pipeline.models.families.omnicloudmask import FILES as OCM_FILES
+from pipeline.models.weights import files as weights
+from pipeline.models.weights import onnx
 from pipeline.testing import ThresholdModel
 from pipeline.types import Code, Lattice
 
@@ -218,7 +214,7 @@ def on_device(rooms, batch):
         scores="logits",
         options={"device": "cuda", "precision": "float32"},
     )
-    return of_network(card, net, ZeroGaps(), stride=32, gaps=no_data.as_it_is), net
+    return of_network(card, net, ZeroGaps(), stride=32, gaps=fill_gaps.as_it_is), net
 
 
 @pytest.mark.parametrize("rooms", [[2], [8, 8, 3, 1], [8, 4, 2, 1]])
@@ -362,7 +358,7 @@ def test_a_damaged_package_is_refused(cache, monkeypatch, tmp_path, how):
 
 def test_what_has_the_right_checksum_is_still_read_with_care():
     with pytest.raises(ModelError, match="junk"):
-        onnx_weights.parse(b"no ONNX at all", "junk")
+        onnx.parse(b"no ONNX at all", "junk")
 
 
 def test_damaged_trees_are_refused(cache, monkeypatch, tmp_path):

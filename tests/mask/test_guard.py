@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from pipeline.errors import GridError
-from pipeline.mask.guard import Counts, history_of, persistent, usable
+from pipeline.mask.postprocess.guard import Counts, history_of, persistent, usable
 from pipeline.types import CLOUD, Code, GuardSettings, Period, is_usable
 
 EDGE = 32

@@ -14,7 +14,7 @@ from odc.geo.xr import xr_coords
 from pipeline import models
 from pipeline.mask import mask_with_confidence, read_geobox
 from pipeline.mask.lattice import origin_px
-from pipeline.models.ukis_csmask import SIX_BANDS
+from pipeline.models.families.ukis_csmask import SIX_BANDS
 from pipeline.types import Code, Lattice
 
 PAD = 160

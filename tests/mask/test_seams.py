@@ -14,11 +14,11 @@ from odc.geo.xr import xr_coords
 from scipy import ndimage
 
 from pipeline import models
-from pipeline.evaluate.readers import reader_of
+from pipeline.datasets.registry import reader_of
 from pipeline.mask import mask_cube, read_geobox
 from pipeline.mask.lattice import origin_px
 from pipeline.mask.seams import seams
-from pipeline.models.ukis_csmask import SIX_BANDS
+from pipeline.models.families.ukis_csmask import SIX_BANDS
 from pipeline.testing import WindowMeanModel
 from pipeline.types import Code, Lattice
 

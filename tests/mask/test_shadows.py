@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline.mask.shadows import Sun, check_shadows, reach_px
+from pipeline.mask.postprocess.shadows import Sun, check_shadows, reach_px
 from pipeline.types import Code, ShadowSettings
 
 RESOLUTION = 10.0

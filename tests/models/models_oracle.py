@@ -8,7 +8,7 @@ import onnxruntime
 import rasterio
 
 from pipeline import models
-from pipeline.models import ukis_csmask
+from pipeline.models.families import ukis_csmask
 
 NETWORKS = [(bands, level) for bands in ("6b", "4b") for level in ("L1C", "L2A")]
 

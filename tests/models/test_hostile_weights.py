@@ -18,9 +18,10 @@ from safetensors.torch import save
 
 from pipeline import models
 from pipeline.errors import ModelError
-from pipeline.models import onnx_weights, tensors, weights
-from pipeline.models.dl_l8s2_uv import FOUR_BANDS, RGBI
-from pipeline.models.keras_weights import read_keras
+from pipeline.models.families.dl_l8s2_uv import FOUR_BANDS, RGBI
+from pipeline.models.weights import onnx as onnx_weights
+from pipeline.models.weights import tensors
+from pipeline.models.weights.keras import read_keras
 
 SECRET = np.arange(4, dtype=np.float32)
 
@@ -116,7 +117,7 @@ def test_hdf5_that_is_more_than_arrays(tmp_path, make, why):
 
 
 def test_hdf5_of_other_shapes_is_another_network(tmp_path):
-    from pipeline.models import dl_l8s2_uv_network as network  # noqa: PLC0415
+    from pipeline.models.networks import dl_l8s2_uv as network  # noqa: PLC0415
 
     path = tmp_path / "w.hdf5"
     path.write_bytes(

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.models import allocator
+from pipeline.models.engine import allocator
 
 pytestmark = pytest.mark.skipif(
     allocator._glibc() is None, reason="the C library is no glibc of 2.33 or later"

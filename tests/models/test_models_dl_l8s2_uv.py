@@ -7,9 +7,9 @@ import pytest
 from models_oracle import read_reference
 
 from pipeline.errors import ModelError
-from pipeline.models import dl_l8s2_uv
-from pipeline.models import dl_l8s2_uv_network as network
-from pipeline.models.dl_l8s2_uv import FILES, RGBI, RGBISWIR, DlL8s2Uv
+from pipeline.models.families import dl_l8s2_uv
+from pipeline.models.families.dl_l8s2_uv import FILES, RGBI, RGBISWIR, DlL8s2Uv
+from pipeline.models.networks import dl_l8s2_uv as network
 from pipeline.types import Code
 
 SIX = dl_l8s2_uv.BANDS[RGBISWIR]

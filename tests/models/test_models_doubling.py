@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from pipeline.models import doubling
+from pipeline.models.networks.cpu import upsample_conv
 
 SIZES = st.integers(1, 7)
 
@@ -44,8 +44,8 @@ def test_law_it_is_the_same_convolution(
     doubled = functional.interpolate(below, scale_factor=2.0, mode="nearest")
     expected = conv(torch.cat([doubled, skip], dim=1))
 
-    quarters, beside = doubling.split(conv, n_doubled)
-    made = doubling.interleaved(quarters(below))
+    quarters, beside = upsample_conv.split(conv, n_doubled)
+    made = upsample_conv.interleaved(quarters(below))
     if beside is not None:
         made = made + beside(skip)
     assert (beside is None) == (n_beside == 0)
@@ -55,7 +55,7 @@ def test_law_it_is_the_same_convolution(
 def test_the_original_keeps_its_weights():
     conv = conv_of(3, 2, bias=True)
     before = [each.clone() for each in conv.parameters()]
-    for part in doubling.split(conv, 2):
+    for part in upsample_conv.split(conv, 2):
         for each in part.parameters():
             each.zero_()
     for each, kept in zip(conv.parameters(), before, strict=True):
@@ -65,4 +65,4 @@ def test_the_original_keeps_its_weights():
 @pytest.mark.parametrize("change", [{"kernel_size": 5}, {"padding": 0}, {"stride": 2}])
 def test_other_convolutions_are_not_split(change):
     with pytest.raises(AssertionError):
-        doubling.split(nn.Conv2d(3, 2, **{"kernel_size": 3, "padding": 1, **change}), 2)
+        upsample_conv.split(nn.Conv2d(3, 2, **{"kernel_size": 3, "padding": 1, **change}), 2)

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.errors import ModelError
-from pipeline.models import combining, registry
-from pipeline.models.dl_l8s2_uv import DlL8s2Uv
-from pipeline.models.ensemble import Ensemble, EnsembleModel
-from pipeline.models.omnicloudmask import OmniCloudMask
-from pipeline.models.product_masks import ProductMasks
-from pipeline.models.tta import Tta
-from pipeline.models.ukis_csmask import UkisCsmask
+from pipeline.models import registry
+from pipeline.models.combined import members as combining
+from pipeline.models.combined.ensemble import Ensemble, EnsembleModel
+from pipeline.models.combined.tta import Tta
+from pipeline.models.families.dl_l8s2_uv import DlL8s2Uv
+from pipeline.models.families.omnicloudmask import OmniCloudMask
+from pipeline.models.families.product_masks import ProductMasks
+from pipeline.models.families.ukis_csmask import UkisCsmask
 from pipeline.testing.models import fake_card
 from pipeline.types import Code, Lattice
 

@@ -10,9 +10,9 @@ from models_oracle import card_of, noise_window, real_windows
 
 from pipeline import models
 from pipeline.errors import ModelError
-from pipeline.models import gpu, no_data
-from pipeline.models.entry import Normalisation, OwnStatistics, ZeroGaps
-from pipeline.models.torch_model import of_network
+from pipeline.models.engine import fill_gaps, gpu_stream
+from pipeline.models.engine.choose import of_network
+from pipeline.models.engine.normalise import Normalisation, OwnStatistics, ZeroGaps
 from pipeline.types import DeviceModel
 
 
@@ -31,7 +31,7 @@ class Sums(torch.nn.Module):
 
 
 def model_of(
-    net, entry=None, gaps=no_data.as_it_is, batch=4, device="cuda", precision="float32"
+    net, entry=None, gaps=fill_gaps.as_it_is, batch=4, device="cuda", precision="float32"
 ):
     options = {"device": device, "precision": precision}
     card = replace(card_of("4b", "L2A"), batch=batch, options=options)
@@ -71,12 +71,12 @@ def test_a_device_normalises_as_a_cpu_does(entry, scale):
 # -- with a stand-in for a GPU -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("gaps", [no_data.mirrored, no_data.only_cut, no_data.as_it_is])
+@pytest.mark.parametrize("gaps", [fill_gaps.mirrored, fill_gaps.only_cut, fill_gaps.as_it_is])
 def test_scores_are_those_of_a_cpu(gpu_stand_in, gaps):
     torch.manual_seed(1)
     net = torch.nn.Conv2d(4, 3, 5, padding=2).requires_grad_(False)
-    entry = OwnStatistics() if gaps is no_data.only_cut else NORMAL
-    if gaps is no_data.as_it_is:
+    entry = OwnStatistics() if gaps is fill_gaps.only_cut else NORMAL
+    if gaps is fill_gaps.as_it_is:
         entry = ZeroGaps()
     windows = holed(7)
     before = windows.copy()
@@ -90,7 +90,7 @@ def test_scores_are_those_of_a_cpu(gpu_stand_in, gaps):
 def test_what_is_made_comes_back_in_the_order_of_windows(gpu_stand_in):
     """Also of windows that are run apart, because another part of them holds data."""
     windows = holed(9)[:-1]
-    model = model_of(Sums(), gaps=no_data.only_cut, batch=3)
+    model = model_of(Sums(), gaps=fill_gaps.only_cut, batch=3)
     assert isinstance(model, DeviceModel)
 
     def then(scores, beside):
@@ -138,7 +138,7 @@ def test_no_room_for_one_window_is_an_error(gpu_stand_in):
 
 
 def test_threads_get_their_own_answers(gpu_stand_in):
-    model = model_of(Sums(), NORMAL, no_data.mirrored)
+    model = model_of(Sums(), NORMAL, fill_gaps.mirrored)
     windows = [noise_window(4, 64, seed)[None] for seed in range(12)]
     expected = [model.predict(each) for each in windows]
     with ThreadPoolExecutor(4) as pool:
@@ -165,4 +165,4 @@ def test_a_published_network_runs_as_on_a_cpu(gpu_stand_in, shared_data, bands):
 def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ModelError, match="torch finds no usable GPU"):
-        gpu.usable_device()
+        gpu_stream.usable_device()

@@ -10,7 +10,8 @@ from models_oracle import card_of, noise_window, read_chip, read_reference, real
 
 from pipeline import models
 from pipeline.errors import ModelError
-from pipeline.models import allocator, machine, ukis_csmask
+from pipeline.models.engine import allocator
+from pipeline.models.families import machine, ukis_csmask
 from pipeline.types import Code
 
 

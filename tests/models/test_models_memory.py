@@ -9,8 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.models import dynamic_unet, omnicloudmask, omnicloudmask_network
-from pipeline.models.omnicloudmask_earlier import RELEASES
+from pipeline.models.families import omnicloudmask
+from pipeline.models.families.omnicloudmask_earlier import RELEASES
+from pipeline.models.networks import dynamic_unet
+from pipeline.models.networks import omnicloudmask as omnicloudmask_network
 
 MEMORY_PROGRAM = """
 import ctypes, json, sys

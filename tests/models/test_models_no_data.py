@@ -5,17 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.models import no_data
+from pipeline.models.engine import fill_gaps
 
 
 def test_repeats_the_border_then_mirrors():
     row = np.arange(40, dtype=np.float32)
     window = np.tile(row, (2, 3, 1))
     window[:, :, 20:] = np.nan
-    filled = no_data.mirror(window, no_data.is_missing(window))
-    repeated = [19] * no_data.REPEAT_PX
+    filled = fill_gaps.mirror(window, fill_gaps.is_missing(window))
+    repeated = [19] * fill_gaps.REPEAT_PX
     # Pixel 28 lies 9 behind the border pixel 19, so it shows pixel 10; nothing is farther than 0.
-    mirrored = [19 - k for k in range(no_data.REPEAT_PX + 1, 20)] + [19]
+    mirrored = [19 - k for k in range(fill_gaps.REPEAT_PX + 1, 20)] + [19]
     assert filled[0, 0, 20:].tolist() == repeated + mirrored
     assert filled[0, 0, :20].tolist() == row[:20].tolist()
 
@@ -23,7 +23,7 @@ def test_repeats_the_border_then_mirrors():
 def test_a_pixel_that_lacks_one_band_takes_no_part():
     window = np.ones((2, 4, 4), np.float32)
     window[0, 1, 1], window[1, 1, 1] = np.nan, 9
-    filled = no_data.mirror(window, no_data.is_missing(window))
+    filled = fill_gaps.mirror(window, fill_gaps.is_missing(window))
     assert (filled == 1).all()
 
 
@@ -33,7 +33,7 @@ def test_keeps_data_and_invents_nothing(missing):
         return
     values = np.arange(missing.size, dtype=np.float32).reshape(missing.shape)
     window = np.where(missing, np.nan, np.stack([values, -values]))
-    filled = no_data.mirror(window, no_data.is_missing(window))
+    filled = fill_gaps.mirror(window, fill_gaps.is_missing(window))
     assert np.array_equal(filled[:, ~missing], window[:, ~missing])
     assert np.isin(filled[0], values[~missing]).all()
     assert np.array_equal(filled[0], -filled[1])
@@ -54,5 +54,5 @@ def test_a_rectangle_is_filled_as_any_shape_is(data):
     window = np.arange(2 * missing.size, dtype=np.float32).reshape(2, *size)
     window[:, missing] = np.nan
     general = window.copy()
-    no_data._fill_gaps(general, missing)
-    np.testing.assert_array_equal(no_data.mirror(window, missing), general)
+    fill_gaps._fill_gaps(general, missing)
+    np.testing.assert_array_equal(fill_gaps.mirror(window, missing), general)

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.errors import ModelError
-from pipeline.models import omnicloudmask
-from pipeline.models import omnicloudmask_network as network
-from pipeline.models.entry import OwnStatistics
-from pipeline.models.omnicloudmask import NETWORKS, OmniCloudMask
+from pipeline.models.engine.normalise import OwnStatistics
+from pipeline.models.families import omnicloudmask
+from pipeline.models.families.omnicloudmask import NETWORKS, OmniCloudMask
+from pipeline.models.networks import omnicloudmask as network
 from pipeline.types import Code
 
 ROLES = ("blue", "green", "red", "nir", "nir08")

@@ -13,11 +13,12 @@ from safetensors.torch import save, save_file
 
 from pipeline import models
 from pipeline.errors import ModelError
-from pipeline.models import dynamic_unet, fetching
-from pipeline.models import omnicloudmask_earlier_network as network
-from pipeline.models.entry import OwnStatistics
-from pipeline.models.omnicloudmask import FILES, OmniCloudMask
-from pipeline.models.omnicloudmask_earlier import RELEASES
+from pipeline.models import download
+from pipeline.models.engine.normalise import OwnStatistics
+from pipeline.models.families.omnicloudmask import FILES, OmniCloudMask
+from pipeline.models.families.omnicloudmask_earlier import RELEASES
+from pipeline.models.networks import dynamic_unet
+from pipeline.models.networks import omnicloudmask_earlier as network
 
 ROLES = ("red", "green", "nir08")
 NETWORKS = {each.encoder: each for nets in RELEASES.values() for each in nets}
@@ -193,7 +194,7 @@ def test_release_4_is_the_default_and_says_no_more_than_before():
         card = models.resolve("omnicloudmask", level="L2A", roles=ROLES, options=given)
         assert card.version == "4"
         assert card.options == options
-    assert fetching.files("omnicloudmask") == FILES
+    assert download.files("omnicloudmask") == FILES
 
 
 @pytest.mark.parametrize("version", [0, 5, "3.5", "latest", None])

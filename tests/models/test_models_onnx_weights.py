@@ -6,7 +6,8 @@ import onnx
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.models import onnx_weights, ukis_csmask
+from pipeline.models.families import ukis_csmask
+from pipeline.models.weights import onnx as onnx_weights
 
 
 @pytest.fixture(scope="module")

@@ -20,22 +20,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from models_worlds import ORIGIN, OnLattice, box, masked, on_lattice, real, simulated
 
-from pipeline.models import (
-    combining,
-    dynamic_unet,
-    no_data,
-    omnicloudmask_earlier_network,
-    registry,
-)
-from pipeline.models.dl_l8s2_uv import RGBI, RGBISWIR
-from pipeline.models.ensemble import EnsembleModel
-from pipeline.models.entry import OwnStatistics
-from pipeline.models.omnicloudmask import NETWORKS
-from pipeline.models.omnicloudmask_earlier import RELEASES
-from pipeline.models.omnicloudmask_network import Ensemble as MeanOfNetworks
-from pipeline.models.omnicloudmask_network import architecture, fold
-from pipeline.models.torch_model import of_network
-from pipeline.models.tta import TtaModel
+from pipeline.models import registry
+from pipeline.models.combined import members as combining
+from pipeline.models.combined.ensemble import EnsembleModel
+from pipeline.models.combined.tta import TtaModel
+from pipeline.models.engine import fill_gaps
+from pipeline.models.engine.choose import of_network
+from pipeline.models.engine.normalise import OwnStatistics
+from pipeline.models.families.dl_l8s2_uv import RGBI, RGBISWIR
+from pipeline.models.families.omnicloudmask import NETWORKS
+from pipeline.models.families.omnicloudmask_earlier import RELEASES
+from pipeline.models.networks import dynamic_unet, omnicloudmask_earlier
+from pipeline.models.networks.omnicloudmask import Ensemble as MeanOfNetworks
+from pipeline.models.networks.omnicloudmask import architecture, fold
 from pipeline.types import Code, Lattice
 
 BLENDED = Lattice(core_px=64, halo_px=16, blend_px=16, shift_px=24)
@@ -89,7 +86,7 @@ def of_omnicloudmask(world, shared_data):
                 module.running_var.uniform_(0.5, 1.5)
     folded = [fold(net, network) for net, network in zip(nets, NETWORKS, strict=True)]
     # As `load` has it: what lies far beyond the data is not run.
-    return of_networks(folded, world, no_data.only_cut), BLENDED
+    return of_networks(folded, world, fill_gaps.only_cut), BLENDED
 
 
 def of_release_3(world, shared_data):
@@ -101,8 +98,8 @@ def of_release_3(world, shared_data):
         state = recipe.state(layout)
         net.load_state_dict({name: torch.from_numpy(each) for name, each in state.items()})
         net.eval().requires_grad_(False)
-        nets.append(omnicloudmask_earlier_network.fold(net, network))
-    return of_networks(nets, world, no_data.only_cut), BLENDED
+        nets.append(omnicloudmask_earlier.fold(net, network))
+    return of_networks(nets, world, fill_gaps.only_cut), BLENDED
 
 
 def of_windows(world, shared_data):
@@ -112,7 +109,7 @@ def of_windows(world, shared_data):
     return of_networks(nets, world), Lattice(core_px=64, halo_px=32, blend_px=32, shift_px=24)
 
 
-def of_networks(nets, world, gaps=no_data.as_it_is, **options):
+def of_networks(nets, world, gaps=fill_gaps.as_it_is, **options):
     card = replace(resolved("omnicloudmask", world, **options), batch=3)
     return of_network(card, MeanOfNetworks(nets), OwnStatistics(), stride=32, gaps=gaps)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.models.pointwise import Pointwise, replace_pointwise
+from pipeline.models.networks.cpu.pointwise import Pointwise, replace_pointwise
 
 
 @pytest.mark.parametrize("bias", [True, False])

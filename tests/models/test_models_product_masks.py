@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
-from pipeline.models.product_masks import PRODUCTS, ProductMasks
+from pipeline.models.families.product_masks import PRODUCTS, ProductMasks
 from pipeline.sensors import qa
 from pipeline.types import Code
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from pipeline import models
 from pipeline.errors import ModelError
-from pipeline.models import machine, registry, ukis_csmask
+from pipeline.models import registry
+from pipeline.models.families import machine, ukis_csmask
 from pipeline.types import Code
 
 SIX = ukis_csmask.SIX_BANDS

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.models import s2cloudless
-from pipeline.models.s2cloudless import S2cloudless
+from pipeline.models.families import s2cloudless
+from pipeline.models.families.s2cloudless import S2cloudless
 from pipeline.types import Code
 
 

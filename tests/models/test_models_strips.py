@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from pipeline.models import lean_unet, omnicloudmask_lean, strips
-from pipeline.models import omnicloudmask_network as network
-from pipeline.models.lean_unet import Level
-from pipeline.models.omnicloudmask import NETWORKS
-from pipeline.models.strips import Same
+from pipeline.models.families.omnicloudmask import NETWORKS
+from pipeline.models.networks import omnicloudmask as network
+from pipeline.models.networks.cpu import encoders_in_strips, row_strips, unet_in_strips
+from pipeline.models.networks.cpu.row_strips import Same
+from pipeline.models.networks.cpu.unet_in_strips import Level
 
 
 def conv_of(size, n_in=3, n_out=4, stride=1):
@@ -36,8 +36,8 @@ def test_a_convolution_in_strips(size, height, rows, relu):
     expected = conv(whole).relu() if relu else conv(whole)
     layer, reach = Same(conv, relu=relu), size // 2
     made = [
-        layer(strips.cut(whole, first - reach, stop + reach)).rows(first, stop)
-        for first, stop in strips.spans(height, rows)
+        layer(row_strips.cut(whole, first - reach, stop + reach)).rows(first, stop)
+        for first, stop in row_strips.spans(height, rows)
     ]
     torch.testing.assert_close(torch.cat(made, dim=2), expected, rtol=0, atol=1e-5)
 
@@ -46,8 +46,8 @@ def test_a_convolution_in_strips(size, height, rows, relu):
 def test_a_convolution_that_halves_in_strips(half, rows):
     whole, conv = image(2 * half, width=10), conv_of(3, stride=2)
     made = [
-        strips.halved(conv, strips.cut(whole, 2 * first - 1, 2 * stop), first, stop)
-        for first, stop in strips.spans(half, rows)
+        row_strips.halved(conv, row_strips.cut(whole, 2 * first - 1, 2 * stop), first, stop)
+        for first, stop in row_strips.spans(half, rows)
     ]
     torch.testing.assert_close(torch.cat(made, dim=2), conv(whole), rtol=0, atol=1e-5)
 
@@ -68,7 +68,7 @@ class Block(nn.Module):
 @pytest.mark.parametrize("height", [2, 6, 64, 70])
 @pytest.mark.parametrize("rows", [1, 4, 32])
 def test_a_level_in_strips(height, rows, monkeypatch):
-    monkeypatch.setattr(lean_unet, "LEVEL_ROWS", rows)
+    monkeypatch.setattr(unet_in_strips, "LEVEL_ROWS", rows)
     block, below, skip = Block(), image(height // 2, width=5), image(height, width=10, n=2)
     torch.testing.assert_close(
         Level(block, 3)(below, skip), block(below, skip), rtol=0, atol=1e-5
@@ -90,7 +90,7 @@ def pair(request):
             nn.init.constant_(module.gamma, 0.5)
     network.fold(net, published)
     expected = {shape: net(window(shape)) for shape in SHAPES}
-    return expected, omnicloudmask_lean.lean(net, published.encoder)
+    return expected, encoders_in_strips.lean(net, published.encoder)
 
 
 SHAPES = [(32, 32), (96, 64), (192, 160)]
@@ -104,7 +104,7 @@ def window(shape):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("rows", [4, 64])
 def test_a_network_in_strips(pair, shape, rows, monkeypatch):
-    monkeypatch.setattr(lean_unet, "ROWS", rows)
+    monkeypatch.setattr(unet_in_strips, "ROWS", rows)
     expected, lean = pair
     found = lean(window(shape))
     assert np.ptp(expected[shape].numpy()) > 0.5
@@ -124,4 +124,4 @@ def test_the_attention_of_all_channels_is_the_published_one():
     xca = timm.CrossCovarianceAttn(24, num_heads=4, qkv_bias=True).eval().requires_grad_(False)
     pixels = torch.randn(1, 5, 7, 24)
     expected = xca(pixels.reshape(1, 35, 24)).reshape(pixels.shape)
-    torch.testing.assert_close(omnicloudmask_lean.attention(xca, pixels), expected)
+    torch.testing.assert_close(encoders_in_strips.attention(xca, pixels), expected)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from pipeline.errors import ModelError
-from pipeline.models import registry, tta
-from pipeline.models.product_masks import ProductMasks
-from pipeline.models.tta import TURNS, Tta, TtaModel
-from pipeline.models.ukis_csmask import UkisCsmask
+from pipeline.models import registry
+from pipeline.models.combined import tta
+from pipeline.models.combined.tta import TURNS, Tta, TtaModel
+from pipeline.models.families.product_masks import ProductMasks
+from pipeline.models.families.ukis_csmask import UkisCsmask
 from pipeline.testing.models import fake_card
 from pipeline.types import Code, Lattice
 

@@ -10,17 +10,20 @@ from models_oracle import card_of, noise_window, onnx_logits, real_windows
 
 from pipeline import models
 from pipeline.errors import ModelError
-from pipeline.models import fused, onnx_weights, ukis_csmask, unet
+from pipeline.models.families import ukis_csmask
+from pipeline.models.networks import efficientnet_unet
+from pipeline.models.networks.cpu import onednn_fusion
+from pipeline.models.weights import onnx
 
 
 @functools.cache
 def weights():
     files = ukis_csmask.FILES["4b", "L2A"]
-    return onnx_weights.parse(files.onnx.read_bytes(), files.stem)
+    return onnx.parse(files.onnx.read_bytes(), files.stem)
 
 
 def altered(**changes):
-    return onnx_weights.OnnxWeights(
+    return onnx.OnnxWeights(
         **{"tensors": weights().tensors, "paddings": weights().paddings, **changes}
     )
 
@@ -49,19 +52,19 @@ def test_logits_equal_onnxruntime_on_more_noise(network, seed):
 
 
 def test_another_padding_is_noticed():
-    net = smp.Unet(unet.ENCODER, encoder_weights=None, in_channels=4, classes=3)
-    unet.check_paddings(net, weights().paddings)
+    net = smp.Unet(efficientnet_unet.ENCODER, encoder_weights=None, in_channels=4, classes=3)
+    efficientnet_unet.check_paddings(net, weights().paddings)
     net.encoder._blocks[6]._depthwise_conv.static_padding.padding = (1, 2, 1, 2)
     complaint = r"pads encoder._blocks.6._depthwise_conv.static_padding by \(1, 2, 1, 2\).*\(2, 2, 2, 2\)"
     with pytest.raises(ModelError, match=complaint):
-        unet.check_paddings(net, weights().paddings)
+        efficientnet_unet.check_paddings(net, weights().paddings)
 
 
 def test_a_padding_too_few_is_noticed():
     paddings = dict(weights().paddings)
     del paddings["encoder._conv_stem.static_padding"]
     with pytest.raises(ModelError, match=r"_conv_stem.static_padding by .* by None"):
-        unet.build(altered(paddings=paddings))
+        efficientnet_unet.build(altered(paddings=paddings))
 
 
 @pytest.mark.parametrize("change", ["lost", "unknown", "misshapen", "headless"])
@@ -76,11 +79,11 @@ def test_weights_of_another_network_are_noticed(change):
     if change == "headless":
         del tensors["encoder._conv_stem.weight"]
     with pytest.raises(ModelError, match=r"places? without|do not fit|not those of"):
-        unet.build(altered(tensors=tensors))
+        efficientnet_unet.build(altered(tensors=tensors))
 
 
 def test_every_batch_norm_that_runs_is_folded():
-    net = unet.build(weights())
+    net = efficientnet_unet.build(weights())
     left = [
         path for path, each in net.named_modules() if isinstance(each, torch.nn.BatchNorm2d)
     ]
@@ -88,24 +91,24 @@ def test_every_batch_norm_that_runs_is_folded():
     assert not net.training
     assert not any(each.requires_grad for each in net.parameters())
     with pytest.raises(ModelError, match="0 batch norms folded instead of 105"):
-        unet.fold_batch_norms(net)
+        efficientnet_unet.fold_batch_norms(net)
 
 
 def test_less_time_is_not_another_network():
     """29 of 33 paddings, the stem, every block of encoder and decoder: against the network as exported."""
-    plain = smp.Unet(unet.ENCODER, encoder_weights=None, in_channels=4, classes=3)
+    plain = smp.Unet(efficientnet_unet.ENCODER, encoder_weights=None, in_channels=4, classes=3)
     plain.eval().requires_grad_(False)
     tensors = {name: torch.from_numpy(each.copy()) for name, each in weights().tensors.items()}
     torch.nn.Module.load_state_dict(plain, tensors, strict=False)
     window = torch.from_numpy(noise_window(4, 128)[None])
-    quick = unet.build(weights())
+    quick = efficientnet_unet.build(weights())
     left = [
         path for path, each in quick.named_modules() if isinstance(each, torch.nn.ZeroPad2d)
     ]
     assert len(left) == 4
     expected = plain(window)
     torch.testing.assert_close(quick(window), expected, atol=1e-4, rtol=0)
-    assert fused.fuse(quick) == 38
+    assert onednn_fusion.fuse(quick) == 38
     torch.testing.assert_close(quick(window), expected, atol=1e-4, rtol=0)
     # More than one window at a time takes another way.
     both = torch.cat([window, window.flip(2)])

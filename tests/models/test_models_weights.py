@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.models import dl_l8s2_uv, fetching, registry, weights
-from pipeline.models.dl_l8s2_uv import RGBI, DlL8s2Uv
-from pipeline.models.product_masks import ProductMasks
-from pipeline.models.weights import WeightsFile
+from pipeline.models import download, registry
+from pipeline.models.families import dl_l8s2_uv
+from pipeline.models.families.dl_l8s2_uv import RGBI, DlL8s2Uv
+from pipeline.models.families.product_masks import ProductMasks
+from pipeline.models.weights import files as weights
+from pipeline.models.weights.files import WeightsFile
 
 CONTENT = np.random.default_rng(0).bytes(900_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -68,7 +70,7 @@ def left(cache):
 
 @pytest.mark.parametrize("how", ["plain", "moved"])
 def test_fetches_into_the_cache(how, host, cache):
-    (path,) = fetching.download("net", [file_at(f"{host}/{how}/net.bin")])
+    (path,) = download.download("net", [file_at(f"{host}/{how}/net.bin")])
     assert path == cache / "net.bin"
     assert path.read_bytes() == CONTENT
     assert left(cache) == ["net.bin"]
@@ -76,9 +78,9 @@ def test_fetches_into_the_cache(how, host, cache):
 
 def test_what_is_there_is_not_asked_for_again(host, folder):
     file = file_at(f"{host}/plain/net.bin")
-    fetching.download("net", [file])
+    download.download("net", [file])
     before = asked(folder)
-    fetching.download("net", [file])
+    download.download("net", [file])
     assert asked(folder) == before
 
 
@@ -86,13 +88,13 @@ def test_a_damaged_file_is_fetched_again(host, cache):
     file = file_at(f"{host}/plain/net.bin")
     cache.mkdir(parents=True)
     (cache / "net.bin").write_bytes(CONTENT[:1000])
-    fetching.download("net", [file])
+    download.download("net", [file])
     assert (cache / "net.bin").read_bytes() == CONTENT
 
 
 def test_progress_grows_to_the_end(host):
     told = []
-    fetching.download(
+    download.download(
         "net", [file_at(f"{host}/plain/net.bin")], lambda *args: told.append(args)
     )
     assert {(name, total) for name, _, total in told} == {("net.bin", len(CONTENT))}
@@ -105,7 +107,7 @@ def test_progress_grows_to_the_end(host):
 def test_several_at_once_leave_one_whole_file(host, cache):
     file = file_at(f"{host}/plain/net.bin")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: fetching.download("net", [file]), range(4)))
+        list(pool.map(lambda _: download.download("net", [file]), range(4)))
     assert left(cache) == ["net.bin"]
     assert (cache / "net.bin").read_bytes() == CONTENT
 
@@ -124,7 +126,7 @@ def test_a_failed_download_is_named_and_leaves_nothing(path, message, host, cach
     with pytest.raises(
         ModelError, match=f"net.bin of net was not fetched .*{message}"
     ) as error:
-        fetching.download("net", [file_at(f"{host}{path}")])
+        download.download("net", [file_at(f"{host}{path}")])
     assert "set the model's option weights to its path" in str(error.value)
     assert left(cache) == []
 
@@ -132,37 +134,37 @@ def test_a_failed_download_is_named_and_leaves_nothing(path, message, host, cach
 def test_a_host_that_never_stops_is_stopped(host):
     told = []
     with pytest.raises(ModelError, match="more than its 900000 bytes"):
-        fetching.download(
+        download.download(
             "net", [file_at(f"{host}/endless/net.bin")], lambda *args: told.append(args[1])
         )
     assert max(told) <= len(CONTENT)
 
 
 def test_a_failed_download_keeps_what_was_there(host, cache):
-    fetching.download("net", [file_at(f"{host}/plain/net.bin")])
+    download.download("net", [file_at(f"{host}/plain/net.bin")])
     newer = file_at(f"{host}/cut/other.bin", sha256="0" * 64)
     with pytest.raises(ModelError, match="ended before"):
-        fetching.download("net", [newer])
+        download.download("net", [newer])
     assert (cache / "net.bin").read_bytes() == CONTENT
 
 
 def test_offline_is_said():
     # Port 9 is where nobody listens.
     with pytest.raises(ModelError, match="the host cannot be reached from here; try again, or"):
-        fetching.download("net", [file_at("http://127.0.0.1:9/net.bin")])
+        download.download("net", [file_at("http://127.0.0.1:9/net.bin")])
 
 
 @pytest.mark.parametrize("url", ["http://example.org/a", "ftp://example.org/a", "file:///a"])
 def test_only_https_leaves_the_machine(url):
     with pytest.raises(ModelError, match="come by https alone"):
-        fetching.download("net", [file_at(url)])
+        download.download("net", [file_at(url)])
 
 
 def test_a_cache_that_cannot_be_written_is_named(host, cache):
     cache.parent.mkdir(parents=True)
     cache.write_text("a file where the folder should be")
     with pytest.raises(ModelError, match="models cannot be written"):
-        fetching.download("net", [file_at(f"{host}/plain/net.bin")])
+        download.download("net", [file_at(f"{host}/plain/net.bin")])
 
 
 # -- using them --------------------------------------------------------------------------------
@@ -196,18 +198,18 @@ def test_a_model_says_what_to_do_until_it_is_fetched(published, monkeypatch):
         ModelError, match=f"not on this machine.*`cloudmask models fetch {RGBI}`"
     ):
         load()
-    fetching.fetch(RGBI)
+    download.fetch(RGBI)
 
     def offline(*_, **__):
         raise AssertionError("a fetched model asks nobody")
 
-    monkeypatch.setattr(fetching.pooch, "retrieve", offline)
+    monkeypatch.setattr(download.pooch, "retrieve", offline)
     window = np.full((1, 4, 16, 16), 0.3, np.float32)
     assert np.isfinite(load().predict(window)).all()
 
 
 def test_a_cached_file_that_was_changed_is_refused(published, cache):
-    fetching.fetch(RGBI)
+    download.fetch(RGBI)
     path = cache / published.name
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     with pytest.raises(ModelError, match=f"checksum.*instead of {published.sha256}.*fetch"):
@@ -239,15 +241,15 @@ def test_checksums_of_several_files_depend_on_their_order():
 
 
 def test_models_without_files_have_nothing_to_fetch(published):
-    assert fetching.files("scl") == ()
+    assert download.files("scl") == ()
     with pytest.raises(ModelError, match="scl has nothing to fetch"):
-        fetching.fetch("scl")
+        download.fetch("scl")
     with pytest.raises(ModelError, match="there is no model 'nonesuch'"):
-        fetching.fetch("nonesuch")
+        download.fetch("nonesuch")
 
 
 def test_published_files_are_pinned():
-    from pipeline.models.omnicloudmask import FILES  # noqa: PLC0415
+    from pipeline.models.families.omnicloudmask import FILES  # noqa: PLC0415
 
     for each in (*FILES, *dl_l8s2_uv.FILES.values()):
         assert each.url.startswith("https://")

@@ -9,7 +9,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from pipeline import store, types
-from pipeline.store.composites import encode
+from pipeline.store.arrays.composites import encode
 from pipeline.types import Grid, Period
 
 START = datetime(2026, 6, 1, 10, 30, 20, 123456, tzinfo=UTC)

@@ -19,7 +19,7 @@ from rasterio.enums import ColorInterp
 
 from pipeline import query
 from pipeline.errors import QueryError
-from pipeline.store import layout
+from pipeline.store.arrays import layout
 from pipeline.types import LEGEND, Period
 
 NAMES = [entry.label for entry in LEGEND]

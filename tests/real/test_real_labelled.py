@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from pipeline.datasets.labels import Labelled
+from pipeline.datasets.registry import reader_of
 from pipeline.evaluate.labelled import by_model, evaluate_labelled
-from pipeline.evaluate.labels import Labelled
-from pipeline.evaluate.readers import reader_of
 from pipeline.evaluate.results import Results
 from pipeline.models import load, resolve
 from pipeline.types import CleanSettings, Code

@@ -10,7 +10,7 @@ from real_catalogue import LAKE_LANDSAT, LAKE_SENTINEL, LANDSAT_BANDS
 
 from pipeline import cube
 from pipeline.run import observations
-from pipeline.run.scenes import scenes_of
+from pipeline.run.common.scenes import scenes_of
 from pipeline.types import Code, is_usable
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")

@@ -18,7 +18,7 @@ from real_catalogue import (
 
 from pipeline import cube, models, search
 from pipeline.grid import make_grid
-from pipeline.run.scenes import scenes_of
+from pipeline.run.common.scenes import scenes_of
 from pipeline.testing import ThresholdModel
 from pipeline.testing.models import certain
 from pipeline.types import Code

@@ -6,7 +6,7 @@ from odc.geo.geobox import GeoBox
 from real_catalogue import ANTARCTICA, COLOMBIA, IRELAND, LAKE_LANDSAT, LAKE_SENTINEL
 
 from pipeline import cube, sensors
-from pipeline.cube.roles import raster_outline
+from pipeline.cube.metadata.roles import raster_outline
 from pipeline.search import search
 from pipeline.types import CubeSettings, Items, Scene
 

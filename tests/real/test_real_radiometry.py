@@ -17,8 +17,8 @@ from real_catalogue import (
 )
 
 from pipeline import cube, sensors
-from pipeline.cube.settle import ask, settled
-from pipeline.run.scenes import scenes_of
+from pipeline.cube.metadata.settle import ask, settled
+from pipeline.run.common.scenes import scenes_of
 from pipeline.types import Items
 
 BANDS = ("coastal", "blue", "green", "red", "nir08", "swir16", "swir22")

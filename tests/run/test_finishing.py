@@ -9,7 +9,7 @@ from odc.geo.crs import CRS
 from pyproj import Proj
 from shapely.geometry import box, mapping
 
-from pipeline.run.finishing import finished, reach_px, roles_needed, sun_over
+from pipeline.run.common.postprocess import finished, reach_px, roles_needed, sun_over
 from pipeline.types import CleanSettings, Code, MaskSettings, ShadowSettings
 
 

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from shapely.geometry import MultiPolygon, box, mapping
 
-from pipeline.cube import outlines as drawing
-from pipeline.cube.outlines import LONLAT, Frame, outlines
-from pipeline.cube.roles import frame
+from pipeline.cube.metadata import outlines as drawing
+from pipeline.cube.metadata.outlines import LONLAT, Frame, outlines
+from pipeline.cube.metadata.roles import frame
 from pipeline.errors import ConfigError, StoreError
 from pipeline.mask import read_geobox
-from pipeline.run import plan as plans
-from pipeline.run import plan_job, planning, steps, suited
-from pipeline.run.fingerprint import composite_fingerprint, mask_fingerprint
-from pipeline.run.plan import CompositeCell
+from pipeline.run import plan_job
+from pipeline.run.common.fingerprint import composite_fingerprint, mask_fingerprint
+from pipeline.run.plan import build, selection, steps
+from pipeline.run.plan import plan as plans
+from pipeline.run.plan.plan import CompositeCell
 from pipeline.store import open_writer
 from pipeline.testing.jobs import make_job
 from pipeline.testing.models import ThresholdModel
@@ -45,13 +46,13 @@ CARD = ThresholdModel().card
 @pytest.fixture
 def plan(monkeypatch):
     """Return what makes a plan of items that a search is said to have found."""
-    monkeypatch.setattr(suited.models, "resolve", lambda *_, **__: CARD)
-    monkeypatch.setattr(suited.models, "check", lambda _: None)
+    monkeypatch.setattr(selection.models, "resolve", lambda *_, **__: CARD)
+    monkeypatch.setattr(selection.models, "check", lambda _: None)
     monkeypatch.setattr(plans, "bytes_needed", lambda *_, **__: 0)
 
     def made(items, **parts):
         found = items if isinstance(items, Items) else Items(items=tuple(items))
-        monkeypatch.setattr(planning, "search", lambda *_, **__: found)
+        monkeypatch.setattr(build, "search", lambda *_, **__: found)
         whole = {
             "grid": SMALL,
             "run": RunSettings(memory_bytes=2**60),
@@ -247,10 +248,10 @@ def test_the_work_grows_with_the_items_and_not_with_their_product(plan, monkeypa
         monkeypatch.setattr(module, name, call)
 
     counted("_rings", drawing, lambda spans, *_: len(spans))
-    counted("mask_fingerprint_of", planning, lambda *_: 1)
+    counted("mask_fingerprint_of", build, lambda *_: 1)
     counted("composite_fingerprint_of", steps, lambda *_: 1)
-    counted("touching", planning, lambda outlines, boxes: len(outlines))
-    counted("read_boxes", planning, lambda lattice, tiles, reach: len(tiles))
+    counted("touching", build, lambda outlines, boxes: len(outlines))
+    counted("read_boxes", build, lambda lattice, tiles, reach: len(tiles))
 
     def work(n_items, size):
         counts.clear()

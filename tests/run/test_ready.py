@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from pipeline import config, run, store
 from pipeline.cli import app
 from pipeline.errors import ConfigError, IncompleteError, ModelError, StoreError, WorkersError
-from pipeline.models import machine
-from pipeline.run import ready
+from pipeline.models.families import machine
+from pipeline.run.plan import ready
 from pipeline.types import ClusterSettings, CubeSettings, StacSettings
 
 sys.path.append(str(Path(__file__).parents[1] / "faults"))

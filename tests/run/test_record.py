@@ -30,12 +30,12 @@ from pipeline.config.settings import Prices
 from pipeline.cube import meter as cube_meter
 from pipeline.errors import ConfigError, IncompleteError, StoreError
 from pipeline.mask import queue
-from pipeline.run import cost, metrics
-from pipeline.run.manifest import manifest
-from pipeline.run.recording import shortfall
+from pipeline.run.record import cost, metrics
+from pipeline.run.record.manifest import manifest
+from pipeline.run.record.record import shortfall
 from pipeline.search.patience import Patience
 from pipeline.search.web import CatalogIO
-from pipeline.store.failures import failed_records
+from pipeline.store.versions.failed_runs import failed_records
 from pipeline.testing import ThresholdModel
 from pipeline.types import Cost, Period
 from pipeline.types.manifest import manifest_rows

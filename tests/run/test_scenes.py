@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import EmptySearchError
-from pipeline.run.fingerprint import mask_fingerprint
-from pipeline.run.scenes import StoredScene, find_passes, of_period, scenes_of
+from pipeline.run.common.fingerprint import mask_fingerprint
+from pipeline.run.common.scenes import StoredScene, find_passes, of_period, scenes_of
 from pipeline.testing.models import ThresholdModel
 from pipeline.types import (
     UNCOVERED,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 
 from pipeline import sensors
-from pipeline.cube.roles import all_misplaced, frame
+from pipeline.cube.metadata.roles import all_misplaced, frame
 from pipeline.errors import CloudmaskError
 from pipeline.search import search
 from pipeline.testing import make_job

@@ -20,7 +20,7 @@ from pipeline.simulate import (
     shadow_truth,
     truth_path,
 )
-from pipeline.simulate import products as products_module
+from pipeline.simulate.archive import products as products_module
 from pipeline.simulate.bands import SENTINEL2
 from pipeline.simulate.grids import halve, same
 from pipeline.simulate.story import passes

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.simulate.atmosphere import Air, band_air, surface_reflectance
 from pipeline.simulate.bands import LANDSAT, ROLES, SENTINEL2, SPECTRA
 from pipeline.simulate.clouds import Cover, Layer, form
 from pipeline.simulate.grids import halve, landsat_window, landscape_window, to_landsat
 from pipeline.simulate.landscape import make_landscape
-from pipeline.simulate.noise import Spectrum, blur, noise
-from pipeline.simulate.optics import two_stream
+from pipeline.simulate.physics.atmosphere import Air, band_air, surface_reflectance
+from pipeline.simulate.physics.noise import Spectrum, blur, noise
+from pipeline.simulate.physics.optics import two_stream
+from pipeline.simulate.physics.shadow import daylight_under, flank_shading, slant_depth
+from pipeline.simulate.physics.sun import Sun, sun_at
 from pipeline.simulate.scene import Stage, top_of_atmosphere
-from pipeline.simulate.shadow import daylight_under, flank_shading, slant_depth
-from pipeline.simulate.sun import Sun, sun_at
 
 SHAPE = (96, 96)
 

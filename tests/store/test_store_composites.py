@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from pipeline import store
 from pipeline.errors import StoreError
-from pipeline.store.composites import encode
+from pipeline.store.arrays.composites import encode
 
 
 @given(

@@ -10,7 +10,7 @@ import zarr
 
 from pipeline import store
 from pipeline.errors import StoreDamagedError, StoreError
-from pipeline.store.places import place
+from pipeline.store.base.location import place
 from tests.store.flipping import choose, content, fill, flipped
 from tests.store.making import Make
 

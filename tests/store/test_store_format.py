@@ -7,8 +7,9 @@ import zarr
 
 from pipeline import store
 from pipeline.errors import StoreError
-from pipeline.store import archive, layout
-from pipeline.store.places import PUBLISHED, place
+from pipeline.store.arrays import layout
+from pipeline.store.base.location import PUBLISHED, place
+from pipeline.store.read import archive
 from tests.store.flipping import content, fill
 
 

@@ -29,7 +29,7 @@ def seen(url, make, as_of=None) -> int:
 @pytest.fixture
 def no_safe_age(monkeypatch):
     """Let objects of a minute ago be old on an object store, too."""
-    monkeypatch.setattr("pipeline.store.history.SAFE_AGE", timedelta(0))
+    monkeypatch.setattr("pipeline.store.versions.rollback_expire.SAFE_AGE", timedelta(0))
 
 
 def test_readers_go_back_and_forth(make, url):
@@ -182,11 +182,11 @@ def test_a_rollback_that_loses_a_race_changes_nothing(make, url, monkeypatch):
     real = store.history.move_main
 
     def late(repository, base, target):
-        monkeypatch.setattr("pipeline.store.places.Place.lock", lambda _: nullcontext())
+        monkeypatch.setattr("pipeline.store.base.location.Place.lock", lambda _: nullcontext())
         publish(url, make, 13)
         real(repository, base, target)
 
-    monkeypatch.setattr("pipeline.store.history.move_main", late)
+    monkeypatch.setattr("pipeline.store.versions.rollback_expire.move_main", late)
     with pytest.raises(StoreConflictError, match="published meanwhile"):
         store.roll_back(url, first)
     assert seen(url, make) == 13

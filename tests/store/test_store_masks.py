@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import store, types
 from pipeline.errors import StoreError
-from pipeline.store import layout
+from pipeline.store.arrays import layout
 
 few = settings(
     max_examples=10,

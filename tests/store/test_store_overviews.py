@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as arrays
 
 from pipeline import store
 from pipeline.errors import StoreError
-from pipeline.store import overviews
-from pipeline.store.composites import MISSING
+from pipeline.store.arrays import overviews
+from pipeline.store.arrays.composites import MISSING
 from tests.store.making import JULY, JUNE, ROLES
 
 NAME = "monthly"

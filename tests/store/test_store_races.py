@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import store
 from pipeline.errors import StoreConflictError
-from pipeline.store.places import Place
+from pipeline.store.base.location import Place
 
 
 @pytest.fixture

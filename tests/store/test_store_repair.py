@@ -10,9 +10,9 @@ import zarr
 
 from pipeline import store
 from pipeline.errors import StoreError
-from pipeline.store.checksums import arrays
-from pipeline.store.places import PUBLISHED, place
-from pipeline.store.reading import part_of
+from pipeline.store.base.checksums import arrays
+from pipeline.store.base.location import PUBLISHED, place
+from pipeline.store.base.reading import part_of
 from tests.store.flipping import choose, content, fill, fill_cells, flip
 from tests.store.making import Make
 
@@ -236,7 +236,7 @@ def test_items_that_were_stored_with_keys_are_stored_anew_without(damaged, monke
         monkeypatch.context() as before,
         store.open_writer(str(damaged), make.grid(), title="t", run_key="keys") as writer,
     ):
-        before.setattr("pipeline.store.ledger.access.kept_document", dict)
+        before.setattr("pipeline.store.arrays.items_and_records.access.kept_document", dict)
         writer.item_positions(ids, [each | changed for each in documents])
         writer.publish({"run_id": "keys"})
     assert "SECRET" in str(store.open_archive(str(damaged)).items())

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pipeline import store
 from pipeline.errors import StoreConflictError
-from pipeline.store import branches
-from pipeline.store.places import Place
+from pipeline.store.base.location import Place
+from pipeline.store.versions import branches
 from tests.store.making import JULY, JUNE, ROLES, Make
 
 make = Make()

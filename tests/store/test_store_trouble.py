@@ -6,7 +6,7 @@ import icechunk
 import pytest
 
 from pipeline.errors import StoreConflictError, StoreError, StoreUnavailableError
-from pipeline.store.trouble import explained
+from pipeline.store.base.translate_errors import explained
 
 S3 = """  x error writing object to object store service error
   |

@@ -1,0 +1,275 @@
+"""Commands on a store's past: what was published, what its runs did, going back, forgetting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli import show
+from pipeline.cli.commands.archives import StoreUrl
+from pipeline.cli.given import read_store
+from pipeline.cli.material import open_store
+from pipeline.errors import ConfigError, QueryError
+from pipeline.wording import counted
+
+if TYPE_CHECKING:
+    from pipeline.store import Archive
+
+Record = Mapping[str, Any]
+"""As a store keeps it; older ones lack what came later."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_AGE = re.compile(r"(\d+)([dhw])")
+_UNITS = {"d": "days", "h": "hours", "w": "weeks"}
+
+
+def log(store: StoreUrl, *, as_json: AsJson = False) -> None:
+    """List what was published, newest first; any of it can be read by --as-of."""
+    rows = [
+        {"snapshot": each.id, "published": show.instant(each.time), "what": each.message}
+        for each in open_store(store).log()
+    ]
+    if as_json:
+        show.as_json(rows)
+    elif rows:
+        show.table(rows)
+    else:
+        show.say("nothing was published yet")
+
+
+def runs(
+    store: StoreUrl,
+    *,
+    run: Annotated[
+        str | None, typer.Option(help="Id of a run: its cost and its manifest in full.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs, newest first: what they expected, used and dropped, and what it cost.
+
+    With --json also the manifest: every tile and period, with the items expected, used and dropped.
+    """
+    archive = open_store(store)
+    records = told(archive)
+    if run is not None:
+        records = [_chosen(records, run, archive.url)]
+    if as_json:
+        show.as_json([_in_full(each) for each in records])
+    elif run is not None:
+        _show_run(records[0])
+    elif records:
+        failed = any(each.get("failure") for each in records)
+        why = [{"why": each.get("failure") or ""} if failed else {} for each in records]
+        show.table([_row(each) | more for each, more in zip(records, why, strict=True)])
+    else:
+        show.say("no run of this store has published or failed yet")
+
+
+def rollback(
+    store: StoreUrl,
+    snapshot: Annotated[
+        str, typer.Argument(help="Id, or its beginning, of a state that `cloudmask log` lists.")
+    ],
+) -> None:
+    """Show readers an earlier state; the one they saw stays under a tag until `expire`."""
+    from pipeline.store import roll_back
+
+    now = roll_back(read_store(store, "STORE"), snapshot)
+    show.say(f"readers see {now.id} of {show.instant(now.time)}: {now.message}")
+
+
+def expire(
+    store: StoreUrl,
+    *,
+    older_than: Annotated[
+        str, typer.Option(help="Age (30d, 12h, 4w) or instant in ISO 8601, UTC.")
+    ] = "30d",
+) -> None:
+    """Forget states published before an instant, and delete what nothing points at any more.
+
+    The newest state stays, whatever its age.
+    """
+    from pipeline import store as stores
+
+    gone = stores.expire(read_store(store, "STORE"), _before(older_than))
+    show.say(
+        f"{counted(gone.snapshots, 'snapshot')} forgotten, {counted(gone.chunks, 'chunk')} deleted, "
+        f"{show.size(gone.bytes)} freed"
+    )
+
+
+def _before(text: str) -> datetime:
+    age = _AGE.fullmatch(text)
+    if age:
+        return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"--older-than: found {text!r}, expected an age (30d, 12h, 4w) or an instant in ISO 8601"
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+# -- records -----------------------------------------------------------------------------------
+
+
+def told(archive: Archive) -> list[Record]:
+    """Return the records of all runs, newest first, each with the snapshot that `log` lists.
+
+    A record is part of the snapshot that is published, and so cannot name it: what it names is the
+    step before. One that `expire` has forgotten has no snapshot any more.
+    """
+    from pipeline.store.versions.failed_runs import failed_records
+
+    shown = {each.message: each.id for each in archive.log()}
+    published = [
+        {**each, "snapshot": shown.get(f"run {each['run_id']}")} for each in archive.records()
+    ]
+    return sorted(
+        [*published, *failed_records(archive.url)],
+        key=lambda each: str(each["started"]),
+        reverse=True,
+    )
+
+
+def _chosen(records: Sequence[Record], run: str, url: str) -> Record:
+    for each in records:
+        if each["run_id"] == run:
+            return each
+    raise QueryError(f"--run: {url} has no run {run!r}: `cloudmask runs` lists them")
+
+
+def _in_full(record: Record) -> dict[str, Any]:
+    from pipeline.types.manifest import manifest_rows
+
+    return {**record, "outcome": _outcome(record), "manifest": manifest_rows(record)}
+
+
+def _outcome(record: Record) -> str:
+    # A run that changed nothing is not kept.
+    return "failed" if record.get("failure") else "published"
+
+
+def _row(record: Record) -> dict[str, Any]:
+    cost = _total(record)
+    started, finished = (datetime.fromisoformat(record[key]) for key in ("started", "finished"))
+    bill = record.get("bill")
+    return {
+        "run": record["run_id"],
+        "started": show.instant(started),
+        "outcome": _outcome(record),
+        "took": show.seconds((finished - started).total_seconds()),
+        "cells": f"{record['complete']}/{record['expected']}",
+        "items": len(record["items"]),
+        "dropped": len(record["dropped"]),
+        **_quantities(cost),
+        "km²": record.get("area_km2"),
+        "cost": None if bill is None else show.money(bill["total"], bill["currency"]),
+        "snapshot": record["snapshot"],
+    }
+
+
+def _quantities(cost: Mapping[str, float | None]) -> dict[str, str]:
+    return {
+        "CPU": show.seconds(cost["cpu_seconds"]),
+        "GPU": show.seconds(cost["device_seconds"]),
+        "read": show.size(cost["bytes_read"]),
+        "downloaded": show.size(cost["bytes_fetched"]),
+        "requests": show.count(cost["requests"]),
+    }
+
+
+_COSTS = ("seconds", "cpu_seconds", "device_seconds", "bytes_read", "bytes_fetched", "requests")
+
+
+def _total(record: Record) -> dict[str, float | None]:
+    """Add the stages up; none: one of them does not know."""
+    stages = record["stages"].values()
+    found = {name: [each.get(name) for each in stages] for name in _COSTS}
+    return {name: None if None in values else sum(values) for name, values in found.items()}
+
+
+# -- one run -----------------------------------------------------------------------------------
+
+
+def _show_run(record: Record) -> None:
+    """Print all that there is to know of a run, short of its cells."""
+    from pipeline.types.manifest import manifest_rows, unfit_rows
+
+    show.table([_row(record)])
+    if record.get("failure"):
+        show.say(f"failed: {record['failure']}")
+    show.table(
+        [
+            {"stage": name, "took": show.seconds(cost["seconds"]), **_quantities(_known(cost))}
+            for name, cost in record["stages"].items()
+        ],
+        title="cost",
+    )
+    show.lines(_per_area(record))
+    show.table(
+        [
+            {"item": each["item_id"], "why": each["reason"]}
+            for each in record["dropped"]
+            if each.get("tile") is None
+        ],
+        title="left out before a pixel was read",
+    )
+    show.table(unfit_rows(record), title="pixels of numbers that are no reflectance")
+    rows = manifest_rows(record)
+    if not rows:
+        show.say("no manifest: the run is of before there was one")
+        return
+    show.table([_tile_row(row) for row in rows], title="manifest")
+    show.table(
+        [
+            {"tile": row["tile"], "period": row["period"], "item": name, "why": reason}
+            for row in rows
+            for name, reason in row["dropped"].items()
+        ],
+        title="dropped",
+    )
+
+
+def _known(cost: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: cost.get(name) for name in _COSTS}
+
+
+def _tile_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "tile": row["tile"],
+        "period": row["period"],
+        "cells": f"{row['complete']}/{row['cells']}",
+        "unreadable": row["unreadable"],
+        "items expected": len(row["expected"]),
+        "used": len(row["used"]),
+        "dropped": len(row["dropped"]),
+    }
+
+
+def _per_area(record: Record) -> list[str]:
+    """Say what 1000 km² take, of ground and of ground times scenes."""
+    cost, bill = _total(record), record.get("bill")
+    lines = []
+    for kind, words in (("km2", "of ground"), ("scene_km2", "of one scene")):
+        area = record.get("area_km2" if kind == "km2" else kind)
+        if not area:
+            continue
+        scaled = {name: _times(each, 1000 / area) for name, each in cost.items()}
+        told = [f"{name} {text}" for name, text in _quantities(scaled).items()]
+        if bill is not None:
+            told.append(show.money(bill[f"per_1000_{kind}"], bill["currency"]))
+        lines.append(f"1000 km² {words}: {', '.join(told)}")
+    if bill is not None and bill["stored_a_month"] is not None:
+        lines.append(f"kept: {show.money(bill['stored_a_month'], bill['currency'])} a month")
+    return lines
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor

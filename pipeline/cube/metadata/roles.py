@@ -1,0 +1,123 @@
+"""An item seen by role: its assets renamed, and the outline of its raster."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+
+import pystac
+from odc.geo.geom import Geometry
+from shapely.geometry.base import BaseGeometry
+
+from pipeline import sensors
+from pipeline.cube.metadata.outlines import LONLAT, Frame, outlines
+from pipeline.types import footprint
+
+MAX_RASTER_PX = 2**31
+"""Pixels of the largest raster that is believed and opened: a Sentinel-2 band has 1.2e8."""
+
+
+def asset_keys(item: pystac.Item) -> dict[str, str]:
+    """Return role, or kind of the product's own mask, -> asset key, for those that an item has."""
+    profile = sensors.profile(item)
+    return {**profile.offered(item), **profile.masks(item)}
+
+
+def missing_roles(item: pystac.Item, roles: Collection[str]) -> list[str]:
+    """Return the roles, or kinds of masks, that an item does not offer."""
+    offered = asset_keys(item)
+    return [role for role in roles if role not in offered]
+
+
+def raster_outline(item: pystac.Item) -> Geometry | None:
+    """Return the rectangle of an item's rasters in their CRS, none where it is not stated."""
+    stated = frame(item)
+    return None if stated is None else stated.rectangle()
+
+
+def frame(item: pystac.Item) -> Frame | None:
+    """Return what an item says of where its rasters lie, none where it does not say it all."""
+    for key in sensors.profile(item).offered(item).values():
+        found = asset_frame(item, key)
+        if found is not None:
+            return found
+    return None
+
+
+def outlines_in(items: Sequence[pystac.Item], crs: str) -> list[BaseGeometry | None]:
+    """Return where items' rasters lie in the plane of a CRS, none where it is not stated."""
+    frames = [frame(item) for item in items]
+    drawn = iter(outlines([each for each in frames if each is not None], crs))
+    return [None if each is None else next(drawn) for each in frames]
+
+
+def misplaced(item: pystac.Item) -> str | None:
+    """Say how an item contradicts itself about where it lies; none: it does not."""
+    return all_misplaced([item], [frame(item)])[0]
+
+
+def all_misplaced(
+    items: Sequence[pystac.Item], frames: Sequence[Frame | None]
+) -> list[str | None]:
+    """Say for each item how it contradicts itself about where it lies; none: it does not.
+
+    Its rasters, by the projection extension, must meet its geometry. A wrong CRS code would
+    otherwise put them where nobody looks, and the item's ground would be blank without a word.
+    Where no frame or no geometry is stated, nothing can contradict.
+
+    Parameters
+    ----------
+    items
+        As their catalogues recorded them.
+    frames
+        Of each item, as `frame` returns it.
+    """
+    stated = [(index, each) for index, each in enumerate(frames) if each is not None]
+    places = outlines([each for _, each in stated], LONLAT)
+    said: list[str | None] = [None] * len(items)
+    for (index, each), place in zip(stated, places, strict=True):
+        said[index] = _contradiction(each, place, footprint(items[index]))
+    return said
+
+
+def _contradiction(
+    stated: Frame, place: BaseGeometry, claimed: BaseGeometry | None
+) -> str | None:
+    if claimed is None:
+        return None
+    if place.is_empty:
+        return f"its projection ({stated.crs}) puts its rasters nowhere on Earth"
+    if place.intersects(claimed):
+        return None
+    west, south, east, north = place.bounds
+    return (
+        f"its projection ({stated.crs}) puts its rasters at {west:.2f} to {east:.2f}° east and "
+        f"{south:.2f} to {north:.2f}° north, where its geometry is not"
+    )
+
+
+def asset_frame(item: pystac.Item, key: str) -> Frame | None:
+    """Return what the projection extension's fields tell of an asset, if they tell it all."""
+    own, shared = item.assets[key].extra_fields, item.properties
+    sizes = own.get("proj:shape", shared.get("proj:shape"))
+    numbers = own.get("proj:transform", shared.get("proj:transform"))
+    if sizes is None or numbers is None:
+        return None
+    crs = sensors.crs_of(item, key)
+    if crs is None:
+        return None
+    try:
+        height, width = (int(size) for size in sizes)
+        transform = tuple(float(number) for number in numbers[:6])
+    except (TypeError, ValueError, OverflowError, KeyError):
+        return None
+    if not (height > 0 and 0 < height * width <= MAX_RASTER_PX and _invertible(transform)):
+        return None
+    return Frame(crs.srs, (height, width), transform)
+
+
+def _invertible(transform: tuple[float, ...]) -> bool:
+    if len(transform) != 6 or not all(math.isfinite(number) for number in transform):
+        return False
+    a, b, _, d, e, _ = transform
+    return a * e - b * d != 0.0

@@ -1,0 +1,212 @@
+"""Doubtful items are settled by their pixels: a few overviews are read, and the item says why."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pystac
+from numpy.typing import NDArray
+
+from pipeline import sensors
+from pipeline.cube.metadata.darkness import ROLES, Finding, judge
+from pipeline.cube.metadata.places import place_of
+from pipeline.cube.opening import Patience, read_asset
+from pipeline.errors import AccessError, AssetError, RadiometryError
+from pipeline.types import Items
+
+PATIENCE = Patience(tries=3, total_s=30.0)
+"""Less than for pixels that are needed: what cannot be read leaves the metadata's word."""
+
+WORKERS = 8
+"""Items asked at once."""
+
+GIVE_UP = 24
+"""After so many items in a row that could not be read no further one is asked: a host that is down
+or wants a login would keep a plan waiting for hours."""
+
+EDGE_PX = 640
+"""Longer edge of what is read of a band: a Sentinel-2 tile's overview of 160 m."""
+
+WHOLE_PX = 2048**2
+"""A raster without overviews is read whole up to this size; of a larger one, windows are read."""
+
+WINDOW_PX, WINDOWS = 128, 5
+"""Edge of a window, and how many there are along each edge of such a raster."""
+
+
+def settled(
+    items: Items,
+    *,
+    hosts: Collection[str] = (),
+    known: Iterable[pystac.Item] = (),
+    every: bool = False,
+) -> Items:
+    """Ask the pixels of the items whose metadata leave the offset in doubt.
+
+    Parameters
+    ----------
+    items
+        The answer of a search.
+    hosts
+        Further hosts that assets may be read from, as a job allows.
+    known
+        Items that were settled before, e.g. the search saved by the run before: what their
+        pixels said is taken over and they are not asked again. A reprocessed item is.
+    every
+        Ask all Sentinel-2 items, not only the doubtful: a check of the metadata themselves.
+
+    Returns
+    -------
+    The same items in the same order. Each that was asked is a copy whose properties
+    (`pipeline.sensors.recorded`) hold the decision, which `sensors.radiometry` reads first: what
+    the metadata said, what the pixels said, and what follows. Where the pixels cannot tell, or
+    cannot be read, the metadata's word stands and the item stays doubtful.
+    """
+    before = {_identity(item): item for item in known if _told(item)}
+    wanted = [
+        position for position, item in enumerate(items.items) if _to_be_asked(item, every=every)
+    ]
+
+    unread = _InARow()
+
+    def settle(position: int) -> pystac.Item:
+        item = items.items[position]
+        earlier = before.get(_identity(item))
+        kept = sensors.recorded(earlier) if earlier is not None else None
+        if kept is not None:
+            return sensors.record(item, kept)
+        found = GIVEN_UP if unread.count >= GIVE_UP else ask(item, hosts=hosts)
+        unread.note(happened=found.unread)
+        decided = _decided(sensors.radiometry(sensors.unrecorded(item)), found)
+        return sensors.record(item, decided, unread=found.unread)
+
+    if not wanted:
+        return items
+    settled_items = list(items.items)
+    with ThreadPoolExecutor(min(WORKERS, len(wanted)), thread_name_prefix="settle") as pool:
+        for position, item in zip(wanted, pool.map(settle, wanted), strict=True):
+            settled_items[position] = item
+    return dataclasses.replace(items, items=tuple(settled_items))
+
+
+GIVEN_UP = Finding(
+    verdict="inconclusive",
+    reason=f"they were not asked, since those of {GIVE_UP} items before could not be read",
+    unread=True,
+)
+
+
+class _InARow:
+    """How often something happened since it last did not."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def note(self, *, happened: bool) -> None:
+        with self._lock:
+            self.count = self.count + 1 if happened else 0
+
+
+def ask(item: pystac.Item, *, hosts: Collection[str] = ()) -> Finding:
+    """Ask the pixels of a Sentinel-2 item whether 1000 are added to them.
+
+    Reads a thinned copy of up to five bands, about 3 MB of a whole tile. Never raises for what cannot be
+    read: that says nothing of the offset, and whoever needs the pixels will hear of it.
+    """
+    profile = sensors.profile(item)
+    offered = profile.offered(item)
+    # Catalogues of 10 m bands alone have no narrow near infrared.
+    keys = {role: offered[role] for role in ROLES if role in offered}
+    if "nir08" not in keys and "nir" in offered:
+        keys["nir08"] = offered["nir"]
+    numbers = {}
+    for role, key in keys.items():
+        try:
+            band = profile.band(item, role if key == offered.get(role) else "nir")
+            place = place_of(item, key, hosts)
+            numbers[role] = read_asset(place, partial(thinned, band=band), patience=PATIENCE)
+        except (AssetError, AccessError, RadiometryError) as error:
+            return Finding(
+                verdict="inconclusive", reason=f"they cannot be read: {error}", unread=True
+            )
+    return judge(numbers, toa=profile.level == "L1C")
+
+
+def thinned(
+    raster: Any,  # noqa: ANN401  (rasterio has no types)
+    band: int = 1,
+) -> NDArray[np.int64]:
+    """Read a band thinned to a few hundred pixels an edge; 0 = no data.
+
+    GDAL takes the overview, or the resolution level of JPEG 2000, that is near enough.
+    """
+    if raster.overviews(band) or raster.width * raster.height <= WHOLE_PX:
+        factor = max(1.0, max(raster.width, raster.height) / EDGE_PX)
+        shape = (math.ceil(raster.height / factor), math.ceil(raster.width / factor))
+        numbers = raster.read(band, out_shape=shape)
+    else:
+        numbers = np.stack([raster.read(band, window=window) for window in _windows(raster)])
+    # Some copies are floating point, with NaN where there is no data.
+    return np.asarray(np.nan_to_num(numbers, nan=0, posinf=0, neginf=0)).astype(np.int64)
+
+
+def _windows(raster: Any) -> list[tuple[tuple[int, int], tuple[int, int]]]:  # noqa: ANN401
+    """Spread windows evenly; a raster without overviews would otherwise be read whole."""
+    starts = [
+        [round(at * max(0, edge - WINDOW_PX) / (WINDOWS - 1)) for at in range(WINDOWS)]
+        for edge in (raster.height, raster.width)
+    ]
+    ends = (min(raster.height, WINDOW_PX), min(raster.width, WINDOW_PX))
+    return [
+        ((row, row + ends[0]), (col, col + ends[1])) for row in starts[0] for col in starts[1]
+    ]
+
+
+def _decided(metadata: sensors.Radiometry, finding: Finding) -> sensors.Radiometry:
+    """Put together what the metadata say and what the pixels say."""
+    said = metadata.reason
+    if finding.verdict == "inconclusive":
+        reason = (
+            f"{said}; its pixels cannot tell ({finding.reason}): the metadata's word stands"
+        )
+        return dataclasses.replace(metadata, reason=reason)
+    offset = -0.1 if finding.verdict == "offset" else 0.0
+    agree = "agree" if offset == metadata.offset else "contradict it and count"
+    return sensors.Radiometry(
+        scale=1e-4,
+        offset=offset,
+        nodata=0,
+        reason=(
+            f"{said}; its pixels {agree}: {finding.verdict} in them "
+            f"({finding.reason}), so offset {offset:g}"
+        ),
+    )
+
+
+def _to_be_asked(item: pystac.Item, *, every: bool) -> bool:
+    """Say whether an item is in doubt and its pixels were never read."""
+    if not sensors.asks_for_offset(item):
+        return False
+    return not _told(item) and (every or sensors.radiometry(item).doubtful)
+
+
+def _told(item: pystac.Item) -> bool:
+    """Say whether an item's pixels were read: those that cannot tell never will."""
+    return sensors.recorded(item) is not None and not sensors.was_unread(item)
+
+
+def _identity(item: pystac.Item) -> tuple[Any, ...]:
+    """Tell an item as it was asked from one that has been made again since.
+
+    ``updated`` counts: a catalogue may have shifted the pixels of the same processing by now.
+    """
+    rank = sensors.processing_rank(item)
+    return item.collection_id, item.id, rank, item.properties.get("updated")

@@ -1,0 +1,256 @@
+"""``ensemble``: any models combined, each with its own bands, classes and options.
+
+::
+
+    mask:
+      model: ensemble
+      options:
+        members: [ukis-csmask, {model: scl}]
+        rule: mean            # or majority, or union
+        weights: [2, 1]       # not for union
+
+Members answer one question after the other (`pipeline.models.combined.members.GROUPS`): cloud, shadow or ground
+first, then what kind. ``mean`` averages probabilities, ``majority`` counts votes, ``union`` takes cloud
+from whoever sees one, then shadow. A tie is never ground, and a member without data for a pixel abstains.
+
+Every member works on its own lattice, blending its own windows, and they are joined pixel by pixel: the
+whole is what each of them says alone, combined. The card's lattice only says what has to be read for that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ModelError
+from pipeline.models.combined import members as combining
+from pipeline.models.combined.members import GROUPS, Member
+from pipeline.models.families import options as option
+from pipeline.types import Code, Model, ModelCard
+
+NAME = "ensemble"
+RULES = ("mean", "majority", "union")
+
+
+class EnsembleModel:
+    """Members and a rule; safe to call from several threads at once, if they are.
+
+    It is a `pipeline.mask.combined.Combination`: the mask room asks the members one by one.
+    """
+
+    def __init__(self, card: ModelCard, members: Sequence[Model]) -> None:
+        """Join the loaded members of a card."""
+        self.card = card
+        self.members = tuple(members)
+        self._rule = card.options["rule"]
+        weights = np.array(combining.from_json("weights", card.options["weights"]), np.float32)
+        self._weights = weights / weights.sum()
+        # No data is an answer only where nobody has another one.
+        self._codes = tuple(code for code in card.classes if code != Code.NO_DATA)
+
+    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Score windows (N, B, H, W) with every member; see `pipeline.types.Model`.
+
+        For whoever has windows instead of a scene, such as ``tta``.
+
+        Raises
+        ------
+        ModelError
+            The members see windows of different lattices, so that no window is everybody's.
+        """
+        for each in self.members:
+            if each.card.lattice != self.card.lattice:
+                raise ModelError(
+                    f"{each.card.name} ({combining.words(each.card.lattice)}) cannot be asked about "
+                    f"windows of {NAME} ({combining.words(self.card.lattice)}); mask scenes by "
+                    "pipeline.mask.mask_cube"
+                )
+        return self.combine([self._scores(each, windows) for each in self.members])
+
+    def combine(self, scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Join what the members say about the same pixels.
+
+        Parameters
+        ----------
+        scores
+            For each member (N, K, H, W) float32, finite, of its classes, as its card says.
+
+        Returns
+        -------
+        (N, C, H, W) float32 shares of the card's classes; each pixel's depend on no other.
+        """
+        shape = scores[0].shape
+        total = np.zeros((shape[0], len(self._codes), *shape[2:]), np.float32)
+        for weight, member, each in zip(self._weights, self.members, scores, strict=True):
+            total += weight * self._shares(member.card, each)
+        if self._rule == "union":
+            total = self._worst(total)
+        return self._finished(combining.in_groups(self._codes, total))
+
+    def _scores(self, member: Model, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        bands = [self.card.roles.index(role) for role in member.card.roles]
+        return member.predict(np.ascontiguousarray(windows[:, bands]))
+
+    def _shares(self, card: ModelCard, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        shares = combining.by_code(
+            self._codes, card.classes, combining.probabilities(card, scores)
+        )
+        if self._rule == "mean":
+            return shares
+        return combining.one_hot(combining.in_groups(self._codes, shares))
+
+    def _worst(self, votes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Keep the votes for the worst group that has any."""
+        kept = np.zeros_like(votes)
+        open_ = np.ones((len(votes), 1, *votes.shape[2:]), bool)
+        for group in GROUPS:
+            held = [index for index, code in enumerate(self._codes) if code in group]
+            if held:
+                named = votes[:, held].any(axis=1, keepdims=True)
+                kept[:, held] = np.where(open_ & named, votes[:, held], 0)
+                open_ &= ~named
+        return kept
+
+    def _finished(self, shares: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Make shares of all codes of the card, which add up to one."""
+        total = combining.total(shares)
+        nobody = total == 0
+        scores = (shares / np.where(nobody, np.float32(1), total)).astype(np.float32)
+        if Code.NO_DATA in self.card.classes:
+            scores = np.concatenate([scores, nobody.astype(np.float32)], axis=1)
+        return scores
+
+
+class Ensemble:
+    """The provider of this model; see `pipeline.models.Provider`."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return its name."""
+        return (NAME,)
+
+    def resolve(
+        self,
+        name: str,  # noqa: ARG002 - it has one model
+        *,
+        level: str,
+        roles: Collection[str],
+        options: Mapping[str, Any],
+    ) -> ModelCard:
+        """Find the members for some items and what they have in common; see `pipeline.models.resolve`.
+
+        Raises
+        ------
+        ModelError
+            An option is wrong, a member is unknown or does not fit the items, or the members have no
+            resolution in common.
+        """
+        unknown = sorted(set(options) - {"members", "rule", "weights"})
+        if unknown:
+            raise ModelError(
+                f"{NAME} has no option {unknown[0]!r}; it has members, rule, weights"
+            )
+        rule = option.one_of(*RULES)(f"option rule of {NAME}", options.get("rule", RULES[0]))
+        members = _members(options.get("members"), level, roles)
+        weights = _weights(options.get("weights"), len(members))
+        return _card(
+            combining.placed(members),
+            level,
+            {"rule": rule, "weights": combining.to_json(weights)},
+        )
+
+    def load(self, card: ModelCard) -> Model:
+        """Load every member; see `pipeline.models.load`."""
+        return EnsembleModel(card, [each.load() for each in self.inside(card)])
+
+    def inside(self, card: ModelCard) -> list[Member]:
+        """Find the members of a card again, here or in another process."""
+        members = _members(card.options["members"], card.levels[0], card.roles)
+        return combining.placed(members)
+
+    def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
+        """State the memory of all members and of their scores; see `pipeline.models.bytes_needed`."""
+        members = self.inside(card)
+        # Scores are joined in blocks no larger than a core.
+        pixels = windows * card.lattice.core_px**2
+        said = sum(len(each.card.classes) for each in members)
+        own = pixels * 4 * (said + 5 * len(card.classes))
+        return own + sum(each.bytes_needed(windows) for each in members)
+
+
+def _members(words: object, level: str, roles: Collection[str]) -> list[Member]:
+    given = combining.from_json(f"option members of {NAME}", words)
+    if not isinstance(given, list | tuple) or not given:
+        raise ModelError(
+            f"{NAME} needs its option members, a list such as [ukis-csmask, {{model: scl}}]; "
+            f"got {words!r}"
+        )
+    return [combining.member(NAME, each, level=level, roles=roles) for each in given]
+
+
+def _weights(value: object, count: int) -> list[float]:
+    if value is None:
+        return [1.0] * count
+    given = combining.from_json(f"option weights of {NAME}", value)
+    numbers = given if isinstance(given, list | tuple) else ()
+    sound = [
+        each
+        for each in numbers
+        if isinstance(each, int | float) and not isinstance(each, bool) and 0 < each < math.inf
+    ]
+    if len(sound) != count or len(numbers) != count:
+        raise ModelError(
+            f"option weights of {NAME} is one positive number for each of its {count} members; "
+            f"got {value!r}"
+        )
+    return [float(each) for each in sound]
+
+
+def _card(members: Sequence[Member], level: str, options: Mapping[str, str]) -> ModelCard:
+    cards = [each.card for each in members]
+    finest = max(card.resolution_m[0] for card in cards)
+    coarsest = min(card.resolution_m[1] for card in cards)
+    if finest > coarsest:
+        ranges = ", ".join(f"{card.name}: {card.resolution_m}" for card in cards)
+        raise ModelError(f"members of {NAME} have no resolution in common ({ranges} m)")
+    return ModelCard(
+        name=NAME,
+        version=_version(cards, options),
+        roles=tuple(dict.fromkeys(role for card in cards for role in card.roles)),
+        levels=(level,),
+        resolution_m=(finest, coarsest),
+        normalisation="each member's own",
+        lattice=combining.joint_lattice(members),
+        classes=_classes(cards),
+        scores="probabilities",
+        weights="; ".join(f"{card.name}: {card.weights}" for card in cards),
+        weights_sha256=hashlib.sha256(
+            "\n".join(card.weights_sha256 for card in cards).encode()
+        ).hexdigest(),
+        licence=", ".join(dict.fromkeys(card.licence for card in cards)),
+        source="; ".join(dict.fromkeys(card.source for card in cards)),
+        accuracy="; ".join(f"{card.name}: {card.accuracy}" for card in cards),
+        # Those that take fewer at a time cut a batch up for themselves.
+        batch=max(card.batch for card in cards),
+        options={"members": combining.to_json([each.named() for each in members]), **options},
+    )
+
+
+def _version(cards: Sequence[ModelCard], options: Mapping[str, str]) -> str:
+    """Say all that decides the pixels and stands nowhere else on the card: it is part of a fingerprint."""
+    shares = combining.from_json("weights", options["weights"])
+    members = (
+        f"{share:g} x {card.name} {card.version} ({combining.words(card.lattice)})"
+        for share, card in zip(shares, cards, strict=True)
+    )
+    return f"2: {' + '.join(members)}"
+
+
+def _classes(cards: Sequence[ModelCard]) -> tuple[Code, ...]:
+    held = {code for card in cards for code in card.classes}
+    order = (*(code for group in GROUPS for code in group), Code.NO_DATA)
+    return tuple(code for code in order if code in held)

@@ -1,0 +1,156 @@
+"""DL-L8S2-UV, the small U-Nets of the Universitat de València: which one fits, and where its weights are.
+
+They tell cloud from clear, and see no farther than 23 px: with a halo of 24 px and windows that start on
+multiples of 4 px (two poolings), any partition gives what the whole scene gives, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ModelError
+from pipeline.models.families import options as option
+from pipeline.models.weights.files import WeightsFile, given
+from pipeline.types import Code, Lattice, Model, ModelCard
+
+FAMILY = "dl-l8s2-uv"
+RGBI = f"{FAMILY}-rgbi"
+RGBISWIR = f"{FAMILY}-rgbiswir"
+
+FOUR_BANDS = ("blue", "green", "red", "nir")
+BANDS: Mapping[str, tuple[str, ...]] = {
+    RGBISWIR: (*FOUR_BANDS, "swir16", "swir22"),
+    RGBI: FOUR_BANDS,
+}
+"""Best first: on labelled images the six bands are right more often (OA .91 against .86)."""
+
+_FOLDER = (
+    "https://github.com/IPL-UV/DL-L8S2-UV/raw/51479c59bf790655743bc75328d329ab9e62d817/"
+    "dl_l8s2_uv/weights/"
+)
+FILES: Mapping[str, WeightsFile] = {
+    RGBI: WeightsFile(
+        name="landsatbiomeRGBI6.hdf5",
+        url=f"{_FOLDER}landsatbiomeRGBI6.hdf5",
+        sha256="6ca3a18f5d8e916a41853961beb74de860af6ca369e0a824f68d63c745a4bf16",
+        size_bytes=1_418_400,
+    ),
+    RGBISWIR: WeightsFile(
+        name="landsatbiomeRGBISWIR7.hdf5",
+        url=f"{_FOLDER}landsatbiomeRGBISWIR7.hdf5",
+        sha256="ed8cf5ea52353fd4712010e2c0af3bf638b35b7dfd3b4d9297a76f85b43d97a1",
+        size_bytes=1_418_160,
+    ),
+}
+
+ALIGNMENT_PX = 4
+"""The network halves its input twice: a window that starts elsewhere pools other pixels together."""
+REACH_PX = 23
+"""Radius of what a pixel depends on: 2 + 2·2 + 2·4 + 2·2 + 2 = 20 px of convolutions, and up to 3 px
+because a pooled pixel stands for four."""
+LATTICE = Lattice(core_px=512, halo_px=24)
+
+GPU_BATCH = 16
+"""Windows at a time on a GPU: chosen by arithmetic, not measured."""
+
+CLASSES = (Code.THICK_CLOUD, Code.CLEAR)
+"""Cloud first, so that a tie is cloud: the original cuts its sigmoid at ``>= 0.5``."""
+
+OPTIONS: Mapping[str, tuple[object, option.Check]] = {
+    "precision": ("float32", option.one_of(*option.PRECISION)),
+    "device": ("cpu", option.one_of(*option.DEVICE)),
+    "weights": ("", option.path),
+}
+
+
+class DlL8s2Uv:
+    """The provider of these networks; see `pipeline.models.Provider`."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the family and its two networks."""
+        return (FAMILY, *BANDS)
+
+    def files(self, name: str) -> tuple[WeightsFile, ...]:
+        """Return what `cloudmask models fetch` downloads: for the family, both networks' weights."""
+        return tuple(FILES.values()) if name == FAMILY else (FILES[name],)
+
+    def resolve(
+        self, name: str, *, level: str, roles: Collection[str], options: Mapping[str, Any]
+    ) -> ModelCard:
+        """Choose the network for some items; see `pipeline.models.resolve`."""
+        if level != "L1C":
+            raise ModelError(
+                f"{name} was trained on top-of-atmosphere (L1C) reflectance; the items are {level!r}"
+            )
+        network = name if name in BANDS else _best(roles)
+        missing = [role for role in BANDS[network] if role not in roles]
+        if missing:
+            raise ModelError(
+                f"{name} needs {', '.join(BANDS[network])}; the items lack {', '.join(missing)}"
+            )
+        chosen = option.on_this_machine(option.resolve(FAMILY, options, OPTIONS))
+        return _card(network, chosen)
+
+    def alignment_px(self, _: ModelCard) -> int:
+        """Return what windows may begin on multiples of: nothing reaches beyond the halo."""
+        return ALIGNMENT_PX
+
+    def load(self, card: ModelCard) -> Model:
+        """Load a network; see `pipeline.models.load`."""
+        # torch takes seconds to import: runs that find everything done must not pay for it.
+        model: Model = import_module("pipeline.models.networks.dl_l8s2_uv").load(card)
+        return model
+
+    def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
+        """State the memory of inference; see `pipeline.models.bytes_needed`."""
+        precision = option.counted_as(card)
+        one = BYTES_PER_PIXEL[precision] * card.lattice.window_px**2
+        return FIRST_USE_BYTES[precision] + windows * one
+
+
+def _best(roles: Collection[str]) -> str:
+    # None fits: the smaller set makes the shorter list of what is missing.
+    return next((name for name, bands in BANDS.items() if set(bands) <= set(roles)), RGBI)
+
+
+def _card(network: str, options: dict[str, str]) -> ModelCard:
+    weights = given(network, (FILES[network],), options["weights"])
+    origin = (
+        f"the user's own file {Path(options['weights']).name}"
+        if weights.own
+        else f"{FILES[network].name} of github.com/IPL-UV/DL-L8S2-UV, trained on Landsat 8 Biome (30 m)"
+    )
+    return ModelCard(
+        name=network,
+        version="1",
+        roles=BANDS[network],
+        levels=("L1C",),
+        resolution_m=(10.0, 60.0),
+        normalisation="a 1 x 1 convolution inside the network; NaN becomes 0, as in the original",
+        lattice=LATTICE,
+        classes=CLASSES,
+        scores="logits",
+        weights=origin,
+        weights_sha256=weights.sha256,
+        licence="MIT",
+        source="https://github.com/IPL-UV/DL-L8S2-UV; López-Puigdollers, Mateo-García, Gómez-Chova "
+        "2021, https://doi.org/10.3390/rs13050992",
+        accuracy="see tables of the publication; trained on Landsat 8 Biome, so that scores on it "
+        "flatter it",
+        batch=GPU_BATCH if options["device"] == "cuda" else 1,
+        options=options,
+    )
+
+
+# -- memory ------------------------------------------------------------------------------------
+
+FIRST_USE_BYTES = {"float32": 165 * 10**6, "bfloat16": 45 * 10**6}
+"""The weights (0.4 MB), what loading leaves behind, and kernels that oneDNN compiles (measured)."""
+
+BYTES_PER_PIXEL = {"float32": 918, "bfloat16": 574}
+"""Peak of one window on its way through, per pixel, with the holes that are left in the heap (measured with
+1, 2 and 4 threads; off by 9 % at most). In use is at the widest point the level of full resolution on the way
+up: the joined 64 channels, their parts (32 and 32), their depthwise convolution (64) and 32 that come out."""

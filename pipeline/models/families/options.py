@@ -1,0 +1,136 @@
+"""Options of models: given values checked, defaults filled in, all of them words on the card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipeline.errors import ModelError
+from pipeline.models.families import machine
+from pipeline.types import ModelCard
+
+Check = Callable[[str, Any], str]
+"""Takes where the option stands, in words, and its value; returns the word for the card."""
+
+DEVICE = ("cpu", "cuda", "auto")
+PRECISION = ("float32", "bfloat16", "float16", "auto")
+
+
+def resolve(
+    model: str, given: Mapping[str, Any], known: Mapping[str, tuple[object, Check]]
+) -> dict[str, str]:
+    """Check the given options of a model and fill in the rest.
+
+    Parameters
+    ----------
+    model
+        Its name, for messages.
+    given
+        Values by option, as a job file has them.
+    known
+        For every option its default and what checks a value.
+
+    Raises
+    ------
+    ModelError
+        An option or a value is not known; the message says what is.
+    """
+    for option in given:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ModelError(f"{model} has no option {option!r}; {has}")
+    return {
+        option: check(f"option {option} of {model}", given.get(option, default))
+        for option, (default, check) in known.items()
+    }
+
+
+def one_of(*allowed: str) -> Check:
+    """Return a check that takes some words only."""
+
+    def check(where: str, value: object) -> str:
+        if value not in allowed:
+            raise ModelError(f"{where} is one of {', '.join(allowed)}; got {value!r}")
+        return str(value)
+
+    return check
+
+
+def whole(low: int, high: int, *, multiple_of: int = 1) -> Check:
+    """Return a check that takes whole numbers from low to high, both included."""
+
+    def check(where: str, value: Any) -> str:  # noqa: ANN401 - whatever a job file holds
+        number = _number(value)
+        if not (low <= number <= high and number % multiple_of == 0):
+            steps = f" in steps of {multiple_of}" if multiple_of > 1 else ""
+            raise ModelError(
+                f"{where} is a whole number from {low} to {high}{steps}; got {value!r}"
+            )
+        return str(int(number))
+
+    return check
+
+
+def between(low: float, high: float) -> Check:
+    """Return a check that takes numbers strictly between two others."""
+
+    def check(where: str, value: Any) -> str:  # noqa: ANN401 - whatever a job file holds
+        number = _number(value)
+        if not low < number < high:
+            raise ModelError(f"{where} is a number between {low:g} and {high:g}; got {value!r}")
+        return repr(number)
+
+    return check
+
+
+def path(where: str, value: object) -> str:
+    """Take a path in words, or nothing."""
+    if not isinstance(value, str):
+        raise ModelError(f"{where} is a path; got {value!r}")
+    return value
+
+
+def on_this_machine(chosen: dict[str, str]) -> dict[str, str]:
+    """Return options with ``auto`` of ``device`` and ``precision`` replaced by what it means here.
+
+    Raises
+    ------
+    ModelError
+        ``float16`` is asked for on a CPU.
+    """
+    device, precision = chosen["device"], chosen["precision"]
+    if device == "auto":
+        device = "cuda" if machine.has_cuda() else "cpu"
+    if precision == "auto":
+        precision = _fast_precision(device)
+    if precision == "float16" and device == "cpu":
+        raise ModelError(
+            "option precision 'float16' is for GPUs; on a CPU it is one of float32, bfloat16, auto"
+        )
+    return {**chosen, "device": device, "precision": precision}
+
+
+def _fast_precision(device: str) -> str:
+    """Return the shortest floats that a device multiplies natively, those of the larger range first."""
+    if device == "cpu":
+        return "bfloat16" if machine.has_fast_bfloat16() else "float32"
+    # NVIDIA: tensor cores for float16 since Volta (7.0), for bfloat16 since Ampere (8.0).
+    major = machine.compute_capability()[0]
+    return "bfloat16" if major >= 8 else "float16" if major == 7 else "float32"
+
+
+def counted_as(card: ModelCard) -> str:
+    """Return the precision by which the memory of a card's network was measured: on CPUs, without float16."""
+    precision = card.options["precision"]
+    return "bfloat16" if precision == "float16" else precision
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 - whatever a job file holds
+    # True is a number to Python; words of a card come back as text.
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan

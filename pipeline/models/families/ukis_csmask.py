@@ -1,0 +1,265 @@
+"""The four networks of DLR's ukis-csmask: which one fits some items, and where its files are.
+
+The networks tell cloud, cloud shadow and the rest apart. There is one for every pair of processing
+level and band set; ``ukis-csmask`` stands for whichever fits. Only the weights of the installed
+``ukis_csmask`` package are used: it is found, not imported, because it would start its own engine.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ModelError
+from pipeline.models.families import options as option
+from pipeline.types import Code, Lattice, Model, ModelCard
+
+FAMILY = "ukis-csmask"
+PACKAGE = "ukis_csmask"
+RELEASE = "1.0.0"
+
+FOUR_BANDS = ("blue", "green", "red", "nir")
+SIX_BANDS = (*FOUR_BANDS, "swir16", "swir22")
+BANDS = {"6b": SIX_BANDS, "4b": FOUR_BANDS}
+"""Best first: "for better performance" the package itself asks for the short-wave infrared."""
+LEVELS = ("L1C", "L2A")
+
+CODES = (Code.CLEAR, Code.THICK_CLOUD, Code.CLOUD_SHADOW)
+"""Meaning of the networks' classes 0, 1 and 2: the rest, cloud, cloud shadow."""
+
+# Measured on five labelled or mapped scenes, mirrored to 1536 px; columns: label-change rate on the
+# edges of cores over that of the same pixels where another lattice has no edge, pixels whose class
+# changes between the two lattices, mean F1 of cloud on the labelled ones, and cost (pixels of windows
+# over pixels of a tile of 2048 px, windows of neighbours included).
+#
+#   halo 64, hard edges     1.09    .8 %    .867    2.4 (1.6 where edges of tiles are edges of cores)
+#   halo 64, blended 64      .98    .8 %    .867    2.4
+#   halo 48, blended 64     1.00   1.0 %    .867    2.2
+#   halo 32, blended 32     1.00   1.2 %    .866    2.0
+#   halo 32, cores of 256   1.03   1.3 %    .865    2.0
+#
+# Edges of tiles lie on multiples of the chunk, 256 px: a shift of 128 keeps those of cores as far
+# from them as can be, so that a tile of 2048 px needs 5 × 5 windows and never 6 × 6.
+LATTICE = Lattice(core_px=512, halo_px=32, blend_px=32, shift_px=128)
+
+# Trained on SPARCS (30 m) and CloudSEN12+ (10 m). On the labelled chips the F1 of cloud is .867 at 10 m,
+# .860 at 20 m and .868 at 30 m; at 60 m it agrees with a product's own scene classification at F1 .93.
+RESOLUTION_M = (10.0, 60.0)
+
+LICENCE = "Apache-2.0"
+SOURCE = (
+    "https://github.com/dlr-eoc/ukis-csmask; Wieland, Li, Martinis 2019, "
+    "https://doi.org/10.1016/j.rse.2019.05.022; Wieland, Fichtner, Martinis 2022, "
+    "https://doi.org/10.5194/isprs-archives-XLIII-B3-2022-217-2022"
+)
+WEIGHTS = (
+    "ONNX file of the ukis-csmask 1.0.0 wheel (DLR): U-Net with an EfficientNet-B4 encoder, trained on "
+    "SPARCS, CloudSEN12+ and the authors' own samples"
+)
+NORMALISATION = (
+    "(reflectance - mean) / std by band, constants of the training data in the model's JSON file; gaps "
+    "are filled by mirroring the data at their border"
+)
+ACCURACY = (
+    "published as a bar chart only (img/accuracy.png of the project); scores on SPARCS and CloudSEN12+ "
+    "flatter it, because it was trained on them"
+)
+CAVEATS = "calls shadow too often, on dark ground and water above all; meant for pixels of about 20 to 30 m"
+GPU_BATCH = 8
+"""Windows at a time on a GPU: chosen by arithmetic, not measured."""
+
+OPTIONS: Mapping[str, tuple[object, option.Check]] = {
+    "precision": ("float32", option.one_of(*option.PRECISION)),
+    "device": ("cpu", option.one_of(*option.DEVICE)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """One network's files in the package, with the checksums of the release."""
+
+    stem: str
+    onnx_sha256: str
+    json_sha256: str
+
+    @property
+    def onnx(self) -> Path:
+        """The weights."""
+        return _package_folder() / f"{self.stem}.onnx"
+
+    @property
+    def json(self) -> Path:
+        """The statistics that the network's input was normalised by."""
+        return _package_folder() / f"{self.stem}.json"
+
+
+FILES: Mapping[tuple[str, str], Files] = {
+    ("6b", "L1C"): Files(
+        stem="model_6b_l1c",
+        onnx_sha256="aa79e9a0f02ff8e0243d93771d1daf6a8d1166b7ac06c3771560b83367c6c573",
+        json_sha256="b575f242f91699f8e2836161ebb362fba7043423cf2741d45ef58a02976b6b7f",
+    ),
+    ("6b", "L2A"): Files(
+        stem="model_6b_l2a",
+        onnx_sha256="d11c530978637ca420eedc40791c62bf78997dd39e1201777e2527e4bd94904e",
+        json_sha256="89b0df80fd67c33eb99843512f3703f3bb0415cc7f58157ce49c00d3ef88aae3",
+    ),
+    ("4b", "L1C"): Files(
+        stem="model_4b_l1c",
+        onnx_sha256="81611f290adc315b86bb7e7c69b0f2496b3abe0390c2a5c8e9e9da9622e8a0c8",
+        json_sha256="5577e4e5f2bec02fa4478ed6788f91dc71c8345404a7c552779183fd844e2fcd",
+    ),
+    ("4b", "L2A"): Files(
+        stem="model_4b_l2a",
+        onnx_sha256="3884d75ca497ec59d8335973477bd31eb038857007bbb36fb2aba1ad375ee043",
+        json_sha256="ac4108ce3b80ee70393df313faada01a7bcbe1be603965a44120e929c975f024",
+    ),
+}
+
+
+def _concrete(bands: str, level: str) -> str:
+    return f"{FAMILY}-{bands}-{level.lower()}"
+
+
+KEYS = {_concrete(*key): key for key in FILES}
+"""``ukis-csmask-6b-l2a`` -> its key in `FILES`."""
+
+
+class UkisCsmask:
+    """The provider of these networks; see `pipeline.models.Provider`."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the family and its four networks."""
+        return (FAMILY, *KEYS)
+
+    def resolve(
+        self, name: str, *, level: str, roles: Collection[str], options: Mapping[str, Any]
+    ) -> ModelCard:
+        """Choose the network for some items; see `pipeline.models.resolve`."""
+        bands, trained = KEYS.get(name) or (_best_bands(roles), level)
+        if level not in LEVELS or level != trained:
+            fits = trained if name in KEYS else " or ".join(LEVELS)
+            raise ModelError(
+                f"{name} was trained on {fits} reflectance; the items are {level!r}"
+            )
+        missing = [role for role in BANDS[bands] if role not in roles]
+        if missing:
+            raise ModelError(
+                f"{name} needs {', '.join(BANDS[bands])}; the items lack {', '.join(missing)}"
+            )
+        chosen = option.on_this_machine(option.resolve(FAMILY, options, OPTIONS))
+        return _card(bands, level, chosen)
+
+    def load(self, card: ModelCard) -> Model:
+        """Load a network; see `pipeline.models.load`."""
+        # torch takes seconds to import: runs that find everything done must not pay for it.
+        model: Model = import_module("pipeline.models.networks.ukis_csmask").load(card)
+        return model
+
+    def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
+        """State the memory of inference; see `pipeline.models.bytes_needed`."""
+        kept = weight_bytes(card) + FIRST_USE_BYTES[option.counted_as(card)]
+        return kept + windows * window_bytes(card)
+
+
+def _best_bands(roles: Collection[str]) -> str:
+    return next(
+        (bands for bands, needed in BANDS.items() if set(needed) <= set(roles)),
+        # None fits: the smaller set makes the shorter list of what is missing.
+        "4b",
+    )
+
+
+def _card(bands: str, level: str, options: Mapping[str, str]) -> ModelCard:
+    files = FILES[bands, level]
+    if not files.onnx.is_file():
+        raise ModelError(f"{files.onnx} is missing; install ukis-csmask {RELEASE}")
+    return ModelCard(
+        name=_concrete(bands, level),
+        version=f"{RELEASE}-{bands.upper()}{level}",
+        roles=BANDS[bands],
+        levels=(level,),
+        resolution_m=RESOLUTION_M,
+        lattice=LATTICE,
+        classes=CODES,
+        scores="logits",
+        normalisation=NORMALISATION,
+        weights=WEIGHTS,
+        weights_sha256=files.onnx_sha256,
+        licence=LICENCE,
+        source=SOURCE,
+        accuracy=ACCURACY,
+        caveats=CAVEATS,
+        batch=GPU_BATCH if options["device"] == "cuda" else 1,
+        options=options,
+    )
+
+
+@functools.cache
+def _package_folder() -> Path:
+    # Finding a top-level package does not import it; this one's import starts onnxruntime.
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(f"the weights are not installed; install ukis-csmask {RELEASE}")
+    return Path(spec.submodule_search_locations[0])
+
+
+def statistics(content: bytes, roles: tuple[str, ...]) -> tuple[list[float], list[float]]:
+    """Read what the network's input was normalised by.
+
+    Parameters
+    ----------
+    content
+        The network's JSON file.
+    roles
+        The bands that the card promises, in order.
+
+    Returns
+    -------
+    Mean and standard deviation of reflectance by band.
+
+    Raises
+    ------
+    ModelError
+        The file describes other bands.
+    """
+    described = json.loads(content)["data"]["dataset_statistics"]
+    if tuple(described["band_names"]) != roles:
+        raise ModelError(
+            f"the network was trained on {described['band_names']}, not on {roles}"
+        )
+    mean, std = described["img"]
+    return [float(each) for each in mean], [float(each) for each in std]
+
+
+# -- memory ------------------------------------------------------------------------------------
+
+N_PARAMETERS = 19_500_000
+BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2}
+
+FIRST_USE_BYTES = {"float32": 87 * 10**6, "bfloat16": 181 * 10**6}
+"""What loading leaves behind, and kernels that oneDNN compiles at the first window (measured)."""
+
+BYTES_PER_PIXEL = {"float32": 603, "bfloat16": 214}
+"""Peak of one window on its way through, per pixel, with the holes that are left in the heap.
+
+Of it in use at the network's widest point: the third block of the encoder expands 24 to 144 channels at half
+resolution, 36 values a pixel before and 36 after its filter; the window (6), the stem (12) and the block's
+input (6) are kept. Measured with 1, 2 and 4 threads, in runs of their own: these numbers are off by 8 % at most.
+"""
+
+
+def weight_bytes(card: ModelCard) -> int:
+    """Size of a loaded network."""
+    return N_PARAMETERS * BYTES_PER_VALUE[option.counted_as(card)]
+
+
+def window_bytes(card: ModelCard) -> int:
+    """Peak of one window on its way through."""
+    return BYTES_PER_PIXEL[option.counted_as(card)] * card.lattice.window_px**2

@@ -1,0 +1,42 @@
+"""The same network in less time on a CPU: fewer passes over activations; logits move by rounding only.
+
+`pipeline.models.networks.cpu.onednn_fusion` does the rest.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def fold_paddings(net: nn.Module) -> int:
+    """Let convolutions do their own padding where it is the same on all sides, in place.
+
+    EfficientNet as smp builds it pads by a module of its own, which copies the activations.
+
+    Returns
+    -------
+    How many were folded.
+    """
+    folded = 0
+    for module in net.modules():
+        padding = getattr(module, "static_padding", None)
+        if (
+            isinstance(module, nn.Conv2d)
+            and isinstance(padding, nn.ZeroPad2d)
+            and len(set(padding.padding)) == 1
+        ):
+            module.padding = (padding.padding[0],) * 2
+            module.static_padding = nn.Identity()
+            folded += 1
+    return folded
+
+
+def activate_in_place(net: nn.Module) -> None:
+    """Let SiLU and ReLU write over what a convolution made, in place.
+
+    Only for networks without training, none of whose activations is asked for what an earlier
+    layer still needs: here each follows a convolution of its own.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.SiLU | nn.ReLU):
+            module.inplace = True

@@ -1,0 +1,246 @@
+"""Weights of models: where they come from, where they are kept, and that they are what they should be.
+
+A file is downloaded when the user asks for it (`pipeline.models.download`), never in the middle of a run;
+from then on the machine needs no network. A path of the user's own always works. Whatever is read was
+checked against the sha256 on the card, and is data: nothing in a file is executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from pipeline.errors import ModelError
+
+MOST_BYTES = 2**29
+"""What a file of the user's own may hold, and its arrays together; the largest published one has 0.1 GB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsFile:
+    """A published file of weights."""
+
+    name: str
+    """Its name in the cache, and in a folder of the user's."""
+    url: str
+    """``https`` at a fixed revision."""
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserFile:
+    """A file of weights that only the user can bring: no checksum tells whether a download is the right one."""
+
+    name: str
+    """Its published name, and that in the user's folder."""
+    where: str
+    """Who publishes it, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Where the weights of a card are, and their checksum."""
+
+    paths: tuple[Path, ...]
+    """In the order of the model's files; a path in the cache need not exist yet."""
+    sha256: str
+    """Of the file; of the files' checksums, one a line, if there are several."""
+    own: bool
+    """Whether the user gave the path: then the checksum is that of what was found there."""
+
+
+def cache_folder() -> Path:
+    """Return the folder of downloaded weights, in the user's own cache of the operating system."""
+    return user_cache_path("cloudmask") / "models"
+
+
+def given(model: str, files: Sequence[WeightsFile | UserFile], path: str) -> Given:
+    """Say which weights a model will load.
+
+    Parameters
+    ----------
+    model
+        Its name, for messages.
+    files
+        The model's files.
+    path
+        The user's own file, or folder with files of the published names; empty for the cache.
+
+    Raises
+    ------
+    ModelError
+        There is a path but no such file, or no path and files that are not in any cache.
+    """
+    if not path:
+        folder = cache_folder()
+        published = _published(model, files)
+        return Given(
+            paths=tuple(folder / each.name for each in published),
+            sha256=combined([each.sha256 for each in published]),
+            own=False,
+        )
+    paths = _own(model, files, Path(path).expanduser())
+    return Given(paths=paths, sha256=combined([_sha256(each) for each in paths]), own=True)
+
+
+def require(model: str, files: Sequence[WeightsFile | UserFile], path: str) -> None:
+    """Make sure that the weights of a model are on this machine, without reading them.
+
+    Parameters
+    ----------
+    model, files, path
+        As of `given`.
+
+    Raises
+    ------
+    ModelError
+        A file is missing, or one in the cache is not as long as the published one.
+    """
+    if path:
+        _own(model, files, Path(path).expanduser())
+        return
+    for each in _published(model, files):
+        held = cache_folder() / each.name
+        try:
+            size = held.stat().st_size
+        except OSError:
+            raise _absent(model, held, own=False) from None
+        if size != each.size_bytes:
+            raise ModelError(
+                f"the weights of {model} are damaged: {held} has {size} bytes instead of "
+                f"{each.size_bytes}; run `cloudmask models fetch {model}` again"
+            )
+
+
+def read(model: str, weights: Given, expected: str) -> tuple[bytes, ...]:
+    """Read weights that were checked.
+
+    Parameters
+    ----------
+    model
+        Its name, for messages.
+    weights
+        Where they are.
+    expected
+        Checksum on the card.
+
+    Raises
+    ------
+    ModelError
+        A file is missing, cannot be read, or is another one than the card says.
+    """
+    contents = tuple(_content(model, path, own=weights.own) for path in weights.paths)
+    found = combined([hashlib.sha256(content).hexdigest() for content in contents])
+    if found != expected:
+        names = ", ".join(str(path) for path in weights.paths)
+        again = (
+            "they changed since the model was chosen"
+            if weights.own
+            else f"delete them and run `cloudmask models fetch {model}` again"
+        )
+        raise ModelError(
+            f"the weights of {model} ({names}) have the checksum {found} instead of {expected}; {again}"
+        )
+    return contents
+
+
+def one_line(error: Exception) -> str:
+    """Return the beginning of what a library says of a file; torch names every layer, line by line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]} …"
+
+
+def combined(checksums: Sequence[str]) -> str:
+    """Return one checksum for several files; that of a lone file is its own."""
+    if len(checksums) == 1:
+        return checksums[0]
+    return hashlib.sha256("\n".join(checksums).encode()).hexdigest()
+
+
+# -- on this machine ---------------------------------------------------------------------------
+
+
+def _published(model: str, files: Sequence[WeightsFile | UserFile]) -> tuple[WeightsFile, ...]:
+    brought = [each for each in files if isinstance(each, UserFile)]
+    if brought:
+        names = ", ".join(each.name for each in brought)
+        raise ModelError(
+            f"the weights of {model} are published on {brought[0].where} without checksums, so that no "
+            f"download can be checked; set option weights to a folder that holds {names}"
+        )
+    return tuple(each for each in files if isinstance(each, WeightsFile))
+
+
+def _own(model: str, files: Sequence[WeightsFile | UserFile], path: Path) -> tuple[Path, ...]:
+    try:
+        return _sized(model, _found(model, files, path))
+    except OSError as error:
+        raise ModelError(
+            f"option weights of {model}: {path} cannot be read: {error.strerror}"
+        ) from None
+
+
+def _sized(model: str, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    for each in paths:
+        if (size := each.stat().st_size) > MOST_BYTES:
+            raise ModelError(
+                f"option weights of {model}: {each} has {size} bytes, and no weights have more than "
+                f"{MOST_BYTES}"
+            )
+    return paths
+
+
+def _found(model: str, files: Sequence[WeightsFile | UserFile], path: Path) -> tuple[Path, ...]:
+    if path.is_dir():
+        paths = tuple(path / each.name for each in files)
+        missing = [each.name for each in paths if not each.is_file()]
+        if missing:
+            raise ModelError(
+                f"option weights of {model}: the folder {path} lacks {', '.join(missing)}"
+            )
+        return paths
+    # Devices and pipes are neither, whatever they would give.
+    if not path.is_file():
+        raise ModelError(f"option weights of {model}: {path} is neither a file nor a folder")
+    if len(files) > 1:
+        names = ", ".join(each.name for each in files)
+        raise ModelError(
+            f"option weights of {model}: {path} is one file; give the folder that holds {names}"
+        )
+    return (path,)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _content(model: str, path: Path, *, own: bool) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise _absent(model, path, own=own) from None
+    except OSError as error:
+        raise ModelError(
+            f"the weights of {model}, {path}, cannot be read: {error.strerror}"
+        ) from error
+
+
+def _absent(model: str, path: Path, *, own: bool) -> ModelError:
+    todo = (
+        "it was there when the model was chosen"
+        if own
+        else f"run `cloudmask models fetch {model}` once, or set the model's option weights to a path of "
+        "your own"
+    )
+    return ModelError(
+        f"the weights of {model} are not on this machine: {path} is missing; {todo}"
+    )

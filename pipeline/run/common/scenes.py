@@ -1,0 +1,235 @@
+"""Items -> scenes: one a sensor and pass; see `pipeline.run.common.passes` for what a pass is."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import pystac
+
+from pipeline import sensors
+from pipeline.errors import EmptySearchError
+from pipeline.run.common.passes import Pass, passes_of
+from pipeline.types import Dropped, Items, Period, Scene
+
+AFTER = timedelta(microseconds=1)
+"""What keeps two scenes apart that began at the same instant: the finest that the store can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredScene:
+    """A scene as the store keeps it."""
+
+    time: datetime
+    platform: str
+    items: tuple[str, ...]
+    """Ids."""
+
+
+Known = Mapping[str, Sequence[StoredScene]]
+"""Sensor -> scenes that the store has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passes:
+    """The passes of a search."""
+
+    scenes: tuple[Scene, ...]
+    """Those of which an item can be used, sorted by (time, sensor)."""
+    missed: tuple[int, ...]
+    """For each of `Items.missed` the number of its pass: the position of its scene; from the number of
+    scenes on, that of a pass of which no item can be used."""
+
+
+def scenes_of(items: Items, known: Known | None = None) -> tuple[Scene, ...]:
+    """Group items into scenes; see `find_passes`."""
+    return find_passes(items, known).scenes
+
+
+def find_passes(
+    items: Items, known: Known | None = None, period: Period | None = None
+) -> Passes:
+    """Group items by sensor and pass.
+
+    Parameters
+    ----------
+    items
+        Items in mosaic order: by (datetime, id).
+    known
+        What the store has. Its scenes stay apart and keep the time by which they are known, whatever
+        comes to them: a late item may be earlier than all others of its pass.
+    period
+        Scenes of the store that lie outside take nothing in; none: no scene does.
+    """
+    found = [*items.items, *items.missed]
+    seen = [sensors.sighting(item) for item in found]
+    by_sensor: defaultdict[str, list[int]] = defaultdict(list)
+    for position, each in enumerate(seen):
+        by_sensor[each.sensor].append(position)
+    scenes: list[tuple[Scene, list[int]]] = []
+    lost: list[list[int]] = []
+    for sensor, positions in by_sensor.items():
+        stored = (known or {}).get(sensor, ())
+        open_to = [each for each in stored if period is None or each.time in period]
+        parts = _parts(sensor, positions, found, seen, open_to)
+        taken = {each.time for each in stored}
+        for part in parts:
+            used = [p for p in part.members if p < len(items)]
+            if used:
+                time = part.time or _free(found[used[0]], taken)
+                taken.add(time)
+                scene = Scene(
+                    sensor=sensor, time=time, items=tuple(used), platform=part.platform
+                )
+                scenes.append((scene, part.members))
+            else:
+                lost.append(part.members)
+    scenes.sort(key=lambda pair: (pair[0].time, pair[0].sensor))
+    number_of = {
+        member: number
+        for number, members in enumerate([*(each for _, each in scenes), *lost])
+        for member in members
+    }
+    return Passes(
+        scenes=tuple(scene for scene, _ in scenes),
+        missed=tuple(number_of[p] for p in range(len(items), len(found))),
+    )
+
+
+def of_period(items: Items, known: Known, period: Period) -> Items:
+    """Leave items out that the store has in a scene which belongs to other dates.
+
+    A pass over midnight may begin on the day before those that a job asks for: its scene is whole in
+    the store, and stays so.
+    """
+    elsewhere = {
+        name: scene.time
+        for stored in known.values()
+        for scene in stored
+        if scene.time not in period
+        for name in scene.items
+    }
+    out = [item for item in items if item.id in elsewhere]
+    if not out:
+        return items
+    dropped = [
+        Dropped(
+            item_id=item.id,
+            reason=f"it is part of the scene of {elsewhere[item.id].isoformat()}, outside of the job's dates",
+        )
+        for item in out
+    ]
+    kept = tuple(item for item in items if item.id not in elsewhere)
+    if not kept:
+        raise EmptySearchError(
+            f"nothing to do within {period}: all {len(out)} items that were found are parts of scenes that "
+            f"begin before it, as of {dropped[0].reason.split(' of ', 1)[1]}; ask for the day before, too"
+        )
+    return replace(items, items=kept, dropped=(*items.dropped, *dropped))
+
+
+# -- passes and what the store has of them -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """The items of one scene."""
+
+    platform: str
+    members: list[int]
+    """Positions in what was found, in mosaic order."""
+    time: datetime | None
+    """By which the store knows it; none: it does not."""
+
+
+def _parts(
+    sensor: str,
+    positions: Sequence[int],
+    found: Sequence[pystac.Item],
+    seen: Sequence[sensors.Sighting],
+    stored: Sequence[StoredScene],
+) -> list[_Part]:
+    """Put the items of a sensor together by pass, and the passes to the scenes of the store."""
+    drawn = passes_of([seen[p] for p in positions])
+    ids = [[found[positions[at]].id for at in each.members] for each in drawn]
+    by_pass = _claimed(sensor, drawn, ids, stored)
+    parts = []
+    for number, each in enumerate(drawn):
+        members = [positions[at] for at in each.members]
+        for time, its in _split(members, found, by_pass[number]).items():
+            parts.append(_Part(platform=each.platform or each.family, members=its, time=time))
+    return parts
+
+
+def _claimed(
+    sensor: str,
+    drawn: Sequence[Pass],
+    ids: Sequence[Sequence[str]],
+    stored: Sequence[StoredScene],
+) -> defaultdict[int, list[StoredScene]]:
+    """Return number of a pass -> scenes of the store that it goes on with.
+
+    A scene goes to the pass that most of its items are in; one of which no item was found, as where all
+    have been processed again, to the nearest that may be the same and has none.
+    """
+    scene_of = {name: at for at, scene in enumerate(stored) for name in scene.items}
+    votes = Counter(
+        (scene_of[name], number)
+        for number, names in enumerate(ids)
+        for name in names
+        if name in scene_of
+    )
+    pass_of: dict[int, int] = {}
+    for (at, number), _ in sorted(votes.items(), key=lambda pair: (-pair[1], pair[0])):
+        pass_of.setdefault(at, number)
+    held = set(pass_of.values())
+    near = []
+    for at, scene in enumerate(stored):
+        if at in pass_of:
+            continue
+        one = sensors.stored_sighting(sensor, scene.time, scene.platform, scene.items)
+        near += [
+            (apart, at, number)
+            for number, each in enumerate(drawn)
+            if number not in held and (apart := each.apart(one)) is not None
+        ]
+    for _, at, number in sorted(near):
+        if at not in pass_of and number not in held:
+            pass_of[at] = number
+            held.add(number)
+    claimed: defaultdict[int, list[StoredScene]] = defaultdict(list)
+    for at, number in sorted(pass_of.items()):
+        claimed[number].append(stored[at])
+    return claimed
+
+
+def _split(
+    members: Sequence[int], found: Sequence[pystac.Item], scenes: Sequence[StoredScene]
+) -> dict[datetime | None, list[int]]:
+    """Return time of a scene -> its items; what the store has in two scenes stays in two."""
+    if len(scenes) < 2:
+        return {scenes[0].time if scenes else None: list(members)}
+    time_of = {name: scene.time for scene in scenes for name in scene.items}
+    parts: defaultdict[datetime | None, list[int]] = defaultdict(list)
+    for member in members:
+        item = found[member]
+        time = time_of.get(item.id) or _nearest(item, scenes)
+        parts[time].append(member)
+    return parts
+
+
+def _nearest(item: pystac.Item, scenes: Iterable[StoredScene]) -> datetime:
+    when = item.datetime
+    assert when is not None
+    return min((abs(scene.time - when), scene.time) for scene in scenes)[1]
+
+
+def _free(item: pystac.Item, taken: set[datetime]) -> datetime:
+    """Return the time of a new scene that begins with an item."""
+    assert item.datetime is not None
+    time = item.datetime
+    while time in taken:
+        time += AFTER
+    return time

@@ -1,0 +1,277 @@
+"""Tiles on the workers of a Dask cluster: two tasks a tile, and nothing that grows with the region.
+
+::
+
+    order, fork ── mask_on_worker (where the job's resources are)
+                ── compose_on_worker (anywhere) ──▶ receipt, fork ──▶ merged and committed here
+
+A worker writes chunks to the store itself, through a fork of the run's transaction, and sends back what
+it wrote where: kilobytes. It is lost without a trace until the batch is merged: Dask then gives its tiles
+to others. No more than one batch is known to the scheduler at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+
+import dask
+from distributed import (
+    Client,
+    Future,
+    KilledWorker,
+    Nanny,
+    Scheduler,
+    SpecCluster,
+    Worker,
+    WorkerPlugin,
+    as_completed,
+)
+from distributed.comm import CommClosedError
+from distributed.scheduler import NoValidWorkerError
+
+from pipeline import access, models, store
+from pipeline.errors import CloudmaskError, MemoryBudgetError, WorkersError
+from pipeline.run.common.progress import Steps
+from pipeline.run.executors.choose import Done
+from pipeline.run.plan.plan import Plan
+from pipeline.run.plan.ready import no_scheduler
+from pipeline.run.tile.task import TileOrder
+from pipeline.run.tile.work import compose_tile, mask_tile
+from pipeline.types import PIXEL_VERSION, ClusterSettings, ModelCard, TileReceipt
+
+TILES_A_WORKER = 4
+"""Tiles of a batch for each worker: enough that they end at about the same time."""
+WAIT = "60 s"
+"""For a scheduler, and for the first worker, to answer."""
+
+LIMITS: Mapping[str, object] = {
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.scheduler.no-workers-timeout": "10 minutes",
+}
+"""What a scheduler needs for a long run, by Dask's own names; schedulers of others are told in `deploy`.
+
+It keeps the last messages to each worker, and waits for ever for a worker that never comes.
+"""
+
+Made = tuple[TileReceipt, store.Fork]
+
+
+def mask_on_worker(order: bytes, fork: bytes) -> tuple[bytes, Made]:
+    """Do the first half of a tile, in a worker; return the order for the second half.
+
+    What a worker needs comes pickled once more: a scheduler unpacks its tasks, and a hundred items of STAC
+    are twenty kilobytes as bytes and ten megabytes as objects.
+    """
+    writer: store.Fork = pickle.loads(fork)
+    receipt = mask_tile(pickle.loads(order), writer)
+    writer.flush()
+    return order, (receipt, writer)
+
+
+def compose_on_worker(masked: tuple[bytes, Made]) -> Made:
+    """Do the second half of a tile, in a worker that need not be the same."""
+    order, (receipt, writer) = masked
+    receipt = compose_tile(pickle.loads(order), receipt, writer)
+    writer.flush()
+    return receipt, writer
+
+
+class Cluster:
+    """The workers behind a client; a `pipeline.run.executors.choose.Crew`."""
+
+    def __init__(
+        self, client: Client, mask_resources: Mapping[str, float], steps: Steps
+    ) -> None:
+        self._client = client
+        self._steps = steps
+        self._mask_resources = dict(mask_resources)
+
+    @property
+    def batch(self) -> int:
+        """See `pipeline.run.executors.choose.Crew`: it follows the workers that come and go."""
+        return TILES_A_WORKER * max(1, len(_workers(self._client)))
+
+    def do(self, orders: Sequence[TileOrder], writer: store.Writer) -> Done:
+        """See `pipeline.run.executors.choose.Crew`."""
+        by_key = {}
+        for order in orders:
+            future = self._submit(order, writer.fork())
+            by_key[future.key] = (order, future)
+        try:
+            done, failed = self._collected(by_key)
+        finally:
+            self._client.cancel([future for _, future in by_key.values()])
+        # By tile, not by who was first: the same work leaves the same bytes.
+        made = [done[order.tile.name] for order in orders if order.tile.name in done]
+        writer.merge([fork for _, fork in made])
+        return Done(tuple(receipt for receipt, _ in made), tuple(failed))
+
+    def _submit(self, order: TileOrder, fork: store.Fork) -> Future:
+        name = order.tile.name
+        masked = self._client.submit(
+            mask_on_worker,
+            pickle.dumps(order),
+            pickle.dumps(fork),
+            key=f"mask-{name}-{id(order)}",
+            resources=self._mask_resources or None,
+            pure=False,
+        )
+        return self._client.submit(
+            compose_on_worker, masked, key=f"tile-{name}-{id(order)}", pure=False
+        )
+
+    def _collected(
+        self, by_key: Mapping[str, tuple[TileOrder, Future]]
+    ) -> tuple[dict[str, Made], list[tuple[TileOrder, CloudmaskError]]]:
+        done: dict[str, Made] = {}
+        failed: list[tuple[TileOrder, CloudmaskError]] = []
+        waited = [future for _, future in by_key.values()]
+        for future in as_completed(waited, loop=self._client.loop):
+            order, _ = by_key[future.key]
+            name = order.tile.name
+            try:
+                done[name] = future.result()
+                self._steps.tile_done(name)
+            except CloudmaskError as error:
+                failed.append((order, error))
+            except KilledWorker as error:
+                raise WorkersError(
+                    f"tile {name}: every worker that took it died ({error.last_worker.address} was "
+                    "the last); look for the kernel's out-of-memory killer there, and take a "
+                    "smaller grid.tile_px or fewer run.workers"
+                ) from error
+            except NoValidWorkerError as error:
+                raise WorkersError(
+                    f"tile {name}: no worker that may do it has been there for long ({error}); start "
+                    "one, then the run again: it goes on after the last batch"
+                ) from error
+            except (CancelledError, CommClosedError, OSError) as error:
+                raise WorkersError(
+                    f"the cluster was lost while tile {name} was done ({type(error).__name__}): "
+                    "start the run again, it goes on after the last batch"
+                ) from error
+        return done, failed
+
+
+class SetUp(WorkerPlugin):  # type: ignore[misc]
+    """Makes a worker fit for tiles: the same code, and memory that is kept for the next layer."""
+
+    name = "cloudmask"
+
+    def __init__(self) -> None:
+        self._version = PIXEL_VERSION
+
+    def setup(self, worker: Worker) -> None:
+        """Run when a worker joins, and in those that are there."""
+        if self._version != PIXEL_VERSION:
+            raise WorkersError(
+                f"worker {worker.address} makes pixels of version {PIXEL_VERSION}, the run of "
+                f"version {self._version}: install the same cloudmask on both"
+            )
+        access.watch_output()
+        models.prepare_process()
+
+
+@contextmanager
+def open_cluster(plan: Plan, steps: Steps) -> Iterator[Cluster]:
+    """Connect to the cluster that a job names, or start one on this machine for as long as it lasts.
+
+    Raises
+    ------
+    WorkersError
+        It does not answer, has no worker, or none with what masking needs.
+    MemoryBudgetError
+        A worker may take less memory than a tile needs.
+    """
+    settings = plan.job.run.cluster
+    resources = _mask_resources(settings, plan.cards)
+    with _client(settings, resources) as client:
+        _check_workers(client, resources, plan.bytes_needed)
+        client.register_plugin(SetUp())
+        yield Cluster(client, resources, steps)
+
+
+def _mask_resources(
+    settings: ClusterSettings, cards: Mapping[str, ModelCard]
+) -> Mapping[str, float]:
+    on_gpu = any(card.options.get("device") == "cuda" for card in cards.values())
+    return settings.mask_on or ({"GPU": 1} if on_gpu else {})
+
+
+@contextmanager
+def _client(settings: ClusterSettings, resources: Mapping[str, float]) -> Iterator[Client]:
+    if settings.kind == "local":
+        with (
+            dask.config.set(LIMITS),
+            _local(settings.workers, resources) as cluster,
+            # As the default it would take over what threads compute elsewhere in this process.
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(settings.address, timeout=WAIT, set_as_default=False)
+        client.wait_for_workers(1, timeout=WAIT)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise no_scheduler(settings.address, error) from error
+    with client:
+        yield client
+
+
+def _local(n_workers: int, resources: Mapping[str, float]) -> SpecCluster:
+    """Start worker processes on this machine; each GPU belongs to one of them."""
+    n_gpus = models.count_gpus() if resources else 0
+    options = {
+        "nthreads": 1,
+        "host": "127.0.0.1",
+        # What a tile takes is arithmetic, checked before; Dask's guess would kill and try again.
+        "memory_limit": 0,
+        "dashboard": False,
+        "silence_logs": logging.ERROR,
+    }
+    workers = {
+        number: {
+            "cls": Nanny,
+            "options": options
+            | (
+                {"resources": dict(resources), "env": {"CUDA_VISIBLE_DEVICES": str(number)}}
+                if number < n_gpus
+                else {}
+            ),
+        }
+        for number in range(n_workers)
+    }
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
+    }
+    return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.ERROR)
+
+
+def _workers(client: Client) -> Mapping[str, Mapping[str, object]]:
+    # Not `client.scheduler_info`: what it hands out may be the summary, without workers, that the client
+    # fetches every few seconds.
+    identity = client.sync(client.scheduler.identity, n_workers=-1)
+    workers: Mapping[str, Mapping[str, object]] = identity["workers"]
+    return workers
+
+
+def _check_workers(client: Client, resources: Mapping[str, float], needed: int) -> None:
+    workers = _workers(client)
+    for name, amount in resources.items():
+        if not any(dict(each["resources"]).get(name, 0) >= amount for each in workers.values()):  # type: ignore[call-overload]
+            raise WorkersError(
+                f"masking needs a worker with {name}={amount:g}, and none of the {len(workers)} has "
+                f"it: start one with `dask worker --resources {name}={amount:g}`"
+            )
+    for address, each in workers.items():
+        limit = each["memory_limit"]
+        if isinstance(limit, int) and 0 < limit < needed:
+            raise MemoryBudgetError(
+                f"a tile needs about {needed / 2**30:.1f} GiB, worker {address} may take "
+                f"{limit / 2**30:.1f} GiB: give it more, or take a smaller grid.tile_px"
+            )

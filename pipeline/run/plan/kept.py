@@ -1,0 +1,188 @@
+"""Scenes that a store knows and a job's search did not find: composites are made of them, too.
+
+A step of a composite is a calendar period, whatever dates a job asks for, and is made of all scenes of
+it that the store knows together with the job's. Those of other dates, other searches, and those that
+the catalogue has no longer, are taken as they are: the store has their masks, and their items with
+what was decided about them. They are not searched for, and not masked again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+import pystac
+import shapely
+from numpy.typing import NDArray
+
+from pipeline import cube
+from pipeline.cube.metadata.roles import outlines_in
+from pipeline.run.common.cells import group_by_cell
+from pipeline.run.plan.tile_index import touching
+from pipeline.types import Grid, Items, Period, Scene, Tile
+
+SceneRow = tuple[datetime, str, Sequence[str]]
+"""Time, platform and item ids of a scene."""
+
+
+class Known(Protocol):
+    """What a store knows: as published, or as a run finds it on its own branch."""
+
+    def scene_rows(self) -> Mapping[str, Sequence[SceneRow]]:
+        """Return every scene, by sensor."""
+        ...
+
+    def known_items(self, ids: Iterable[str]) -> Mapping[str, tuple[int, Mapping[str, Any]]]:
+        """Return position and STAC JSON of items, by id."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which scenes of a store a composite takes beside a job's own."""
+
+    found: frozenset[tuple[str, datetime]]
+    """Sensor and time of the job's own."""
+    sensors: frozenset[str]
+    """Those that the composite is made of."""
+    periods: Sequence[Period]
+    """Scenes inside are composed."""
+    histories: Sequence[Period]
+    """Masks of scenes inside are counted by the guard."""
+    bands: Sequence[str]
+
+    def takes(self, sensor: str, row: SceneRow) -> bool:
+        """Say whether a scene is one of them."""
+        time = row[0]
+        return (
+            sensor in self.sensors
+            and any(time in each for each in (*self.periods, *self.histories))
+            and (sensor, time) not in self.found
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kept:
+    """Scenes of a store, cell by cell; see `kept_scenes`."""
+
+    scenes: tuple[Scene, ...]
+    """By (time, sensor); positions are those in `items`, none of a scene whose mask alone counts."""
+    items: Items
+    positions: NDArray[np.int32]
+    """Position in `items` -> position in the store's list."""
+    sets: tuple[tuple[int, ...], ...]
+    """Sets of items; the first is empty. A set is of one scene."""
+    chosen: NDArray[np.int32]
+    """(tile, scene) -> set of the items that may have pixels in the tile."""
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(tile, scene) -> number of items."""
+        return np.array([len(each) for each in self.sets], np.int64)[self.chosen]
+
+
+def nothing(n_tiles: int = 0) -> Kept:
+    """Return no scenes."""
+    return Kept(
+        scenes=(),
+        items=Items(items=()),
+        positions=np.zeros(0, np.int32),
+        sets=((),),
+        chosen=np.zeros((n_tiles, 0), np.int32),
+    )
+
+
+def kept_scenes(known: Known, wanted: Wanted, grid: Grid, tiles: Sequence[Tile]) -> Kept:
+    """Find the scenes of a store that composites take beside a job's own.
+
+    Parameters
+    ----------
+    known
+        The store.
+    wanted
+        Which.
+    grid, tiles
+        Where the job works.
+
+    Returns
+    -------
+    Without the items that lack a band, which were masked by a job that did not compose it.
+    """
+    rows = sorted(
+        (row[0], sensor, row)
+        for sensor, each in known.scene_rows().items()
+        for row in each
+        if wanted.takes(sensor, row)
+    )
+    if not rows:
+        return nothing(len(tiles))
+    composed = [any(time in each for each in wanted.periods) for time, _, _ in rows]
+    ids = [
+        name
+        for (_, _, row), used in zip(rows, composed, strict=True)
+        if used
+        for name in row[2]
+    ]
+    documents = known.known_items(ids)
+    parsed = {
+        name: pystac.Item.from_dict(dict(document), migrate=False)
+        for name, (_, document) in documents.items()
+    }
+    items = {
+        name: item
+        for name, item in parsed.items()
+        if not cube.missing_roles(item, wanted.bands)
+    }
+    local = {name: position for position, name in enumerate(items)}
+    scenes = tuple(
+        Scene(
+            sensor=sensor,
+            time=time,
+            # A scene has its items in the order in which they cover each other.
+            items=tuple(local[name] for name in row[2] if name in local),
+            platform=row[1],
+        )
+        for time, sensor, row in rows
+    )
+    held = Items(items=tuple(items.values()))
+    sets, chosen = _by_cell(scenes, held, grid, tiles)
+    return Kept(
+        scenes=scenes,
+        items=held,
+        positions=np.array([documents[name][0] for name in items], np.int32),
+        sets=tuple(_ordered(sets, scenes)),
+        chosen=chosen,
+    )
+
+
+def _by_cell(
+    scenes: Sequence[Scene], items: Items, grid: Grid, tiles: Sequence[Tile]
+) -> tuple[list[tuple[int, ...]], NDArray[np.int32]]:
+    scene_of = np.zeros(len(items), np.int64)
+    for column, scene in enumerate(scenes):
+        scene_of[list(scene.items)] = column
+    boxes = np.array([shapely.box(*tile.geobox.boundingbox) for tile in tiles], object)
+    pairs = touching(outlines_in(items.items, str(grid.geobox.crs)), boxes)
+    return group_by_cell(pairs, scene_of, (len(tiles), len(scenes)))
+
+
+def _ordered(
+    sets: Iterable[tuple[int, ...]], scenes: Iterable[Scene]
+) -> Iterable[tuple[int, ...]]:
+    """Return sets with their items as their scenes have them."""
+    rank = {p: n for n, p in enumerate(p for scene in scenes for p in scene.items)}
+    return (tuple(sorted(each, key=rank.__getitem__)) for each in sets)
+
+
+def of_tile(kept: Kept, row: int) -> list[Scene]:
+    """Return the scenes with the items that touch a tile."""
+    if not kept.scenes:
+        return []
+    return [
+        dataclasses.replace(scene, items=kept.sets[number])
+        for scene, number in zip(kept.scenes, kept.chosen[row], strict=True)
+    ]

@@ -1,0 +1,52 @@
+"""What a run takes at its peak, as arithmetic over what each room states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline import composite, cube, mask, models
+from pipeline.mask.lattice import geobox_cover
+from pipeline.run.common.postprocess import reach_px
+from pipeline.types import Grid, Job, ModelCard
+
+BASE_BYTES = 1088 * 2**20
+"""The interpreter with torch, GDAL, dask and icechunk imported and warm (820 MiB after a run with a model
+that weighs nothing, Linux), what stays free between the pieces of the heap, and what is kept free beyond the
+need of windows (`pipeline.models.engine.allocator`)."""
+
+GUARD_BYTES = 16
+"""What the guard takes a pixel of a tile: counts and guarded pixels of two sensors, a mask in work."""
+
+
+def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes: int) -> int:
+    """Return the peak memory of a run, in bytes: one tile at a time, masked, then composed.
+
+    Parameters
+    ----------
+    job
+        Workers and bands.
+    cards
+        The models in use.
+    grid
+        Tile size.
+    max_scenes
+        Most scenes of one period in one tile.
+    """
+    workers = job.run.workers
+    tile = next(iter(grid.tiles()))
+    reach = reach_px(job.mask, grid.geobox.resolution.x)
+    stages = [0]
+    for card in cards:
+        held = geobox_cover(card.lattice, tile.geobox.pad(reach))
+        rows, cols = held.rows * card.lattice.core_px, held.cols * card.lattice.core_px
+        halo = 2 * card.lattice.halo_px
+        read = cube.bytes_needed(rows + halo, cols + halo, len(card.roles))
+        masked = mask.bytes_needed(card, held.rows, held.cols, workers)
+        windows = max(workers, card.batch)
+        stages.append(workers * read + masked + models.bytes_needed(card, windows=windows))
+    if job.composite is not None:
+        n_roles = len(job.composite.bands)
+        guard = GUARD_BYTES * grid.tile_px**2 if job.mask.guard else 0
+        composed = composite.bytes_needed(grid.tile_px, max_scenes, n_roles, workers)
+        stages.append(composed + guard)
+    return BASE_BYTES + max(stages)

@@ -1,0 +1,296 @@
+"""What a run would do, cell by cell."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.mask import read_geobox
+from pipeline.run.common.cells import STATES, Cell, CellTable, State
+from pipeline.run.common.postprocess import reach_px
+from pipeline.run.plan.kept import Kept, nothing
+from pipeline.run.plan.memory import bytes_needed
+from pipeline.types import (
+    Cost,
+    Dropped,
+    Grid,
+    Items,
+    Job,
+    ModelCard,
+    Period,
+    Scene,
+    Tile,
+)
+
+__all__ = ["Cell", "CompositeCell", "Plan"]
+
+UNFINISHED = "on the unfinished branch of this job"
+
+DOES: Mapping[State, str] = {"new": "make", "changed": "replace", "unchanged": "leave"}
+"""What a run does with a composite's step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositeCell:
+    """One period in one tile."""
+
+    period: Period
+    tile: Tile
+    state: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a run needs to know; the rest of it needs no catalogue."""
+
+    job: Job
+    items: Items
+    grid: Grid
+    tiles: tuple[Tile, ...]
+    scenes: tuple[Scene, ...]
+    pass_of_missed: tuple[int, ...]
+    """For each of `Items.missed` the number of its pass; see `pipeline.run.common.scenes.Passes`."""
+    cards: Mapping[str, ModelCard]
+    """Sensor -> the model that masks it."""
+    periods: tuple[Period, ...]
+    """Calendar periods that are composed, whole."""
+    cells: CellTable
+    """Every scene in every tile."""
+    composed: frozenset[str]
+    """Sensors that the composite is made of: the job's, and those of jobs before."""
+    composites: tuple[CompositeCell, ...] = ()
+    """Every one of `periods` in every tile, tile by tile."""
+    kept: Kept = field(default_factory=nothing)
+    """Scenes of the store that composites are made of beside `scenes`."""
+    kept_cells: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+    """(tile, kept scene) -> fingerprint of the mask that the store has, 0 = none."""
+    begun: NDArray[np.bool_] | None = None
+    """(tile, scene) -> whether the cell is on the branch of a killed run of this plan: it is not done
+    again, and published when the plan is carried out. None: there is no such branch."""
+    gone: tuple[Dropped, ...] = field(default=())
+    """Scenes that the store has and the catalogue does not any more: reported, never erased."""
+    cost: Cost = field(default_factory=Cost)
+    """What planning took: requests to catalogues, and reads of doubtful items."""
+
+    @cached_property
+    def tiles_to_do(self) -> tuple[Tile, ...]:
+        """Tiles with anything new or changed, row by row."""
+        rows = np.flatnonzero(~self.cells.unchanged.all(axis=1))
+        names = {self.tiles[row].name for row in rows}
+        names |= {each.tile.name for each in self.composites if each.state != "unchanged"}
+        return tuple(tile for tile in self.tiles if tile.name in names)
+
+    @property
+    def cells_to_mask(self) -> int:
+        """Cells that an item covers and the store lacks, or has of something else."""
+        return int((self.cells.covered & ~self.cells.unchanged).sum())
+
+    @cached_property
+    def key(self) -> str:
+        """Name of this work: a run goes on where a killed one of the same plan stopped.
+
+        Not the job's name alone: what a run of other dates or items has left half done must not
+        be published by this one.
+        """
+        scenes = [(scene.sensor, scene.time.isoformat()) for scene in self.scenes]
+        periods = [period.start.isoformat() for period in self.periods]
+        tiles = [tile.name for tile in self.tiles]
+        digest = hashlib.sha256(repr((scenes, tiles, periods, self.job.composite)).encode())
+        digest.update(self.cells.fingerprints[self.cells.chosen].tobytes())
+        return f"{self.job.name}-{digest.hexdigest()[:12]}"
+
+    @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """What is not used of what the catalogues have, and what they have no longer."""
+        return (*self.items.dropped, *self.gone)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the store is up to date."""
+        return not self.tiles_to_do
+
+    def cells_of(self, tile: Tile) -> tuple[Cell, ...]:
+        """Return a tile's cells, by time."""
+        return self.cells.row(self.row_of(tile))
+
+    def row_of(self, tile: Tile) -> int:
+        """Return the position of a tile in `tiles`."""
+        return self._rows[tile.name]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {tile.name: row for row, tile in enumerate(self.tiles)}
+
+    @cached_property
+    def bytes_needed(self) -> int:
+        """Peak memory of the run, in bytes."""
+        return bytes_needed(
+            self.job,
+            self.cards.values(),
+            self.grid,
+            max_scenes=max(
+                (int(self._composed_scenes(each).max(initial=0)) for each in self.periods),
+                default=0,
+            ),
+        )
+
+    def scenes_in(self, period: Period) -> NDArray[np.int64]:
+        """Return the positions of the job's scenes of a period."""
+        return _within(self.scenes, period)
+
+    def kept_in(self, period: Period) -> NDArray[np.int64]:
+        """Return the positions of the store's scenes of a period that the job has not found."""
+        return _within(self.kept.scenes, period)
+
+    def _composed_scenes(self, period: Period) -> NDArray[np.int64]:
+        """Count the scenes of a period in each tile."""
+        own = self.cells.covered[:, self.scenes_in(period)].sum(axis=1)
+        if not self.kept.scenes:
+            return np.asarray(own)
+        return np.asarray(own + (self.kept_cells[:, self.kept_in(period)] > 0).sum(axis=1))
+
+    @property
+    def bytes_to_read(self) -> int:
+        """Source bytes that will be decoded at most: native pixels of what is new or composed."""
+        return self._bytes_to_mask + self._bytes_to_compose
+
+    @property
+    def _bytes_to_compose(self) -> int:
+        if self.job.composite is None:
+            return 0
+        pixels = np.array([np.prod(tile.geobox.shape) for tile in self.tiles], np.int64)
+        made = self.composite_states != STATES.index("unchanged")
+        total = 0
+        for column, period in enumerate(self.periods):
+            items = self.cells.sizes[:, self.scenes_in(period)].sum(axis=1)
+            if self.kept.scenes:
+                items = items + self.kept.sizes[:, self.kept_in(period)].sum(axis=1)
+            total += int((items * pixels)[made[:, column]].sum())
+        return total * len(self.job.composite.bands) * 2
+
+    @property
+    def composite_states(self) -> NDArray[np.uint8]:
+        """(tile, period) -> position in `STATES`."""
+        found = [STATES.index(each.state) for each in self.composites]
+        return np.array(found, np.uint8).reshape(len(self.tiles), len(self.periods))
+
+    @property
+    def _bytes_to_mask(self) -> int:
+        items = np.where(self._states == STATES.index("unchanged"), 0, self.cells.sizes)
+        reach = reach_px(self.job.mask, self.grid.geobox.resolution.x)
+        total = 0.0
+        for sensor, card in self.cards.items():
+            columns = [p for p, scene in enumerate(self.scenes) if scene.sensor == sensor]
+            per_tile = items[:, columns].sum(axis=1)
+            for row in np.flatnonzero(per_tile):
+                wide = self.tiles[row].geobox.pad(reach)
+                shape = read_geobox(card.lattice, wide).shape
+                total += float(np.prod(shape)) * float(per_tile[row]) * len(card.roles) * 2
+        return round(total)
+
+    def composite_rows(self) -> list[dict[str, Any]]:
+        """Return one row a step: its dates, the tiles that are made, replaced and left, its scenes."""
+        return [
+            {
+                "start": period.start.date().isoformat(),
+                "end": period.end.date().isoformat(),
+                **{
+                    word: int((found == STATES.index(state)).sum())
+                    for state, word in DOES.items()
+                },
+                "scenes": len(self.scenes_in(period)),
+                "from_store": len(self.kept_in(period)),
+            }
+            for period, found in zip(self.periods, self.composite_states.T, strict=True)
+        ]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count cells by sensor and state; cells that no item covers stand apart."""
+        table: dict[str, Counter[str]] = {}
+        states = np.where(self.cells.covered, self._states, len(STATES))
+        for column, scene in enumerate(self.scenes):
+            found = np.bincount(states[:, column], minlength=len(STATES) + 1)
+            table.setdefault(scene.sensor, Counter()).update(
+                dict(zip((*STATES, "uncovered"), found.tolist(), strict=True))
+            )
+        return {sensor: dict(+counter) for sensor, counter in table.items()}
+
+    @property
+    def n_begun(self) -> int:
+        """How many cells are on the branch of a killed run of this plan."""
+        return int(self._begun.sum())
+
+    @property
+    def _states(self) -> NDArray[np.uint8]:
+        """(tile, scene) -> position in `STATES`: what is begun counts as what is there."""
+        return np.where(self._begun, np.uint8(STATES.index("unchanged")), self.cells.states)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a cell: sensor, time, tile, state, reason."""
+        return [
+            {
+                "sensor": cell.scene.sensor,
+                "time": cell.scene.time.isoformat(),
+                "tile": cell.tile.name,
+                "state": STATES[state] if cell.covered else "uncovered",
+                "reason": UNFINISHED if begun else _reason(cell),
+            }
+            for cell, state, begun in zip(
+                self.cells, self._states.flat, self._begun.flat, strict=True
+            )
+        ]
+
+    @property
+    def _begun(self) -> NDArray[np.bool_]:
+        nowhere = np.zeros(self.cells.states.shape, np.bool_)
+        return nowhere if self.begun is None else self.begun
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain JSON values."""
+        return {
+            "job": self.job.name,
+            "store": self.job.store,
+            "crs": str(self.grid.geobox.crs),
+            "resolution_m": self.grid.resolution_m,
+            "anchor": list(self.grid.corner),
+            "shape": list(self.grid.geobox.shape),
+            "tiles": [tile.name for tile in self.tiles],
+            "items": [item.id for item in self.items],
+            "dropped": [{"item": each.item_id, "reason": each.reason} for each in self.dropped],
+            "models": {sensor: card.name for sensor, card in self.cards.items()},
+            "cells": self.rows(),
+            "composites": [
+                {
+                    "period": each.period.start.date().isoformat(),
+                    "end": each.period.end.date().isoformat(),
+                    "tile": each.tile.name,
+                    "state": each.state,
+                    "does": DOES[each.state],
+                }
+                for each in self.composites
+            ],
+            "unfinished": self.n_begun,
+            "bytes_needed": self.bytes_needed,
+            "bytes_to_read": self.bytes_to_read,
+        }
+
+
+def _within(scenes: Sequence[Scene], period: Period) -> NDArray[np.int64]:
+    return np.array([p for p, each in enumerate(scenes) if each.time in period], np.int64)
+
+
+def _reason(cell: Cell) -> str:
+    if not cell.covered:
+        return "no item covers it"
+    return {
+        "new": "not in the store yet",
+        "changed": "its items, their radiometry or the model have changed",
+        "unchanged": "the store has it",
+    }[cell.state]

@@ -1,0 +1,186 @@
+"""The steps of a composite that a job touches, and what has become of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import composite, store
+from pipeline.mask import history_of
+from pipeline.run.common.cells import STATES, CellTable
+from pipeline.run.common.fingerprint import composite_fingerprint_of, scene_text, settings_text
+from pipeline.run.plan.kept import Kept, Wanted, kept_scenes, nothing
+from pipeline.run.plan.plan import CompositeCell, Plan
+from pipeline.run.plan.stored_state import Stored
+from pipeline.types import (
+    UNREADABLE,
+    CompositeSettings,
+    GuardSettings,
+    Job,
+    Period,
+    Scene,
+    Tile,
+)
+
+
+def steps_of(
+    job: Job, scenes: Sequence[Scene], stored: Iterable[datetime]
+) -> tuple[Period, ...]:
+    """Return the calendar periods that a job composes.
+
+    Parameters
+    ----------
+    job
+        Its dates say which.
+    scenes
+        Its scenes: one may be known to the store by a time just outside the dates.
+    stored
+        Starts of the periods that the store has. Where the guard counts the masks of a year, those
+        after the job's dates are looked at, too: their history has changed.
+    """
+    settings = job.composite
+    if settings is None:
+        return ()
+    times = [scene.time for scene in scenes]
+    span = Period(
+        start=min([job.period.start, *times]),
+        end=max([job.period.end, *(time + timedelta(microseconds=1) for time in times)]),
+    )
+    own = composite.periods(span, settings.period)
+    if job.mask.guard is None:
+        return tuple(own)
+    later = [_step_at(start, settings) for start in sorted(stored) if start >= own[-1].end]
+    touched = (p for p in later if history_of(p, job.mask.guard).start < job.period.end)
+    return (*own, *touched)
+
+
+def _step_at(start: datetime, settings: CompositeSettings) -> Period:
+    instant = Period(start=start, end=start + timedelta(microseconds=1))
+    return composite.periods(instant, settings.period)[0]
+
+
+def wanted_scenes(plan: Plan) -> Wanted:
+    """Say which scenes of the store a plan's composite takes beside those that it has found."""
+    assert plan.job.composite is not None
+    guard = plan.job.mask.guard
+    return Wanted(
+        found=frozenset((scene.sensor, scene.time) for scene in plan.scenes),
+        sensors=plan.composed,
+        periods=plan.periods,
+        histories=tuple(history_of(each, guard) for each in plan.periods) if guard else (),
+        bands=plan.job.composite.bands,
+    )
+
+
+def with_composites(plan: Plan, before: Stored) -> Plan:
+    """Compare the composite of a plan, step by step and tile by tile, with what the store has."""
+    if plan.job.composite is None:
+        return plan
+    kept = nothing(len(plan.tiles))
+    if before.archive is not None:
+        kept = kept_scenes(before.archive, wanted_scenes(plan), plan.grid, plan.tiles)
+    stored = _kept_cells(kept, plan.tiles, before)
+    masks = _Masks.of(plan.cells, kept, stored)
+    return dataclasses.replace(
+        plan, kept=kept, kept_cells=stored, composites=_composite_cells(plan, masks, before)
+    )
+
+
+def with_begun(plan: Plan) -> Plan:
+    """Say which cells the branch of a killed run has: its next start does not do them again."""
+    unfinished = store.find_unfinished(plan.job.store, plan.key)
+    if unfinished is None:
+        return plan
+    cells = plan.cells
+    begun = np.zeros(cells.states.shape, np.bool_)
+    rows, cols = ([getattr(tile, name) for tile in plan.tiles] for name in ("row", "col"))
+    known = {sensor: unfinished.mask_fingerprints(sensor) for sensor in unfinished.sensors}
+    for column, scene in enumerate(plan.scenes):
+        stored = known.get(scene.sensor, {}).get(scene.time)
+        if stored is not None:
+            begun[:, column] = stored[rows, cols] == cells.fingerprints[cells.chosen[:, column]]
+    return dataclasses.replace(plan, begun=begun & cells.covered & ~cells.unchanged)
+
+
+def _kept_cells(kept: Kept, tiles: Sequence[Tile], before: Stored) -> NDArray[np.uint64]:
+    """Return the fingerprints (tile, scene) of masks that the store has, 0 where it has none."""
+    cells = np.zeros((len(tiles), len(kept.scenes)), np.uint64)
+    rows, cols = ([getattr(tile, name) for tile in tiles] for name in ("row", "col"))
+    for column, scene in enumerate(kept.scenes):
+        stored = before.masks[scene.sensor][scene.time][rows, cols]
+        cells[:, column] = np.where(stored > UNREADABLE, stored, 0)
+    return cells
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Masks:
+    """The masks that composites are made of, the job's own and the store's, sorted by (time, sensor)."""
+
+    scenes: Sequence[Scene]
+    fingerprints: NDArray[np.uint64]
+    """(tile, scene), 0 where nothing was seen."""
+
+    @classmethod
+    def of(cls, cells: CellTable, kept: Kept, stored: NDArray[np.uint64]) -> _Masks:
+        """Put the cells of a job and of a store together."""
+        own = np.where(cells.covered, cells.fingerprints[cells.chosen], np.uint64(0))
+        scenes = [*cells.scenes, *kept.scenes]
+        order = sorted(
+            range(len(scenes)), key=lambda each: (scenes[each].time, scenes[each].sensor)
+        )
+        return cls(
+            scenes=[scenes[position] for position in order],
+            fingerprints=np.concatenate([own, stored], axis=1)[:, order],
+        )
+
+    def within(self, period: Period | None) -> list[int]:
+        """Return the positions of the scenes of a period; none has none."""
+        return [p for p, each in enumerate(self.scenes) if period and each.time in period]
+
+
+def _composite_cells(plan: Plan, masks: _Masks, before: Stored) -> tuple[CompositeCell, ...]:
+    assert plan.job.composite is not None
+    guard = plan.job.mask.guard
+    settings = settings_text(plan.job.composite, guard)
+    states = [
+        Stored.states(
+            before.composites.get(step.start),
+            plan.tiles,
+            _expected(settings, masks, step, guard),
+        )
+        for step in plan.periods
+    ]
+    return tuple(
+        CompositeCell(period=step, tile=tile, state=STATES[states[column][row]])
+        for row, tile in enumerate(plan.tiles)
+        for column, step in enumerate(plan.periods)
+    )
+
+
+def _expected(
+    settings: str, masks: _Masks, step: Period, guard: GuardSettings | None
+) -> NDArray[np.uint64]:
+    """Return the fingerprint of one step in each tile; neighbours often have the same."""
+    inside, past = masks.within(step), masks.within(history_of(step, guard) if guard else None)
+    columns = [*inside, *past]
+    days = [masks.scenes[column].time.isoformat() for column in columns]
+    made: dict[bytes, int] = {}
+    expected = np.empty(len(masks.fingerprints), np.uint64)
+    for row, numbers in enumerate(masks.fingerprints[:, columns]):
+        name = numbers.tobytes()
+        if name not in made:
+            texts = [
+                scene_text(day, number) if number else ""
+                for day, number in zip(days, numbers.tolist(), strict=True)
+            ]
+            held, before = texts[: len(inside)], texts[len(inside) :]
+            made[name] = composite_fingerprint_of(
+                settings, [each for each in held if each], [each for each in before if each]
+            )
+        expected[row] = made[name]
+    return expected

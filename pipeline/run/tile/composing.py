@@ -1,0 +1,198 @@
+"""The second half of a tile's work: compose the periods whose masks or items changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import dask
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pipeline import composite, cube
+from pipeline.mask import history_of
+from pipeline.run.common.cells import Cell
+from pipeline.run.common.cellstore import CellStore
+from pipeline.run.common.fingerprint import composite_fingerprint
+from pipeline.run.tile.drop_unreadable import Reading, inner_threads, with_items
+from pipeline.run.tile.guard_history import History
+from pipeline.run.tile.task import TileOrder
+from pipeline.run.tile.unfit import counted
+from pipeline.types import CellReceipt, CompositeSettings, Period, Scene, Tile, is_usable
+
+Cells = Sequence[tuple[Scene, CellReceipt]]
+
+
+def compose_periods(
+    order: TileOrder,
+    cells: Sequence[CellReceipt],
+    store: CellStore,
+    reading: Reading,
+    told: Callable[[], None],
+) -> tuple[str, ...]:
+    """Compose the periods of a tile whose inputs have changed.
+
+    Parameters
+    ----------
+    order, store, reading
+        The work, and what keeps it.
+    cells
+        What became of the order's cells, in their order.
+    told
+        Called for each period, also where nothing had to be done.
+
+    Returns
+    -------
+    Starts of the periods that were written, ISO dates.
+    """
+    settings = order.job.composite
+    if settings is None:
+        return ()
+    scenes = [cell.scene for cell in order.cells]
+    made = [(s, r) for s, r in zip(scenes, cells, strict=True) if r.items]
+    made += [(cell.scene, _receipt(order, cell)) for cell in order.kept]
+    made.sort(key=lambda each: (each[0].time, each[0].sensor))
+    composing = _Composing(order, settings, store, reading, _history(order, store))
+    written = []
+    for period in order.periods:
+        if composing.do(period, made):
+            written.append(f"{period.start:%Y-%m-%d}")
+        told()
+    return tuple(written)
+
+
+def _receipt(order: TileOrder, cell: Cell) -> CellReceipt:
+    """Say of a cell of the store's own what a receipt says of the job's."""
+    return CellReceipt(
+        sensor=cell.scene.sensor,
+        time=cell.scene.time,
+        tile=order.tile.name,
+        status="unchanged",
+        fingerprint=cell.fingerprint,
+        items=tuple(map(order.item_id, cell.items)),
+    )
+
+
+def _history(order: TileOrder, store: CellStore) -> History | None:
+    guard, tile = order.job.mask.guard, order.tile
+    if guard is None:
+        return None
+    return History(
+        settings=guard,
+        shape=(tile.geobox.shape.y, tile.geobox.shape.x),
+        read=lambda scene: _mask(store, scene, tile),
+    )
+
+
+def _mask(store: CellStore, scene: Scene, tile: Tile) -> NDArray[np.uint8]:
+    mask: NDArray[np.uint8] = store.read_mask(scene.sensor, [scene.time], tile)[0]
+    return mask
+
+
+@dataclass(frozen=True)
+class _Composing:
+    order: TileOrder
+    settings: CompositeSettings
+    store: CellStore
+    reading: Reading
+    history: History | None
+    """What guards permanent false positives, if anything does."""
+
+    def do(self, period: Period, made: Cells) -> bool:
+        """Compose one period if its inputs have changed; say whether it was written."""
+        inside = [(scene, receipt) for scene, receipt in made if receipt.time in period]
+        past = self._past(period, made)
+        stored = self.order.composites[period.start]
+        if stored == self._fingerprint(inside, past, {}):
+            return False
+        usable = self._usable([scene for scene, _ in inside], past)
+        seen = [scene for scene, shown in usable.items() if shown.any()]
+        used = {
+            scene: [p for p in scene.items if self.order.item_id(p) in receipt.items]
+            for scene, receipt in inside
+        }
+        composed = self.reading.without_unreadable(
+            used, lambda: self._composed(seen, used, usable)
+        )
+        fingerprint = self._fingerprint(inside, past, used)
+        if stored == fingerprint:
+            return False
+        self.store.write_composite(
+            self.settings.name, period.start, self.order.tile, composed, fingerprint
+        )
+        return True
+
+    def _composed(
+        self,
+        scenes: Sequence[Scene],
+        used: Mapping[Scene, Sequence[int]],
+        usable: Mapping[Scene, NDArray[np.bool_]],
+    ) -> xr.Dataset:
+        order, roles = self.order, self.settings.bands
+        chosen, geobox = with_items(scenes, used), order.tile.geobox
+        if not chosen:
+            return composite.nothing((geobox.shape.y, geobox.shape.x), roles)
+        opened = cube.open_measured(
+            list(chosen.values()),
+            order.items,
+            geobox,
+            roles,
+            chunk_px=composite.block_px(len(chosen), len(roles)),
+            settings=order.job.cube,
+        )
+        shown = np.stack([usable[scene] for scene in chosen])
+        with inner_threads(order.job):
+            composed = composite.compose(
+                opened, xr.DataArray(shown, dims=("time", "y", "x")), self.settings.method
+            )
+            made: xr.Dataset
+            made, unfit = dask.compute(composed, counted(opened["unfit"].data, shown))
+        self.reading.note(chosen, unfit)
+        source = made["source"].values
+        made["source"].values = np.where(source >= 0, order.positions[source], np.int32(-1))
+        return made
+
+    def _past(self, period: Period, made: Cells) -> Cells:
+        """Return the cells whose masks decide what is guarded in a period."""
+        if self.history is None:
+            return ()
+        window = history_of(period, self.history.settings)
+        return [(scene, receipt) for scene, receipt in made if receipt.time in window]
+
+    def _usable(self, scenes: Sequence[Scene], past: Cells) -> dict[Scene, NDArray[np.bool_]]:
+        """Say where scenes show the ground."""
+        masks = ((scene, _mask(self.store, scene, self.order.tile)) for scene in scenes)
+        if self.history is None:
+            return {scene: is_usable(mask) for scene, mask in masks}
+        guarded = self.history.guarded([scene for scene, _ in past])
+        return {
+            scene: self.history.usable(mask, guarded[scene.sensor]) for scene, mask in masks
+        }
+
+    def _fingerprint(
+        self, inside: Cells, past: Cells, used: Mapping[Scene, Sequence[int]]
+    ) -> int:
+        """Return what the period is made of; nothing in `used` is missing, as far as is known."""
+        return composite_fingerprint(
+            self.settings,
+            [
+                (
+                    receipt.time.isoformat(),
+                    receipt.fingerprint,
+                    self._unread(receipt, used, scene),
+                )
+                for scene, receipt in inside
+            ],
+            self.order.job.mask.guard,
+            [(receipt.time.isoformat(), receipt.fingerprint) for _, receipt in past],
+        )
+
+    def _unread(
+        self, receipt: CellReceipt, used: Mapping[Scene, Sequence[int]], scene: Scene
+    ) -> list[str]:
+        """Return the items of a mask that could not be read to compose it."""
+        if scene not in used:
+            return []
+        read = {self.order.item_id(position) for position in used[scene]}
+        return [each for each in receipt.items if each not in read]

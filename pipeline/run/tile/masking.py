@@ -1,0 +1,194 @@
+"""The first half of a tile's work: mask the cells that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from pipeline import cube, models
+from pipeline.mask import Sun, mask_with_confidence, read_geobox, shared_windows
+from pipeline.run.common.cells import Cell
+from pipeline.run.common.cellstore import CellStore
+from pipeline.run.common.fingerprint import mask_fingerprint
+from pipeline.run.common.postprocess import NIR, finished, reach_px, roles_needed, sun_over
+from pipeline.run.tile.drop_unreadable import Reading, inner_threads, with_items
+from pipeline.run.tile.task import TileOrder
+from pipeline.run.tile.unfit import counted
+from pipeline.types import UNREADABLE, CellReceipt, CellStatus, Scene
+
+Pixels = NDArray[np.uint8]
+
+
+def mask_cells(
+    order: TileOrder, store: CellStore, reading: Reading, told: Callable[[], None]
+) -> list[CellReceipt]:
+    """Mask the cells of a tile that the store lacks or has of something else.
+
+    `told` is called for each cell that the plan wants done, also where a killed run has done it.
+
+    Returns
+    -------
+    A receipt for every cell of the order, in its order.
+    """
+    return _Masking(order, store, reading, told).do()
+
+
+@dataclass(frozen=True)
+class _Masking:
+    order: TileOrder
+    store: CellStore
+    reading: Reading
+    told: Callable[[], None]
+
+    def do(self) -> list[CellReceipt]:
+        receipts: dict[Scene, CellReceipt] = {}
+        pending: dict[str, list[Cell]] = {}
+        for cell in self.order.cells:
+            stored = self._stored(cell)
+            if stored == cell.fingerprint:
+                receipts[cell.scene] = self._receipt(cell, cell.items, stored, unchanged=True)
+                self._tell([cell])
+            else:
+                pending.setdefault(cell.scene.sensor, []).append(cell)
+        for cells in pending.values():
+            for batch in _batches(cells, self.order.job.run.workers):
+                receipts.update(self._batch(batch))
+                self._tell(batch)
+        return [receipts[cell.scene] for cell in self.order.cells]
+
+    def _tell(self, done: Sequence[Cell]) -> None:
+        for cell in done:
+            if cell.covered and cell.state != "unchanged":
+                self.told()
+
+    def _batch(self, cells: Sequence[Cell]) -> dict[Scene, CellReceipt]:
+        """Mask a few cells of one sensor together, so that every worker has a window."""
+        order, tile = self.order, self.order.tile
+        used = {cell.scene: list(cell.items) for cell in cells}
+        read = [cell.scene for cell in cells if cell.items]
+        made = self.reading.without_unreadable(used, lambda: self._masks(read, used))
+        empty = np.zeros(tuple(tile.geobox.shape), np.uint8)
+        receipts = {}
+        for cell in cells:
+            kept, sensor = used[cell.scene], cell.scene.sensor
+            fingerprint = mask_fingerprint(
+                [order.items.items[p] for p in kept], order.cards[sensor], order.job.mask
+            )
+            if cell.items and not kept:
+                fingerprint = UNREADABLE
+            receipts[cell.scene] = self._receipt(cell, kept, fingerprint)
+            if self._stored(cell) != fingerprint:
+                codes, confidence = made.get(cell.scene, (empty, empty))
+                self.store.write_mask(
+                    sensor,
+                    cell.scene.time,
+                    tile,
+                    codes,
+                    fingerprint,
+                    confidence=confidence if order.job.mask.confidence else None,
+                )
+        return receipts
+
+    def _masks(
+        self, scenes: Sequence[Scene], used: Mapping[Scene, Sequence[int]]
+    ) -> dict[Scene, tuple[Pixels, Pixels]]:
+        """Return codes and confidence of the tile, scene by scene."""
+        chosen = with_items(scenes, used)
+        if not chosen:
+            return {}
+        job, geobox = self.order.job, self.order.tile.geobox
+        model = models.load(self.order.cards[scenes[0].sensor])
+        card = model.card
+        reach = reach_px(job.mask, geobox.resolution.x)
+        wide = geobox.pad(reach)
+        opened = cube.open_cube(
+            list(chosen.values()),
+            self.order.items,
+            read_geobox(card.lattice, wide),
+            roles_needed(job.mask, card.roles),
+            chunk_px=card.lattice.core_px,
+            settings=job.cube,
+        )
+        with inner_threads(job):
+            codes, confidence, seen, unfit = dask.compute(
+                *mask_with_confidence(opened, model, wide, shared_windows(model)),
+                self._seen(opened, wide),
+                counted(_within(opened, "unfit", geobox)),
+            )
+        self.reading.note(chosen, unfit)
+        inner = tuple(slice(reach, reach + size) for size in geobox.shape)
+        made = {}
+        for step, scene in enumerate(chosen):
+            done = finished(
+                codes[step],
+                {name: pixels[step] for name, pixels in seen.items()},
+                self._suns(used[scene]),
+                job.mask,
+                geobox.resolution.x,
+            )
+            # What was changed afterwards is not what the model was sure of.
+            sure = np.where(done == codes[step], confidence[step], np.uint8(0))
+            made[scene] = done[inner], sure[inner]
+        return made
+
+    def _seen(self, opened: xr.Dataset, geobox: GeoBox) -> dict[str, da.Array]:
+        """Return what shadows are checked by, (time, y, x) each: nothing where they are not."""
+        shadows = self.order.job.mask.shadows
+        if shadows is None:
+            return {}
+        names = ("source", NIR) if shadows.add else ("source",)
+        return {name: _within(opened, name, geobox) for name in names}
+
+    def _suns(self, items: Sequence[int]) -> dict[int, Sun]:
+        """Return where the sun stood over each item that says it, where shadows are checked."""
+        if self.order.job.mask.shadows is None:
+            return {}
+        crs = self.order.tile.geobox.crs
+        assert crs is not None
+        suns = {p: sun_over(self.order.items.items[p], crs) for p in items}
+        return {position: sun for position, sun in suns.items() if sun is not None}
+
+    def _stored(self, cell: Cell) -> int:
+        return self.order.masks[cell.scene.sensor, cell.scene.time]
+
+    def _receipt(
+        self,
+        cell: Cell,
+        items: Sequence[int],
+        fingerprint: int,
+        *,
+        unchanged: bool = False,
+    ) -> CellReceipt:
+        status: CellStatus = "unchanged" if unchanged else "masked"
+        if not cell.covered:
+            status = "uncovered"
+        elif fingerprint == UNREADABLE:
+            status = "unreadable"
+        return CellReceipt(
+            sensor=cell.scene.sensor,
+            time=cell.scene.time,
+            tile=self.order.tile.name,
+            status=status,
+            fingerprint=fingerprint,
+            items=tuple(map(self.order.item_id, items)),
+        )
+
+
+def _within(opened: xr.Dataset, name: str, geobox: GeoBox) -> da.Array:
+    """Return the part (time, y, x) of a variable that lies in a geobox."""
+    corner = ~opened.odc.geobox.transform @ geobox.transform
+    left, top = round(corner.c), round(corner.f)
+    rows, cols = slice(top, top + geobox.shape.y), slice(left, left + geobox.shape.x)
+    return opened[name].data[:, rows, cols]
+
+
+def _batches(cells: Sequence[Cell], size: int) -> Iterator[Sequence[Cell]]:
+    for start in range(0, len(cells), size):
+        yield cells[start : start + size]

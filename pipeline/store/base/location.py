@@ -1,0 +1,259 @@
+"""Where a repository is: URL to Icechunk storage, and the lock of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+import icechunk
+from filelock import FileLock, Timeout
+
+from pipeline.errors import StoreConflictError, StoreDamagedError, StoreError
+from pipeline.store.base.translate_errors import TROUBLES, explained
+
+MAIN = "main"
+PLAIN = "zarr+"
+"""Before the URL of a plain Zarr store."""
+RUN = "run-"
+"""Prefix of the branches of runs."""
+REPLAY = "replay-"
+"""Prefix of branches on which a run's work is done again; nobody else looks at them."""
+PUBLISHED = {"published": True}
+"""Metadata of the snapshots that readers see; those between are steps of a run."""
+# What it logs it raises as well, which is told in one line; and each open of local storage logs that
+# it is unsafe for concurrent commits, where the lock leaves one committer.
+icechunk.set_logs_filter("off")
+LOCK_SECONDS = 0.5
+CREATE_WAITS_S = (0.1, 0.3, 1.0)
+"""Waits for another run that is just making the same repository on an object store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a repository lies."""
+
+    url: str
+    """As the user wrote it."""
+    storage: icechunk.Storage | None
+    """None: a local path, whose storage is made when it is opened: making it makes the folder."""
+    path: Path | None
+    """Folder of a local repository."""
+    plain: bool = False
+    """Whether it is a plain Zarr store; see `pipeline.store.write.plain_zarr`."""
+
+    def require_history(self, wish: str) -> None:
+        """Refuse what only an Icechunk repository can do.
+
+        Raises
+        ------
+        StoreError
+            It is a plain store.
+        """
+        if self.plain:
+            raise StoreError(
+                f"{self.url} is a plain Zarr store, which has no history: {wish}. "
+                "A store without zarr+ in its URL has one"
+            )
+
+    def lock(self) -> AbstractContextManager[object]:
+        """Return the lock that a run holds while it works.
+
+        Only local repositories have one: Icechunk's local storage loses acknowledged commits of
+        concurrent processes (its issues 804 and 1494); object stores check for themselves.
+        """
+        return nullcontext() if self.path is None else _locked(self.path)
+
+    def exists(self) -> bool:
+        """Say whether a repository is there."""
+        if self.path is not None and not self.path.is_dir():
+            if self.path.exists():
+                raise StoreError(
+                    f"{self.url} is a file: a store is a folder, name another place"
+                )
+            return False
+        if icechunk.Repository.exists(self._storage()):
+            return True
+        if self.path is not None and (self.path / "snapshots").is_dir():
+            raise StoreDamagedError(f"refs/branch.{MAIN} of {self.url}", None, "it is lost")
+        return False
+
+    def open(self) -> icechunk.Repository:
+        """Open the repository.
+
+        Raises
+        ------
+        StoreError
+            There is none, or it cannot be read.
+        """
+        self.require_history("nothing of the kind can be asked")
+        with explained(f"cannot open the store {self.url}"):
+            if not self.exists():
+                raise StoreError(
+                    f"there is no store at {self.url}: check the path, or make one with `cloudmask run`"
+                )
+            return icechunk.Repository.open(self._storage(), _configuration())
+
+    def open_or_create(self) -> icechunk.Repository:
+        """Open the repository, or make an empty one.
+
+        Raises
+        ------
+        StoreError
+            It cannot be read, or other things are in its place.
+        """
+        with explained(f"cannot open or make the store {self.url}"):
+            # The lock keeps a local path to one run.
+            for wait in () if self.path is not None else CREATE_WAITS_S:
+                if self.exists():
+                    break
+                try:
+                    return icechunk.Repository.create(self._storage(), _configuration())
+                except TROUBLES:
+                    time.sleep(wait)
+            if self.exists():
+                return icechunk.Repository.open(self._storage(), _configuration())
+            return icechunk.Repository.create(self._storage(), _configuration())
+
+    def _storage(self) -> icechunk.Storage:
+        if self.storage is not None:
+            return self.storage
+        return icechunk.local_filesystem_storage(str(self.path))
+
+
+def place(url: str) -> Place:
+    """Read a URL or path.
+
+    Parameters
+    ----------
+    url
+        A path (``~`` allowed), ``file:///path``, ``s3://bucket/prefix``, ``gs://bucket/prefix``,
+        ``az://container/prefix?account=NAME`` or
+        ``abfs://container@NAME.dfs.core.windows.net/prefix`` (``abfss://`` is the same).
+        Credentials come from the environment. An S3 server other than Amazon's is named by
+        ``?endpoint_url=https://…``, a region by ``?region=…``. ``zarr+`` before a path or a
+        ``file:`` URL makes it a plain Zarr store.
+
+    Raises
+    ------
+    StoreError
+        The URL has another scheme or unknown options, or no bucket, container or account.
+    """
+    if url.startswith(PLAIN):
+        inner = place(url.removeprefix(PLAIN))
+        if inner.path is None:
+            raise StoreError(
+                f"{url!r}: a plain Zarr store lies on a local path, where a lock keeps it to one run: "
+                f"use {inner.url!r}"
+            )
+        return replace(inner, url=url, plain=True)
+    parts = urlsplit(url)
+    if "://" not in url:
+        return Place(url=url, storage=None, path=Path(url).expanduser().absolute())
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Place(url=url, storage=None, path=Path(unquote(parts.path)))
+    if parts.scheme not in _OBJECT_STORES or not parts.netloc:
+        raise StoreError(
+            f"cannot store at {url!r}: give a path, file:///path, s3://bucket/prefix, "
+            "gs://bucket/prefix or az://container/prefix?account=NAME"
+        )
+    return Place(url=url, storage=_OBJECT_STORES[parts.scheme](parts), path=None)
+
+
+def _options(parts: SplitResult, *known: str) -> dict[str, str]:
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise StoreError(
+            f"unknown options {unknown} of a URL of scheme {parts.scheme}: "
+            f"known are {', '.join(known) or 'none'}"
+        )
+    return options
+
+
+def _prefix(parts: SplitResult) -> str:
+    return unquote(parts.path).strip("/")
+
+
+def _gcs(parts: SplitResult) -> icechunk.Storage:
+    _options(parts)
+    return icechunk.gcs_storage(bucket=parts.netloc, prefix=_prefix(parts), from_env=True)
+
+
+def _azure(parts: SplitResult) -> icechunk.Storage:
+    """Read ``az://container/…?account=NAME`` and the longer spelling of Hadoop."""
+    options = _options(parts, "account")
+    container, _, host = parts.netloc.partition("@")
+    account = options.get("account") or host.partition(".")[0]
+    if not account or not container:
+        raise StoreError(
+            f"cannot tell the account of {parts.geturl()!r}: give "
+            "az://container/prefix?account=NAME or abfs://container@NAME.dfs.core.windows.net/prefix"
+        )
+    return icechunk.azure_storage(
+        account=account, container=container, prefix=_prefix(parts), from_env=True
+    )
+
+
+def _s3(parts: SplitResult) -> icechunk.Storage:
+    options = _options(parts, "endpoint_url", "region")
+    endpoint = options.get("endpoint_url")
+    return icechunk.s3_storage(
+        bucket=parts.netloc,
+        prefix=_prefix(parts),
+        region=options.get("region"),
+        endpoint_url=endpoint,
+        allow_http=endpoint is not None and endpoint.startswith("http:"),
+        force_path_style=endpoint is not None,
+        from_env=True,
+    )
+
+
+_OBJECT_STORES: dict[str, Callable[[SplitResult], icechunk.Storage]] = {
+    "s3": _s3,
+    "gs": _gcs,
+    "az": _azure,
+    "abfs": _azure,
+    "abfss": _azure,
+}
+
+
+def _configuration() -> icechunk.RepositoryConfig:
+    """Split manifests by place, so that a commit of one tile does not rewrite those of all tiles."""
+    split = {"y": 4, "x": 4, "tile_y": 8, "tile_x": 8}
+    name = icechunk.ManifestSplitDimCondition.DimensionName
+    splitting = icechunk.ManifestSplittingConfig.from_dict(
+        {
+            icechunk.ManifestSplitCondition.AnyArray(): {
+                name(each): n for each, n in split.items()
+            }
+        }
+    )
+    configuration = icechunk.RepositoryConfig.default()
+    configuration.manifest = icechunk.ManifestConfig(splitting=splitting)
+    return configuration
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    # Beside the folder, not in it: everything in it is Icechunk's. The system frees the lock of a
+    # killed process, the file may stay.
+    lock = path.with_name(path.name + ".lock")
+    with explained(f"cannot make the lock {lock}"):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=LOCK_SECONDS)
+    except OSError as error:
+        if not isinstance(error, Timeout):
+            raise StoreError(f"cannot take the lock {lock}: {error}") from error
+        raise StoreConflictError(
+            f"another run writes to {path} (it holds {lock}): wait until it ends, or use another store"
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()

@@ -1,0 +1,154 @@
+"""Every reading of a stored array: what is damaged is named by array and chunk.
+
+A flipped bit shows as an error of a codec (`crc32c`), a lost object as one of Icechunk, and neither
+says which chunk it was. So what fails is read again, chunk by chunk, until the one is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, NoReturn
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from xarray.backends import ZarrStore
+from xarray.backends.zarr import ZarrArrayWrapper
+from xarray.core import indexing
+from zarr.abc.store import Store
+
+from pipeline.errors import StoreDamagedError, StoreUnavailableError
+from pipeline.store.base.translate_errors import TROUBLES, as_store_error, explained
+
+CANNOT_READ = (
+    *TROUBLES,
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    MemoryError,
+)
+"""What codecs and Icechunk raise for bytes that are not what was written."""
+
+Selection = Any
+"""What an array is indexed by."""
+
+
+def read(array: zarr.Array[Any], where: Selection = ...) -> NDArray[Any]:
+    """Return a part of a stored array.
+
+    Raises
+    ------
+    StoreDamagedError
+        A chunk of it is not what was written.
+    StoreUnavailableError
+        The storage does not answer.
+    """
+    try:
+        return np.asarray(array[where])
+    except CANNOT_READ as error:
+        explain(array, where, error)
+
+
+def explain(array: zarr.Array[Any], where: Selection, error: Exception) -> NoReturn:
+    """Raise what reading a part of an array has failed with, as an error of the store.
+
+    An index that is wrong damages nothing: where every chunk can be read, the error is raised as
+    it is.
+    """
+    told = as_store_error(f"cannot read {array.path}", error)
+    if isinstance(told, StoreUnavailableError):
+        raise told from error
+    chunk = damaged_chunk(array, where)
+    if chunk is None:
+        raise error
+    raise StoreDamagedError(array.path, chunk, reason(error)) from error
+
+
+def reason(error: Exception) -> str:
+    """Say in one line what a codec or Icechunk has against what it read."""
+    if "checksum do not match" in str(error):
+        return "its checksum is another"
+    lines = str(error).strip().splitlines() or [repr(error)]
+    return lines[0].lstrip("x ").rstrip(".")
+
+
+def damaged_chunk(array: zarr.Array[Any], where: Selection = ...) -> tuple[int, ...] | None:
+    """Return the position of the first chunk that cannot be read; none: they all can."""
+    return next((chunk for chunk, _ in damaged_chunks(array, where)), None)
+
+
+def damaged_chunks(
+    array: zarr.Array[Any], where: Selection = ...
+) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Yield the positions of the chunks that cannot be read, and why."""
+    for chunk in product(*_chunks(array, where)):
+        try:
+            array[part_of(array, chunk)]
+        except CANNOT_READ as error:
+            yield chunk, reason(error)
+
+
+def part_of(array: zarr.Array[Any], chunk: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the elements of a chunk."""
+    return tuple(
+        slice(at * edge, min((at + 1) * edge, size))
+        for at, edge, size in zip(chunk, array.chunks, array.shape, strict=True)
+    )
+
+
+def _chunks(array: zarr.Array[Any], where: Selection) -> Iterator[range]:
+    """Yield the positions of chunks along each dimension that hold a selection."""
+    asked = where if isinstance(where, tuple) else (where,)
+    if Ellipsis in asked:
+        asked = (slice(None),) * array.ndim
+    asked += (slice(None),) * (array.ndim - len(asked))
+    for part, edge, size in zip(asked, array.chunks, array.shape, strict=True):
+        at = np.arange(size)[part if isinstance(part, slice) else np.ravel(part)]
+        yield range(at.min() // edge, at.max() // edge + 1) if at.size else range(0)
+
+
+# -- for xarray --------------------------------------------------------------------------------
+
+
+class _Explained(ZarrArrayWrapper):
+    """A lazy array of xarray: it is read long after it was opened, by whoever uses it."""
+
+    __slots__ = ("_url",)
+
+    def __init__(self, array: zarr.Array[Any], url: str) -> None:
+        super().__init__(array)  # type: ignore[no-untyped-call]
+        self._url = url
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401
+        try:
+            return super().__getitem__(key)  # type: ignore[no-untyped-call]
+        except CANNOT_READ as error:
+            with explained(f"cannot read {self._url}"):
+                explain(self._array, key.tuple, error)
+
+
+class LazyStore(ZarrStore):
+    """A group of arrays as xarray opens it; use `open_lazily`."""
+
+    __slots__ = ("url",)
+    url: str
+
+    def open_store_variable(self, name: str) -> xr.Variable:
+        """Open an array; its errors are ours."""
+        found = super().open_store_variable(name)  # type: ignore[no-untyped-call]
+        array = self.members[name]
+        assert isinstance(array, zarr.Array)
+        inner = _Explained(array, self.url)
+        data = indexing.LazilyIndexedArray(inner)
+        return xr.Variable(found.dims, data, found.attrs, found.encoding)
+
+
+def open_lazily(store: Store, group: str, url: str) -> xr.Dataset:
+    """Open a group as it is stored; values are read when they are used, and errors name the URL."""
+    opened = LazyStore.open_group(store, mode="r", group=group, consolidated=False)
+    opened.url = url
+    return xr.open_dataset(opened, decode_cf=False)

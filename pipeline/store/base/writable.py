@@ -1,0 +1,56 @@
+"""Whether a run could write to a store, found without writing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipeline.errors import StoreError
+from pipeline.store.base.location import place
+
+ICECHUNK = {
+    "chunks",
+    "config.yaml",
+    "manifests",
+    "overwritten",
+    "refs",
+    "repo",
+    "snapshots",
+} | {"transactions"}
+"""What Icechunk keeps in a repository's folder."""
+
+
+def require_writable(url: str) -> None:
+    """Refuse a local place that a run could not write to.
+
+    Raises
+    ------
+    StoreError
+        A file is in the way, something else lies there, or the folder (of the lock, too, which lies
+        beside it) cannot be written. What an object store allows is found when it is written.
+    """
+    where = place(url)
+    path = where.path
+    if path is None:
+        return
+    there = where.exists()
+    if path.is_dir():
+        _require_ours(path, plain=where.plain, there=there)
+    held = [path, path.with_name(path.name + ".lock"), path.parent]
+    for each in held:
+        near = next(one for one in (each, *each.parents) if one.exists())
+        if near != each and not near.is_dir():
+            raise StoreError(f"cannot make the store {path}: {near} is a file")
+        wanted = os.W_OK | os.X_OK if near.is_dir() else os.W_OK
+        if not os.access(near, wanted):
+            raise StoreError(
+                f"cannot write the store {path}: {near} may not be written by this user, or lies on a "
+                "read-only disk; name another place, or change that"
+            )
+
+
+def _require_ours(path: Path, *, plain: bool, there: bool) -> None:
+    found = {each.name for each in path.iterdir()}
+    ours = "zarr.json" in found if plain else there or found <= ICECHUNK
+    if found and not ours:
+        raise StoreError(f"{path} holds other things than a store: name another place")

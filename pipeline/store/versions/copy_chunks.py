@@ -1,0 +1,266 @@
+"""The moving of cells from one state of a store to another, as stored bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+
+from pipeline.errors import StoreConflictError
+from pipeline.store.arrays import layout
+from pipeline.store.arrays.composites import CompositeGroup
+from pipeline.store.arrays.masks import MaskGroup, SceneRow
+from pipeline.store.arrays.overviews import FACTORS, level_name
+from pipeline.store.base.reading import read
+from pipeline.types import NEVER, Grid, Tile
+
+AT_ONCE = 16
+"""Stored objects on their way at the same time: some MB each at most."""
+
+# -- what a state holds ------------------------------------------------------------------------
+
+
+def names(root: zarr.Group, kind: str) -> list[str]:
+    """Return the names of the groups of a kind, sorted."""
+    group = layout.group_of(root, kind)
+    return [] if group is None else sorted(name for name, _ in group.groups())
+
+
+def times(group: zarr.Group | None) -> NDArray[np.int64]:
+    """Return the time axis; empty where there is no group."""
+    if group is None:
+        return np.zeros(0, np.int64)
+    return layout.values_of(group, "time")
+
+
+def length(group: zarr.Group | None) -> int:
+    """Return the length of the time axis."""
+    return 0 if group is None else int(layout.array_of(group, "time").shape[0])
+
+
+def bounds(group: zarr.Group | None) -> NDArray[np.int64]:
+    """Return start and end of every period, (time, 2)."""
+    if group is None:
+        return np.zeros((0, 2), np.int64)
+    return layout.values_of(group, "time_bnds")
+
+
+def levels(group: zarr.Group) -> dict[int, zarr.Group]:
+    """Return the overviews by factor."""
+    found = {factor: layout.group_of(group, level_name(factor)) for factor in FACTORS}
+    return {factor: each for factor, each in found.items() if each is not None}
+
+
+def scene_rows(group: zarr.Group | None) -> list[SceneRow]:
+    """Return the scenes of a sensor by their place."""
+    if group is None:
+        return []
+    platforms, items = (layout.values_of(group, name) for name in ("platform", "items"))
+    return [
+        (time, str(platform), tuple(json.loads(str(ids))))
+        for time, platform, ids in zip(
+            layout.instants(times(group)), np.asarray(platforms), np.asarray(items), strict=True
+        )
+    ]
+
+
+# -- what changed ------------------------------------------------------------------------------
+
+
+def places(
+    mine: NDArray[np.int64], known: int, axis: Mapping[datetime, int]
+) -> NDArray[np.int64]:
+    """Return the place of each scene or period of a run on another time axis, -1 = none.
+
+    Those that the common base knew (the first `known`) keep their place for ever.
+    """
+    found = [axis.get(each, -1) for each in layout.instants(mine[known:])]
+    return np.array([*range(known), *found], np.int64)
+
+
+@dataclass(slots=True, kw_only=True)
+class States:
+    """Which cells (time, tile_y, tile_x) who changed; times are those of this run's axis."""
+
+    fingerprints: NDArray[np.uint64]
+    """What this run made of them."""
+    mine_changed: NDArray[np.bool_]
+    theirs_changed: NDArray[np.bool_]
+    """By *their* time axis."""
+    same: NDArray[np.bool_]
+    """Whether theirs is what this run made, too."""
+    rival: NDArray[np.bool_]
+    """Whether the other run changed what this one changes, or its inputs."""
+
+    def block(self, at: Sequence[int]) -> None:
+        """Leave whole scenes to the other run, without counting their cells as overlaps."""
+        self.mine_changed[list(at)] = False
+
+    def block_where(self, at: int, tiles: NDArray[np.bool_]) -> None:
+        """Take the other run for a rival in some tiles of a period."""
+        self.rival[at] |= tiles
+
+    def overlaps(self) -> Iterator[tuple[int, str]]:
+        """Yield time and tile of the cells that both changed, each in its own way."""
+        for at, row, col in np.argwhere(self.mine_changed & self.rival & ~self.same):
+            yield int(at), f"r{row:03d}c{col:03d}"
+
+    def moved(self) -> NDArray[np.bool_]:
+        """Return the cells to move."""
+        return self.mine_changed & ~self.rival & ~self.same
+
+
+def compare(
+    base: zarr.Group | None,
+    mine: zarr.Group,
+    theirs: zarr.Group | None,
+    at: NDArray[np.int64],
+) -> States:
+    """Compare fingerprints; `at` gives the place of each of this run's times on their axis."""
+    made = layout.values_of(mine, "fingerprint")
+    count = max(made.shape[0], length(theirs), int(at.max(initial=-1)) + 1)
+    before, now = _cells(base, made, count), _cells(theirs, made, count)
+    theirs_changed = now != before
+    old = before[: made.shape[0]]
+    # What is appended here was never there before, whatever stands in that place of theirs.
+    there, touched = now[at], theirs_changed[at]
+    return States(
+        fingerprints=made,
+        mine_changed=(made != old) & (made != NEVER),
+        theirs_changed=theirs_changed,
+        same=there == made,
+        rival=touched,
+    )
+
+
+def _cells(
+    group: zarr.Group | None, like: NDArray[np.uint64], count: int
+) -> NDArray[np.uint64]:
+    cells = np.zeros((count, *like.shape[1:]), np.uint64)
+    if group is not None:
+        stored = layout.values_of(group, "fingerprint")
+        cells[: stored.shape[0]] = stored
+    return cells
+
+
+# -- moving ------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Move:
+    """The cells of one group on their way to another state of it."""
+
+    mine: zarr.Group
+    group: MaskGroup | CompositeGroup
+    states: States
+    places: NDArray[np.int64]
+    positions: NDArray[np.int64] | None = None
+    """New position of each item, where ``source`` points at items."""
+
+    def run(self, grid: Grid) -> Iterator[int]:
+        """Move tile by tile; yield the number of cells of each tile.
+
+        Raises
+        ------
+        StoreConflictError
+            The other state keeps other arrays.
+        """
+        moved = self.states.moved()
+        if not moved.any():
+            return
+        for row, col in np.argwhere(moved.any(axis=0)):
+            tile = grid.tile(int(row), int(col))
+            chosen = np.flatnonzero(moved[:, row, col])
+            # Anew for each tile: there may have been a commit, which ends what was opened before.
+            sync(self._copy(list(self._pairs()), tile, chosen))
+            for at in chosen:
+                self._put(tile, int(at))
+            yield int(chosen.size)
+
+    def _pairs(self) -> Iterator[tuple[int, zarr.Array[Any], zarr.Array[Any]]]:
+        """Yield the factor, this run's array and the one to write to."""
+        there = self.group.group
+        for factor, mine in {1: self.mine, **levels(self.mine)}.items():
+            theirs = there if factor == 1 else levels(there)[factor]
+            arrays = {name: array for name, array in mine.arrays() if array.ndim == 3}
+            others = {name for name, array in theirs.arrays() if array.ndim == 3}
+            if set(arrays) != others or set(levels(self.mine)) != set(levels(there)):
+                raise StoreConflictError(
+                    f"another run has published meanwhile, and {self.mine.path} keeps other arrays "
+                    "since: start this run again"
+                )
+            for name, array in arrays.items():
+                if "y" in (array.metadata.dimension_names or ()):  # type: ignore[union-attr]
+                    yield factor, array, layout.array_of(theirs, name)
+
+    async def _copy(
+        self,
+        pairs: Sequence[tuple[int, zarr.Array[Any], zarr.Array[Any]]],
+        tile: Tile,
+        chosen: NDArray[np.int64],
+    ) -> None:
+        limit = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(
+            *(
+                _copy_object(limit, mine, theirs, (int(at), y, x), int(self.places[at]))
+                for (factor, mine, theirs), at in product(pairs, chosen)
+                for y, x in objects_of(mine, tile, factor)
+            )
+        )
+
+    def _put(self, tile: Tile, at: int) -> None:
+        place, cell = int(self.places[at]), (at, tile.row, tile.col)
+        if isinstance(self.group, MaskGroup):
+            counts = read(layout.array_of(self.mine, "histogram"), cell)
+            self.group.put(place, tile, counts, int(self.states.fingerprints[cell]))
+            return
+        self.group.put(place, tile, int(self.states.fingerprints[cell]))
+        if self.positions is not None and not _unmoved(self.positions):
+            stored = read(layout.array_of(self.mine, "source"), (at, *tile.window))
+            self.group.put_source(
+                place, tile, np.where(stored < 0, stored, self.positions[stored])
+            )
+
+
+def _unmoved(positions: NDArray[np.int64]) -> bool:
+    return bool(np.array_equal(positions, np.arange(positions.size)))
+
+
+def objects_of(array: zarr.Array[Any], tile: Tile, factor: int) -> Iterator[tuple[int, int]]:
+    """Yield the stored objects (y, x) of a tile: whole ones, as no tile shares them."""
+    edges = (array.shards or array.chunks)[1:]
+    spans = []
+    for part, edge, size in zip(tile.window, edges, array.shape[1:], strict=True):
+        stop = min(-(-part.stop // factor), size)
+        spans.append(range(part.start // factor // edge, -(-stop // edge)))
+    yield from product(*spans)
+
+
+async def _copy_object(
+    limit: asyncio.Semaphore,
+    mine: zarr.Array[Any],
+    theirs: zarr.Array[Any],
+    where: tuple[int, int, int],
+    place: int,
+) -> None:
+    at, y, x = where
+    source, target = (
+        f"{array.path}/{array.metadata.encode_chunk_key((n, y, x))}"
+        for array, n in ((mine, at), (theirs, place))
+    )
+    async with limit:
+        stored = await mine.store_path.store.get(source, default_buffer_prototype())
+        if stored is None:
+            await theirs.store_path.store.delete(target)
+        else:
+            await theirs.store_path.store.set(target, stored)

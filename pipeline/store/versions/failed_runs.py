@@ -1,0 +1,95 @@
+"""Records of runs that failed, on a branch of their own: readers of ``main`` see nothing of them.
+
+They are nobody's work: a failed run's own branch stays for its next try, and is dropped as ever when
+``main`` moves on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import icechunk
+import zarr
+
+from pipeline.errors import StoreError
+from pipeline.store.arrays.items_and_records import Ledger
+from pipeline.store.base.checksums import Checksums
+from pipeline.store.base.location import MAIN, place
+from pipeline.store.base.translate_errors import TROUBLES, explained
+from pipeline.store.versions import branches
+
+BRANCH = "failed-runs"
+TRIES = 5
+"""Other runs may fail at the same moment."""
+
+
+def keep_failure(
+    repository: icechunk.Repository, record: Mapping[str, Any], checksums: Checksums
+) -> None:
+    """Append the record of a run that is not published.
+
+    Parameters
+    ----------
+    repository
+        Nothing of it changes but the branch of these records.
+    record
+        JSON values.
+    checksums
+        Of the repository.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be written to.
+    """
+    with explained("cannot keep the record of the failed run"):
+        for _ in range(TRIES):
+            _make_branch(repository)
+            session = repository.writable_session(BRANCH)
+            root = zarr.open_group(session.store, mode="a")
+            Ledger.of(root).record(record)
+            try:
+                session.commit(f"failed run {record.get('run_id', '')}")
+            except icechunk.ConflictError:
+                continue
+            branches.keep_checksums(repository, BRANCH, checksums)
+            return
+    raise StoreError(f"the branch {BRANCH} moved {TRIES} times while a record was written")
+
+
+def failed_records(url: str) -> list[dict[str, Any]]:
+    """Return the records of the runs that failed, oldest first; of all times, whatever is published.
+
+    A plain Zarr store keeps none.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or it cannot be read.
+    """
+    where = place(url)
+    if where.plain:
+        return []
+    repository = where.open()
+    with explained(f"cannot read the records of failed runs of {url}"):
+        if branches.tip(repository, BRANCH) is None:
+            return []
+        head, checksums = repository.lookup_branch(BRANCH), Checksums(where.path)
+        checksums.require(head)
+        checksums.require_below(repository, head, "")
+        session = repository.readonly_session(snapshot_id=head)
+        root = zarr.open_group(session.store, mode="r")
+        return Ledger.of(root).records()
+
+
+def _make_branch(repository: icechunk.Repository) -> None:
+    if branches.tip(repository, BRANCH) is not None:
+        return
+    # The empty beginning of every repository: the branch holds no pixels back from `expire`.
+    *_, first = repository.ancestry(branch=MAIN)
+    try:
+        repository.create_branch(BRANCH, first.id)
+    except TROUBLES:
+        if branches.tip(repository, BRANCH) is None:
+            raise

@@ -1,0 +1,60 @@
+"""Published states of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import icechunk
+import zarr
+
+from pipeline.errors import StoreDamagedError
+from pipeline.store.arrays import layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One published state of a store."""
+
+    id: str
+    time: datetime
+    """When it was written, UTC."""
+    message: str
+
+
+def open_root(
+    repository: icechunk.Repository, session: icechunk.session.Session
+) -> zarr.Group | None:
+    """Open the root group of a state for reading; none: the repository is new, nothing is in it.
+
+    Raises
+    ------
+    StoreDamagedError
+        Something was written, but its root is not there: not a store to be filled.
+    """
+    root = layout.open_root(session.store)
+    if root is None:
+        snapshot = repository.lookup_snapshot(session.snapshot_id)
+        if snapshot.parent_id is not None:
+            raise StoreDamagedError(f"snapshot {snapshot.id}", None, "it has no root group")
+    return root
+
+
+def published(repository: icechunk.Repository, tip: str) -> Iterator[Snapshot]:
+    """Yield what readers could see, latest first, without the steps between."""
+    for each in repository.ancestry(snapshot_id=tip):
+        if each.metadata.get("published"):
+            yield Snapshot(id=each.id, time=each.written_at, message=each.message)
+
+
+def shown_as(repository: icechunk.Repository, tip: str) -> dict[str, str]:
+    """Return, of every step of a run up to a state, the published state that it became part of."""
+    found: dict[str, str] = {}
+    newest = ""
+    for each in repository.ancestry(snapshot_id=tip):
+        if each.metadata.get("published"):
+            newest = each.id
+        elif newest:
+            found[each.id] = newest
+    return found

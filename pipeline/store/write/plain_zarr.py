@@ -1,0 +1,196 @@
+"""A plain Zarr v3 store on a local path: every reader of Zarr opens it; what it cannot do is said.
+
+It has the groups and arrays of the Icechunk store, and no transactions:
+
+- readers see a run while it works, cell by cell, and there is no ``--as-of``, log or rollback;
+- one run writes at a time, under the lock of the path;
+- a killed run leaves whole cells and unfinished ones. A cell's fingerprint is written last, and taken
+  away before the cell is written again, so that an unfinished cell is one that was never made: the
+  next run does it. What readers see of it until then are pixels of neither run or of both;
+- a run killed while it publishes is recorded twice if it is started again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import zarr
+from zarr.abc.store import Store
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore, WrapperStore
+
+from pipeline.errors import StoreDamagedError, StoreError
+from pipeline.store.arrays import layout
+from pipeline.store.arrays.groups import Groups
+from pipeline.store.arrays.items_and_records import Ledger
+from pipeline.store.base.translate_errors import explained
+from pipeline.store.write.fork import Origin
+from pipeline.types import Grid
+
+PUBLISHED = "published"
+"""Attribute of the root: a new word at each publish."""
+PENDING = "unpublished"
+"""Attribute of the root: whether a run has written what it has not published."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainOrigin:
+    """What a fork writes to: the store itself."""
+
+    path: Path
+    careful = True
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return LocalStore(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSession:
+    """What readers read: whatever is there."""
+
+    store: Store
+
+    @property
+    def snapshot_id(self) -> str:
+        """What was last published; empty before."""
+        root = layout.open_root(self.store)
+        return "" if root is None else str(root.attrs.get(PUBLISHED, ""))
+
+
+class Noting(WrapperStore[LocalStore]):
+    """Knows whether anything was written through it."""
+
+    written = False
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Write, and know it."""
+        self.written = True
+        await super().set(key, value)
+
+    async def delete(self, key: str) -> None:
+        """Delete, and know it."""
+        self.written = True
+        await super().delete(key)
+
+
+class PlainWork:
+    """A run's work on a plain store; see `pipeline.store.write.writer.Work`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._published = False
+        self._begin()
+
+    def _begin(self) -> None:
+        with explained(f"cannot go on with the store {self._path}"):
+            self._store = Noting(LocalStore(self._path))
+            self._open_groups = Groups(zarr.open_group(self._store, mode="r+"), careful=True)
+
+    def groups(self) -> Groups:
+        """Return the groups.
+
+        Raises
+        ------
+        StoreError
+            The run is published.
+        """
+        if self._published:
+            raise StoreError("this run is published: open another writer to write more")
+        return self._open_groups
+
+    def fork(self) -> Origin:
+        """Return what a fork writes to."""
+        self.groups()
+        return PlainOrigin(self._path)
+
+    def merge(self, origins: Sequence[Origin]) -> None:
+        """Look again: forks have written already."""
+        for origin in origins:
+            if origin != PlainOrigin(self._path):
+                raise TypeError(f"a fork of another kind of store: {type(origin).__qualname__}")
+        self.groups().forget()
+        self._store.written = True
+
+    @property
+    def changed(self) -> bool:
+        """Whether this run or a killed one has written anything that is not published."""
+        pending = bool(self._open_groups.root.attrs.get(PENDING))
+        return self._open_groups.dirty or self._store.written or pending
+
+    def commit(self, message: str) -> str:  # noqa: ARG002
+        """Write the cells that wait; the message goes nowhere."""
+        groups = self.groups()
+        with explained("cannot write; what is finished is kept"):
+            groups.flush()
+            if self._store.written and not groups.root.attrs.get(PENDING):
+                groups.root.attrs[PENDING] = True
+        return str(groups.root.attrs.get(PUBLISHED, ""))
+
+    def discard(self) -> None:
+        """Forget the cells that wait: their pixels are there, but nothing says so."""
+        self.groups()
+        written = self._store.written
+        self._begin()
+        self._store.written = written
+
+    def publish(self, record: Mapping[str, Any]) -> str:
+        """Save the record."""
+        self.commit("end of the run")
+        root = self._open_groups.root
+        shown = str(root.attrs.get(PUBLISHED, ""))
+        if self.changed:
+            shown = uuid4().hex
+            with explained("cannot write the record of the run"):
+                Ledger.of(root).record({**record, "snapshot": shown})
+                root.attrs.update({PUBLISHED: shown, PENDING: False})
+        self._published = True
+        return shown
+
+    def keep_failure(self, record: Mapping[str, Any]) -> None:
+        """Refuse: readers of a plain store would take the record for that of a finished run."""
+        raise StoreError(
+            f"the record of the failed run {record.get('run_id', '')} is not kept: "
+            "a plain Zarr store has no place for it"
+        )
+
+    def bytes_stored(self) -> int:
+        """Return the size of all files."""
+        with explained("cannot measure the store"):
+            return sum(each.stat().st_size for each in self._path.rglob("*") if each.is_file())
+
+
+def open_root(path: Path) -> zarr.Group | None:
+    """Open the root group for reading; none: there is nothing.
+
+    Raises
+    ------
+    StoreDamagedError
+        There are arrays, but no root.
+    """
+    root = layout.open_root(LocalStore(path)) if path.is_dir() else None
+    if root is None and any((path / each).is_dir() for each in layout.PARTS):
+        raise StoreDamagedError(f"{path}/zarr.json", None, "it is lost")
+    return root
+
+
+def ensure_root(path: Path, url: str, grid: Grid, attributes: Mapping[str, Any]) -> None:
+    """Write the grid into an empty store, or compare it with the one that is there.
+
+    Raises
+    ------
+    StoreError
+        It has another grid, or something else lies there.
+    """
+    with explained(f"cannot open or make the store {url}"):
+        root = open_root(path)
+        if root is None and path.is_dir() and any(path.iterdir()):
+            raise StoreError(f"{path} holds other things than a store: name another place")
+        if root is not None and layout.same_grid(root, grid, url):
+            return
+        zarr.open_group(LocalStore(path), mode="a").attrs.update(dict(attributes))

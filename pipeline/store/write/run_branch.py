@@ -1,0 +1,317 @@
+"""The transactions of one run: on a branch of its own, committed batch by batch, published once."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
+from uuid import uuid4
+
+import icechunk
+import zarr
+from icechunk.session import ForkSession
+
+from pipeline.errors import StoreConflictError, StoreError, StoreUnavailableError
+from pipeline.store.arrays.groups import Groups
+from pipeline.store.arrays.items_and_records import Ledger
+from pipeline.store.base.checksums import Checksums
+from pipeline.store.base.location import MAIN, PUBLISHED, REPLAY
+from pipeline.store.base.translate_errors import TROUBLES, explained
+from pipeline.store.versions import branches, failed_runs
+from pipeline.store.versions.rebase import Replay
+from pipeline.store.write.fork import Origin
+from pipeline.types import Grid
+
+CELLS_A_COMMIT = 4096
+"""Cells that are moved on top of another run's between two commits: a session stays small."""
+RETRY_WAITS_S = (0.1, 0.5, 2.0, 8.0)
+"""Waits of a run that lost the race to publish before it tries again, give or take a half."""
+
+
+class BranchWork:
+    """A run's work on a branch of an Icechunk repository; see `pipeline.store.write.writer.Work`."""
+
+    def __init__(
+        self,
+        repository: icechunk.Repository,
+        grid: Grid,
+        branch: str,
+        base: str,
+        checksums: Checksums,
+    ) -> None:
+        self._repository = repository
+        self._checksums = checksums
+        self._grid = grid
+        self._branch = branch
+        self._base = base
+        self._head: str | None = None
+        self._lost: StoreConflictError | None = None
+        self._published = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Open a session on the tip of the branch; what was not committed is forgotten."""
+        # Until it is open: whatever the session before holds must never be committed.
+        self._stale = True
+        self._require_branch()
+        self._head = None
+        with self._guarded("cannot go on with the store"):
+            branches.take_back(self._repository, self._branch, self._base)
+            self._open_groups = Groups(self._open_session())
+        self._head = self._tip
+        self._stale = False
+
+    def _open_session(self) -> zarr.Group:
+        self._session = self._repository.writable_session(self._branch)
+        # Forks are made of a session of their own: Icechunk makes none of one with changes.
+        self._pristine: icechunk.Session | None = None
+        return zarr.open_group(self._session.store, mode="r+")
+
+    def _go_on(self) -> None:
+        """Open a session after a commit, which ends the one before."""
+        root = self._open_session()
+        self._head = self._tip
+        self._open_groups.reopen(root)
+
+    def groups(self) -> Groups:
+        """Return the groups of the open session.
+
+        Raises
+        ------
+        StoreError
+            The run is published.
+        StoreConflictError
+            Another run has made the work impossible.
+        """
+        if self._published:
+            raise StoreError("this run is published: open another writer to write more")
+        if self._lost is not None:
+            raise self._lost
+        if self._stale:
+            self._begin()
+        return self._open_groups
+
+    # -- forks ---------------------------------------------------------------------------------
+
+    def fork(self) -> Origin:
+        """Return what a fork of the last commit writes to."""
+        self.groups()
+        with explained("cannot make a fork for a worker"):
+            if self._pristine is None:
+                self._pristine = self._repository.writable_session(self._branch)
+            return self._pristine.fork()
+
+    def merge(self, origins: Sequence[Origin]) -> None:
+        """Take over what forks have written, of this commit or of earlier ones."""
+        groups = self.groups()
+        for origin in origins:
+            if not isinstance(origin, ForkSession):
+                raise TypeError(f"a fork of another kind of store: {type(origin).__qualname__}")
+            with explained("cannot take over what a worker has written"):
+                self._session.merge(origin)
+        groups.forget()
+
+    # -- commits -------------------------------------------------------------------------------
+
+    @property
+    def changed(self) -> bool:
+        """Whether this run, or the killed one that it goes on with, has anything to publish."""
+        if self._stale:
+            self._begin()
+        waiting = self._open_groups.dirty or self._session.has_uncommitted_changes
+        return waiting or self._tip != self._base
+
+    @property
+    def _tip(self) -> str:
+        return str(self._session.snapshot_id)
+
+    def commit(self, message: str) -> str:
+        """Keep what was written since the last commit, all of it or nothing."""
+        self.groups()
+        return self._commit(message)
+
+    def _commit(self, message: str, metadata: dict[str, Any] | None = None) -> str:
+        with explained("cannot write; what was committed before is kept"):
+            self._open_groups.flush()
+        if not self._session.has_uncommitted_changes:
+            return self._tip
+        self._require_branch()
+        token = uuid4().hex
+        try:
+            with explained("cannot commit; what was committed before is kept"):
+                self._session.commit(message, metadata={**(metadata or {}), "commit": token})
+        except StoreError:
+            # An object store may have done what was asked, and the answer was lost.
+            with explained("cannot commit, nor see what became of it; start this run again"):
+                kept = branches.committed(self._repository, self._branch, token)
+            if not kept:
+                self._require_branch()
+                raise
+        self._head = None
+        with explained("it is committed, but its checksums cannot be written"):
+            branches.keep_checksums(self._repository, self._branch, self._checksums)
+        with self._guarded("it is committed, but the store cannot be read"):
+            self._go_on()
+        return self._tip
+
+    @contextmanager
+    def _guarded(self, what: str) -> Iterator[None]:
+        """Raise errors of the store as conflicts if another run is their cause."""
+        try:
+            with explained(what):
+                yield
+        except StoreError:
+            self._require_branch()
+            raise
+
+    def _require_branch(self) -> None:
+        """Check that the branch is still this run's: better now than hours later, at the end."""
+        with explained(f"cannot look for the branch {self._branch}"):
+            if self._head == self._base:
+                # An empty branch is easily taken for one that is left; nothing of it is lost.
+                branches.revive(self._repository, self._branch, self._base)
+            cause = branches.taken(self._repository, self._branch, self._head)
+        if cause is not None:
+            self._lose(cause)
+
+    def _lose(self, cause: str) -> NoReturn:
+        self._lost = StoreConflictError(
+            f"{cause}: start this run again, it takes up what is there"
+        )
+        raise self._lost
+
+    def discard(self) -> None:
+        """Forget what was written since the last commit."""
+        self._stale = True
+        self.groups()
+
+    # -- publishing ----------------------------------------------------------------------------
+
+    def publish(self, record: Mapping[str, Any]) -> str:
+        """Save the record and move ``main``, in one step."""
+        self.groups()
+        if self.changed:
+            try:
+                self._record_and_show(record)
+            except StoreError:
+                # The record may be on the branch already: the next use takes it back.
+                self._stale = True
+                raise
+        tip, self._published = self._tip, True
+        # Readers see the run: a branch that cannot be deleted is dropped by a later run.
+        with suppress(*TROUBLES):
+            self._repository.delete_branch(self._branch)
+        return tip
+
+    def keep_failure(self, record: Mapping[str, Any]) -> None:
+        """Save the record of a run that shows nothing to readers."""
+        failed_runs.keep_failure(self._repository, record, self._checksums)
+
+    def bytes_stored(self) -> int:
+        """Return the size of all chunks that can still be read; it looks at every state."""
+        with explained("cannot measure the store"):
+            return int(self._repository.chunk_storage_stats().native_bytes)
+
+    def _record_and_show(self, record: Mapping[str, Any]) -> None:
+        self.commit("end of the run")
+        for wait in (*RETRY_WAITS_S, None):
+            self.catch_up(strict=True)
+            try:
+                self._show(record)
+            except StoreConflictError:
+                # Another run was quicker between two lines: what is recorded is taken back.
+                if wait is None or self._lost is not None:
+                    raise
+                self._begin()
+                time.sleep(wait * random.uniform(0.5, 1.5))
+            else:
+                return
+
+    def _show(self, record: Mapping[str, Any]) -> None:
+        with explained("cannot write the record of the run"):
+            Ledger.of(self._open_groups.root).record({**record, "snapshot": self._tip})
+        message = f"run {record.get('run_id', self._branch)}"
+        self._move_main(self._commit(message, metadata=PUBLISHED))
+
+    def _move_main(self, tip: str) -> None:
+        with explained("cannot publish"):
+            branches.move_main(self._repository, self._base, tip)
+
+    # -- on top of what others publish ---------------------------------------------------------
+
+    def catch_up(self, *, strict: bool) -> None:
+        """Do what is committed again on top of ``main``, if ``main`` has moved.
+
+        Parameters
+        ----------
+        strict
+            Whether it is an error that another run wrote the same cells; else theirs stay.
+
+        Raises
+        ------
+        StoreConflictError
+            It did, or the state that this run builds on was rolled back.
+        """
+        self.groups()
+        with explained("cannot look for what other runs have published"):
+            main = self._repository.lookup_branch(MAIN)
+            if main == self._base:
+                return
+            if branches.root(self._repository, self._tip, main) != self._base:
+                self._lose(f"what this run builds on was rolled back (main is at {main})")
+        head = main if self._tip == self._base else self._moved_if_it_can(main, strict=strict)
+        with self._guarded("cannot take up what another run has published"):
+            branches.advance(self._repository, self._branch, self._tip, head)
+        self._base, self._head = main, head
+        self._begin()
+
+    def _moved_if_it_can(self, main: str, *, strict: bool) -> str:
+        try:
+            with explained("cannot take up what another run has published"):
+                return self._moved(main, strict=strict)
+        except StoreError as error:
+            if strict or isinstance(error, StoreUnavailableError):
+                raise
+            # What a killed run left and cannot be moved, e.g. of another grid, is done again.
+            return main
+
+    def _moved(self, main: str, *, strict: bool) -> str:
+        """Move what is committed on top of a state of ``main``; return the new head."""
+        scratch = REPLAY + self._branch
+        branches.drop(self._repository, scratch)
+        self._repository.create_branch(scratch, main)
+        try:
+            session = self._repository.writable_session(scratch)
+            target = Groups(zarr.open_group(session.store, mode="r+"))
+            replay = Replay(
+                base=self._root_at(self._base),
+                mine=self._root_at(self._tip),
+                theirs=self._root_at(main),
+                target=target,
+                grid=self._grid,
+                strict=strict,
+            )
+            moved = 0
+            for cells in replay.steps():
+                moved += cells
+                if moved >= CELLS_A_COMMIT:
+                    session, moved = self._kept(session, target, scratch), 0
+            self._kept(session, target, scratch)
+            return self._repository.lookup_branch(scratch)
+        finally:
+            branches.drop(self._repository, scratch)
+
+    def _kept(self, session: icechunk.Session, target: Groups, branch: str) -> icechunk.Session:
+        target.flush()
+        if session.has_uncommitted_changes:
+            session.commit("moved on top of what another run has published")
+            branches.keep_checksums(self._repository, branch, self._checksums)
+            session = self._repository.writable_session(branch)
+            target.reopen(zarr.open_group(session.store, mode="r+"))
+        return session
+
+    def _root_at(self, snapshot: str) -> zarr.Group:
+        session = self._repository.readonly_session(snapshot_id=snapshot)
+        return zarr.open_group(session.store, mode="r")
