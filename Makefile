@@ -1,10 +1,13 @@
 # Two commands are the whole set-up: `make demo` and `make test`. CI calls these targets and nothing else.
 PYTHON ?= python3
+# Empty: the newest versions that pyproject.toml allows.
+CONSTRAINTS ?= --constraint constraints.txt
 BIN := .venv/bin
 INSTALLED := .venv/installed
 API_INSTALLED := .venv-api/installed
+DOCS_INSTALLED := .venv-docs/installed
 
-.PHONY: demo test check lint types imports format laws real api kill nights production slow gpu bench clean
+.PHONY: demo test check lint types imports house docs wheel release format laws real api kill nights production slow gpu bench clean
 
 demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	$(BIN)/cloudmask demo demo
@@ -23,6 +26,12 @@ types: $(INSTALLED)
 
 imports: $(INSTALLED)
 	$(BIN)/lint-imports
+
+house:  ## sizes of rooms and functions, names used twice, circles of imports; needs Python alone
+	$(PYTHON) benchmarks/house.py
+
+docs: $(DOCS_INSTALLED)  ## the documentation as a site, warnings are errors
+	.venv-docs/bin/mkdocs build --strict --quiet
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -68,7 +77,7 @@ bench: $(INSTALLED)  ## ratios against peers and physical limits
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudmask needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,stackstac]'
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) --editable '.[dev,stackstac]'
 	touch $@
 
 # What serves the API is no dependency of ours: it has its own environment.
@@ -77,5 +86,24 @@ $(API_INSTALLED): constraints-api.txt
 	.venv-api/bin/python -m pip install --quiet --constraint constraints-api.txt stac-fastapi-pgstac 'pypgstac[psycopg]' uvicorn
 	touch $@
 
+# The docs are read from the source, so that building them needs none of what it imports.
+$(DOCS_INSTALLED): constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt mkdocs-material 'mkdocstrings[python]'
+	touch $@
+
+wheel:  ## build the wheel; install it in an empty environment, and run the demo and README's Python from there
+	rm -rf build/wheel
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/env
+	build/wheel/env/bin/python -m pip install --quiet $(CONSTRAINTS) build/wheel/*.whl
+	sed -n '/^```python/,/^```/{/^```/d;p}' README.md > build/wheel/readme.py
+	cd build/wheel && env -u PYTHONPATH env/bin/cloudmask demo demo && env -u PYTHONPATH env/bin/python readme.py
+
+release: check docs wheel  ## all that a release must pass, then the tag; VERSION=1.2.3
+	test -n "$(VERSION)" && grep -q '^version = "$(VERSION)"' pyproject.toml && grep -q '^## $(VERSION)' CHANGELOG.md
+	test -z "$$(git status --porcelain)"
+	git tag --annotate v$(VERSION) --message "cloudmask $(VERSION)"
+
 clean:
-	rm -rf .venv .venv-api demo
+	rm -rf .venv .venv-api .venv-docs build demo

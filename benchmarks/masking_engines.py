@@ -153,7 +153,7 @@ def omnicloudmask(asked: Asked) -> Engine:
     import omnicloudmask as package  # noqa: PLC0415
     from omnicloudmask.model_utils import load_model_from_weights  # noqa: PLC0415
 
-    from pipeline.models.families.omnicloudmask import NETWORKS  # noqa: PLC0415
+    from pipeline.models.weights.omnicloudmask import NETWORKS  # noqa: PLC0415
 
     torch.set_num_threads(WORKERS[asked.device])
     device, dtype = torch.device(asked.device), getattr(torch, asked.precision)
@@ -199,8 +199,8 @@ def random_weights(folder: Path) -> None:
     """Write both networks of OmniCloudMask with random weights, batch norms that do something."""
     from safetensors.torch import save_file  # noqa: PLC0415
 
-    from pipeline.models.families.omnicloudmask import NETWORKS  # noqa: PLC0415
     from pipeline.models.networks.omnicloudmask import architecture  # noqa: PLC0415
+    from pipeline.models.weights.omnicloudmask import NETWORKS  # noqa: PLC0415
 
     torch.manual_seed(4)
     for each in NETWORKS:

@@ -1,13 +1,4 @@
-"""Labelled data sets, each as its authors publish it.
-
-::
-
-    files.py            rasters, arrays and JSON, opened with errors that name them
-    landsat.py          Landsat's metadata files, numbers to reflectance
-    tortilla.py         the container of CloudSEN12+
-    chips.py  cloudsen12.py  cloudsen12_memmap.py  cloudsen12plus.py  cmc.py  kappaset.py
-    cesbio.py  sparcs.py  landsat8_biome.py  landsat7_irish.py  cloud38.py  pixbox.py
-"""
+"""Name of a labelled data set -> its reader."""
 
 from __future__ import annotations
 
@@ -60,6 +51,3 @@ def reader_of(name: str) -> Reader:
     if name not in READERS:
         raise ConfigError(f"there is no data set {name!r}; known are {', '.join(READERS)}")
     return READERS[name]
-
-
-__all__ = ["READERS", "reader_of"]

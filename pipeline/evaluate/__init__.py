@@ -7,9 +7,7 @@
     truth.py        the simulated truth, scene by scene, on any grid
     accuracy.py     what is reported, as rows and as plain values
     against.py      an archive against the truth: `against_truth`
-    -- a model against labels that people drew (docs/evaluation.md) --
-    labels.py       labels as sets of classes; one image; the Protocol of readers
-    readers/        data sets, each in its authors' layout
+    -- a model against labels that people drew (docs/evaluation.md; the data sets are in pipeline/datasets) --
     leaks.py        which model was trained on which data set
     schemes.py      what is told apart: cloud, invalid, three, four classes, the surface
     scoring.py      one image: integer counts, with and without borders

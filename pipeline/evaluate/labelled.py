@@ -24,7 +24,7 @@ from pipeline.evaluate.leaks import leak
 from pipeline.evaluate.schemes import SCHEMES, Scheme
 from pipeline.evaluate.scoring import BUFFERS_PX, ImageScore, score
 from pipeline.mask import mask_cube, read_geobox
-from pipeline.mask.postprocess import clean
+from pipeline.mask.postprocess.clean import clean
 from pipeline.types import CleanSettings, Code, Model, ModelCard
 
 Predict = Callable[[Labelled], NDArray[np.uint8]]
@@ -159,7 +159,7 @@ def by_model(
     dataset
         The data set, to say what the model has seen of it.
     cleaning
-        What is done to its masks, as in `pipeline.mask.postprocess.clean`.
+        What is done to its masks, as in `pipeline.mask.postprocess.clean.clean`.
     """
 
     def predict(labelled: Labelled) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@
 from pipeline.mask.blocks import bytes_needed
 from pipeline.mask.combined import mask_cube, mask_with_confidence
 from pipeline.mask.lattice import read_geobox
-from pipeline.mask.postprocess import clean
+from pipeline.mask.postprocess.clean import clean
 from pipeline.mask.postprocess.clean import reach_px as cleaning_reach_px
 from pipeline.mask.postprocess.guard import Counts, history_of, usable
 from pipeline.mask.postprocess.shadows import Sun, check_shadows

@@ -8,35 +8,20 @@
     bytes_needed(card) ─▶ memory, by arithmetic           instant
     load(card) ─▶ Model ─ predict(window) ─▶ codes        once per process; several threads may predict
 
-    registry       who provides which name; one loaded instance of each
-    ukis_csmask    cards of DLR's four networks, and where their files are
-    machine        what this machine can do
-    -- imported by `load` alone: --
-    ukis_network   card ─▶ the network of ukis-csmask in torch, its files checked
-    onnx_weights   file ─▶ weights and paddings, checked
-    unet           weights ─▶ the network in torch, proved to be the same one
-    torch_model    network ─▶ Model, on the device that its card asks for
-    inference      the network on one window of a CPU, the same answer in any thread
-    gpu_model      the network on a batch of a GPU, and what is made of its scores there
-    gpu            … and how windows get there and back
-    entry          what stands between reflectance and a network
-    no_data        what the network sees where there is nothing
-    allocator      memory that layers hand to each other
-    process        … and what else a process sets up once
+    registry    the package's own models; one loaded instance of each
+    families/   a module a family: names, options, cards          provider.py  who has which model
+    weights/    files of weights: where they are, what they should be      download.py  … fetched
+    combined/   ensembles, and turns and flips of one model
+    -- imported by `load` alone, because torch takes seconds: --
+    networks/   each network in torch, filled from its file                cpu/  … with less time or memory
+    engine/     what runs a network on windows: normalise, fill gaps, CPU, GPU, memory
 
 Another package adds models by an entry point of the group ``cloudmask.models`` that names a `Provider`.
 """
 
+from pipeline.models.families.provider import Provider, names
 from pipeline.models.process import count_gpus, prepare_process
-from pipeline.models.registry import (
-    Provider,
-    bytes_needed,
-    check,
-    check_device,
-    load,
-    names,
-    resolve,
-)
+from pipeline.models.registry import bytes_needed, check, check_device, load, resolve
 
 __all__ = [
     "Provider",

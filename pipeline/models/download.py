@@ -11,7 +11,7 @@ import pooch
 import requests
 
 from pipeline.errors import ModelError
-from pipeline.models import registry
+from pipeline.models.families.provider import provider
 from pipeline.models.weights.files import WeightsFile, cache_folder
 
 Progress = Callable[[str, int, int], None]
@@ -31,10 +31,8 @@ def files(name: str) -> tuple[WeightsFile, ...]:
         There is no such model.
     """
     # Not every provider has files: the method is not part of `Provider`.
-    provider: Any = registry._provider(name)
-    published: Callable[[str], tuple[WeightsFile, ...]] | None = getattr(
-        provider, "files", None
-    )
+    found: Any = provider(name)
+    published: Callable[[str], tuple[WeightsFile, ...]] | None = getattr(found, "files", None)
     return published(name) if published else ()
 
 

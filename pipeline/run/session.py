@@ -12,7 +12,8 @@ import numpy as np
 from pipeline import store
 from pipeline.errors import CloudmaskError, IncompleteError, StoreError
 from pipeline.run.common.progress import Progress, Silent
-from pipeline.run.executors.choose import Crew, Done, open_crew
+from pipeline.run.executors.base import Done, Executor
+from pipeline.run.executors.choose import open_executor
 from pipeline.run.plan.kept import kept_scenes
 from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.steps import wanted_scenes
@@ -27,11 +28,11 @@ class Session:
     """The work of one run, on its own branch of the store; see `open_session`."""
 
     def __init__(
-        self, plan: Plan, writer: store.Writer, progress: Progress, crew: Crew
+        self, plan: Plan, writer: store.Writer, progress: Progress, executor: Executor
     ) -> None:
         self.plan = plan
         self._writer = writer
-        self._crew = crew
+        self._crew = executor
         self._progress = progress
         self._started = datetime.now(UTC)
         # What this process did before is no cost of this run.
@@ -184,9 +185,9 @@ def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Sessi
             run_key=plan.key,
             overviews=job.run.overviews,
         ) as writer,
-        open_crew(plan, progress) as crew,
+        open_executor(plan, progress) as executor,
     ):
-        session = Session(plan, writer, progress, crew)
+        session = Session(plan, writer, progress, executor)
         try:
             yield session
         except CloudmaskError as error:

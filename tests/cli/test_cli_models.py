@@ -4,20 +4,20 @@ import json
 
 import pytest
 
-from pipeline.models import download, registry
+from pipeline.models import download
 from pipeline.models.combined.ensemble import Ensemble
 from pipeline.models.families.dl_l8s2_uv import FILES, DlL8s2Uv
 from pipeline.models.families.omnicloudmask import OmniCloudMask
-from pipeline.models.families.omnicloudmask_earlier import RELEASES
 from pipeline.models.families.product_masks import ProductMasks
 from pipeline.models.families.ukis_csmask import UkisCsmask
 from pipeline.models.weights import files
+from pipeline.models.weights.omnicloudmask_earlier import RELEASES
 
 
 @pytest.fixture(autouse=True)
 def providers(monkeypatch, tmp_path):
     own = (UkisCsmask(), DlL8s2Uv(), OmniCloudMask(), ProductMasks(), Ensemble())
-    monkeypatch.setattr(registry, "OWN", own)
+    monkeypatch.setattr(providers, "OWN", own)
     monkeypatch.setattr(files, "user_cache_path", lambda name: tmp_path / name)
 
 

@@ -8,9 +8,9 @@ import layouts
 import numpy as np
 import pytest
 
+from pipeline.datasets import READERS, reader_of
 from pipeline.datasets import labels as L
 from pipeline.datasets.labels import Labelled, LabelledDataError
-from pipeline.datasets.registry import READERS, reader_of
 from pipeline.errors import ConfigError
 from pipeline.evaluate.labelled import Masker, by_masks, by_model, evaluate_labelled
 from pipeline.evaluate.leaks import TRAINED_ON, leak

@@ -4,9 +4,9 @@ import layouts
 import numpy as np
 import pytest
 
+from pipeline.datasets import READERS, reader_of
 from pipeline.datasets import labels as L
 from pipeline.datasets.landsat import etm_reflectance, read_mtl
-from pipeline.datasets.registry import READERS, reader_of
 
 
 def only(name, root, roles=None):

@@ -7,9 +7,8 @@ import layouts
 import numpy as np
 import pytest
 
-from pipeline.datasets import tortilla
+from pipeline.datasets import READERS, reader_of, tortilla
 from pipeline.datasets.labels import LabelledDataError
-from pipeline.datasets.registry import READERS, reader_of
 from pipeline.errors import ConfigError
 
 

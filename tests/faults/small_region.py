@@ -22,6 +22,7 @@ from shapely.geometry import box
 
 from pipeline import store
 from pipeline.models import registry
+from pipeline.models.families import provider as providers
 from pipeline.simulate import ArchiveSettings, make_archive
 from pipeline.testing import ThresholdModel, make_job
 from pipeline.types import (
@@ -179,7 +180,7 @@ class Threshold:
 def provide(monkeypatch) -> Threshold:
     """Put the threshold model among the models of this process."""
     provider = Threshold()
-    monkeypatch.setattr(registry, "OWN", (*registry.OWN, provider))
+    monkeypatch.setattr(providers, "OWN", [*providers.OWN, provider])
     monkeypatch.setattr(registry, "_loaded", {})
     return provider
 

@@ -28,6 +28,7 @@ from pipeline.models.families.dl_l8s2_uv import RGBI
 from pipeline.models.families.omnicloudmask import FILES as OCM_FILES
 from pipeline.models.weights import files as weights
 from pipeline.models.weights import onnx
+from pipeline.models.weights import ukis_csmask as weights_of
 from pipeline.testing import ThresholdModel
 from pipeline.types import Code, Lattice
 
@@ -348,7 +349,7 @@ def test_a_damaged_package_is_refused(cache, monkeypatch, tmp_path, how):
     whole = files.onnx.read_bytes()
     (tmp_path / files.onnx.name).write_bytes(damaged(whole, how))
     shutil.copy(files.json, tmp_path)
-    monkeypatch.setattr(ukis_csmask, "_package_folder", lambda: tmp_path)
+    monkeypatch.setattr(weights_of, "package_folder", lambda: tmp_path)
     with pytest.raises(ModelError, match="is damaged or of another release: expected sha256"):
         models.load(card)
     (tmp_path / files.onnx.name).unlink()

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from pipeline.mask.postprocess import clean
-from pipeline.mask.postprocess.clean import reach_px
+from pipeline.mask.postprocess.clean import clean, reach_px
 from pipeline.types import CleanSettings, Code
 
 RESOLUTION = 10.0

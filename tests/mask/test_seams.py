@@ -14,7 +14,7 @@ from odc.geo.xr import xr_coords
 from scipy import ndimage
 
 from pipeline import models
-from pipeline.datasets.registry import reader_of
+from pipeline.datasets import reader_of
 from pipeline.mask import mask_cube, read_geobox
 from pipeline.mask.lattice import origin_px
 from pipeline.mask.seams import seams

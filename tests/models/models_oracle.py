@@ -9,6 +9,7 @@ import rasterio
 
 from pipeline import models
 from pipeline.models.families import ukis_csmask
+from pipeline.models.weights import ukis_csmask as weights
 
 NETWORKS = [(bands, level) for bands in ("6b", "4b") for level in ("L1C", "L2A")]
 
@@ -32,7 +33,7 @@ def noise_window(n_bands, size, seed=0):
 
 @functools.cache
 def _session(bands, level, float32):
-    content = ukis_csmask.FILES[bands, level].onnx.read_bytes()
+    content = weights.FILES[bands, level].onnx.read_bytes()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -63,9 +64,9 @@ def _as_float32(content):
 def onnx_logits(bands, level, window, *, float32):
     """Run the released graph itself on a window of 256 px, normalised in numpy."""
     card = card_of(bands, level)
-    content = ukis_csmask.FILES[bands, level].json.read_bytes()
+    content = weights.FILES[bands, level].json.read_bytes()
     mean, std = (
-        np.float32(each)[:, None, None] for each in ukis_csmask.statistics(content, card.roles)
+        np.float32(each)[:, None, None] for each in weights.statistics(content, card.roles)
     )
     session = _session(bands, level, float32)
     x = ((window - mean) / std)[np.newaxis].astype(np.float32)

@@ -19,8 +19,8 @@ from safetensors.torch import save
 from pipeline import models
 from pipeline.errors import ModelError
 from pipeline.models.families.dl_l8s2_uv import FOUR_BANDS, RGBI
+from pipeline.models.weights import files, tensors
 from pipeline.models.weights import onnx as onnx_weights
-from pipeline.models.weights import tensors
 from pipeline.models.weights.keras import read_keras
 
 SECRET = np.arange(4, dtype=np.float32)
@@ -246,4 +246,4 @@ def test_a_file_larger_than_any_weights_is_not_read(tmp_path):
     path = tmp_path / "w.hdf5"
     with path.open("wb") as file:
         file.truncate(2**40)
-    assert f"no weights have more than {weights.MOST_BYTES}" in refused(resolved, path)
+    assert f"no weights have more than {files.MOST_BYTES}" in refused(resolved, path)

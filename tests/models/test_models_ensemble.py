@@ -15,6 +15,7 @@ from pipeline.models import registry
 from pipeline.models.combined import members as combining
 from pipeline.models.combined.ensemble import Ensemble, EnsembleModel
 from pipeline.models.combined.tta import Tta
+from pipeline.models.families import provider as providers
 from pipeline.models.families.dl_l8s2_uv import DlL8s2Uv
 from pipeline.models.families.omnicloudmask import OmniCloudMask
 from pipeline.models.families.product_masks import ProductMasks
@@ -37,7 +38,7 @@ THICK, THIN, SHADOW, NO_DATA = (
 @pytest.fixture(autouse=True)
 def all_providers(monkeypatch):
     own = (UkisCsmask(), DlL8s2Uv(), OmniCloudMask(), ProductMasks(), Tta(), Ensemble())
-    monkeypatch.setattr(registry, "OWN", own)
+    monkeypatch.setattr(providers, "OWN", own)
 
 
 class Says:

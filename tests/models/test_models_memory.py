@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.models.families import omnicloudmask
-from pipeline.models.families.omnicloudmask_earlier import RELEASES
 from pipeline.models.networks import dynamic_unet
 from pipeline.models.networks import omnicloudmask as omnicloudmask_network
+from pipeline.models.weights.omnicloudmask import NETWORKS
+from pipeline.models.weights.omnicloudmask_earlier import RELEASES
 
 MEMORY_PROGRAM = """
 import ctypes, json, sys
@@ -48,7 +48,7 @@ print(resident("VmHWM") - before, models.bytes_needed(card, windows=2))
 def folders(tmp_path_factory, shared_data):
     """Where weights are, by model."""
     folder = tmp_path_factory.mktemp("weights")
-    for each in omnicloudmask.NETWORKS:
+    for each in NETWORKS:
         net = omnicloudmask_network.architecture(each)
         save_file(net.state_dict(), folder / each.file.name)
     for each in (each for nets in (RELEASES["1"], RELEASES["3"]) for each in nets):

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from pipeline.errors import ModelError
 from pipeline.models.engine.normalise import OwnStatistics
 from pipeline.models.families import omnicloudmask
-from pipeline.models.families.omnicloudmask import NETWORKS, OmniCloudMask
+from pipeline.models.families.omnicloudmask import OmniCloudMask
 from pipeline.models.networks import omnicloudmask as network
+from pipeline.models.weights.omnicloudmask import NETWORKS
 from pipeline.types import Code
 
 ROLES = ("blue", "green", "red", "nir", "nir08")

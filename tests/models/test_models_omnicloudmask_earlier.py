@@ -16,9 +16,9 @@ from pipeline.errors import ModelError
 from pipeline.models import download
 from pipeline.models.engine.normalise import OwnStatistics
 from pipeline.models.families.omnicloudmask import FILES, OmniCloudMask
-from pipeline.models.families.omnicloudmask_earlier import RELEASES
 from pipeline.models.networks import dynamic_unet
 from pipeline.models.networks import omnicloudmask_earlier as network
+from pipeline.models.weights.omnicloudmask_earlier import RELEASES
 
 ROLES = ("red", "green", "nir08")
 NETWORKS = {each.encoder: each for nets in RELEASES.values() for each in nets}

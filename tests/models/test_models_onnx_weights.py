@@ -8,26 +8,27 @@ import pytest
 from pipeline.errors import ModelError
 from pipeline.models.families import ukis_csmask
 from pipeline.models.weights import onnx as onnx_weights
+from pipeline.models.weights import ukis_csmask as files_of_ukis
 
 
 @pytest.fixture(scope="module")
 def content():
-    return ukis_csmask.FILES["4b", "L2A"].onnx.read_bytes()
+    return files_of_ukis.FILES["4b", "L2A"].onnx.read_bytes()
 
 
 def test_the_installed_files_are_the_released_ones(network):
-    files = ukis_csmask.FILES[network]
+    files = files_of_ukis.FILES[network]
     onnx_weights.read_verified(files.onnx, files.onnx_sha256)
     onnx_weights.read_verified(files.json, files.json_sha256)
 
 
 def test_statistics_are_of_the_bands_of_the_card(network):
-    content = ukis_csmask.FILES[network].json.read_bytes()
-    mean, std = ukis_csmask.statistics(content, ukis_csmask.BANDS[network[0]])
+    content = files_of_ukis.FILES[network].json.read_bytes()
+    mean, std = files_of_ukis.statistics(content, ukis_csmask.BANDS[network[0]])
     assert len(mean) == len(std) == len(ukis_csmask.BANDS[network[0]])
     assert all(0 < each < 0.5 for each in (*mean, *std))
     with pytest.raises(ModelError, match="was trained on"):
-        ukis_csmask.statistics(content, ("red", "green", "blue", "nir"))
+        files_of_ukis.statistics(content, ("red", "green", "blue", "nir"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "one byte"])

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from models_worlds import ORIGIN, OnLattice, box, masked, on_lattice, real, simulated
 
-from pipeline.models import registry
+from pipeline.models import names, registry
 from pipeline.models.combined import members as combining
 from pipeline.models.combined.ensemble import EnsembleModel
 from pipeline.models.combined.tta import TtaModel
@@ -28,11 +28,11 @@ from pipeline.models.engine import fill_gaps
 from pipeline.models.engine.choose import of_network
 from pipeline.models.engine.normalise import OwnStatistics
 from pipeline.models.families.dl_l8s2_uv import RGBI, RGBISWIR
-from pipeline.models.families.omnicloudmask import NETWORKS
-from pipeline.models.families.omnicloudmask_earlier import RELEASES
 from pipeline.models.networks import dynamic_unet, omnicloudmask_earlier
 from pipeline.models.networks.omnicloudmask import Ensemble as MeanOfNetworks
 from pipeline.models.networks.omnicloudmask import architecture, fold
+from pipeline.models.weights.omnicloudmask import NETWORKS
+from pipeline.models.weights.omnicloudmask_earlier import RELEASES
 from pipeline.types import Code, Lattice
 
 BLENDED = Lattice(core_px=64, halo_px=16, blend_px=16, shift_px=24)
@@ -185,7 +185,7 @@ EVERY = {**QUICK, **HEAVY, **SLOW}
 
 def test_no_model_is_left_out():
     families = {"ukis-csmask", "dl-l8s2-uv"}
-    assert set(registry.names()) - families <= set(EVERY)
+    assert set(names()) - families <= set(EVERY)
 
 
 # -- scenes ------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from pipeline import models
 from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.families import machine, ukis_csmask
+from pipeline.models.families import provider as providers
+from pipeline.models.weights import ukis_csmask as weights
 from pipeline.types import Code
 
 SIX = ukis_csmask.SIX_BANDS
@@ -131,13 +133,13 @@ def test_a_plan_never_imports_torch_or_onnx():
 
 
 def test_says_when_the_weights_are_not_installed(monkeypatch):
-    monkeypatch.setattr(ukis_csmask, "PACKAGE", "no_such_package")
-    ukis_csmask._package_folder.cache_clear()
+    monkeypatch.setattr(weights, "PACKAGE", "no_such_package")
+    weights.package_folder.cache_clear()
     try:
         with pytest.raises(ModelError, match=r"install ukis-csmask 1\.0\.0"):
             models.resolve("ukis-csmask", level="L2A", roles=SIX)
     finally:
-        ukis_csmask._package_folder.cache_clear()
+        weights.package_folder.cache_clear()
 
 
 def test_bytes_grow_with_windows_and_shrink_with_precision():
@@ -186,13 +188,13 @@ THEIRS = SlowProvider()
 
 @pytest.fixture
 def theirs(monkeypatch):
-    entry_point = EntryPoint("theirs", f"{__name__}:THEIRS", registry.ENTRY_POINTS)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry_point])
+    entry_point = EntryPoint("theirs", f"{__name__}:THEIRS", providers.ENTRY_POINTS)
+    monkeypatch.setattr(providers, "entry_points", lambda group: [entry_point])
     monkeypatch.setattr(registry, "_loaded", {})
     monkeypatch.setattr(EntryPoint, "load", lambda self: THEIRS)
-    registry._installed.cache_clear()
+    providers.installed.cache_clear()
     yield THEIRS
-    registry._installed.cache_clear()
+    providers.installed.cache_clear()
 
 
 def test_another_package_adds_a_model(theirs):
@@ -266,7 +268,7 @@ def test_an_installed_distribution_adds_a_model(tmp_path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-models\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        f"[{registry.ENTRY_POINTS}]\ntheirs = their_models:provider\n"
+        f"[{providers.ENTRY_POINTS}]\ntheirs = their_models:provider\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", ASKS],
@@ -279,13 +281,13 @@ def test_an_installed_distribution_adds_a_model(tmp_path):
 
 
 def test_a_broken_package_is_named(monkeypatch):
-    entry_point = EntryPoint("broken", "no_such_package:provider", registry.ENTRY_POINTS)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry_point])
-    registry._installed.cache_clear()
+    entry_point = EntryPoint("broken", "no_such_package:provider", providers.ENTRY_POINTS)
+    monkeypatch.setattr(providers, "entry_points", lambda group: [entry_point])
+    providers.installed.cache_clear()
     try:
         with pytest.raises(ModelError, match="provider 'broken'"):
             models.names()
         # Our own models do not depend on it.
         assert models.resolve("ukis-csmask", level="L2A", roles=SIX).name
     finally:
-        registry._installed.cache_clear()
+        providers.installed.cache_clear()

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from pipeline.models.families.omnicloudmask import NETWORKS
 from pipeline.models.networks import omnicloudmask as network
 from pipeline.models.networks.cpu import encoders_in_strips, row_strips, unet_in_strips
 from pipeline.models.networks.cpu.row_strips import Same
 from pipeline.models.networks.cpu.unet_in_strips import Level
+from pipeline.models.weights.omnicloudmask import NETWORKS
 
 
 def conv_of(size, n_in=3, n_out=4, stride=1):

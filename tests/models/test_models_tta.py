@@ -13,6 +13,7 @@ from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.combined import tta
 from pipeline.models.combined.tta import TURNS, Tta, TtaModel
+from pipeline.models.families import provider as providers
 from pipeline.models.families.product_masks import ProductMasks
 from pipeline.models.families.ukis_csmask import UkisCsmask
 from pipeline.testing.models import fake_card
@@ -24,7 +25,7 @@ CLASSES = (Code.CLEAR, Code.THICK_CLOUD)
 
 @pytest.fixture(autouse=True)
 def all_providers(monkeypatch):
-    monkeypatch.setattr(registry, "OWN", (UkisCsmask(), ProductMasks(), Tta()))
+    monkeypatch.setattr(providers, "OWN", (UkisCsmask(), ProductMasks(), Tta()))
 
 
 class Counting:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.models import download, registry
+from pipeline.models import download
 from pipeline.models.families import dl_l8s2_uv
+from pipeline.models.families import provider as providers
 from pipeline.models.families.dl_l8s2_uv import RGBI, DlL8s2Uv
 from pipeline.models.families.product_masks import ProductMasks
 from pipeline.models.weights import files as weights
@@ -182,7 +183,7 @@ def published(monkeypatch, shared_data, tmp_path_factory, host, folder):
         size_bytes=real.size_bytes,
     )
     monkeypatch.setitem(dl_l8s2_uv.FILES, RGBI, local)
-    monkeypatch.setattr(registry, "OWN", (DlL8s2Uv(), ProductMasks()))
+    monkeypatch.setattr(providers, "OWN", (DlL8s2Uv(), ProductMasks()))
     return local
 
 

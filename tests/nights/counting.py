@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
-from pipeline.models import registry
+from pipeline.models.families import provider as providers
 from pipeline.testing import ThresholdModel
 from pipeline.types import Lattice, Model, ModelCard
 
@@ -94,7 +94,7 @@ def install(folder: Path) -> Path:
     said.mkdir(parents=True)
     (said / "METADATA").write_text("Metadata-Version: 2.1\nName: nights-counting\nVersion: 1\n")
     (said / "entry_points.txt").write_text(
-        f"[{registry.ENTRY_POINTS}]\n{NAME} = {__name__}:PROVIDER\n"
+        f"[{providers.ENTRY_POINTS}]\n{NAME} = {__name__}:PROVIDER\n"
     )
     return folder
 
@@ -102,9 +102,9 @@ def install(folder: Path) -> Path:
 @contextmanager
 def provided() -> Iterator[None]:
     """Have the model in this process, too."""
-    before = registry.OWN
-    registry.OWN = (*before, PROVIDER)
+    before = providers.OWN
+    providers.OWN = [*before, PROVIDER]
     try:
         yield
     finally:
-        registry.OWN = before
+        providers.OWN = before

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pipeline.datasets import reader_of
 from pipeline.datasets.labels import Labelled
-from pipeline.datasets.registry import reader_of
 from pipeline.evaluate.labelled import by_model, evaluate_labelled
 from pipeline.evaluate.results import Results
 from pipeline.models import load, resolve

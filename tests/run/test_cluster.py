@@ -18,7 +18,6 @@ from distributed import Client
 
 from pipeline import cube, run
 from pipeline.errors import MemoryBudgetError, WorkersError
-from pipeline.run.executors import choose
 from pipeline.run.executors import dask as clusters
 from pipeline.run.tile.task import make_order
 from pipeline.simulate import ArchiveSettings, make_archive
@@ -253,5 +252,7 @@ def test_a_run_with_nothing_to_do_starts_no_worker(job, tmp_path, monkeypatch):
     settings = dataclasses.replace(
         there.run, cluster=ClusterSettings(kind="address", address="tcp://127.0.0.1:1")
     )
-    monkeypatch.setattr(choose, "import_module", lambda _: pytest.fail("a cluster was started"))
+    monkeypatch.setattr(
+        clusters, "open_cluster", lambda _: pytest.fail("a cluster was started")
+    )
     assert run.run(dataclasses.replace(there, run=settings)).snapshot is None

@@ -34,7 +34,7 @@ def axes(writer):
     return writer.commit("axes")
 
 
-def do_tile(tiles: store.tilestore.TileStore, number: int, salt: int = 0) -> None:
+def do_tile(tiles: store.write.tilestore.TileStore, number: int, salt: int = 0) -> None:
     """Write a tile as a run does; salt 9 takes everything back: chunks then go."""
     tile = TILES[number]
     for n, time in enumerate(make.times(SCENES)):

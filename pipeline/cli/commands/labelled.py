@@ -59,7 +59,7 @@ def evaluate_labelled(
     report: Annotated[Path | None, typer.Option(help="HTML file to write.")] = None,
 ) -> None:
     """Measure a model against a labelled data set."""
-    from pipeline.datasets.registry import reader_of
+    from pipeline.datasets import reader_of
     from pipeline.evaluate.labelled import by_masks, evaluate_labelled
     from pipeline.evaluate.page import write_page
     from pipeline.evaluate.results import Results

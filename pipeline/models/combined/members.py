@@ -7,13 +7,13 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
+from pipeline.models.families.provider import provider
 from pipeline.types import Code, Lattice, Model, ModelCard
 
 Array = NDArray[np.float32]
@@ -46,19 +46,19 @@ class Member:
 
     def load(self) -> Model:
         """Load it; once per whole that it is a part of."""
-        model: Model = _provider(self.card.name).load(self.card)
+        model: Model = provider(self.card.name).load(self.card)
         return model
 
     def lattices(self) -> set[Lattice]:
         """Return the lattices of all models inside it, or its own if it is one model."""
-        inside = getattr(_provider(self.card.name), "inside", None)
+        inside = getattr(provider(self.card.name), "inside", None)
         if inside is None:
             return {self.card.lattice}
         return {lattice for each in inside(self.card) for lattice in each.lattices()}
 
     def bytes_needed(self, windows: int) -> int:
         """State the memory that it takes; see `pipeline.models.bytes_needed`."""
-        return int(_provider(self.card.name).bytes_needed(self.card, windows=windows))
+        return int(provider(self.card.name).bytes_needed(self.card, windows=windows))
 
 
 def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> Member:
@@ -89,12 +89,12 @@ def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> 
         raise ModelError(
             f"a member of {whole} is a name or {{model: NAME, options: {{…}}}}; got {words!r}"
         )
-    provider = _provider(given["model"])
-    card = provider.resolve(
+    found = provider(given["model"])
+    card = found.resolve(
         given["model"], level=level, roles=roles, options=given.get("options", {})
     )
     # Only providers of models that see a few pixels have it.
-    alignment = getattr(provider, "alignment_px", None)
+    alignment = getattr(found, "alignment_px", None)
     return Member(card=card, alignment_px=alignment(card) if alignment else None)
 
 
@@ -111,11 +111,6 @@ def from_json(where: str, value: object) -> Any:  # noqa: ANN401 - whatever was 
 def to_json(value: object) -> str:
     """Write a value down, always in the same words."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _provider(name: str) -> Any:  # noqa: ANN401 - a `Provider`, with what not all of them have
-    # The registry imports this module's users.
-    return import_module("pipeline.models.registry")._provider(name)
 
 
 # -- lattices ----------------------------------------------------------------------------------

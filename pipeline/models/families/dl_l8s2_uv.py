@@ -1,4 +1,4 @@
-"""DL-L8S2-UV, the small U-Nets of the Universitat de València: which one fits, and where its weights are.
+"""DL-L8S2-UV, the small U-Nets of the Universitat de València: which one fits.
 
 They tell cloud from clear, and see no farther than 23 px: with a halo of 24 px and windows that start on
 multiples of 4 px (two poolings), any partition gives what the whole scene gives, bit for bit.
@@ -7,18 +7,14 @@ multiples of 4 px (two poolings), any partition gives what the whole scene gives
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models.families import options as option
+from pipeline.models.weights.dl_l8s2_uv import ALIGNMENT_PX, FAMILY, FILES, RGBI, RGBISWIR
 from pipeline.models.weights.files import WeightsFile, given
 from pipeline.types import Code, Lattice, Model, ModelCard
-
-FAMILY = "dl-l8s2-uv"
-RGBI = f"{FAMILY}-rgbi"
-RGBISWIR = f"{FAMILY}-rgbiswir"
 
 FOUR_BANDS = ("blue", "green", "red", "nir")
 BANDS: Mapping[str, tuple[str, ...]] = {
@@ -27,27 +23,6 @@ BANDS: Mapping[str, tuple[str, ...]] = {
 }
 """Best first: on labelled images the six bands are right more often (OA .91 against .86)."""
 
-_FOLDER = (
-    "https://github.com/IPL-UV/DL-L8S2-UV/raw/51479c59bf790655743bc75328d329ab9e62d817/"
-    "dl_l8s2_uv/weights/"
-)
-FILES: Mapping[str, WeightsFile] = {
-    RGBI: WeightsFile(
-        name="landsatbiomeRGBI6.hdf5",
-        url=f"{_FOLDER}landsatbiomeRGBI6.hdf5",
-        sha256="6ca3a18f5d8e916a41853961beb74de860af6ca369e0a824f68d63c745a4bf16",
-        size_bytes=1_418_400,
-    ),
-    RGBISWIR: WeightsFile(
-        name="landsatbiomeRGBISWIR7.hdf5",
-        url=f"{_FOLDER}landsatbiomeRGBISWIR7.hdf5",
-        sha256="ed8cf5ea52353fd4712010e2c0af3bf638b35b7dfd3b4d9297a76f85b43d97a1",
-        size_bytes=1_418_160,
-    ),
-}
-
-ALIGNMENT_PX = 4
-"""The network halves its input twice: a window that starts elsewhere pools other pixels together."""
 REACH_PX = 23
 """Radius of what a pixel depends on: 2 + 2·2 + 2·4 + 2·2 + 2 = 20 px of convolutions, and up to 3 px
 because a pooled pixel stands for four."""
@@ -101,8 +76,9 @@ class DlL8s2Uv:
     def load(self, card: ModelCard) -> Model:
         """Load a network; see `pipeline.models.load`."""
         # torch takes seconds to import: runs that find everything done must not pay for it.
-        model: Model = import_module("pipeline.models.networks.dl_l8s2_uv").load(card)
-        return model
+        from pipeline.models.networks import dl_l8s2_uv as network  # noqa: PLC0415
+
+        return network.load(card)
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""

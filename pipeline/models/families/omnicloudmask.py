@@ -1,4 +1,4 @@
-"""OmniCloudMask: the cards of its releases, and where the weights of release 4 are.
+"""OmniCloudMask: the cards of its releases.
 
 Two networks see red, green and near infrared, normalised by each window's own statistics, and the mean of
 their logits decides. Because of that normalisation a pixel's class depends on its whole window: only
@@ -10,71 +10,22 @@ What is particular about releases 1 to 3 is in `pipeline.models.families.omniclo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from importlib import import_module
+from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models.families import omnicloudmask_earlier as earlier
 from pipeline.models.families import options as option
+from pipeline.models.weights import omnicloudmask_earlier as earlier_weights
 from pipeline.models.weights.files import UserFile, WeightsFile, given
-from pipeline.types import Code, Lattice, Model, ModelCard
+from pipeline.models.weights.omnicloudmask import CLASSES, FILES, NAME, ROLES, STRIDE
+from pipeline.types import Lattice, Model, ModelCard
 
-NAME = "omnicloudmask"
 VERSION = "4"
 """The release that is meant unless option ``version`` says otherwise."""
 
-# Its authors train on B8A of Sentinel-2 and B5 of Landsat 8: the narrow near infrared.
-ROLES = ("red", "green", "nir08")
-
-CLASSES = (Code.CLEAR, Code.THICK_CLOUD, Code.THIN_CLOUD, Code.CLOUD_SHADOW)
-"""The networks' four classes, in the order of CloudSEN12."""
-
 GPU_BATCH = 4
 """Windows at a time on a GPU: chosen by arithmetic, not measured."""
-
-STRIDE = 32
-"""The encoders halve their input five times, so edges of a window are multiples of this."""
-
-_FOLDER = (
-    "https://huggingface.co/NickWright/OmniCloudMask/resolve/"
-    "c9a4fb88188709127aa25cfe51ae7fd41b0132f8/"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """One of the two networks: a U-Net of segmentation_models_pytorch with an encoder of timm."""
-
-    encoder: str
-    n_batch_norms: int
-    """All of them follow a convolution and are folded into it."""
-    file: WeightsFile
-
-
-NETWORKS: tuple[Network, ...] = (
-    Network(
-        encoder="tu-regnety_004",
-        n_batch_norms=63,
-        file=WeightsFile(
-            name="PM_model_OCM_7.97_R_G_NIR_3_smp_regnety_004.pycls_in1k_PT_state.safetensors",
-            url=f"{_FOLDER}PM_model_OCM_7.97_R_G_NIR_3_smp_regnety_004.pycls_in1k_PT_state.safetensors",
-            sha256="7f6e4202e17ee73efa4aba7abb5c34f4f90a9f7eb42480820714994dff2db660",
-            size_bytes=27_094_520,
-        ),
-    ),
-    Network(
-        encoder="tu-edgenext_small",
-        n_batch_norms=10,
-        file=WeightsFile(
-            name="PM_model_OCM_7.97_R_G_NIR_3_smp_edgenext_small.usi_in1k_PT_state.safetensors",
-            url=f"{_FOLDER}PM_model_OCM_7.97_R_G_NIR_3_smp_edgenext_small.usi_in1k_PT_state.safetensors",
-            sha256="d5fe67ad00f6fdb73eb8382ad925849e97fb82cedb46225344afff1a734a9c1d",
-            size_bytes=30_711_472,
-        ),
-    ),
-)
-FILES = tuple(each.file for each in NETWORKS)
 
 OPTIONS: Mapping[str, tuple[object, option.Check]] = {
     "precision": ("float32", option.one_of(*option.PRECISION)),
@@ -129,10 +80,11 @@ class OmniCloudMask:
     def load(self, card: ModelCard) -> Model:
         """Load the networks; see `pipeline.models.load`."""
         # torch takes seconds to import: runs that find everything done must not pay for it.
-        release = "" if card.version == VERSION else "_earlier"
-        module = import_module(f"pipeline.models.families.omnicloudmask{release}_network")
-        model: Model = module.load(card)
-        return model
+        from pipeline.models.networks import omnicloudmask, omnicloudmask_earlier  # noqa: PLC0415
+
+        if card.version == VERSION:
+            return omnicloudmask.load(card)
+        return omnicloudmask_earlier.load(card)
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
@@ -152,12 +104,12 @@ def lattice(options: Mapping[str, str]) -> Lattice:
 
 
 def _files(version: str) -> tuple[WeightsFile | UserFile, ...]:
-    return FILES if version == VERSION else earlier.files(version)
+    return FILES if version == VERSION else earlier_weights.files(version)
 
 
 def _card(roles: tuple[str, ...], options: dict[str, str]) -> ModelCard:
     version = options["version"]
-    called = NAME if version == VERSION else earlier.called(version)
+    called = NAME if version == VERSION else earlier_weights.called(version)
     weights = given(called, _files(version), options["weights"])
     card = ModelCard(
         name=NAME,

@@ -1,4 +1,4 @@
-"""OmniCloudMask's releases 1 to 3: their networks, and the files of weights that a user brings.
+"""OmniCloudMask's releases 1 to 3: what is not as in release 4.
 
 They see the same bands in the same way as release 4 and tell the same classes apart; their networks are U-Nets
 of fastai (`pipeline.models.networks.dynamic_unet`).
@@ -6,11 +6,9 @@ of fastai (`pipeline.models.networks.dynamic_unet`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pipeline.models.families import options as option
-from pipeline.models.weights.files import UserFile
 from pipeline.types import ModelCard
 
 RESOLUTION_M = (10.0, 50.0)
@@ -18,67 +16,6 @@ RESOLUTION_M = (10.0, 50.0)
 
 GPU_BATCH = 2
 """Windows at a time on a GPU: chosen by arithmetic, not measured."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """One of the two networks of a release: a U-Net of fastai with an encoder of timm."""
-
-    encoder: str
-    n_batch_norms: int
-    """Those that follow a convolution, all in the encoder, and are folded into it."""
-    file: UserFile
-
-
-def _network(encoder: str, name: str) -> Network:
-    return Network(
-        encoder=encoder,
-        n_batch_norms=53 if encoder.startswith("regnet") else 0,
-        file=UserFile(name=name, where="Google Drive"),
-    )
-
-
-RELEASES: Mapping[str, tuple[Network, ...]] = {
-    "1": (
-        _network(
-            "regnety_004", "PM_model_2.2.10_RG_NIR_509_regnety_004.pycls_in1k_PT_state.pth"
-        ),
-        _network(
-            "convnextv2_nano",
-            "PM_model_2.2.10_RG_NIR_509_convnextv2_nano.fcmae_ft_in1k_PT_state.pth",
-        ),
-    ),
-    "2": (
-        _network(
-            "regnety_004",
-            "PM_model_OCM_6.43_RG_NIR_regnety_004.pycls_in1k_PT_state.safetensors",
-        ),
-        _network(
-            "edgenext_small",
-            "PM_model_OCM_6.43_RG_NIR_edgenext_small.usi_in1k_PT_state.safetensors",
-        ),
-    ),
-    "3": (
-        _network(
-            "regnety_004",
-            "PM_model_OCM_7.43_R_G_NIR_regnety_004.pycls_in1k_PT_state.safetensors",
-        ),
-        _network(
-            "edgenext_small",
-            "PM_model_OCM_7.43_R_G_NIR_edgenext_small.usi_in1k_PT_state.safetensors",
-        ),
-    ),
-}
-
-
-def files(version: str) -> tuple[UserFile, ...]:
-    """Return the files of a release, in the order of its networks."""
-    return tuple(each.file for each in RELEASES[version])
-
-
-def called(version: str) -> str:
-    """Return what messages call a release."""
-    return f"omnicloudmask's release {version}"
 
 
 def changed(card: ModelCard) -> ModelCard:

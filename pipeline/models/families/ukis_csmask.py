@@ -1,28 +1,18 @@
-"""The four networks of DLR's ukis-csmask: which one fits some items, and where its files are.
+"""The four networks of DLR's ukis-csmask: which one fits some items.
 
 The networks tell cloud, cloud shadow and the rest apart. There is one for every pair of processing
-level and band set; ``ukis-csmask`` stands for whichever fits. Only the weights of the installed
-``ukis_csmask`` package are used: it is found, not imported, because it would start its own engine.
+level and band set; ``ukis-csmask`` stands for whichever fits.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models.families import options as option
+from pipeline.models.weights.ukis_csmask import FAMILY, FILES, KEYS, RELEASE, concrete
 from pipeline.types import Code, Lattice, Model, ModelCard
-
-FAMILY = "ukis-csmask"
-PACKAGE = "ukis_csmask"
-RELEASE = "1.0.0"
 
 FOUR_BANDS = ("blue", "green", "red", "nir")
 SIX_BANDS = (*FOUR_BANDS, "swir16", "swir22")
@@ -80,57 +70,6 @@ OPTIONS: Mapping[str, tuple[object, option.Check]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """One network's files in the package, with the checksums of the release."""
-
-    stem: str
-    onnx_sha256: str
-    json_sha256: str
-
-    @property
-    def onnx(self) -> Path:
-        """The weights."""
-        return _package_folder() / f"{self.stem}.onnx"
-
-    @property
-    def json(self) -> Path:
-        """The statistics that the network's input was normalised by."""
-        return _package_folder() / f"{self.stem}.json"
-
-
-FILES: Mapping[tuple[str, str], Files] = {
-    ("6b", "L1C"): Files(
-        stem="model_6b_l1c",
-        onnx_sha256="aa79e9a0f02ff8e0243d93771d1daf6a8d1166b7ac06c3771560b83367c6c573",
-        json_sha256="b575f242f91699f8e2836161ebb362fba7043423cf2741d45ef58a02976b6b7f",
-    ),
-    ("6b", "L2A"): Files(
-        stem="model_6b_l2a",
-        onnx_sha256="d11c530978637ca420eedc40791c62bf78997dd39e1201777e2527e4bd94904e",
-        json_sha256="89b0df80fd67c33eb99843512f3703f3bb0415cc7f58157ce49c00d3ef88aae3",
-    ),
-    ("4b", "L1C"): Files(
-        stem="model_4b_l1c",
-        onnx_sha256="81611f290adc315b86bb7e7c69b0f2496b3abe0390c2a5c8e9e9da9622e8a0c8",
-        json_sha256="5577e4e5f2bec02fa4478ed6788f91dc71c8345404a7c552779183fd844e2fcd",
-    ),
-    ("4b", "L2A"): Files(
-        stem="model_4b_l2a",
-        onnx_sha256="3884d75ca497ec59d8335973477bd31eb038857007bbb36fb2aba1ad375ee043",
-        json_sha256="ac4108ce3b80ee70393df313faada01a7bcbe1be603965a44120e929c975f024",
-    ),
-}
-
-
-def _concrete(bands: str, level: str) -> str:
-    return f"{FAMILY}-{bands}-{level.lower()}"
-
-
-KEYS = {_concrete(*key): key for key in FILES}
-"""``ukis-csmask-6b-l2a`` -> its key in `FILES`."""
-
-
 class UkisCsmask:
     """The provider of these networks; see `pipeline.models.Provider`."""
 
@@ -159,8 +98,9 @@ class UkisCsmask:
     def load(self, card: ModelCard) -> Model:
         """Load a network; see `pipeline.models.load`."""
         # torch takes seconds to import: runs that find everything done must not pay for it.
-        model: Model = import_module("pipeline.models.networks.ukis_csmask").load(card)
-        return model
+        from pipeline.models.networks import ukis_csmask as network  # noqa: PLC0415
+
+        return network.load(card)
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
@@ -181,7 +121,7 @@ def _card(bands: str, level: str, options: Mapping[str, str]) -> ModelCard:
     if not files.onnx.is_file():
         raise ModelError(f"{files.onnx} is missing; install ukis-csmask {RELEASE}")
     return ModelCard(
-        name=_concrete(bands, level),
+        name=concrete(bands, level),
         version=f"{RELEASE}-{bands.upper()}{level}",
         roles=BANDS[bands],
         levels=(level,),
@@ -199,43 +139,6 @@ def _card(bands: str, level: str, options: Mapping[str, str]) -> ModelCard:
         batch=GPU_BATCH if options["device"] == "cuda" else 1,
         options=options,
     )
-
-
-@functools.cache
-def _package_folder() -> Path:
-    # Finding a top-level package does not import it; this one's import starts onnxruntime.
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError(f"the weights are not installed; install ukis-csmask {RELEASE}")
-    return Path(spec.submodule_search_locations[0])
-
-
-def statistics(content: bytes, roles: tuple[str, ...]) -> tuple[list[float], list[float]]:
-    """Read what the network's input was normalised by.
-
-    Parameters
-    ----------
-    content
-        The network's JSON file.
-    roles
-        The bands that the card promises, in order.
-
-    Returns
-    -------
-    Mean and standard deviation of reflectance by band.
-
-    Raises
-    ------
-    ModelError
-        The file describes other bands.
-    """
-    described = json.loads(content)["data"]["dataset_statistics"]
-    if tuple(described["band_names"]) != roles:
-        raise ModelError(
-            f"the network was trained on {described['band_names']}, not on {roles}"
-        )
-    mean, std = described["img"]
-    return [float(each) for each in mean], [float(each) for each in std]
 
 
 # -- memory ------------------------------------------------------------------------------------

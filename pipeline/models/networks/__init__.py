@@ -1,0 +1,1 @@
+"""The networks in torch, each filled from its file of weights."""

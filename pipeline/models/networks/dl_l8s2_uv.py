@@ -23,9 +23,9 @@ from pipeline.errors import ModelError
 from pipeline.models.engine import fill_gaps
 from pipeline.models.engine.choose import TorchModel, of_network
 from pipeline.models.engine.normalise import ZeroGaps
-from pipeline.models.families.dl_l8s2_uv import ALIGNMENT_PX, FILES
 from pipeline.models.networks.cpu.pointwise import Pointwise
 from pipeline.models.weights import files
+from pipeline.models.weights.dl_l8s2_uv import ALIGNMENT_PX, FILES
 from pipeline.models.weights.keras import read_keras
 from pipeline.types import ModelCard
 
@@ -124,7 +124,7 @@ def build(arrays: Tensors, n_bands: int, model: str) -> Network:
     # Arrays of another number of dimensions are a ValueError.
     except (KeyError, RuntimeError, ValueError) as error:
         raise ModelError(
-            f"the weights of {model} are those of another network: {weights.one_line(error)}"
+            f"the weights of {model} are those of another network: {files.one_line(error)}"
         ) from error
     # Counters of training steps, which Keras does not keep.
     missing = [key for key in found.missing_keys if not key.endswith("num_batches_tracked")]

@@ -15,8 +15,11 @@ from pipeline.errors import ModelError
 from pipeline.models.engine import fill_gaps
 from pipeline.models.engine.choose import TorchModel, of_network
 from pipeline.models.engine.normalise import OwnStatistics
-from pipeline.models.families import omnicloudmask_earlier as earlier
-from pipeline.models.families.omnicloudmask import (
+from pipeline.models.networks.cpu.encoders_in_strips import lean
+from pipeline.models.networks.cpu.pointwise import replace_pointwise
+from pipeline.models.weights import files
+from pipeline.models.weights import omnicloudmask_earlier as earlier
+from pipeline.models.weights.omnicloudmask import (
     CLASSES,
     FILES,
     NAME,
@@ -25,9 +28,6 @@ from pipeline.models.families.omnicloudmask import (
     STRIDE,
     Network,
 )
-from pipeline.models.networks.cpu.encoders_in_strips import lean
-from pipeline.models.networks.cpu.pointwise import replace_pointwise
-from pipeline.models.weights import files
 from pipeline.models.weights.tensors import read_tensors
 from pipeline.types import ModelCard
 
@@ -101,7 +101,7 @@ def _filled(network: Network, content: bytes) -> nn.Module:
     except RuntimeError as error:
         raise ModelError(
             f"{network.file.name} does not hold the {network.encoder} U-Net that "
-            f"segmentation_models_pytorch {smp.__version__} builds: {weights.one_line(error)}"
+            f"segmentation_models_pytorch {smp.__version__} builds: {files.one_line(error)}"
         ) from error
     return net.eval().requires_grad_(False)
 

@@ -10,11 +10,11 @@ from pipeline.errors import ModelError
 from pipeline.models.engine import fill_gaps
 from pipeline.models.engine.choose import TorchModel, of_network
 from pipeline.models.engine.normalise import OwnStatistics
-from pipeline.models.families.omnicloudmask import CLASSES, ROLES, STRIDE
-from pipeline.models.families.omnicloudmask_earlier import RELEASES, Network, called, files
 from pipeline.models.networks import dynamic_unet
 from pipeline.models.networks.omnicloudmask import Ensemble, fold
 from pipeline.models.weights import files as weights
+from pipeline.models.weights.omnicloudmask import CLASSES, ROLES, STRIDE
+from pipeline.models.weights.omnicloudmask_earlier import RELEASES, Network, called, files
 from pipeline.models.weights.tensors import read_tensors
 from pipeline.types import ModelCard
 

@@ -7,10 +7,10 @@ import numpy as np
 from pipeline.models.engine import fill_gaps
 from pipeline.models.engine.choose import TorchModel, of_network
 from pipeline.models.engine.normalise import Normalisation
-from pipeline.models.families.ukis_csmask import FILES, KEYS, statistics
 from pipeline.models.networks import efficientnet_unet
 from pipeline.models.networks.cpu import onednn_fusion
 from pipeline.models.weights import onnx
+from pipeline.models.weights.ukis_csmask import FILES, KEYS, statistics
 from pipeline.types import ModelCard
 
 

@@ -1,0 +1,1 @@
+"""Who does the tiles of a run: its own process, or the workers of a Dask cluster."""

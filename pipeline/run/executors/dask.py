@@ -36,7 +36,7 @@ from distributed.scheduler import NoValidWorkerError
 from pipeline import access, models, store
 from pipeline.errors import CloudmaskError, MemoryBudgetError, WorkersError
 from pipeline.run.common.progress import Steps
-from pipeline.run.executors.choose import Done
+from pipeline.run.executors.base import Done
 from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.ready import no_scheduler
 from pipeline.run.tile.task import TileOrder
@@ -80,8 +80,8 @@ def compose_on_worker(masked: tuple[bytes, Made]) -> Made:
     return receipt, writer
 
 
-class Cluster:
-    """The workers behind a client; a `pipeline.run.executors.choose.Crew`."""
+class DaskExecutor:
+    """The workers behind a client; a `pipeline.run.executors.base.Executor`."""
 
     def __init__(
         self, client: Client, mask_resources: Mapping[str, float], steps: Steps
@@ -92,11 +92,11 @@ class Cluster:
 
     @property
     def batch(self) -> int:
-        """See `pipeline.run.executors.choose.Crew`: it follows the workers that come and go."""
+        """See `pipeline.run.executors.base.Executor`: it follows the workers that come and go."""
         return TILES_A_WORKER * max(1, len(_workers(self._client)))
 
     def do(self, orders: Sequence[TileOrder], writer: store.Writer) -> Done:
-        """See `pipeline.run.executors.choose.Crew`."""
+        """See `pipeline.run.executors.base.Executor`."""
         by_key = {}
         for order in orders:
             future = self._submit(order, writer.fork())
@@ -177,7 +177,7 @@ class SetUp(WorkerPlugin):  # type: ignore[misc]
 
 
 @contextmanager
-def open_cluster(plan: Plan, steps: Steps) -> Iterator[Cluster]:
+def open_cluster(plan: Plan, steps: Steps) -> Iterator[DaskExecutor]:
     """Connect to the cluster that a job names, or start one on this machine for as long as it lasts.
 
     Raises
@@ -192,7 +192,7 @@ def open_cluster(plan: Plan, steps: Steps) -> Iterator[Cluster]:
     with _client(settings, resources) as client:
         _check_workers(client, resources, plan.bytes_needed)
         client.register_plugin(SetUp())
-        yield Cluster(client, resources, steps)
+        yield DaskExecutor(client, resources, steps)
 
 
 def _mask_resources(

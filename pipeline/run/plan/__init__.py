@@ -1,0 +1,1 @@
+"""From a job to a plan: what would be read, masked and composed, and why."""

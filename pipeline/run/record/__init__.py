@@ -1,0 +1,1 @@
+"""What a run expected, used, dropped and spent."""

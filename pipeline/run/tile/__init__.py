@@ -1,0 +1,1 @@
+"""The work on one tile: mask what changed, compose what that changes."""

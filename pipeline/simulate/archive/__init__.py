@@ -1,0 +1,1 @@
+"""The simulated scenes as an archive: products, COGs, STAC items, and the truth."""

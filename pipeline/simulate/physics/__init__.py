@@ -1,0 +1,1 @@
+"""Light on its way: sun, air, cloud shadows, the sensor's optics and noise."""

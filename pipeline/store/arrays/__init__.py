@@ -1,0 +1,1 @@
+"""The groups and arrays of a store: masks, composites, items, records, overviews."""

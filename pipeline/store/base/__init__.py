@@ -1,0 +1,1 @@
+"""Where a store lies, and how errors of its storage become ours."""

@@ -1,0 +1,1 @@
+"""Reading all of a store to find what is damaged, and mending it."""

@@ -279,7 +279,7 @@ class _CompositeCell(_Cell):
         filled = np.any(
             [self.pixels[f"{self.group}/{role}"] != MISSING for role in roles], axis=0
         )
-        items = self.state.root.get(f"{ledger.NAME}/id")
+        items = self.state.root.get(f"{items_and_records.NAME}/id")
         known = items.shape[0] if isinstance(items, zarr.Array) else 0
         if (
             (filled & empty).any()

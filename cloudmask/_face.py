@@ -1,0 +1,214 @@
+"""The functions of `cloudmask`: thin, each a call into the room that does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from shapely.geometry.base import BaseGeometry
+
+import pipeline.run
+from pipeline import config, models, query, store
+from pipeline.errors import ConfigError, QueryError
+from pipeline.query import export
+from pipeline.run.arrays import mask_array
+from pipeline.store import Archive
+from pipeline.types import Job, Model, Period, Record, Series
+
+__all__ = [
+    "Archive",
+    "Job",
+    "Record",
+    "Series",
+    "__version__",
+    "clear_sky",
+    "composite",
+    "export",
+    "load_job",
+    "load_model",
+    "mask_array",
+    "masks",
+    "open",
+    "plan",
+    "run",
+]
+
+__version__ = version("cloudmask")
+
+Area = BaseGeometry | str | Sequence[float] | Mapping[str, Any]
+"""A shapely geometry in longitude and latitude; west, south, east, north; GeoJSON; WKT; or the path of a
+vector file."""
+
+
+def open(url: str | Path, as_of: str | None = None) -> Archive:
+    """Open a store for reading.
+
+    Parameters
+    ----------
+    url
+        Path or URL of the store.
+    as_of
+        Id of a snapshot, or an instant: the store as it was then.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or it cannot be read.
+    """
+    try:
+        place = config.store_url(str(url), Path.cwd())
+    except ValueError as error:
+        raise ConfigError(f"cloudmask.open: expected {error}") from None
+    return store.open_archive(place, as_of=as_of)
+
+
+def load_job(job: str | Path | Mapping[str, Any]) -> Job:
+    """Read a job file, or a mapping of the same keys.
+
+    Raises
+    ------
+    ConfigError
+        One line a mistake: its place, what was found, what may stand there.
+    """
+    if isinstance(job, Mapping):
+        return config.parse_job(job, base=Path.cwd())
+    return config.load_job(Path(job))
+
+
+def plan(job: Job | str | Path | Mapping[str, Any]) -> pipeline.run.Plan:
+    """Say what a run would read, mask and compose; nothing is written."""
+    return pipeline.run.plan_job(job if isinstance(job, Job) else load_job(job))
+
+
+def run(
+    job: Job | str | Path | Mapping[str, Any], progress: pipeline.run.Progress | None = None
+) -> Record:
+    """Bring a job's store up to date; see `pipeline.run.run`."""
+    return pipeline.run.run(job if isinstance(job, Job) else load_job(job), progress)
+
+
+def clear_sky(
+    archive: Archive | str | Path,
+    aoi: Area | None = None,
+    datetime: Period | str | None = None,
+    sensors: Collection[str] | None = None,
+) -> Series:
+    """Say how clear an area was, scene by scene, and of which dates the archive knows nothing.
+
+    Parameters
+    ----------
+    archive
+        An opened archive, or where one lies.
+    aoi
+        See `Area`; none: the whole region.
+    datetime
+        ``2023-06-01/2023-08-31``, ``2023-06`` or ``2023``, UTC; none: all.
+    sensors
+        Only these; none: all.
+
+    Raises
+    ------
+    QueryError
+        The area lies outside of the region, or a sensor is not in the archive.
+    """
+    return query.clear_sky(_masks(archive, sensors), _area(aoi), _period(datetime))
+
+
+def masks(
+    archive: Archive | str | Path,
+    aoi: Area | None = None,
+    datetime: Period | str | None = None,
+    sensors: Collection[str] | None = None,
+) -> xr.Dataset:
+    """Return the masks of an area, all sensors on one time axis; arguments as of `clear_sky`."""
+    return query.select_masks(_masks(archive, sensors), _area(aoi), _period(datetime))
+
+
+def composite(
+    archive: Archive | str | Path, name: str, datetime: Period | str | None = None
+) -> xr.Dataset:
+    """Return a composite, lazy: one float32 variable a band, ``count``, ``day``, ``source``.
+
+    Parameters
+    ----------
+    archive
+        An opened archive, or where one lies.
+    name
+        Of the composite, e.g. ``monthly``.
+    datetime
+        Periods that begin inside; of exactly one the result has dims (y, x). None: all, (time, y, x).
+
+    Raises
+    ------
+    QueryError
+        The archive has no such composite, or none of its periods begins then.
+    """
+    opened = archive if isinstance(archive, Archive) else open(archive)
+    if name not in opened.composite_names:
+        raise QueryError(
+            f"the archive has no composite {name!r}; it has {', '.join(opened.composite_names) or 'none'}"
+        )
+    made = opened.composite(name)
+    period = _period(datetime)
+    if period is None:
+        return made
+    start, end = (each.replace(tzinfo=None) for each in (period.start, period.end))
+    times = made["time"].to_numpy()
+    inside = [at for at, time in enumerate(times) if _between(start, time, end)]
+    if not inside:
+        raise QueryError(
+            f"no period of composite {name!r} begins in {period}; there are "
+            f"{', '.join(str(time)[:10] for time in times)}"
+        )
+    return made.isel(time=inside[0] if len(inside) == 1 else inside)
+
+
+def load_model(
+    name: str,
+    *,
+    level: str = "L2A",
+    roles: Collection[str],
+    options: Mapping[str, Any] | None = None,
+) -> Model:
+    """Load a model by name, for `mask_array`; see `pipeline.models.resolve` and `load`."""
+    return models.load(models.resolve(name, level=level, roles=roles, options=options))
+
+
+def _between(start: Any, time: Any, end: Any) -> bool:  # noqa: ANN401 - datetimes and numpy's
+    moment = time.astype("datetime64[us]").item()
+    return bool(start <= moment < end)
+
+
+def _masks(
+    archive: Archive | str | Path, sensors: Collection[str] | None
+) -> dict[str, xr.Dataset]:
+    opened = archive if isinstance(archive, Archive) else open(archive)
+    unknown = sorted(set(sensors or ()) - set(opened.sensors))
+    if unknown:
+        raise QueryError(
+            f"the archive has no masks of {', '.join(unknown)}; it has {', '.join(opened.sensors) or 'none'}"
+        )
+    return {
+        each: opened.masks(each) for each in opened.sensors if not sensors or each in sensors
+    }
+
+
+def _area(aoi: Area | None) -> BaseGeometry | None:
+    if aoi is None or isinstance(aoi, BaseGeometry):
+        return aoi
+    try:
+        return config.read_aoi(list(aoi) if isinstance(aoi, tuple) else aoi, Path.cwd())
+    except ValueError as error:
+        raise ConfigError(f"aoi: expected {config.AOI_FORMS}; but {error}") from None
+
+
+def _period(datetime: Period | str | None) -> Period | None:
+    if not isinstance(datetime, str):
+        return datetime
+    try:
+        return config.read_period(datetime)
+    except ValueError as error:
+        raise ConfigError(f"datetime: expected {config.PERIOD_FORMS}; but {error}") from None
