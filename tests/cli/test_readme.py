@@ -4,7 +4,6 @@ import importlib
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,7 @@ from pipeline.config import load_job
 from pipeline.simulate import ArchiveSettings, make_archive
 from pipeline.simulate.grids import CRS, landscape_window
 
-sys.path.append(str(Path(__file__).parents[1] / "faults"))
-small = importlib.import_module("small_region")
+small = importlib.import_module("tests.faults.small_region")
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 MINUTES = README.split("## Five minutes")[1].split("\n## ")[0]

@@ -11,13 +11,13 @@ import pystac
 import pytest
 import rasterio
 from rasterio.io import MemoryFile
-from twins import TWINS, make_truth, serve
 
 from pipeline import sensors
 from pipeline.cube.metadata import settle
 from pipeline.cube.metadata.settle import WINDOW_PX, WINDOWS, settled, thinned
 from pipeline.run.common.fingerprint import item_identity
 from pipeline.types import Dropped, Items
+from tests.cube.twins import TWINS, make_truth, serve
 
 WRONG = TWINS["earth search 05.11 flag wrong"]
 RIGHT = TWINS["earth search 05.11 not shifted"]

@@ -4,11 +4,21 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from twins import AS_WAS, GEOBOX, PLUS_1000, ROLES, TWINS, Twin, es, make_truth, serve
 
 from pipeline import cube, sensors
 from pipeline.cube.metadata.settle import settled
 from pipeline.types import Items, Scene
+from tests.cube.twins import (
+    AS_WAS,
+    GEOBOX,
+    PLUS_1000,
+    ROLES,
+    TWINS,
+    Twin,
+    es,
+    make_truth,
+    serve,
+)
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 
-import layouts
 import numpy as np
 import pytest
 
@@ -18,6 +17,7 @@ from pipeline.evaluate.page import render, write_page
 from pipeline.evaluate.results import Results
 from pipeline.testing.models import ThresholdModel, WindowMeanModel
 from pipeline.types import CleanSettings, Code
+from tests.evaluate import layouts
 
 CARD = reader_of("chips").card
 THREE = (Code.CLEAR, Code.THICK_CLOUD, Code.CLOUD_SHADOW)

@@ -2,13 +2,13 @@
 
 import json
 
-import layouts
 import pytest
 from typer.testing import CliRunner
 
 from pipeline import models
 from pipeline.cli import app
 from pipeline.testing.models import ThresholdModel
+from tests.evaluate import layouts
 
 
 @pytest.fixture

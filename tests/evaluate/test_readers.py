@@ -1,12 +1,12 @@
 """Every layout is read back; labels and reflectance are what the data set's own rules say."""
 
-import layouts
 import numpy as np
 import pytest
 
 from pipeline.datasets import READERS, reader_of
 from pipeline.datasets import labels as L
 from pipeline.datasets.landsat import etm_reflectance, read_mtl
+from tests.evaluate import layouts
 
 
 def only(name, root, roles=None):

@@ -3,13 +3,13 @@
 import json
 import re
 
-import layouts
 import numpy as np
 import pytest
 
 from pipeline.datasets import READERS, reader_of, tortilla
 from pipeline.datasets.labels import LabelledDataError
 from pipeline.errors import ConfigError
+from tests.evaluate import layouts
 
 
 def refused(name, root, file, found):

@@ -1,14 +1,21 @@
 """The small region, whole and copied, with a model that needs no weights."""
 
 import pytest
-from faulty import Faulty, faulty_server
-from small_region import Region, Threshold, contents, copy_of, make_pristine, provide
 from typer.testing import CliRunner
 
 from pipeline import run
 from pipeline.cli import app
 from pipeline.cube import opening
 from pipeline.cube.opening import Patience
+from tests.faults.faulty import Faulty, faulty_server
+from tests.faults.small_region import (
+    Region,
+    Threshold,
+    contents,
+    copy_of,
+    make_pristine,
+    provide,
+)
 
 
 @pytest.fixture(scope="session")

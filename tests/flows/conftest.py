@@ -2,8 +2,6 @@
 
 import asyncio
 import importlib
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,8 @@ from pipeline import config, run
 # Before anything imports Prefect: it reads its environment then.
 config.set_prefect_defaults()
 
-sys.path.append(str(Path(__file__).parents[1] / "faults"))
 
-small = importlib.import_module("small_region")
+small = importlib.import_module("tests.faults.small_region")
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from small_region import contents, copy_of
 
 from pipeline import run
+from tests.faults.small_region import contents, copy_of
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,10 +4,10 @@ import importlib
 import json
 
 import pytest
-from small_region import DAY, EAST, WEST, assert_same, contents, snapshot
 
 from pipeline import config, store
 from pipeline.errors import ConfigError, IncompleteError, ModelError
+from tests.faults.small_region import DAY, EAST, WEST, assert_same, contents, snapshot
 
 
 @pytest.fixture

@@ -5,13 +5,6 @@ import json
 import logging
 
 import pytest
-from small_region import (
-    EAST,
-    assert_same,
-    contents,
-    refused,
-    snapshot,
-)
 from typer.testing import CliRunner
 
 from pipeline import config, run, store
@@ -25,6 +18,13 @@ from pipeline.errors import (
     StoreConflictError,
 )
 from pipeline.types import StacSettings
+from tests.faults.small_region import (
+    EAST,
+    assert_same,
+    contents,
+    refused,
+    snapshot,
+)
 
 TILES = ("tile r000c000", "tile r000c001")
 

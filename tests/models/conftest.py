@@ -1,7 +1,8 @@
 """The four networks in turn."""
 
 import pytest
-from models_oracle import NETWORKS
+
+from tests.models.oracle import NETWORKS
 
 
 @pytest.fixture(params=NETWORKS, ids="-".join)

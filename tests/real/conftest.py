@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 import shapely
 from odc.geo.geom import Geometry
-from real_catalogue import (
+
+from pipeline import run, search, store
+from pipeline.config import parse_job
+from pipeline.types import Items, Job, Record
+from tests.real.real_catalogue import (
     ANTARCTICA,
     COLOMBIA,
     IRELAND,
@@ -18,10 +22,6 @@ from real_catalogue import (
     Source,
     make_catalogue,
 )
-
-from pipeline import run, search, store
-from pipeline.config import parse_job
-from pipeline.types import Items, Job, Record
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 

@@ -3,7 +3,6 @@
 import dataclasses
 import socket
 import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -14,10 +13,7 @@ from pipeline.errors import ConfigError, IncompleteError, ModelError, StoreError
 from pipeline.models.families import machine
 from pipeline.run.plan import ready
 from pipeline.types import ClusterSettings, CubeSettings, StacSettings
-
-sys.path.append(str(Path(__file__).parents[1] / "faults"))
-
-import small_region as small
+from tests.faults import small_region as small
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,7 @@ from pipeline.types import Cost, Period
 from pipeline.types.manifest import manifest_rows
 from pipeline.types.record import METER, Bill, Meter
 
-sys.path.append(str(Path(__file__).parents[1] / "faults"))
-small = importlib.import_module("small_region")
+small = importlib.import_module("tests.faults.small_region")
 EAST, WEST = small.EAST, small.WEST
 HOST = Path(__file__).parents[1] / "access" / "raster_server.py"
 

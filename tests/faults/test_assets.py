@@ -9,8 +9,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 import rasterio
-from faulty import HOST
-from small_region import (
+
+from pipeline import access, cube, run, store
+from pipeline.cube import datasets
+from pipeline.cube.opening import Patience
+from pipeline.errors import AssetUnavailableError, IncompleteError
+from pipeline.types import UNCOVERED, UNREADABLE, CubeSettings, Period
+from tests.faults.faulty import HOST
+from tests.faults.small_region import (
     AOI,
     DAY,
     EAST,
@@ -21,12 +27,6 @@ from small_region import (
     refused,
     snapshot,
 )
-
-from pipeline import access, cube, run, store
-from pipeline.cube import datasets
-from pipeline.cube.opening import Patience
-from pipeline.errors import AssetUnavailableError, IncompleteError
-from pipeline.types import UNCOVERED, UNREADABLE, CubeSettings, Period
 
 QUERY = ("--aoi", "11.6625,48.2245,11.6685,48.2295", "--datetime", "2023-06", "--json")
 """An area inside the eastern tile."""

@@ -3,12 +3,12 @@
 import pytest
 import xarray as xr
 from odc.geo.geobox import GeoBox
-from real_catalogue import ANTARCTICA, COLOMBIA, IRELAND, LAKE_LANDSAT, LAKE_SENTINEL
 
 from pipeline import cube, sensors
 from pipeline.cube.metadata.roles import raster_outline
 from pipeline.search import search
 from pipeline.types import CubeSettings, Items, Scene
+from tests.real.real_catalogue import ANTARCTICA, COLOMBIA, IRELAND, LAKE_LANDSAT, LAKE_SENTINEL
 
 CASES = [
     (IRELAND, 60, "EPSG:32629", ("blue", "nir", "swir16", "scl")),

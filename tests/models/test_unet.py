@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
-from models_oracle import card_of, noise_window, onnx_logits, real_windows
 
 from pipeline import models
 from pipeline.errors import ModelError
@@ -14,6 +13,7 @@ from pipeline.models.families import ukis_csmask
 from pipeline.models.networks import efficientnet_unet
 from pipeline.models.networks.cpu import onednn_fusion
 from pipeline.models.weights import onnx
+from tests.models.oracle import card_of, noise_window, onnx_logits, real_windows
 
 
 @functools.cache

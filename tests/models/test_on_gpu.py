@@ -7,11 +7,11 @@ import dask
 import numpy as np
 import pytest
 import torch
-from models_oracle import card_of, real_windows
-from models_worlds import box, masked, on_lattice, real
 
 from pipeline import models
 from pipeline.types import Lattice
+from tests.models.oracle import card_of, real_windows
+from tests.models.worlds import box, masked, on_lattice, real
 
 LATTICE = Lattice(core_px=64, halo_px=16, blend_px=16, shift_px=24)
 

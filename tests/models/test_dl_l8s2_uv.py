@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models_oracle import read_reference
 
 from pipeline.errors import ModelError
 from pipeline.models.families import dl_l8s2_uv
 from pipeline.models.families.dl_l8s2_uv import FILES, RGBI, RGBISWIR, DlL8s2Uv
 from pipeline.models.networks import dl_l8s2_uv as network
 from pipeline.types import Code
+from tests.models.oracle import read_reference
 
 SIX = dl_l8s2_uv.BANDS[RGBISWIR]
 NETWORKS = (RGBI, RGBISWIR)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from tests.store.flipping import fill
 from tests.store.making import Make
-from tests.store.test_store_repair import break_chunk
+from tests.store.test_repair import break_chunk
 
 
 @pytest.fixture(scope="module")

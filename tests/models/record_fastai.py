@@ -7,10 +7,11 @@ is imported. `dynamic_unet_fastai.npz` was made with omnicloudmask 1.8.1, fastai
 
 from pathlib import Path
 
-import models_recipe as recipe
 import numpy as np
 import torch
 from omnicloudmask.model_utils import build_fastai_model, channel_norm
+
+from tests.models import recipe
 
 ENCODERS = ("regnety_004", "convnextv2_nano", "edgenext_small")
 OUT = Path(__file__).parent / "dynamic_unet_fastai.npz"

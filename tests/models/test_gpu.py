@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from models_oracle import card_of, noise_window, real_windows
 
 from pipeline import models
 from pipeline.errors import ModelError
@@ -14,6 +13,7 @@ from pipeline.models.engine import fill_gaps, gpu_stream
 from pipeline.models.engine.choose import of_network
 from pipeline.models.engine.normalise import Normalisation, OwnStatistics, ZeroGaps
 from pipeline.types import DeviceModel
+from tests.models.oracle import card_of, noise_window, real_windows
 
 
 class Sums(torch.nn.Module):

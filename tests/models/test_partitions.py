@@ -12,13 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import dask
-import models_recipe as recipe
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from models_worlds import ORIGIN, OnLattice, box, masked, on_lattice, real, simulated
 
 from pipeline.models import names, registry
 from pipeline.models.combined import members as combining
@@ -34,6 +32,8 @@ from pipeline.models.networks.omnicloudmask import architecture, fold
 from pipeline.models.weights.omnicloudmask import NETWORKS
 from pipeline.models.weights.omnicloudmask_earlier import RELEASES
 from pipeline.types import Code, Lattice
+from tests.models import recipe
+from tests.models.worlds import ORIGIN, OnLattice, box, masked, on_lattice, real, simulated
 
 BLENDED = Lattice(core_px=64, halo_px=16, blend_px=16, shift_px=24)
 CARRIED = Lattice(core_px=64, halo_px=24)

@@ -15,7 +15,7 @@ from pipeline.cli import app
 from pipeline.types import Period
 
 sys.path.append(str(Path(__file__).parent))
-small = importlib.import_module("small_region")
+small = importlib.import_module("tests.faults.small_region")
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import icechunk
 import pytest
 import zarr
-from small_region import EAST, assert_same, contents, refused, snapshot
 
 from pipeline import run, store
 from pipeline.errors import ModelError, StoreConflictError, StoreError
+from tests.faults.small_region import EAST, assert_same, contents, refused, snapshot
 
 RUN = ("--plain", "--no-report", "--quiet")
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from faulty import HOST, faulty_server
 from odc.geo.geobox import GeoBox
 from odc.loader.types import RasterSource
 from rasterio.errors import RasterioIOError
@@ -19,6 +18,7 @@ from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.opening import Place, read_asset
 from pipeline.cube.reader import ExactReader
 from pipeline.errors import AssetError
+from tests.faults.faulty import HOST, faulty_server
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 

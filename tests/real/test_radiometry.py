@@ -9,17 +9,17 @@ import numpy as np
 import pystac
 import pytest
 from odc.geo.geobox import GeoBox
-from real_catalogue import (
-    IRELAND,
-    LAKE_LANDSAT,
-    LAKE_SENTINEL,
-    RASTERS,
-)
 
 from pipeline import cube, sensors
 from pipeline.cube.metadata.settle import ask, settled
 from pipeline.run.common.scenes import scenes_of
 from pipeline.types import Items
+from tests.real.real_catalogue import (
+    IRELAND,
+    LAKE_LANDSAT,
+    LAKE_SENTINEL,
+    RASTERS,
+)
 
 BANDS = ("coastal", "blue", "green", "red", "nir08", "swir16", "swir22")
 FLAG = "earthsearch:boa_offset_applied"

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import rasterio.warp
 import xarray as xr
-from real_catalogue import LAKE_LANDSAT, LAKE_SENTINEL, LANDSAT_BANDS
 
 from pipeline import cube
 from pipeline.run import observations
 from pipeline.run.common.scenes import scenes_of
 from pipeline.types import Code, is_usable
+from tests.real.real_catalogue import LAKE_LANDSAT, LAKE_SENTINEL, LANDSAT_BANDS
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 SENSORS = ("landsat", "sentinel-2")

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 import rasterio
-from small_region import DAY, EAST, LANDSAT, WEST, contents, mask_of_day, refused
 
 from pipeline import cube, run, store
 from pipeline.cube.metadata.roles import raster_outline
 from pipeline.errors import EmptySearchError, IncompleteError
 from pipeline.types import Period
+from tests.faults.small_region import DAY, EAST, LANDSAT, WEST, contents, mask_of_day, refused
 
 RUN = ("--plain", "--no-report", "--quiet")
 

@@ -15,7 +15,7 @@ from pipeline import run, store
 from pipeline.cli import app
 from pipeline.config import load_job
 from pipeline.types.manifest import unfit_rows
-from tests.faults.test_faults_passes import AOI, LANDSAT, PX, SENTINEL, Archive
+from tests.faults.test_passes import AOI, LANDSAT, PX, SENTINEL, Archive
 
 HALF = PX // 2
 WHEN = datetime(2026, 6, 9, 10, 27, 44, tzinfo=UTC)

@@ -10,10 +10,10 @@ import rasterio
 import rioxarray  # noqa: F401
 import xarray as xr
 from rasterio.windows import from_bounds
-from real_catalogue import IRELAND, SENTINEL_2_BANDS
 
 from pipeline import query, run
 from pipeline.types import CLOUD, Code, is_usable
+from tests.real.real_catalogue import IRELAND, SENTINEL_2_BANDS
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 EPSG = 32629

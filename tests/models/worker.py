@@ -8,10 +8,10 @@ import sys
 
 import dask
 import numpy as np
-from models_worlds import OnLattice, box, masked
 
 from pipeline import models
 from pipeline.types import Lattice
+from tests.models.worlds import OnLattice, box, masked
 
 
 def main(world_path, out, threads, name, level, options, lattice, part):

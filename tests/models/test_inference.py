@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from models_oracle import card_of, noise_window, read_chip, read_reference, real_windows
 
 from pipeline import models
 from pipeline.errors import ModelError
 from pipeline.models.engine import allocator
 from pipeline.models.families import machine, ukis_csmask
 from pipeline.types import Code
+from tests.models.oracle import card_of, noise_window, read_chip, read_reference, real_windows
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import pickle
 from importlib import resources
 from pathlib import Path
 
-import models_recipe as recipe
 import numpy as np
 import pytest
 import torch
@@ -19,6 +18,7 @@ from pipeline.models.families.omnicloudmask import FILES, OmniCloudMask
 from pipeline.models.networks import dynamic_unet
 from pipeline.models.networks import omnicloudmask_earlier as network
 from pipeline.models.weights.omnicloudmask_earlier import RELEASES
+from tests.models import recipe
 
 ROLES = ("red", "green", "nir08")
 NETWORKS = {each.encoder: each for nets in RELEASES.values() for each in nets}

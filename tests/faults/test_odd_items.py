@@ -4,12 +4,12 @@ import json
 import shutil
 
 import pytest
-from small_region import DAY, EAST, WEST, Region, assert_same, contents, refused
-from test_faults_inputs import ONE_DAY
 
 from pipeline import run, store
 from pipeline.cube import opening
 from pipeline.types import Source
+from tests.faults.small_region import DAY, EAST, WEST, Region, assert_same, contents, refused
+from tests.faults.test_inputs import ONE_DAY
 
 
 def renamed(region: Region, name: str) -> Region:

@@ -8,13 +8,6 @@ import odc.geo.xr  # noqa: F401
 import pytest
 import rasterio.warp
 from odc.geo.geobox import GeoBox
-from real_catalogue import (
-    ANTARCTICA,
-    COLOMBIA,
-    LANDSAT_BANDS,
-    METADATA,
-    landsat_metadata,
-)
 
 from pipeline import cube, models, search
 from pipeline.grid import make_grid
@@ -22,6 +15,13 @@ from pipeline.run.common.scenes import scenes_of
 from pipeline.testing import ThresholdModel
 from pipeline.testing.models import certain
 from pipeline.types import Code
+from tests.real.real_catalogue import (
+    ANTARCTICA,
+    COLOMBIA,
+    LANDSAT_BANDS,
+    METADATA,
+    landsat_metadata,
+)
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 CRS = {ANTARCTICA: "EPSG:3031", COLOMBIA: "EPSG:32618"}

@@ -13,7 +13,7 @@ from pipeline import run, store
 from pipeline.config import load_job
 from pipeline.publish import publish
 from pipeline.types import CompositeSettings, Period
-from tests.faults.test_faults_passes import SENTINEL, Archive
+from tests.faults.test_passes import SENTINEL, Archive
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from faulty import HOST
 
 from pipeline import access
 from pipeline.cube import datasets, gdal, opening
 from pipeline.cube.opening import IDLE, Patience, Place, read_asset
 from pipeline.errors import AssetError, AssetUnavailableError
+from tests.faults.faulty import HOST
 
 WINDOW = ((0, 200), (0, 300))
 _names = (f"read{number}" for number in itertools.count())

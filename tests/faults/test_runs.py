@@ -13,12 +13,12 @@ import numpy as np
 import pystac
 import pytest
 import xarray as xr
-from faulty import HOST
 
 from pipeline import access, run
 from pipeline.cube import open_cube
 from pipeline.errors import AssetError
 from pipeline.types import CubeSettings, Items, Period
+from tests.faults.faulty import HOST
 
 RUNS, QUICK = 200, 12
 KINDS = ("429", "500", "502", "503", "504", "reset", "stall", "truncated", "html")
@@ -96,8 +96,8 @@ class Region:
 
 @pytest.fixture(scope="module")
 def region(pristine):
-    from small_region import Region as Small  # noqa: PLC0415
-    from small_region import provide  # noqa: PLC0415
+    from tests.faults.small_region import Region as Small  # noqa: PLC0415
+    from tests.faults.small_region import provide  # noqa: PLC0415
 
     with pytest.MonkeyPatch.context() as patch:
         provide(patch)

@@ -16,7 +16,7 @@ from pipeline import store
 from pipeline.errors import StoreConflictError, StoreError
 from pipeline.types import NEVER
 from tests.store.making import JULY, JUNE, ROLES
-from tests.store.test_store_forks import (
+from tests.store.test_forks import (
     NAME,
     TILES,
     axes,
@@ -188,7 +188,7 @@ KILLED = """
 import os, signal, sys
 from pipeline.store import masks, overviews
 from tests.store import test_store_forks as forks
-from tests.store.test_store_plain import begin
+from tests.store.test_plain import begin
 from tests.store.making import Make
 
 url, death = sys.argv[1], int(sys.argv[2])
