@@ -3,9 +3,14 @@
 ::
 
     app        every command by its name; errors become one line and an exit code
+    commands/
     ├── jobs       run · plan · schema           what a job file asks for
     ├── inspect    inspect                       what is understood of an item
     ├── archives   query · evaluate · report     what a store holds
+    ├── history    log · runs · rollback · expire
+    ├── verify     verify                        is it whole?
+    ├── stac       stac                          as a catalogue, with COGs
+    ├── labelled   evaluate labelled             a model against labels
     ├── data       simulate                      what there is to work with
     ├── models     models list · show · fetch    what can mask
     └── demo       all of it, once, on a simulated archive

@@ -2,24 +2,18 @@
 
 ::
 
-    roles.py      which assets an item offers; where its rasters lie            (pure)
-    outlines.py   … in the plane of a grid, many at once                        (pure)
-    header.py     … read from a file's header, where an item does not say
-    darkness.py   what dark pixels say of a doubtful offset                     (pure)
-    settle.py     … asked of the pixels of doubtful items
-    places.py     which location of an asset is read
+    metadata/     what items and headers say: roles, outlines, places, and what settles a contradiction
     opening.py    one raster opened and read with patience
-    datasets.py   GDAL in each thread; what a raster must be to be read
+    datasets.py   GDAL in each thread; what a raster must be to be read      gdal.py  what rasterio leaves out
     meter.py      what was read, and what GDAL asked the network for
-    facts.py      what is known of an asset before it is opened
     unfit.py      numbers that are no reflectance                              (pure)
-    windows.py    which of a raster's own pixels a geobox needs                     (pure)
-    seen.py       what is read of a window                                      (pure)
+    windows.py    which of a raster's own pixels a geobox needs                (pure)
+    seen.py       what is read of a window                                     (pure)
+    resample.py   source pixels -> pixels of the grid                          (pure)
     reader.py     one window of one asset, the same pixels however it is cut
-    resample.py   source pixels -> pixels of the grid                           (pure)
     layers.py     one item made ready for reading
     loaders.py    who lays out the reads of a block: odc-stac or stackstac
-    build.py      scenes -> Dataset: load, radiometry per item, mosaic          (lazy)
+    build.py      scenes -> Dataset: load, radiometry per item, mosaic         (lazy)
 """
 
 from pipeline.cube.build import bytes_needed, open_cube, open_measured

@@ -13,9 +13,8 @@
     frames.py       what a window leaves to its neighbours          (arrays)
     shared.py       windows at the edges of tiles, kept for their neighbours
     seams.py        does a mask show where it was cut?
-    shadows.py      shadows against the sun                         (arrays)
-    guard.py        what is cloud whenever all around is clear      (arrays)
-    postprocess.py  opening, closing, dilation, smallest sizes      (arrays)
+    postprocess/    clean.py: opening, dilation, sizes; shadows.py: against the sun; guard.py: what is
+                    cloud whenever all around is clear                  (arrays)
 """
 
 from pipeline.mask.blocks import bytes_needed

@@ -2,26 +2,14 @@
 
 ::
 
-    passes.py       sightings -> passes: what one platform saw on one orbit    (pure)
-    scenes.py       items -> scenes, one a sensor and pass                     (pure)
-    fingerprint.py  what made a cell's pixels, as one number                   (pure)
-    suited.py       items that the models can use; where they lie
-    binning.py      which items touch which tiles, found once                  (pure)
-    cells.py        scene × tile as a table                                    (pure)
-    before.py       what the store has
-    planning.py     what is new, changed or unchanged
-    plan.py         … as a value
-    order.py        one tile's part of a plan, small to send
-    tile.py         one tile's work: masking.py what changed, composing.py what that changes
-    unreadable.py   … and going on without items that cannot be read
-    crew.py         who does the tiles: this process, or (cluster.py) the workers of a Dask cluster
-    cost.py         what it takes: seconds, bytes, requests, ground, money
-    manifest.py     what each tile has of each period, and lacks
-    recording.py    … as the record of the run; metrics.py for whoever watches many
-    ready.py        what would stop a run at its start
-    session.py      one run's work on a store, batch by batch, then its record
-    stored.py       what a store was made from, opened again
-    progress.py     the seam to whoever watches
+    common/      what the stages share: passes and scenes, cells as a table, fingerprints, progress
+    plan/        items that fit, which tile each touches, what the store has ─▶ build.py: a Plan
+    tile/        one tile's work: task.py what is sent, masking.py, composing.py, drop_unreadable.py
+    executors/   who does the tiles: local.py this process, dask.py the workers of a cluster
+    record/      what was expected, used, dropped and spent; metrics.py for whoever watches many
+    session.py   one run's work on a store, batch by batch, then its record
+    reopen.py    what a store was made from, opened again
+    arrays.py    any xarray cube -> its mask, without a job
 
 `run` is the whole story for a caller who wants no say; a flow takes `plan_job` and `open_session`
 and does the tiles its own way.

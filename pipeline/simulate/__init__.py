@@ -2,17 +2,16 @@
 
 ::
 
-    archive ─ make_archive: the story of an archive
-      story      ArchiveSettings ─▶ Pass…: dates, satellites, clouds, swath edges, processings
-      products   one Pass ─▶ COGs, items and truth
-        scene      ground + clouds + air ─▶ Level-2A reflectance
-          landscape    fields, woods, water on gentle relief, through the summer
-          clouds       layers of cloud, formed of `noise`
-          shadow       the light that they leave           optics: what they reflect and transmit
-          atmosphere   the air between, and its inversion  sun: where the light comes from
-        encode     reflectance ─▶ digital numbers ─▶ COG
-        items_sentinel2, items_landsat, stac: STAC in the words of Earth Search v1
-      truth      clean surface, optical depth and light beside it, as Zarr
+    archive/write ─ make_archive: the story of an archive
+      story             ArchiveSettings ─▶ Pass…: dates, satellites, clouds, swath edges, processings
+      archive/products  one Pass ─▶ COGs, items and truth
+        scene           ground + clouds + air ─▶ Level-2A reflectance
+          landscape     fields, woods, water on gentle relief, through the summer
+          clouds        layers of cloud, formed of `physics/noise`
+          physics/      sun, the air between and its inversion, cloud shadows, optics
+        archive/encode  reflectance ─▶ digital numbers ─▶ COG
+        archive/items_sentinel2, items_landsat, stac: STAC in the words of Earth Search v1
+      archive/truth     clean surface, optical depth and light beside it, as Zarr
     bands, grids, noise: what the rest is counted in
 
 Everything follows from the seed; each pass draws from its own randomness, so that the passes can be

@@ -14,29 +14,12 @@ A run works on a branch of its own and readers see ``main``, which moves once, w
 
 ::
 
-    places      URL -> Icechunk repository or plain folder; the lock
-    trouble     the errors of what lies below
-    branches    the branches of runs, and the moving of ``main``
-    layout      names, dtypes, chunks, CF attributes; the grid as attributes
-    cells       small arrays with one value a cell (scene × tile), written when a tile is done
-    overviews   smaller copies of the pixels
-    masks, composites, ledger      one group each
-    groups      the groups of one session
-    tilestore   what a tile's work asks of a store
-    fork        … in a worker process
-    branchwork  … in a run: its commits, forks and publishing
-    replay, moving                 a run's work on top of what another has published
-    plain       the same without Icechunk, and without transactions
-    opening, writer                the door of the run
-    snapshots   published states
-    lookup, archive                the door of the readers
-    history     going back, and forgetting what is old
-    checksums   hashes of what Icechunk does not check itself
-    reading     every reading of an array: damage is named
-    damages     reading everything, to find what is damaged
-    repair      verifying and mending a store
-    mending     what mending does to the arrays of a state
-    failures    records of runs that failed
+    base/       where a store lies, its lock, checksums, every reading of an array, errors in our words
+    arrays/     layout.py: names, dtypes, chunks, attributes; a module a group; overviews
+    write/      open_writer.py, writer.py: the door of the run; fork.py in a worker; plain_zarr.py
+    versions/   branches, a run's work on top of another's (rebase.py), snapshots, failed runs, going back
+    read/       open_archive.py, archive.py: the door of the readers
+    repair/     reading everything to find what is damaged, and mending it
 """
 
 from pipeline.store.base.writable import require_writable
