@@ -1,10 +1,9 @@
 """Finds planted secrets in whatever was written: plain, percent-encoded, in base64, within compressed files."""
 
 import base64
-import itertools
+import contextlib
 import secrets
 import sqlite3
-import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -68,11 +67,9 @@ def unpacked(file: Path) -> Iterator[bytes]:
     at = content.find(FRAME)
     while at >= 0:
         frame = content[at : at + frame_length(content, at)]
-        try:
+        # By chance its four bytes are part of something else.
+        with contextlib.suppress(OSError):
             yield pa.CompressedInputStream(pa.BufferReader(frame), "zstd").read()
-        except (OSError, struct.error):
-            # By chance four bytes of something else.
-            pass
         at = content.find(FRAME, at + 1)
     if content.startswith(b"PAR1"):
         yield repr(pq.read_table(file).to_pylist()).encode()
@@ -86,12 +83,11 @@ def frame_length(content: bytes, at: int) -> int:
     single = bool(told & 0x20)
     length = 5 + (not single) + (0, 1, 2, 4)[told & 3]
     length += (int(single), 2, 4, 8)[told >> 6]
-    for _ in itertools.count():
+    while True:
         block = int.from_bytes(content[at + length : at + length + 3], "little")
         length += 3 + (1 if block >> 1 & 3 == 1 else block >> 3)
         if block & 1 or at + length >= len(content):
             return length + 4 * (told >> 2 & 1)
-    raise AssertionError
 
 
 def rows(file: Path) -> Iterator[bytes]:
