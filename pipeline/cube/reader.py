@@ -289,15 +289,17 @@ class ExactReader:
 
     def _said(self, quality: Quality, window: GeoBox) -> Kinds:
         """Return what the quality band says of each pixel of a window: the worst of what lies in it."""
-        key = (quality.href, window)
-        if key not in self._found.codes:
+        found, key = self._found, (quality.href, window)
+        if key not in found.codes:
             facts = dataclasses.replace(
                 self._facts, asset=quality.asset, nodata=-1, nearest=True, quality=None
             )
-            reader = ExactReader(RasterSource(quality.href), facts, self._found)
-            self._found.codes[key] = reader.codes(window)
-        codes, shrink = self._found.codes[key]
-        return block_max(quality.kinds(codes), shrink)
+            reader = ExactReader(RasterSource(quality.href), facts, found)
+            found.codes[key] = reader.codes(window)
+        if (quality.key, window) not in found.said:
+            codes, shrink = found.codes[key]
+            found.said[quality.key, window] = block_max(quality.kinds(codes), shrink)
+        return found.said[quality.key, window]
 
     def codes(self, geobox: GeoBox) -> tuple[NDArray[np.float32], int]:
         """Read the codes in a geobox's pixels: on pixels so many times finer as there are codes in one."""

@@ -7,6 +7,7 @@ so that none of them is in any pixel of a grid.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -101,6 +102,10 @@ class Bounds:
             pixels[saturated] = np.nan
 
 
+_Values = tuple[tuple[str, tuple[int, ...]], ...]
+_Bits = tuple[tuple[str, int], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """What a quality band says of the numbers of another band."""
@@ -109,16 +114,31 @@ class Quality:
     href: str
     flags: sensors.Flags
 
+    @property
+    def key(self) -> tuple[str, _Values, _Bits]:
+        """What tells its answers from those of others."""
+        flags = self.flags
+        return self.href, tuple(flags.values.items()), tuple(flags.bits.items())
+
     def kinds(self, codes: NDArray[np.float32]) -> Kinds:
         """Return what its own numbers, NaN = nothing said, mean."""
-        numbers = np.where(np.isfinite(codes), codes, 0).astype(np.int64)
-        kinds = np.zeros(codes.shape, np.uint8)
-        for name, values in self.flags.values.items():
-            kinds[np.isin(numbers, values)] = KINDS[name]
-        for name, mask in self.flags.bits.items():
-            said = (numbers & mask) != 0
-            kinds[said] = np.maximum(kinds[said], KINDS[name])
+        # Whatever else a raster of floats holds is no code of 16 bits, and says nothing.
+        sound = (codes >= 0) & (codes < 2**16)
+        _, values, bits = self.key
+        kinds: Kinds = _table(values, bits)[np.where(sound, codes, 0).astype(np.uint16)]
         return kinds
+
+
+@functools.lru_cache(maxsize=64)
+def _table(values: _Values, bits: _Bits) -> Kinds:
+    """Return the kind of every number of 16 bits."""
+    numbers = np.arange(2**16)
+    kinds = np.zeros(2**16, np.uint8)
+    for name, listed in values:
+        kinds[list(listed)] = KINDS[name]
+    for name, mask in bits:
+        np.maximum(kinds, KINDS[name], out=kinds, where=(numbers & mask) != 0)
+    return kinds
 
 
 @dataclass(eq=False)
@@ -130,7 +150,9 @@ class Found:
     codes: dict[tuple[str, GeoBox], tuple[NDArray[np.float32], int]] = field(
         default_factory=dict
     )
-    """What quality bands say, which several bands ask for: href, place -> `ExactReader.codes`."""
+    """What a quality band holds, which several bands ask for: href, place -> `ExactReader.codes`."""
+    said: dict[tuple[tuple[str, _Values, _Bits], GeoBox], Kinds] = field(default_factory=dict)
+    """What it says: `Quality.key`, place -> kinds."""
 
     def note(
         self, kinds: Kinds | None, shape: tuple[int, int], part: tuple[slice, slice] | None

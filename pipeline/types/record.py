@@ -246,7 +246,7 @@ class Record:
             )
             for tile in self.tiles
         ]
-        plain = _plain(dataclasses.asdict(dataclasses.replace(self, tiles=tuple(done))))
+        plain = seen(_plain(dataclasses.asdict(dataclasses.replace(self, tiles=tuple(done)))))
         assert isinstance(plain, dict)
         return plain
 
@@ -256,9 +256,15 @@ def _plain(value: object) -> object:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(each) for each in value]
+    return value
+
+
+def seen(value: Any) -> Any:  # noqa: ANN401 -- JSON
+    """Return JSON values whose texts, names included, hold no secrets: a record is published and printed."""
     if isinstance(value, str):
-        # It is published, printed and made into pages.
         return starred(value)
-    if not isinstance(value, Sequence):
-        return value
-    return [_plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return {starred(name): seen(each) for name, each in value.items()}
+    return [seen(each) for each in value] if isinstance(value, list) else value

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline import access
 from pipeline.store.arrays import layout
 from pipeline.store.base.reading import read
+from pipeline.types.record import seen
 
 NAME = "items"
 
@@ -162,6 +163,19 @@ class Ledger:
             digests = np.array([_digest(after[at]) for at in changed], np.uint64)
             layout.array_of(self._group, "digest").oindex[where] = digests
         return len(changed)
+
+    def clean_records(self) -> int:
+        """Store records anew that an older version kept with signatures; return how many."""
+        found: set[int] = set()
+        for name in {"record", "searched"} & set(self._group.array_keys()):
+            before = self._read(name)
+            after = {at: seen(each) for at, each in enumerate(before)}
+            changed = [at for at, each in after.items() if each != before[at]]
+            if changed:
+                texts = np.array([json.dumps(after[at]) for at in changed], object)
+                layout.array_of(self._group, name).oindex[(np.array(changed),)] = texts
+            found.update(changed)
+        return len(found)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Append the record of a run."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import icechunk
@@ -17,19 +17,22 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from pipeline.errors import StoreError
-from pipeline.store.arrays import items_and_records, layout
+from pipeline.store.arrays import layout
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import MAIN, PUBLISHED, RUN, Place, place
 from pipeline.store.base.reading import damaged_chunks
 from pipeline.store.base.translate_errors import explained
-from pipeline.store.mending import Mending
+from pipeline.store.repair import cleaning
 from pipeline.store.repair.damages import Damage, State, Told, wrong_manifests
+from pipeline.store.repair.mending import Mending
 from pipeline.store.versions.branches import drop
 from pipeline.store.write import plain_zarr
 from pipeline.wording import counted
 
 REPAIR = "repair-"
 """Prefix of the branch on which a store is mended."""
+
+KEPT_BEFORE = "earlier states keep them until `cloudmask expire {url} --older-than 0h`"
 
 REPAIRED = "repaired"
 """Attribute of the root: when readers were brought back to this state."""
@@ -234,31 +237,28 @@ def _mended(where: Place, found: Verified, told: Told) -> Verified:
             _made_anew(session, state, lost)
             root = zarr.open_group(session.store, mode="r+")
             Mending(root=root, state=state, damages=damages).run()
-            cleaned = _cleaned(root)
-            if not session.has_uncommitted_changes and base == found.snapshot:
-                return found
-            if not session.has_uncommitted_changes:
-                # A commit has something to say; what it goes back to is as it was.
-                root.attrs[REPAIRED] = datetime.now(UTC).isoformat()
-            words = _told(damages, cleaned, base if found.lost else "")
-            made = session.commit(
-                f"repair: {words}",
-                metadata={**PUBLISHED, "repair": [each.path for each in damages][:1000]},
-            )
-            checksums.keep(repository, made)
-            repository.reset_branch(MAIN, made, from_snapshot_id=found.snapshot)
-        # What runs had begun builds on what was damaged.
-        for each in repository.list_branches():
-            if each.startswith(RUN):
-                drop(repository, each)
-    return Verified(
-        snapshot=found.snapshot,
-        damages=found.damages,
-        cells=found.cells,
-        earlier=found.earlier,
-        repaired=made,
-        cleaned=cleaned,
-    )
+            cleaned = cleaning.clean(root)
+            made = ""
+            if session.has_uncommitted_changes or base != found.snapshot:
+                if not session.has_uncommitted_changes:
+                    # A commit has something to say; what it goes back to is as it was.
+                    root.attrs[REPAIRED] = datetime.now(UTC).isoformat()
+                words = _told(damages, cleaning.in_words(cleaned), base if found.lost else "")
+                made = session.commit(
+                    f"repair: {words}",
+                    metadata={**PUBLISHED, "repair": [each.path for each in damages][:1000]},
+                )
+                checksums.keep(repository, made)
+                repository.reset_branch(MAIN, made, from_snapshot_id=found.snapshot)
+        if made:
+            # What runs had begun builds on what was damaged.
+            for each in repository.list_branches():
+                if each.startswith(RUN):
+                    drop(repository, each)
+        cleaned += cleaning.clean_failures(repository, checksums)
+    done = cleaning.in_words(cleaned)
+    earlier = (KEPT_BEFORE.format(url=where.url),) if done else ()
+    return replace(found, repaired=made, cleaned=done + earlier)
 
 
 def _mended_plain(where: Place, found: Verified) -> Verified:
@@ -267,16 +267,10 @@ def _mended_plain(where: Place, found: Verified) -> Verified:
         root = zarr.open_group(LocalStore(where.path), mode="r+")
         state = _plain_state(where)
         Mending(root=root, state=state, damages=found.damages).run()
-        cleaned = _cleaned(root)
+        cleaned = cleaning.in_words(cleaning.clean(root))
     if not found.damages and not cleaned:
         return found
-    return Verified(
-        snapshot=found.snapshot,
-        damages=found.damages,
-        cells=found.cells,
-        repaired=found.snapshot,
-        cleaned=cleaned,
-    )
+    return replace(found, repaired=found.snapshot, cleaned=cleaned)
 
 
 def _without(repository: icechunk.Repository, branch: str, paths: Sequence[str]) -> None:
@@ -295,13 +289,6 @@ def _made_anew(session: icechunk.Session, state: State, paths: Sequence[str]) ->
         metadata = sync(state.root.store_path.store.get(key, default_buffer_prototype()))
         assert metadata is not None, key
         sync(session.store.set(key, metadata))
-
-
-def _cleaned(root: zarr.Group) -> tuple[str, ...]:
-    """Take signatures and keys out of the items that an older version has stored with them."""
-    group = layout.group_of(root, items_and_records.NAME)
-    changed = 0 if group is None else items_and_records.Ledger(group).clean()
-    return (f"{counted(changed, 'item')} stored anew without keys",) if changed else ()
 
 
 @contextmanager

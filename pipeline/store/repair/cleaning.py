@@ -1,0 +1,89 @@
+"""Taking out of a store what an older version has kept there and nobody may see: signatures, keys, logins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import icechunk
+import numpy as np
+import zarr
+
+from pipeline.shown import starred
+from pipeline.store.arrays import layout
+from pipeline.store.arrays.items_and_records import NAME, Ledger
+from pipeline.store.base.checksums import Checksums
+from pipeline.store.base.reading import read
+from pipeline.store.versions import branches, failed_runs
+from pipeline.types.record import seen
+from pipeline.wording import counted
+
+Cleaned = Counter[str]
+"""What was stored anew -> how many."""
+
+
+def clean(root: zarr.Group) -> Cleaned:
+    """Clean one state: items, records of runs, and every other text in its arrays and attributes.
+
+    What is clean is not written.
+    """
+    ledger = layout.group_of(root, NAME)
+    found: Cleaned = Counter()
+    if ledger is not None:
+        found["item"] = Ledger(ledger).clean()
+        found["record of a run"] = Ledger(ledger).clean_records()
+    for path, each in [("", root), *root.members(max_depth=None)]:
+        found["attribute"] += _clean_attributes(each)
+        if isinstance(each, zarr.Array) and _holds_names(each, path):
+            found["name"] += _clean_names(each)
+    return +found
+
+
+def clean_failures(repository: icechunk.Repository, checksums: Checksums) -> Cleaned:
+    """Clean the records of the runs that failed."""
+    if branches.tip(repository, failed_runs.BRANCH) is None:
+        return Counter()
+    checksums.require(repository.lookup_branch(failed_runs.BRANCH))
+    session = repository.writable_session(failed_runs.BRANCH)
+    ledger = Ledger.of(zarr.open_group(session.store, mode="a"))
+    changed = ledger.clean_records()
+    if changed:
+        session.commit("records without keys")
+        branches.keep_checksums(repository, failed_runs.BRANCH, checksums)
+    return +Counter({"record of a failed run": changed})
+
+
+def in_words(cleaned: Cleaned) -> tuple[str, ...]:
+    """Say what was done; nothing where nothing was."""
+    if not cleaned:
+        return ()
+    parts = " and ".join(_counted(number, what) for what, number in cleaned.items())
+    return (f"{parts} stored anew without keys",)
+
+
+def _counted(number: int, what: str) -> str:
+    head, of, rest = what.partition(" of ")
+    return f"{counted(number, head)}{of}{rest}"
+
+
+def _clean_attributes(each: zarr.Group | zarr.Array[Any]) -> int:
+    changed = {name: seen(value) for name, value in each.attrs.asdict().items()}
+    changed = {name: value for name, value in changed.items() if value != each.attrs[name]}
+    if changed:
+        each.attrs.update(changed)
+    return len(changed)
+
+
+def _holds_names(array: zarr.Array[Any], path: str) -> bool:
+    """Say whether an array holds texts that are no documents, as ids of items."""
+    parent, _, name = path.rpartition("/")
+    documents = parent == NAME and name in ("document", "record", "searched")
+    return array.dtype.kind in "OT" and array.ndim == 1 and not documents
+
+
+def _clean_names(array: zarr.Array[Any]) -> int:
+    before = [str(each) for each in read(array)]
+    after = {n: fit for n, each in enumerate(before) if (fit := starred(each)) != each}
+    if after:
+        array.oindex[(np.array(list(after)),)] = np.array(list(after.values()), object)
+    return len(after)
