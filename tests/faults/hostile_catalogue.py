@@ -88,7 +88,7 @@ class Hostile:
             query = {each: p(f"{own} query {each}") + "/+=" for each in next(self._queries)}
             self.rules[f"/{file}"] = {"query": query}
             asset["href"] = f"{self.url}/{file}?{urlencode(query, quote_via=quote)}"
-            asset |= self._about_asset(f"{own} {key[:3]}")
+            asset.update(self._about_asset(f"{own} {key[:3]}"))
         item["assets"]["preview"] = {
             "href": f"https://me:{p(own + ' password of href')}@a.org/p.png",
             "roles": ["thumbnail"],

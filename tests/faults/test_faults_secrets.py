@@ -5,8 +5,7 @@ import json
 import logging
 
 import pytest
-from hostile_catalogue import HOST, Hostile, signing_server
-
+from hostile_catalogue import Hostile, signing_server
 from small_region import AOI
 
 from pipeline import store
