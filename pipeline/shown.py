@@ -82,11 +82,13 @@ def starred(text: str) -> str:
 def bare(url: str) -> str:
     """Return a URL without login, fragment and every parameter that is not known to be harmless.
 
-    For what is kept: nothing stands for what was taken off. What is no URL of the kind
-    ``scheme://…`` is returned as it is.
+    For what is kept: nothing stands for what was taken off. Of a path, whose letters may be any, a
+    query goes that names a secret; a URL that stands behind something else is treated as one.
     """
     scheme, mark, rest = url.partition("://")
-    if not mark or not _SCHEME.fullmatch(scheme) or not _ODD.search(rest):
+    if not mark or not _SCHEME.fullmatch(scheme):
+        return _bare_reference(url)
+    if not _ODD.search(rest):
         return url
     rest = rest.partition("#")[0]
     place, _, query = rest.partition("?")
@@ -97,9 +99,26 @@ def bare(url: str) -> str:
     path = path.partition(";")[0] if "=" in path.partition(";")[2] else path
     if inner := _NESTED.search(path):
         path = path[: inner.start()] + bare(path[inner.start() :])
-    kept = "&".join(each for each in re.split("[&;]", query) if each and _is_harmless(each))
+    kept = _harmless(query)
     # A path can hold a secret, too: what nobody may see is not kept either.
-    return starred(f"{scheme}://{host}{slash}{path}{'?' if kept else ''}{kept}")
+    return starred(f"{scheme}://{host}{slash}{path}{kept}")
+
+
+def _bare_reference(text: str) -> str:
+    if text.startswith("//"):
+        return bare(f"https:{text}").removeprefix("https:")
+    if inner := _NESTED.search(text):
+        return text[: inner.start()] + bare(text[inner.start() :])
+    place, mark, query = text.partition("?")
+    if mark and any(pattern.search(f"?{query}") for pattern, _ in _NAMED):
+        return place + _harmless(query)
+    return text
+
+
+def _harmless(query: str) -> str:
+    """Return what may be kept of a query, with its mark; nothing if that is nothing."""
+    kept = "&".join(each for each in re.split("[&;]", query) if each and _is_harmless(each))
+    return f"?{kept}" if kept else ""
 
 
 def printable(text: str, *, lines: bool = True) -> str:

@@ -129,6 +129,23 @@ def test_law_no_unknown_parameter_survives(secret, name):
     assert secret not in bare(f"https://a.org/?{name}={secret}&page=2")
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (f" https://a.org/b.tif?sig={QUOTED}", " https://a.org/b.tif"),
+        (f"//me:{QUOTED}@a.org/b.tif?x={QUOTED}", "//a.org/b.tif"),
+        (f"/vsicurl/https://a.org/b.tif?x={QUOTED}", "/vsicurl/https://a.org/b.tif"),
+        (f"see https://a.org/?code={QUOTED}", "see https://a.org/"),
+        (f"./b.tif?file=1&X-Amz-Signature={QUOTED}", "./b.tif?file=1"),
+        (f"b.tif?token={QUOTED}", "b.tif"),
+    ],
+)
+def test_what_is_kept_of_a_reference_has_no_secret(given, kept):
+    """What did not begin with a scheme was kept as it was."""
+    assert bare(given) == kept
+    assert bare(kept) == kept
+
+
 def test_what_is_kept_of_a_url_is_a_url():
     url = f"https://me:x@a.org:8443/a/b.tif?sig={QUOTED}&file=B04.tif&se=2026#x"
     assert bare(url) == "https://a.org:8443/a/b.tif?file=B04.tif"

@@ -258,7 +258,8 @@ def _is_secret(field: str) -> bool:
 
 def _value(value: Any, name: str) -> Any:  # noqa: ANN401 -- JSON
     if isinstance(value, str):
-        text = bare(value) if "://" in value else starred(value)
+        # A text may be a URL, or have one in it.
+        text = starred(bare(value))
         return text if name.startswith("proj:") else text[:MOST_LETTERS]
     if isinstance(value, Mapping):
         if name in _WHOLE_TREES:

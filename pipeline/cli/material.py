@@ -114,7 +114,7 @@ def _latest(archive: Archive, job: Job | None) -> dict[str, Any] | None:
 
 
 def _example(archive: Archive, series: Series) -> xr.Dataset | None:
-    """Open the scene that shows best what masking is about; none if its files have gone."""
+    """Open the scene that shows best what masking is about; none if its files have gone or cannot be opened."""
     from pipeline.errors import AssetError
     from pipeline.report import choose_example
     from pipeline.run import observations
@@ -124,9 +124,10 @@ def _example(archive: Archive, series: Series) -> xr.Dataset | None:
     if chosen is None:
         return None
     instant = Period(start=chosen.time, end=chosen.time + timedelta(microseconds=1))
-    cube = observations(archive, ("red", "green", "blue"))(instant, archive.grid.geobox)
-    (position,) = (cube["sensor"] == chosen.sensor).to_numpy().nonzero()[0]
     try:
+        # Links that their catalogue signed open in its run alone: what is stored has no signatures.
+        cube = observations(archive, ("red", "green", "blue"))(instant, archive.grid.geobox)
+        (position,) = (cube["sensor"] == chosen.sensor).to_numpy().nonzero()[0]
         return cube.isel(time=int(position)).compute()
     except AssetError:
         return None

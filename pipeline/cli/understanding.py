@@ -74,7 +74,10 @@ def describe(
 def _assets(item: pystac.Item, keys: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return a row a role: where its numbers are, and on what grid."""
     from pipeline import sensors
+<<<<<<< HEAD
     from pipeline.cube.metadata.places import href_of
+=======
+>>>>>>> main
 
     rows = []
     for role, key in keys.items():
@@ -86,7 +89,7 @@ def _assets(item: pystac.Item, keys: Mapping[str, str]) -> list[dict[str, Any]]:
             {
                 "role": role,
                 "asset": key,
-                "host": _host(href_of(item, key)),
+                "host": _host(item, key),
                 "crs": None if crs is None else crs.to_string()[:40],
                 "shape": _listed(shape, 2),
                 "transform": _listed(transform, 6),
@@ -114,8 +117,16 @@ def _listed(value: object, length: int) -> list[Any] | None:
     return numbers if all(isinstance(each, int | float) for each in numbers) else None
 
 
-def _host(href: str) -> str:
-    """Return the part of an href that may be shown: tokens stand behind it."""
+def _host(item: pystac.Item, key: str) -> str:
+    """Return the part of an asset's location that may be shown: tokens stand behind it."""
+    from pipeline.cube.places import href_of
+    from pipeline.errors import AssetError
+
+    try:
+        href = href_of(item, key)
+    except AssetError:
+        # Nobody can open it; why, stands among the refusals.
+        href = str(item.assets[key].href)
     scheme, separator, rest = href.partition("://")
     if not separator:
         return "this machine"
@@ -165,7 +176,11 @@ def _unreadable(item: pystac.Item, profile: Profile) -> list[CloudmaskError]:
     offered = profile.offered(item)
     found: list[CloudmaskError] = []
     for key in sorted({*offered.values(), *profile.masks(item).values()}):
-        reason = access.refused(href_of(item, key), remote=remote)
+        try:
+            reason = access.refused(href_of(item, key), remote=remote)
+        except AssetError as error:
+            found.append(error)
+            continue
         if reason is not None:
             found.append(AccessError(f"item {item.id}, asset {key!r}: {reason}"))
     for role, key in offered.items():
