@@ -74,10 +74,6 @@ def describe(
 def _assets(item: pystac.Item, keys: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return a row a role: where its numbers are, and on what grid."""
     from pipeline import sensors
-<<<<<<< HEAD
-    from pipeline.cube.metadata.places import href_of
-=======
->>>>>>> main
 
     rows = []
     for role, key in keys.items():
@@ -119,7 +115,7 @@ def _listed(value: object, length: int) -> list[Any] | None:
 
 def _host(item: pystac.Item, key: str) -> str:
     """Return the part of an asset's location that may be shown: tokens stand behind it."""
-    from pipeline.cube.places import href_of
+    from pipeline.cube.metadata.places import href_of
     from pipeline.errors import AssetError
 
     try:
