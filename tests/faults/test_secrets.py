@@ -131,3 +131,35 @@ def found_in_results(planted, folder):
         "log.txt",
     )
     return planted.found_below(*(folder / each for each in names))
+
+
+WRONG_JOBS = {
+    "login of a catalogue": {"sources": [{"catalog": "https://me:{}@a.org/stac"}]},
+    "user of a catalogue": {"sources": [{"catalog": "https://{}@a.org/stac"}]},
+    "code of a catalogue": {"sources": [{"catalog": "https://a.org/stac?code={}"}]},
+    "key of a catalogue": {"sources": [{"catalog": "https://a.org/stac?x-unknown={}"}]},
+    "header of a source": {"sources": [{"catalog": "earth-search", "headers": {"Authorization": "Bearer {}"}}]},
+    "login of a store": {"store": "s3://{}:x@bucket/a"},
+    "key of a store": {"store": "s3://bucket/a?secret_access_key={}"},
+    "sas of a store": {"store": "az://account/container/a?sv=1&sig={}"},
+    "login of the told": {"stac": {"folder": "https://me:{}@a.org/told"}},
+    "url of an area": {"aoi": "https://a.org/aoi.json?token={}"},
+    "login of a scheduler": {"run": {"cluster": {"scheduler": "tcp://me:{}@10.0.0.1:8786"}}},
+    "login of a host": {"cube": {"hosts": ["me:{}@10.0.0.1"]}},
+    "an unknown key": {"apikey": "{}"},
+    "a password of the run": {"run": {"password": "{}"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WRONG_JOBS)
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_job_with_a_secret_is_refused_without_it(
+    hostile, say, logged, tmp_path, kind, command
+):
+    planted = hostile.planted
+    text = json.dumps(WRONG_JOBS[kind]).replace("{}", planted(kind))
+    job = hostile.job("wrong", **json.loads(text))
+    plain = ["--plain"] if command == "run" else []
+    say(command, job, *plain, code=2)
+    assert not planted.found_in(logged.getvalue().encode())
+    assert set(planted.found_below(tmp_path)) == {str(job), str(tmp_path / "rules.json")}
