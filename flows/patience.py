@@ -118,15 +118,30 @@ def errors_fit_to_be_seen() -> Iterator[None]:
     """Let no error of a library reach Prefect's database with a URL's key in it: its text is kept there."""
     try:
         yield
-    except CloudmaskError:
+    except CloudmaskError as error:
+        _cut(error)
         raise
     except Exception as error:
+        _cut(error)
         said = str(error)
         if fit(said) == said:
             raise
+        # It is pickled with the new one, as what was handled when that was raised.
+        error.args = (fit(said),)
+        vars(error).clear()
         raise CloudmaskError(f"unexpected {type(error).__name__}: {said}").with_traceback(
             error.__traceback__
         ) from None
+
+
+def _cut(error: BaseException) -> None:
+    """Let go of the errors behind one, from the first that shows a secret or carries more than its text."""
+    while (behind := error.__cause__ or error.__context__) is not None:
+        said = str(behind)
+        if fit(said) != said or (vars(behind) and not isinstance(behind, CloudmaskError)):
+            error.__cause__ = error.__context__ = None
+            return
+        error = behind
 
 
 @contextmanager
