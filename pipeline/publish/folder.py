@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipeline.errors import ConfigError, StoreConflictError
+from pipeline.shown import spelt
 
 CATALOGUE = "catalog.json"
 MARK = "cloudmask:snapshot"
@@ -36,7 +37,7 @@ class Folder:
         """Write a document, keys in their order: the same one gives the same bytes."""
         place = self.new / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        text = spelt(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
         place.write_text(text + "\n", encoding="utf-8")
 
     def read(self, path: str) -> dict[str, Any] | None:

@@ -31,6 +31,7 @@ from pipeline.report.pictures import (
     rgb_jpeg,
     stretch_of,
 )
+from pipeline.shown import printable
 from pipeline.types.manifest import manifest_rows, unfit_rows
 from pipeline.wording import counted
 
@@ -62,7 +63,8 @@ def write_report(path: Path, material: Material) -> Path:
     The path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(material), encoding="utf-8")
+    # Ids of catalogues may hold letters that steer.
+    path.write_text(printable(render(material)), encoding="utf-8")
     return path
 
 
