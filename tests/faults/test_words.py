@@ -5,9 +5,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from small_region import EAST, WEST
 
 from pipeline import store
+from tests.faults.small_region import EAST, WEST
 from tests.finding import Planted
 
 IDS = {

@@ -5,13 +5,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from hostile_catalogue import Hostile, signing_server
 
 from pipeline import config
 from pipeline.access import watch_output
 from pipeline.errors import CloudmaskError, SearchError
-from pipeline.run import crew
+from pipeline.run.executors import local
 from pipeline.search import finding
+from tests.faults.hostile_catalogue import Hostile, signing_server
 from tests.finding import Planted
 from tests.search.serving import QUICK
 
@@ -63,7 +63,7 @@ def test_prefect_keeps_no_secret(flow, hostile, monkeypatch, capfd, tmp_path):
         url = f"https://a.org/B04.tif?sig={planted('traceback')}"
         raise RuntimeError(f"dying-word {url} Authorization: Bearer {planted('bearer')}")
 
-    monkeypatch.setattr(crew, "mask_tile", die)
+    monkeypatch.setattr(local, "mask_tile", die)
     dying = config.load_job(hostile.job("dying", store="third"))
     with pytest.raises(CloudmaskError, match="dying-word"):
         flow.region(config.dump_job(dying), wait_min=0)
