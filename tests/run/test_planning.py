@@ -331,6 +331,13 @@ def test_a_grid_of_landsat_alone_lies_on_landsat_s_corners(plan, tmp_path):
         writer.set_composite("monthly", CARD.roles, both.periods, {})
         writer.publish({})
     assert corner(landsat(), store=path) == (0, 0)
+
+    warped = landsat("copy")
+    warped.properties["proj:transform"] = [30.0, 0.0, 690_000.0, 0.0, -30.0, 5_340_000.0]
+    warped.properties["proj:shape"] = [400, 400]
+    assert corner(warped) == (0, 0)
+    warped.properties["proj:transform"] = [30.0, 0.0, 690_015.0, 0.0, -30.0, 5_340_015.0]
+    assert corner(warped) == (15, 15)
     with pytest.raises(StoreError, match=r"grid\.anchor is \[0, 0\], the job's \[15, 15\]"):
         corner(landsat(), store=path, anchor="landsat")
 

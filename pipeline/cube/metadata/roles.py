@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from pipeline import sensors
 from pipeline.cube.metadata.outlines import LONLAT, Frame, outlines
 from pipeline.types import footprint
+from pipeline.types.grid import beside
 
 MAX_RASTER_PX = 2**31
 """Pixels of the largest raster that is believed and opened: a Sentinel-2 band has 1.2e8."""
@@ -42,6 +43,20 @@ def frame(item: pystac.Item) -> Frame | None:
         if found is not None:
             return found
     return None
+
+
+def corner_m(item: pystac.Item) -> float:
+    """Return how far, in metres, the corners of an item's pixels lie beside the multiples of its pixel.
+
+    Its sensor tells it, unless the item's own transform says that they lie on the multiples: copies that
+    somebody has warped do.
+    """
+    profile, found = sensors.profile(item), frame(item)
+    if found is None or not profile.corner_m:
+        return profile.corner_m
+    (a, _, x, _, e, y), pixel = found.transform[:6], profile.native_m
+    warped = abs(a) == abs(e) == pixel and beside(x, pixel) == beside(y, pixel) == 0
+    return 0.0 if warped else profile.corner_m
 
 
 def outlines_in(items: Sequence[pystac.Item], crs: str) -> list[BaseGeometry | None]:

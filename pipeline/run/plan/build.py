@@ -11,8 +11,8 @@ import psutil
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline import cube, grid, sensors
-from pipeline.cube.metadata.roles import outlines_in
+from pipeline import cube, grid
+from pipeline.cube.metadata.roles import corner_m, outlines_in
 from pipeline.errors import MemoryBudgetError
 from pipeline.run.common.cells import CellTable, group_by_cell
 from pipeline.run.common.fingerprint import item_text, mask_fingerprint_of, model_text
@@ -106,7 +106,7 @@ def _drawn(job: Job, items: Items) -> Grid:
     if job.grid.anchor != "auto":
         return grid.make_grid(job)
     known = corner_before(job)
-    corners = {sensors.profile(item).corner_m for item in items}
+    corners = {corner_m(item) for item in items}
     return grid.make_grid(job, known or grid.anchor_of(corners))
 
 
