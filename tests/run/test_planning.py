@@ -332,12 +332,20 @@ def test_a_grid_of_landsat_alone_lies_on_landsat_s_corners(plan, tmp_path):
         writer.publish({})
     assert corner(landsat(), store=path) == (0, 0)
 
-    warped = landsat("copy")
-    warped.properties["proj:transform"] = [30.0, 0.0, 690_000.0, 0.0, -30.0, 5_340_000.0]
-    warped.properties["proj:shape"] = [400, 400]
-    assert corner(warped) == (0, 0)
-    warped.properties["proj:transform"] = [30.0, 0.0, 690_015.0, 0.0, -30.0, 5_340_015.0]
-    assert corner(warped) == (15, 15)
+    for beside, wanted in ((0, (0, 0)), (15, (15, 15))):
+        copy = landsat("copy")
+        for asset in copy.assets.values():
+            # About 9° east, 48° north.
+            asset.extra_fields["proj:transform"] = [
+                30,
+                0,
+                480_000 + beside,
+                0,
+                -30,
+                5_340_000 + beside,
+            ]
+            asset.extra_fields["proj:shape"] = [1500, 1500]
+        assert corner(copy) == wanted
     with pytest.raises(StoreError, match=r"grid\.anchor is \[0, 0\], the job's \[15, 15\]"):
         corner(landsat(), store=path, anchor="landsat")
 
