@@ -65,18 +65,23 @@ def files(places: Iterable[Path]) -> Iterator[Path]:
 def unpacked(file: Path) -> Iterator[bytes]:
     """Yield what a file has: its bytes, its frames of zstd, its rows if it is a table."""
     content = file.read_bytes()
+    yield from layers(content)
+    if content.startswith(b"PAR1"):
+        yield repr(pq.read_table(file).to_pylist()).encode()
+    if content.startswith(b"SQLite format 3"):
+        yield from rows(file)
+
+
+def layers(content: bytes) -> Iterator[bytes]:
+    """Yield some bytes, and what their frames of zstd hold: a small chunk is a frame within a manifest's."""
     yield content
     at = content.find(FRAME)
     while at >= 0:
         frame = content[at : at + frame_length(content, at)]
         # By chance its four bytes are part of something else.
         with contextlib.suppress(OSError):
-            yield pa.CompressedInputStream(pa.BufferReader(frame), "zstd").read()
+            yield from layers(pa.CompressedInputStream(pa.BufferReader(frame), "zstd").read())
         at = content.find(FRAME, at + 1)
-    if content.startswith(b"PAR1"):
-        yield repr(pq.read_table(file).to_pylist()).encode()
-    if content.startswith(b"SQLite format 3"):
-        yield from rows(file)
 
 
 def frame_length(content: bytes, at: int) -> int:
