@@ -47,7 +47,8 @@ def test_it_holds_what_the_icechunk_store_holds(make, plain, path):
                 for number in range(salt % 3, 4):
                     do_tile(writer, number, salt)
                     writer.commit("tile")
-                writer.set_composite(NAME, ROLES, [JUNE, JULY], {"method": "mean"})
+                # Another method under the same name would be refused.
+                writer.set_composite("other", ROLES, [JUNE, JULY], {"method": "mean"})
                 writer.publish({"run_id": f"{salt}"})
     same(content(plain), content(path))
     one, other = store.open_archive(plain), store.open_archive(path)

@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from pipeline import store
-from pipeline.errors import StoreError
+from pipeline.errors import StoreDamagedError, StoreError
 from pipeline.store.base.checksums import arrays
 from pipeline.store.base.location import PUBLISHED, place
 from pipeline.store.base.reading import part_of
@@ -71,6 +71,7 @@ def mended(damaged: Path, undisturbed: Path) -> store.Verified:
         return found
     assert store.verify(str(damaged), mend=True).repaired
     assert_restored(damaged, undisturbed)
+    assert len(store.open_archive(str(damaged)).log()) >= 3
     return found
 
 
@@ -167,8 +168,9 @@ def test_what_does_not_is_made_again_by_a_run(damaged, undisturbed, array):
 
 
 def test_where_only_an_earlier_state_helps_it_is_shown_again(damaged, undisturbed):
-    repository = place(str(damaged)).open()
-    flip(damaged / "snapshots" / repository.lookup_branch("main"), 999)
+    main = place(str(damaged)).open().lookup_branch("main")
+    flip(damaged / "snapshots" / main, 999)
+    (damaged / "checksums/copies/snapshots" / main).unlink()
     found = store.verify(str(damaged))
     assert found.lost
     assert found.earlier
@@ -177,7 +179,40 @@ def test_where_only_an_earlier_state_helps_it_is_shown_again(damaged, undisturbe
     assert any("back to" in each.message for each in store.open_archive(str(damaged)).log())
 
 
+@pytest.mark.parametrize("harm", [lambda file: flip(file, 999), Path.unlink])
+@pytest.mark.parametrize("kind", ["snapshots", "checksums"])
+def test_snapshots_and_lists_come_back_from_their_copies(damaged, undisturbed, kind, harm):
+    states = [each.id for each in place(str(damaged)).open().ancestry(branch="main")]
+    assert len(states) == 7
+    logged = store.open_archive(str(damaged)).log()
+    for state in states:
+        file = damaged / kind / state
+        good = file.read_bytes()
+        harm(file)
+        found = store.verify(str(damaged), mend=True)
+        assert found.cleaned == ("1 file put back from copies",)
+        assert file.read_bytes() == good
+    assert store.open_archive(str(damaged)).log() == logged
+    assert content(str(damaged)) == content(str(undisturbed))
+
+
+def test_a_lost_history_is_told_and_readers_of_now_miss_nothing(damaged, undisturbed):
+    older = list(place(str(damaged)).open().ancestry(branch="main"))[3].id
+    flip(damaged / "snapshots" / older, 999)
+    (damaged / "checksums/copies/snapshots" / older).unlink()
+    for mend in (False, True):
+        (found,) = store.verify(str(damaged), mend=mend).damages
+        assert (found.path, found.mend) == (f"snapshots/{older}", "none")
+    archive = store.open_archive(str(damaged))
+    for read in (archive.log, archive.records):
+        with pytest.raises(StoreDamagedError, match=f"snapshot {older} is damaged"):
+            read()
+    assert archive.items() == store.open_archive(str(undisturbed)).items()
+    run_again(str(damaged))
+
+
 def test_without_an_earlier_state_it_says_what_to_do(damaged):
+    shutil.rmtree(damaged / "checksums/copies")
     for snapshot in (damaged / "snapshots").iterdir():
         flip(snapshot, 999)
     with pytest.raises(StoreError, match="new store folder"):

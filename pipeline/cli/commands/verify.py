@@ -86,6 +86,12 @@ def _summary(found: Verified, store: str) -> str:
 
 def _advice(found: Verified, store: str) -> str:
     """Say what to do about damage that is not mended yet."""
+    if all(each.mend == "none" for each in found.damages):
+        return (
+            f"{store}: what it shows now is whole, but an older state of it is lost, so `cloudmask log`, "
+            "`cloudmask expire` and states of before cannot be had any more: to have them again, run the job "
+            "into a new store folder"
+        )
     if not found.lost:
         return (
             f"{store} is damaged: `cloudmask verify {store} --repair`, then run the job again"

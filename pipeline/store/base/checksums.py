@@ -6,12 +6,13 @@ path, each commit leaves ``checksums/SNAPSHOT``, a list that `b2sum` can check, 
 
     cd STORE && b2sum --length=128 --check checksums/SNAPSHOT
 
+What is small and cannot be made again, the snapshot and this list, is kept twice: see `Checksums.put_back`.
+
 Object stores keep checksums of their objects themselves, so nothing is written there.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -22,28 +23,16 @@ from pathlib import Path
 import icechunk
 
 from pipeline.errors import StoreDamagedError
+from pipeline.store.base.listing import Listed, digest, hash_of, listing, parsed
 
 FOLDER = "checksums"
 EXPIRING = "expiring"
 """A file that is there while `expire` works, which cuts the history off by writing a snapshot anew."""
-
-
+COPIES = "copies"
+"""Folder of second copies of snapshots and lists, by their paths in the store."""
 RESERVE = "reserve"
 """A file of nothing, kept so that `expire` has room on a disk that is full: it writes a snapshot anew."""
 RESERVED = 1 << 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """What a list says."""
-
-    parent: str | None
-    """The snapshot before."""
-    published: bool
-    files: Mapping[str, str]
-    """``manifests/ID`` -> hash."""
-    whole: bool
-    """Whether the list itself is what was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +52,9 @@ class Checksums:
             return
         about = repository.lookup_snapshot(snapshot)
         before = self.listed(about.parent_id) if about.parent_id else None
+        if before is None and about.parent_id and _is_first(repository, about.parent_id):
+            # Icechunk makes the empty beginning itself; without it no history can be read.
+            self.keep(repository, about.parent_id)
         known = before.files if before is not None and before.whole else {}
         names = [f"snapshots/{snapshot}", f"transactions/{snapshot}"]
         names += [f"manifests/{each}" for each in sorted(self._manifests(repository, snapshot))]
@@ -90,14 +82,14 @@ class Checksums:
         self, snapshot: str, parent: str | None, published: bool, files: Mapping[str, str]
     ) -> None:
         assert self.folder is not None
-        lines = [f"# parent {parent or 'none'}", f"# published {published}"]
-        lines += [f"{value}  {name}" for name, value in files.items()]
-        text = "".join(f"{line}\n" for line in lines)
-        target = self.folder / FOLDER / snapshot
-        target.parent.mkdir(exist_ok=True)
-        unfinished = target.with_name(f".{snapshot}.{os.getpid()}")
-        unfinished.write_text(f"# {_hash(text.encode())}\n{text}", encoding="ascii")
-        unfinished.replace(target)
+        content = listing(parent, files, published=published)
+        _replace(self.folder / FOLDER / snapshot, content)
+        for name in _kept_twice(snapshot):
+            _replace(self._copy(name), (self.folder / name).read_bytes())
+
+    def _copy(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / FOLDER / COPIES / name
 
     @contextmanager
     def expiring(self) -> Iterator[None]:
@@ -122,6 +114,8 @@ class Checksums:
         name = f"snapshots/{snapshot}"
         if not (self.folder / name).exists():
             (self.folder / FOLDER / snapshot).unlink()
+            for each in _kept_twice(snapshot):
+                self._copy(each).unlink(missing_ok=True)
             return
         listed = self.listed(snapshot)
         now = digest(self.folder / name)
@@ -136,7 +130,7 @@ class Checksums:
         if self.folder is None or not (self.folder / FOLDER).is_dir():
             return []
         names = (each.name for each in (self.folder / FOLDER).iterdir())
-        others = (EXPIRING, RESERVE)
+        others = (EXPIRING, RESERVE, COPIES)
         return sorted(each for each in names if each not in others and not each.startswith("."))
 
     def listed(self, snapshot: str) -> Listed | None:
@@ -144,20 +138,41 @@ class Checksums:
         if self.folder is None:
             return None
         try:
-            raw = (self.folder / FOLDER / snapshot).read_bytes()
+            return parsed((self.folder / FOLDER / snapshot).read_bytes())
         except FileNotFoundError:
             return None
-        first, _, rest = raw.partition(b"\n")
-        lines = rest.decode("ascii", "replace").splitlines()
-        notes = dict(each[2:].partition(" ")[::2] for each in lines if each.startswith("# "))
-        files = (each.partition("  ") for each in lines if not each.startswith("#"))
-        parent = notes.get("parent", "none")
-        return Listed(
-            parent=None if parent == "none" else parent,
-            published=notes.get("published") == "True",
-            files={name: value for value, _, name in files},
-            whole=first == f"# {_hash(rest)}".encode(),
-        )
+
+    def put_back(self) -> list[str]:
+        """Put back, from their copies, the snapshots and lists that are not what was written.
+
+        Returns
+        -------
+        Their paths in the store.
+        """
+        folder = None if self.folder is None else self.folder / FOLDER / COPIES / FOLDER
+        if self.folder is None or folder is None or not folder.is_dir():
+            return []
+        return [
+            name
+            for snapshot in sorted(each.name for each in folder.iterdir())
+            for name in _kept_twice(snapshot)
+            if self._put_back(snapshot, name)
+        ]
+
+    def _put_back(self, snapshot: str, name: str) -> bool:
+        assert self.folder is not None
+        listed, copy = self.listed(snapshot), self._copy(name)
+        if not copy.exists() or (self.folder / FOLDER / EXPIRING).exists():
+            return False
+        content = copy.read_bytes()
+        if name.startswith(FOLDER):
+            needed = (listed is None or not listed.whole) and parsed(content).whole
+        else:
+            files = {} if listed is None or not listed.whole else listed.files
+            needed = self._wrong(name, files) != "" and files.get(name) == hash_of(content)
+        if needed:
+            _replace(self.folder / name, content)
+        return needed
 
     def trouble(self, snapshot: str) -> str:
         """Say what is wrong with the file of a snapshot, or with its list; empty: nothing."""
@@ -242,10 +257,18 @@ def arrays(repository: icechunk.Repository, snapshot: str) -> dict[str, list[str
     }
 
 
-def digest(file: Path) -> str:
-    """Return the hash of a file."""
-    return _hash(file.read_bytes())
+def _kept_twice(snapshot: str) -> tuple[str, str]:
+    # The list first: it says whether the copy of the snapshot is right.
+    return f"{FOLDER}/{snapshot}", f"snapshots/{snapshot}"
 
 
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+def _is_first(repository: icechunk.Repository, snapshot: str) -> bool:
+    return repository.lookup_snapshot(snapshot).parent_id is None
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write a file that nobody ever sees half of."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.replace(target)

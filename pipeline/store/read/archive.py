@@ -320,7 +320,11 @@ class Archive:
     @cached_property
     def _shows(self) -> dict[str, str]:
         """What is not published -> the published state that it became part of."""
-        return {} if self._repository is None else shown_as(self._repository, self.snapshot)
+        return (
+            {}
+            if self._repository is None
+            else shown_as(self._repository, self._checksums, self.snapshot)
+        )
 
     def _ledger(self) -> items_and_records.Ledger | None:
         with explained(f"cannot read the items of {self.url}"):
@@ -334,9 +338,10 @@ class Archive:
         Raises
         ------
         StoreError
-            It is a plain Zarr store, which has no history.
+            It is a plain Zarr store, which has no history; or a state in it is damaged.
         """
         if self._repository is None:
             place(self.url).require_history("there is no log")
         assert self._repository is not None
-        return list(published(self._repository, self.snapshot))
+        with explained(f"cannot read the history of the store {self.url}"):
+            return list(published(self._repository, self._checksums, self.snapshot))

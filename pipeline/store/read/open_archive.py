@@ -40,7 +40,9 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
     if where.plain:
         return _open_plain(where, as_of)
     repository = where.open()
-    with explained(f"cannot read {url} as of {as_of}"):
+    with explained(
+        f"cannot read {url}" if as_of is None else f"cannot read {url} as of {as_of}"
+    ):
         session = _session(where, repository, as_of)
         root = open_root(repository, session)
     if root is None:
@@ -101,12 +103,15 @@ def _open_plain(where: Place, as_of: str | datetime | None) -> Archive:
 def _session(
     where: Place, repository: icechunk.Repository, as_of: str | datetime | None
 ) -> icechunk.session.Session:
-    snapshot = _chosen(repository, as_of)
-    Checksums(where.path).require(snapshot)
+    checksums = Checksums(where.path)
+    snapshot = _chosen(repository, checksums, as_of)
+    checksums.require(snapshot)
     return repository.readonly_session(snapshot_id=snapshot)
 
 
-def _chosen(repository: icechunk.Repository, as_of: str | datetime | None) -> str:
+def _chosen(
+    repository: icechunk.Repository, checksums: Checksums, as_of: str | datetime | None
+) -> str:
     if as_of is None:
         return repository.lookup_branch(MAIN)
     if isinstance(as_of, str):
@@ -115,7 +120,7 @@ def _chosen(repository: icechunk.Repository, as_of: str | datetime | None) -> st
         if SNAPSHOT_ID.fullmatch(as_of):
             return as_of
     instant = _instant(as_of)
-    for snapshot in published(repository, repository.lookup_branch(MAIN)):
+    for snapshot in published(repository, checksums, repository.lookup_branch(MAIN)):
         if snapshot.time <= instant:
             return snapshot.id
     raise StoreError(f"nothing was published before {instant.isoformat()}")

@@ -27,9 +27,9 @@ from pipeline.types import NEVER, UNREADABLE, Grid, Tile
 THREADS = 8
 GEOREFERENCE = ("y", "x", "spatial_ref")
 
-Mend = Literal["again", "overview", "histogram", "georeference", "times", "state"]
+Mend = Literal["again", "overview", "histogram", "georeference", "times", "state", "none"]
 """What brings it back: the next run makes the cells again; it follows from what is there (the next
-four); or an earlier state of the store."""
+four); an earlier state of the store; or nothing, but then readers of now miss nothing."""
 
 Told = Callable[[int, int], None]
 """Hears of progress: cells read, of how many."""
@@ -326,4 +326,5 @@ MENDS: dict[Mend, str] = {
     "georeference": "--repair",
     "times": "--repair",
     "state": "an earlier state",
+    "none": "nothing: an older state",
 }

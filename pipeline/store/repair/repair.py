@@ -87,7 +87,16 @@ def verify(
         return _looked(where, told)
     with where.lock():
         found = _looked(where, told)
-        return _mended(where, found, told)
+        back = Checksums(where.path).put_back()
+        if not back:
+            return _mended(where, found, told)
+        mended = _mended(where, _looked(where, told), told)
+    return replace(
+        mended,
+        damages=found.damages,
+        repaired=mended.repaired or mended.snapshot,
+        cleaned=(f"{counted(len(back), 'file')} put back from copies", *mended.cleaned),
+    )
 
 
 def _looked(where: Place, told: Told) -> Verified:
@@ -103,7 +112,19 @@ def _looked(where: Place, told: Told) -> Verified:
     with explained(f"cannot read the store {where.url}"):
         found = _verified(_state(where, repository, checksums, main), told)
         earlier = _sound_before(repository, checksums, main) if found.lost else ""
-    return Verified(snapshot=main, damages=found.damages, cells=found.cells, earlier=earlier)
+        older = tuple(_older(repository, checksums, main))
+    return Verified(
+        snapshot=main, damages=(*found.damages, *older), cells=found.cells, earlier=earlier
+    )
+
+
+def _older(
+    repository: icechunk.Repository, checksums: Checksums, snapshot: str
+) -> Iterator[Damage]:
+    """Yield what of the history is damaged: readers of now see all, but not how it came about."""
+    for each in _ancestors(repository, checksums, snapshot):
+        if trouble := _unreadable(repository, checksums, each):
+            yield Damage(path=f"snapshots/{each}", reason=trouble, mend="none")
 
 
 def _verified(state: State, told: Told) -> Verified:

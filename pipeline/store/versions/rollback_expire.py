@@ -61,7 +61,7 @@ def roll_back(url: str, snapshot: str) -> Snapshot:
         repository = where.open()
         with explained(f"cannot roll back {url}"):
             tip = repository.lookup_branch(MAIN)
-            target = _chosen(repository, tip, snapshot, url)
+            target = _chosen(repository, where, tip, snapshot)
             if target.id == tip:
                 return target
             tag = f"before-rollback-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
@@ -123,16 +123,17 @@ def expire(url: str, older_than: datetime) -> Expired:
     )
 
 
-def _chosen(repository: icechunk.Repository, tip: str, wanted: str, url: str) -> Snapshot:
-    states = list(published(repository, tip))
+def _chosen(repository: icechunk.Repository, where: Place, tip: str, wanted: str) -> Snapshot:
+    checksums = Checksums(where.path)
+    states = list(published(repository, checksums, tip))
     for tag in sorted(repository.list_tags()):
-        states += published(repository, repository.lookup_tag(tag))
+        states += published(repository, checksums, repository.lookup_tag(tag))
     found = {each.id: each for each in states if each.id.startswith(wanted)}
     if len(found) == 1:
         return next(iter(found.values()))
     trouble = "several published states" if found else "no published state"
     raise StoreError(
-        f"{url} has {trouble} whose id begins with {wanted!r}: `cloudmask log` lists them"
+        f"{where.url} has {trouble} whose id begins with {wanted!r}: `cloudmask log` lists them"
     )
 
 

@@ -9,8 +9,11 @@ from datetime import datetime
 import icechunk
 import zarr
 
-from pipeline.errors import StoreDamagedError
+from pipeline.errors import StoreDamagedError, StoreUnavailableError
 from pipeline.store.arrays import layout
+from pipeline.store.base.checksums import Checksums
+from pipeline.store.base.reading import reason
+from pipeline.store.base.translate_errors import as_store_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +44,45 @@ def open_root(
     return root
 
 
-def published(repository: icechunk.Repository, tip: str) -> Iterator[Snapshot]:
-    """Yield what readers could see, latest first, without the steps between."""
-    for each in repository.ancestry(snapshot_id=tip):
+def history(
+    repository: icechunk.Repository, checksums: Checksums, tip: str
+) -> Iterator[icechunk.SnapshotInfo]:
+    """Yield a state and all before it, latest first, each checked.
+
+    Raises
+    ------
+    StoreDamagedError
+        One of them is not what was written; it names it.
+    StoreUnavailableError
+        The storage does not answer.
+    """
+    at: str | None = tip
+    try:
+        for each in repository.ancestry(snapshot_id=tip):
+            checksums.require(each.id)
+            yield each
+            at = each.parent_id
+    except icechunk.IcechunkError as error:
+        told = as_store_error(f"cannot read snapshot {at}", error)
+        if isinstance(told, StoreUnavailableError):
+            raise told from error
+        raise StoreDamagedError(f"snapshot {at}", None, reason(error)) from error
+
+
+def published(
+    repository: icechunk.Repository, checksums: Checksums, tip: str
+) -> Iterator[Snapshot]:
+    """Yield what readers could see, latest first, without the steps between; see `history`."""
+    for each in history(repository, checksums, tip):
         if each.metadata.get("published"):
             yield Snapshot(id=each.id, time=each.written_at, message=each.message)
 
 
-def shown_as(repository: icechunk.Repository, tip: str) -> dict[str, str]:
+def shown_as(repository: icechunk.Repository, checksums: Checksums, tip: str) -> dict[str, str]:
     """Return, of every step of a run up to a state, the published state that it became part of."""
     found: dict[str, str] = {}
     newest = ""
-    for each in repository.ancestry(snapshot_id=tip):
+    for each in history(repository, checksums, tip):
         if each.metadata.get("published"):
             newest = each.id
         elif newest:
