@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,8 +92,11 @@ class Checksums:
         return self.folder / FOLDER / COPIES / name
 
     @contextmanager
-    def expiring(self) -> Iterator[None]:
-        """Let Icechunk write snapshots anew while the block lasts, and list them anew after it."""
+    def expiring(self, fresh: Callable[[], icechunk.Repository]) -> Iterator[None]:
+        """Let Icechunk write snapshots anew while the block lasts, and list them anew after it.
+
+        `fresh` opens the repository again: an open one remembers snapshots as they were.
+        """
         if self.folder is None:
             yield
             return
@@ -105,11 +108,14 @@ class Checksums:
         marker.parent.mkdir(exist_ok=True)
         marker.touch()
         yield
+        repository = fresh()
         for snapshot in self.lists():
-            self._renew(snapshot, damaged)
+            self._renew(repository, snapshot, damaged)
         marker.unlink()
 
-    def _renew(self, snapshot: str, damaged: set[str]) -> None:
+    def _renew(
+        self, repository: icechunk.Repository, snapshot: str, damaged: set[str]
+    ) -> None:
         assert self.folder is not None
         name = f"snapshots/{snapshot}"
         if not (self.folder / name).exists():
@@ -121,7 +127,8 @@ class Checksums:
         now = digest(self.folder / name)
         if listed is None or snapshot in damaged or listed.files.get(name) == now:
             return
-        self._write(snapshot, listed.parent, listed.published, {**listed.files, name: now})
+        parent = repository.lookup_snapshot(snapshot).parent_id
+        self._write(snapshot, parent, listed.published, {**listed.files, name: now})
 
     # -- reading -------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ def expire(url: str, older_than: datetime) -> Expired:
             unfinished = 0 if where.path is None else _drop_unfinished(where.path)
             orphans = repository.garbage_collect(_orphans_before(where, older_than))
             before = _kept_whole(repository, tip, older_than)
-            with checksums.expiring():
+            with checksums.expiring(where.open):
                 gone = repository.expire_snapshots(before, delete_expired_tags=True)
                 old = repository.garbage_collect(_orphans_before(where, older_than))
     return Expired(
