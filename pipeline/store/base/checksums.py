@@ -113,9 +113,7 @@ class Checksums:
             self._renew(repository, snapshot, damaged)
         marker.unlink()
 
-    def _renew(
-        self, repository: icechunk.Repository, snapshot: str, damaged: set[str]
-    ) -> None:
+    def _renew(self, repository: icechunk.Repository, snapshot: str, damaged: set[str]) -> None:
         assert self.folder is not None
         name = f"snapshots/{snapshot}"
         if not (self.folder / name).exists():
