@@ -185,7 +185,8 @@ def test_snapshots_and_lists_come_back_from_their_copies(damaged, undisturbed, k
     states = [each.id for each in place(str(damaged)).open().ancestry(branch="main")]
     assert len(states) == 7
     logged = store.open_archive(str(damaged)).log()
-    for state in states:
+    # The newest, one between, and the empty beginning.
+    for state in states[::3]:
         file = damaged / kind / state
         good = file.read_bytes()
         harm(file)
