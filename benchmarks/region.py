@@ -40,7 +40,7 @@ REAL = Path(__file__).parents[2] / "shared" / "data" / "stac_items"
 STUB = """
 import pickle
 
-from pipeline.run import cluster
+from pipeline.run.executors import dask as cluster
 from pipeline.types import CellReceipt, TileReceipt
 
 def mask_on_worker(packed, fork):

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.models import download
 from pipeline.models.combined.ensemble import Ensemble
+from pipeline.models.families import provider as providers
 from pipeline.models.families.dl_l8s2_uv import FILES, DlL8s2Uv
 from pipeline.models.families.omnicloudmask import OmniCloudMask
 from pipeline.models.families.product_masks import ProductMasks
@@ -15,7 +16,7 @@ from pipeline.models.weights.omnicloudmask_earlier import RELEASES
 
 
 @pytest.fixture(autouse=True)
-def providers(monkeypatch, tmp_path):
+def few_providers(monkeypatch, tmp_path):
     own = (UkisCsmask(), DlL8s2Uv(), OmniCloudMask(), ProductMasks(), Ensemble())
     monkeypatch.setattr(providers, "OWN", own)
     monkeypatch.setattr(files, "user_cache_path", lambda name: tmp_path / name)

@@ -45,9 +45,9 @@ COMMANDS = [shlex.split(line, comments=True) for line in block(MINUTES, "sh").sp
 def here(demo: Path, text: str) -> str:
     """Ask the same of the landscape that is there."""
     corners = load_job(demo / "demo" / "job.yaml", {}).aoi.bounds
-    box = "box({:.2f}, {:.2f}, {:.2f}, {:.2f})"
+    listed = "[{:.2f}, {:.2f}, {:.2f}, {:.2f}]"
     return text.replace(as_bbox(ASKED), ",".join(map(str, corners))).replace(
-        box.format(*ASKED), f"box{corners}"
+        listed.format(*ASKED), str(list(corners))
     )
 
 

@@ -62,9 +62,7 @@ def test_a_job_that_cannot_be_run(cloudmask, region, change, code, words):
 
 
 def test_missing_weights(cloudmask, region, monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        "pipeline.models.families.ukis_csmask._package_folder", lambda: tmp_path
-    )
+    monkeypatch.setattr("pipeline.models.weights.ukis_csmask.package_folder", lambda: tmp_path)
     result = cloudmask("run", region.job_file(("threshold", "ukis-csmask")), *RUN)
     refused(result, 5, "is missing; install ukis-csmask")
 

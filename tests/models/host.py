@@ -1,4 +1,4 @@
-"""A host of weights on this machine, in a process of its own: ``python models_host.py FOLDER``.
+"""A host of weights on this machine, in a process of its own: ``python host.py FOLDER``.
 
 Prints its port. Paths ask for what is to go wrong: ``/plain/NAME``, ``/cut/NAME`` (half of the promised
 bytes), ``/endless/NAME``, ``/moved/NAME`` (a redirect), ``/broken/NAME`` (status 500).

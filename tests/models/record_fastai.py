@@ -1,4 +1,4 @@
-"""Records what omnicloudmask's own networks of releases 1 to 3 say: ``python models_record_fastai.py``.
+"""Records what omnicloudmask's own networks of releases 1 to 3 say: ``python record_fastai.py``.
 
 It needs ``omnicloudmask[legacy]``, that is fastai, in an environment of its own; nothing of ours but the recipe
 is imported. `dynamic_unet_fastai.npz` was made with omnicloudmask 1.8.1, fastai 2.8.12, timm 1.0.31 and torch

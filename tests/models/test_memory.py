@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import segmentation_models_pytorch, scipy.ndimage
 from pipeline import models
-from pipeline.models import torch_model
+from pipeline.models.engine import choose
 
 def resident(field):
     with open("/proc/self/status") as status:

@@ -229,5 +229,7 @@ def test_the_other_networks_weights_are_refused(folder, tmp_path):
 def test_what_is_no_safetensors_file_is_refused(tmp_path):
     for each in NETWORKS:
         (tmp_path / each.file.name).write_bytes(b"pickle?")
-    with pytest.raises(ModelError, match="does not hold the tu-regnety_004"):
+    with pytest.raises(
+        ModelError, match="tu-regnety_004|regnety_004.*cannot be read as a file of weights"
+    ):
         OmniCloudMask().load(card_of(tmp_path))

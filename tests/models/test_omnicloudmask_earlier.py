@@ -23,7 +23,7 @@ from tests.models import recipe
 ROLES = ("red", "green", "nir08")
 NETWORKS = {each.encoder: each for nets in RELEASES.values() for each in nets}
 
-# What the networks of omnicloudmask's own package say, made by models_record_fastai.py.
+# What the networks of omnicloudmask's own package say, made by record_fastai.py.
 FASTAI = Path(__file__).parent / "dynamic_unet_fastai.npz"
 
 

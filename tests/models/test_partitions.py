@@ -334,7 +334,7 @@ def in_processes(scenes, folder, name, level, options):
             subprocess.Popen(
                 [
                     sys.executable,
-                    str(Path(__file__).with_name("models_worker.py")),
+                    str(Path(__file__).with_name("worker.py")),
                     *(str(each) for each in arguments),
                     *given_words,
                 ],

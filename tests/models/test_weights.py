@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def host(folder):
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("models_host.py")), str(folder)],
+        [sys.executable, str(Path(__file__).with_name("host.py")), str(folder)],
         stdout=subprocess.PIPE,
         text=True,
     )

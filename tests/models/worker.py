@@ -1,4 +1,4 @@
-"""A worker process: ``python models_worker.py WORLD.npz OUT.npy THREADS NAME LEVEL OPTIONS LATTICE PART``.
+"""A worker process: ``python worker.py WORLD.npz OUT.npy THREADS NAME LEVEL OPTIONS LATTICE PART``.
 
 Masks a part of a scene with a model that it loads itself, as workers of a run do.
 """

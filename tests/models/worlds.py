@@ -1,6 +1,6 @@
 """Scenes as plain arrays round the CRS origin, simulated and real, and how a model masks a part of one.
 
-Free of torch, so that a worker process starts quickly: ``python models_worlds.py WORLD MODEL …``.
+Free of torch, so that a worker process starts quickly: ``python worlds.py WORLD MODEL …``.
 """
 
 import dask

@@ -187,8 +187,8 @@ def test_what_waits_can_be_forgotten(make, plain):
 
 KILLED = """
 import os, signal, sys
-from pipeline.store import masks, overviews
-from tests.store import test_store_forks as forks
+from pipeline.store.arrays import masks, overviews
+from tests.store import test_forks as forks
 from tests.store.test_plain import begin
 from tests.store.making import Make
 
