@@ -155,5 +155,5 @@ def test_a_band_that_is_not_there(codes, band):
     reader = ExactReader(
         RasterSource(str(codes[0]), band=band), AssetFacts("item", "scl", 0, None)
     )
-    with pytest.raises(AssetError, match=f"item item, asset 'scl'.*1 bands, band {band}"):
+    with pytest.raises(AssetError, match=f"item item, asset 'scl'.*it has 1 band, band {band}"):
         reader.pixels(grid(20))

@@ -177,8 +177,12 @@ def test_it_becomes_json(masks, composites, truth, truth_path):
 
 def test_what_cannot_be_compared_is_named(masks, composites, geobox, truth_path):
     stray = {"landsat": masks["sentinel-2"]}
-    with pytest.raises(QueryError, match="no scene of landsat at 2024-05-18"):
+    # Landsat passed twenty minutes before the first: that is another pass.
+    with pytest.raises(QueryError, match="no scene of landsat at 2024-05-03T10:20:21"):
         against_truth(stray, {}, truth_path)
+    later = {"landsat": masks["sentinel-2"].isel(time=[1])}
+    with pytest.raises(QueryError, match="no scene of landsat at 2024-05-18"):
+        against_truth(later, {}, truth_path)
     with pytest.raises(QueryError, match=r"composite 'monthly'.*period_end"):
         against_truth(
             {}, {"monthly": composites["monthly"].drop_vars("period_end")}, truth_path

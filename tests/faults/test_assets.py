@@ -148,7 +148,7 @@ def test_what_could_not_be_read_is_neither_clear_nor_no_data(cloudmask, region):
     run.run(region.job())
     result = cloudmask("query", region.store, *QUERY)
     assert result.exit_code == 0, result.stderr
-    (row,) = json.loads(result.stdout)
+    (row,) = json.loads(result.stdout)["scenes"]
     assert row.pop("unread_pct") == 100.0
     assert [value for name, value in row.items() if name.endswith("_pct")] == [0.0] * 6
 

@@ -186,7 +186,7 @@ def test_items_of_which_none_can_be_used(region):
     region.remove_items(WEST, LANDSAT, *others(region))
     region.edit(EAST, lambda item: item["assets"].pop("green"))
     with pytest.raises(
-        EmptySearchError, match=f"none of the 1 items.*{EAST}.*no asset for green"
+        EmptySearchError, match=f"none of 1 item can be used.*{EAST}.*no asset for green"
     ):
         run.run(region.job(period=ONE_DAY))
 

@@ -25,8 +25,8 @@ def changed(region):
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("job.yaml/store", ("cannot make the lock",)),
-        ("/dev/null/store", ("cannot make the lock",)),
+        ("job.yaml/store", ("cannot make the store", "job.yaml is a file")),
+        ("/dev/null/store", ("cannot make the store", "/dev/null is a file")),
         ("/proc/cloudmask/store", ("cannot make the lock",)),
         ("ftp://example.com/store", ("cannot store at 'ftp://", "s3://bucket/prefix")),
     ],
