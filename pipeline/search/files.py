@@ -87,7 +87,9 @@ def read_document(path: Path) -> dict[str, Any]:
             features = [parsed(line) for line in content.splitlines() if line.strip()]
             return {"type": "FeatureCollection", "features": features}
         document = parsed(content)
-    except (ValueError, OSError, RecursionError) as error:
+    except OSError as error:
+        raise SearchError(f"catalogue {path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise SearchError(f"catalogue {path} cannot be read as JSON: {error}") from error
     kind = document.get("type") if isinstance(document, dict) else None
     # Catalogues before STAC 1.0 name no type.

@@ -70,7 +70,9 @@ def _read_item(location: str, io: CatalogIO, catalog: dict[str, Any]) -> dict[st
         raise
     except SearchError as error:
         name = catalog.get("id") if catalog.get("type") == "Collection" else None
-        return {UNREADABLE: words_of(error), "id": location, "collection": name}
+        # What is wrong stands behind the location, however long that is.
+        said = words_of(error, 200 + len(location))
+        return {UNREADABLE: said, "id": location, "collection": name}
 
 
 def read(location: str, io: CatalogIO) -> dict[str, Any]:
@@ -87,7 +89,10 @@ def read(location: str, io: CatalogIO) -> dict[str, Any]:
         return io.read_json(location)
     try:
         document = parsed(Path(location).read_bytes())
-    except (ValueError, OSError, RecursionError) as error:
+    except OSError as error:
+        # Its own words would name the path again, and what is too long is cut at its end.
+        raise SearchError(f"catalogue {location} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise SearchError(f"catalogue {location} cannot be read as JSON: {error}") from error
     if not isinstance(document, dict):
         raise SearchError(

@@ -43,7 +43,8 @@ NEVER = "32UPU_20230617_1_L2A"
 NEW_MODEL_ON = date(2023, 7, 8)
 
 MASK_ASSETS = {"sentinel-2": ("blue", "nir"), "landsat": ("blue", "nir08")}
-COMPOSITE_ASSETS = ("green", "red")
+COMPOSITE_ASSETS = {"sentinel-2": ("green", "red", "scl"), "landsat": ("green", "red")}
+"""With the band that says what is saturated or defective; the simulated Landsat has none."""
 
 
 def bright_on(night: date) -> float:
@@ -177,7 +178,7 @@ class Must:
             for (scene, tile), made_of in _cells(tiles, now)
             if (scene[1].replace(day=1), tile) in self.periods and (scene, tile) in usable
             for each in made_of
-            for asset in COMPOSITE_ASSETS
+            for asset in COMPOSITE_ASSETS[each.sensor]
         }
 
 
