@@ -164,5 +164,5 @@ def test_a_query_and_a_filter_hold_both(find, made_up):
 
 
 def test_a_filter_that_nothing_passes(find):
-    with pytest.raises(EmptySearchError, match="the query and the filter"):
+    with pytest.raises(EmptySearchError, match="without the filter, none in the AOI"):
         find(filter=op("<", COVER, -1))

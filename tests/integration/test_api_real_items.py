@@ -35,7 +35,9 @@ def real(api, shared_data):
 
 def met(found):
     """Return the ids of all that a search met: used, or dropped with a reason."""
-    return sorted([*ids(found), *(dropped.item_id for dropped in found.dropped)])
+    names = [*ids(found), *(dropped.item_id for dropped in found.dropped)]
+    # Items that share their id with one of another collection are called COLLECTION/ID.
+    return sorted(name.rpartition("/")[2] for name in names)
 
 
 def plain(value):
