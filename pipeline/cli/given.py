@@ -49,7 +49,7 @@ def read_store(text: str, argument: str) -> str:
 
 def keep_apart(argument: str, out: Path, store: str, read: Iterable[str] = ()) -> None:
     """Refuse a place for output that would overwrite the store, or a file that is read."""
-    from pipeline.config.places import require_apart
+    from pipeline.config.paths import require_apart
 
     try:
         require_apart(out, store, read)

@@ -115,7 +115,7 @@ def _listed(value: object, length: int) -> list[Any] | None:
 
 def _host(item: pystac.Item, key: str) -> str:
     """Return the part of an asset's location that may be shown: tokens stand behind it."""
-    from pipeline.cube.metadata.places import href_of
+    from pipeline.cube.metadata.hrefs import href_of
     from pipeline.errors import AssetError
 
     try:
@@ -165,7 +165,7 @@ def _radiometry(
 def _unreadable(item: pystac.Item, profile: Profile) -> list[CloudmaskError]:
     """Return an error for each asset in use that may not be read, or is not one band."""
     from pipeline import access
-    from pipeline.cube.metadata.places import href_of
+    from pipeline.cube.metadata.hrefs import href_of
     from pipeline.errors import AccessError, AssetError
 
     remote = access.is_remote(item.get_self_href() or "")

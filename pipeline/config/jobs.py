@@ -24,8 +24,8 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.config.aoi import AOI_FORMS, read_aoi, write_aoi
 from pipeline.config.files import read_yaml
 from pipeline.config.mistakes import Location, mistakes, path_of, refuse
+from pipeline.config.paths import require_apart
 from pipeline.config.periods import PERIOD_FORMS, read_period, write_period
-from pipeline.config.places import require_apart
 from pipeline.config.sections import (
     CompositeSection,
     CubeSection,

@@ -18,8 +18,8 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline import access, sensors
 from pipeline.cube.metadata.facts import AssetFacts
+from pipeline.cube.metadata.hrefs import href_of
 from pipeline.cube.metadata.outlines import outline as outline_in
-from pipeline.cube.metadata.places import href_of
 from pipeline.cube.metadata.roles import asset_frame, asset_keys, frame, raster_outline
 from pipeline.cube.unfit import Bounds, Quality
 from pipeline.errors import AssetError

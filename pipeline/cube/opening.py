@@ -2,7 +2,7 @@
 
 ::
 
-    read_asset(place, use)
+    read_asset(ref, use)
       └── a try ── access.opening   may it be read, and with which token?
           │        gate of its host at most so many reads at once
           │        datasets.opened  GDAL set up in this thread, the raster checked
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class AssetRef:
     """One asset of one item."""
 
     item_id: str
@@ -80,7 +80,7 @@ IDLE = datasets.Idle(most=64, longest_s=300.0)
 
 
 def read_asset(
-    place: Place,
+    ref: AssetRef,
     use: Callable[[DatasetReader], T],
     *,
     overview_level: int | None = None,
@@ -90,7 +90,7 @@ def read_asset(
 
     Parameters
     ----------
-    place
+    ref
         Which raster.
     use
         Reads from the open raster. It may be called again after a failure, it must not close the
@@ -112,11 +112,11 @@ def read_asset(
     AssetUnavailableError
         It could not be read for now.
     """
-    effort = _Effort(place, patience or PATIENCE)
+    effort = _Effort(ref, patience or PATIENCE)
     while True:
         opening = None
         try:
-            opening = access.opening(place.href, remote=place.remote, hosts=place.hosts)
+            opening = access.opening(ref.href, remote=ref.remote, hosts=ref.hosts)
             return _read(opening, use, overview_level, effort.patience.timeout_s)
         except FAILURES as error:
             effort.failed(error, here=opening is not None and opening.host is None)
@@ -202,9 +202,9 @@ PASSING = re.compile(
 class _Effort:
     """How often a read was tried, and with what success."""
 
-    def __init__(self, place: Place, patience: Patience) -> None:
+    def __init__(self, ref: AssetRef, patience: Patience) -> None:
         self.patience = patience
-        self._place = place
+        self._ref = ref
         self._begun = time.monotonic()
         self._tried = 0
         self._few = 0
@@ -223,7 +223,7 @@ class _Effort:
         trouble = _trouble(error, said)
         self._few += trouble in (Trouble.FORBIDDEN, Trouble.UNFIT)
         if trouble in (Trouble.FORBIDDEN, Trouble.LASTING):
-            access.forget(self._place.href)
+            access.forget(self._ref.href)
         self._wait_s = self.patience.wait_s(self._tried)
         spent = time.monotonic() - self._begun + self._wait_s
         if (
@@ -236,7 +236,7 @@ class _Effort:
             kind = AssetUnavailableError if trouble is Trouble.PASSING else AssetError
             tries = f" (tried {counted(self._tried, 'time')})" if self._tried > 1 else ""
             raise kind(
-                self._place.item_id, self._place.asset, f"cannot be read: {said}{tries}"
+                self._ref.item_id, self._ref.asset, f"cannot be read: {said}{tries}"
             ) from error
 
     def wait(self) -> None:

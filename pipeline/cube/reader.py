@@ -23,7 +23,7 @@ from rasterio.io import DatasetReader
 from pipeline.cube import datasets
 from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.meter import METER
-from pipeline.cube.opening import Place, read_asset
+from pipeline.cube.opening import AssetRef, read_asset
 from pipeline.cube.resample import (
     bilinear,
     block_max,
@@ -133,7 +133,7 @@ class ExactReader:
 
     def _ask(self, use: Callable[[DatasetReader], T], overview_level: int | None = None) -> T:
         facts = self._facts
-        place = Place(
+        place = AssetRef(
             item_id=facts.item_id,
             asset=facts.asset,
             href=self._src.uri,
@@ -192,10 +192,10 @@ class ExactReader:
             return Seen(np.full(shape, np.nan, np.float32))
         seen = self._window(raster, needed, how)
         pixels, kinds = seen.pixels, seen.kinds
-        if needed.places is not None:
-            pixels = bilinear(pixels, needed.places)
+        if needed.positions is not None:
+            pixels = bilinear(pixels, needed.positions)
             if kinds is not None:
-                near = nearest_of(kinds.astype(np.float32), needed.places)
+                near = nearest_of(kinds.astype(np.float32), needed.positions)
                 kinds = np.nan_to_num(near).astype(np.uint8)
         return Seen(
             block_mean(pixels, shrink), None if kinds is None else block_max(kinds, shrink)
@@ -217,7 +217,7 @@ class ExactReader:
         if needed is None:
             return np.full(tuple(geobox.shape), np.nan, np.float32)
         codes = self._pixels(raster, needed)
-        return codes if needed.places is None else nearest_of(codes, needed.places)
+        return codes if needed.positions is None else nearest_of(codes, needed.positions)
 
     def _window(self, raster: DatasetReader, needed: Needed, how: How) -> Seen:
         """Read rows and columns, and find numbers that are no reflectance.

@@ -84,7 +84,7 @@ def aligned_offset(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Places:
+class Positions:
     """Where the centres of a block's pixels lie in a source, 0.0 at its first pixel's centre."""
 
     rows: NDArray[np.float64]
@@ -111,56 +111,56 @@ class Places:
         (top, bottom), (left, right) = spans
         return (top, left), (bottom, right)
 
-    def within(self, start: tuple[int, int]) -> Places:
-        """Return the same places counted from another pixel of the source."""
-        return Places(self.rows - start[0], self.cols - start[1], self.parallel)
+    def within(self, start: tuple[int, int]) -> Positions:
+        """Return the same positions counted from another pixel of the source."""
+        return Positions(self.rows - start[0], self.cols - start[1], self.parallel)
 
 
 @lru_cache(maxsize=4)
-def source_places(source_crs: CRS, source_transform: Affine, target: GeoBox) -> Places:
+def source_positions(source_crs: CRS, source_transform: Affine, target: GeoBox) -> Positions:
     """Return where the centres of the target's pixels lie in the source.
 
     Between CRSs, the nodes of a net of `NODE_PX` pixels are projected and the pixels interpolated
     between them; a mesh whose middle is then more than `NET_ERROR` source pixels off is projected
-    pixel by pixel. The net is fixed in the CRS plane, not in the window, so that a pixel's place
+    pixel by pixel. The net is fixed in the CRS plane, not in the window, so that where a pixel lies
     does not depend on the window. Cached, since bands share them.
     """
     turned = any((target.transform.b, target.transform.d))
     if target.crs != source_crs and not turned:
         rows, cols = _interpolated(source_crs, source_transform, target)
-        return Places(rows, cols, parallel=False)
+        return Positions(rows, cols, parallel=False)
     x, y = np.arange(target.shape.x) + 0.5, np.arange(target.shape.y) + 0.5
     if not (turned or source_transform.b or source_transform.d):
         back = ~source_transform @ target.transform
-        return Places(
+        return Positions(
             (back.e * y + back.f - 0.5)[:, None],
             (back.a * x + back.c - 0.5)[None],
             parallel=True,
         )
     rows, cols = _projected(source_crs, source_transform, target, *_centres(target))
-    return Places(rows, cols, parallel=False)
+    return Positions(rows, cols, parallel=False)
 
 
-def bilinear(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
+def bilinear(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
     """Interpolate between the four nearest source pixels, over those that have data.
 
     Parameters
     ----------
     pixels
         (row, column) float32, NaN = no data.
-    places
-        Places in `pixels`.
+    positions
+        Positions in `pixels`.
 
     Returns
     -------
     (y, x) float32; NaN where less than half of the kernel's weight has data.
     """
-    sample = _sample_parallel if places.parallel else _sample
+    sample = _sample_parallel if positions.parallel else _sample
     has_data = np.isfinite(pixels)
-    if has_data.all() and _inside(places, pixels.shape):
-        return sample(pixels, places)
-    value = sample(np.where(has_data, pixels, np.float32(0)), places)
-    weight = sample(has_data.astype(np.float32), places)
+    if has_data.all() and _inside(positions, pixels.shape):
+        return sample(pixels, positions)
+    value = sample(np.where(has_data, pixels, np.float32(0)), positions)
+    weight = sample(has_data.astype(np.float32), positions)
     # Four pixels with data weigh one, exactly: the result is then that of a window without gaps.
     weight[weight > 1 - 1e-6] = 1
     result = np.full(value.shape, np.nan, np.float32)
@@ -168,10 +168,10 @@ def bilinear(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]
     return result
 
 
-def nearest(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
+def nearest(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
     """Take the source pixel in which each place lies; NaN outside. Arguments as of `bilinear`."""
     height, width = pixels.shape
-    row, col = np.floor(places.rows + HALF), np.floor(places.cols + HALF)
+    row, col = np.floor(positions.rows + HALF), np.floor(positions.cols + HALF)
     inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
     row, col = (
         np.broadcast_to(each, inside.shape)[inside].astype(np.intp) for each in (row, col)
@@ -181,16 +181,16 @@ def nearest(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
     return result
 
 
-# -- places ------------------------------------------------------------------------------------
+# -- positions ------------------------------------------------------------------------------------
 
 NODE_PX = 32
-"""Pixels between two nodes of the net on which places are projected."""
+"""Pixels between two nodes of the net on which positions are projected."""
 
-PLACE_BITS = 20
-"""A pixel's place on the net is known to this binary fraction of a pixel."""
+POSITION_BITS = 20
+"""The position of a pixel on the net is known to this binary fraction of a pixel."""
 
 NET_ERROR = 1e-3
-"""Share of a source pixel by which a place may be off."""
+"""Share of a source pixel by which a position may be off."""
 
 EDGE = NET_ERROR / 2
 """The same along one edge of a mesh: rows and columns of the net add up."""
@@ -210,11 +210,11 @@ def _projected(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rows and columns of the source at places of the target's CRS, each for itself."""
+    """Return rows and columns of the source at positions of the target's CRS, each for itself."""
     if target.crs != source_crs:
         assert target.crs is not None
         x, y = target.crs.transformer_to_crs(source_crs)(x, y)
-    # Infinite where a CRS cannot hold the place.
+    # Infinite where a CRS has no coordinates for it.
     x, y = (np.where(np.isfinite(x) & np.isfinite(y), axis, np.nan) for axis in (x, y))
     back = ~source_transform
     return (
@@ -237,14 +237,14 @@ def _interpolated(
     )
     below, beside = mesh_y - mesh_y[0], mesh_x - mesh_x[0]
     bad = np.zeros((half_y.size // 2, half_x.size // 2), bool)
-    places = []
+    positions = []
     for axis in halves:
         bad |= _is_bent(axis)
         nodes = axis[::2, ::2]
         along = nodes[below] + (nodes[below + 1] - nodes[below]) * part_y[:, None]
         start = along[:, beside]
-        places.append(start + (along[:, beside + 1] - start) * part_x)
-    rows, cols = places
+        positions.append(start + (along[:, beside + 1] - start) * part_x)
+    rows, cols = positions
     if bad.any():
         off = bad[np.ix_(below, beside)]
         x, y = _centres(target)
@@ -267,7 +267,7 @@ def _meshes(first: float, count: int) -> tuple[NDArray[np.intp], NDArray[np.floa
     """Return the mesh of each pixel centre, counted from the CRS origin, and how far into it."""
     # What division leaves beside a grid's corners differs from window to window: on a binary fraction of a
     # pixel all of what follows is exact.
-    start = round(first * 2**PLACE_BITS) / 2**PLACE_BITS
+    start = round(first * 2**POSITION_BITS) / 2**PLACE_BITS
     place = (start + np.arange(count) + 0.5) / NODE_PX
     mesh = np.floor(place)
     return mesh.astype(np.intp), place - mesh
@@ -276,11 +276,11 @@ def _meshes(first: float, count: int) -> tuple[NDArray[np.intp], NDArray[np.floa
 # -- sampling ----------------------------------------------------------------------------------
 
 
-def _inside(places: Places, shape: tuple[int, ...]) -> bool:
+def _inside(positions: Positions, shape: tuple[int, ...]) -> bool:
     """Say whether every place has four neighbours."""
     return all(
         bool(((axis >= 0) & (axis <= size - 1)).all())
-        for axis, size in zip((places.rows, places.cols), shape, strict=True)
+        for axis, size in zip((positions.rows, positions.cols), shape, strict=True)
     )
 
 
@@ -288,17 +288,17 @@ SAMPLED_ROWS = 32
 """Rows of a block that are interpolated at once."""
 
 
-def _sample(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
+def _sample(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
     """Interpolate bilinearly; outside the pixels are zeros.
 
     As `scipy.ndimage.map_coordinates` of order 1, in half of its time: a few rows at a time, so
     that what lies between stays in the processor's cache.
     """
     padded = np.pad(pixels, 1)
-    sampled = np.empty(places.rows.shape, np.float32)
+    sampled = np.empty(positions.rows.shape, np.float32)
     for start in range(0, len(sampled), SAMPLED_ROWS):
         held = slice(start, start + SAMPLED_ROWS)
-        sampled[held] = _sampled_rows(padded, places.rows[held], places.cols[held])
+        sampled[held] = _sampled_rows(padded, positions.rows[held], positions.cols[held])
     return sampled
 
 
@@ -331,11 +331,11 @@ def _between(
     return left
 
 
-def _sample_parallel(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
+def _sample_parallel(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
     """Interpolate along columns, then along rows; outside the pixels are zeros."""
     padded = np.pad(pixels, 1)
-    row, row_part = _neighbours(places.rows[:, 0], pixels.shape[0])
-    col, col_part = _neighbours(places.cols[0], pixels.shape[1])
+    row, row_part = _neighbours(positions.rows[:, 0], pixels.shape[0])
+    col, col_part = _neighbours(positions.cols[0], pixels.shape[1])
     upper = padded[row]
     upper += (padded[row + 1] - upper) * row_part[:, None]
     left = upper[:, col]
@@ -344,10 +344,10 @@ def _sample_parallel(pixels: NDArray[np.float32], places: Places) -> NDArray[np.
 
 
 def _neighbours(
-    places: NDArray[np.float64], size: int
+    positions: NDArray[np.float64], size: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Return the first of two neighbours in an axis padded by one, and the weight of the second."""
-    held = np.clip(places, -1, size)
+    held = np.clip(positions, -1, size)
     if np.isnan(held.sum()):
         held[np.isnan(held)] = -1
     # Truncation is floor from nought on.

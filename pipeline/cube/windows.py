@@ -12,7 +12,7 @@ from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from rasterio.io import DatasetReader
 
-from pipeline.cube.resample import Places, aligned_offset, finer, nearest, source_places
+from pipeline.cube.resample import Positions, aligned_offset, finer, nearest, source_positions
 
 Window = tuple[tuple[int, int], tuple[int, int]]
 """First (row, column) of a part of a raster, and the first after."""
@@ -21,7 +21,7 @@ STRIP_PX = 2**22
 """Finer pixels that are held at once while coarse ones are averaged."""
 
 NOISE = 6
-"""Decimals of a source pixel to which places are known."""
+"""Decimals of a source pixel to which positions are known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ class Needed:
     start: tuple[int, int]
     stop: tuple[int, int]
     """First (row, column), and the first after."""
-    places: Places | None
+    positions: Positions | None
     """Where the geobox's pixels lie among them; none: they are the same."""
 
     def grown(self, margin_px: int) -> Needed:
@@ -40,7 +40,7 @@ class Needed:
             (row + change, col + change)
             for (row, col), change in ((self.start, -margin_px), (self.stop, margin_px))
         )
-        return Needed(start, stop, self.places)
+        return Needed(start, stop, self.positions)
 
 
 def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
@@ -50,9 +50,9 @@ def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
     if start is not None:
         return Needed(start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x), None)
     assert source.crs is not None
-    places = source_places(source.crs, source.transform, geobox)
-    window = places.window(source.shape.y, source.shape.x)
-    return None if window is None else Needed(*window, places.within(window[0]))
+    positions = source_positions(source.crs, source.transform, geobox)
+    window = positions.window(source.shape.y, source.shape.x)
+    return None if window is None else Needed(*window, positions.within(window[0]))
 
 
 FALSE_NORTHING_M = 10_000_000.0
@@ -111,14 +111,15 @@ def strips(geobox: GeoBox, shrink: int) -> list[GeoBox]:
     return [geobox[start : min(start + rows, height), :] for start in range(0, height, rows)]
 
 
-def nearest_of(pixels: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
+def nearest_of(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
     """Take the pixel in which each place lies; of a place between two, the lower or right one.
 
-    Where grids are multiples of each other all places lie between pixels, but for noise that
+    Where grids are multiples of each other all positions lie between pixels, but for noise that
     depends on the window.
     """
     return nearest(
-        pixels, Places(places.rows.round(NOISE), places.cols.round(NOISE), places.parallel)
+        pixels,
+        Positions(positions.rows.round(NOISE), positions.cols.round(NOISE), positions.parallel),
     )
 
 

@@ -51,7 +51,7 @@ def key_of(image: NDArray[np.float32], *, sure: bool) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Span:
     start: int
     stop: int
     shapes: tuple[tuple[int, ...], ...]
@@ -76,29 +76,29 @@ class SharedWindows:
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
         # In the order in which they were written, round and round the file.
-        self._places: OrderedDict[bytes, _Place] = OrderedDict()
+        self._spans: OrderedDict[bytes, _Span] = OrderedDict()
         self._end = 0
 
     def recall(self, key: bytes) -> frames.Window | None:
         """Return what was kept under a key, if it is still there."""
         with self._lock:
-            place = self._places.get(key)
-            if place is None or self._file is None:
+            span = self._spans.get(key)
+            if span is None or self._file is None:
                 return None
             try:
-                self._file.seek(place.start)
-                content = self._file.read(place.stop - place.start)
+                self._file.seek(span.start)
+                content = self._file.read(span.stop - span.start)
             except OSError as error:
                 self._give_up(error)
                 return None
-        return _read(content, place.shapes)
+        return _read(content, span.shapes)
 
     def keep(self, key: bytes, window: frames.Window) -> None:
         """Keep what a window leaves."""
         parts = _parts(window)
         size = sum(each.nbytes for each in parts)
         with self._lock:
-            if key in self._places or not self._ready(size):
+            if key in self._spans or not self._ready(size):
                 return
             assert self._file is not None
             start = self._room(size)
@@ -111,7 +111,7 @@ class SharedWindows:
                 self._give_up(error)
                 return
             shapes = tuple(each.shape for each in parts)
-            self._places[key] = _Place(start, start + size, shapes)
+            self._spans[key] = _Span(start, start + size, shapes)
             self._end = start + size
 
     def _ready(self, size: int) -> bool:
@@ -131,12 +131,12 @@ class SharedWindows:
         """Return where so many bytes go, and forget what is there."""
         wraps = self._end + size > self._capacity
         start = 0 if wraps else self._end
-        for key, place in list(self._places.items()):
-            in_the_way = place.start < start + size and place.stop > start
+        for key, span in list(self._spans.items()):
+            in_the_way = span.start < start + size and span.stop > start
             # What lies between the end and the file's end is the oldest.
-            if not in_the_way and not (wraps and place.start >= self._end):
+            if not in_the_way and not (wraps and span.start >= self._end):
                 break
-            del self._places[key]
+            del self._spans[key]
         return start
 
     def _give_up(self, error: OSError) -> None:
@@ -146,7 +146,7 @@ class SharedWindows:
             error,
         )
         self._capacity = 0
-        self._places.clear()
+        self._spans.clear()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -164,7 +164,7 @@ def shared_windows(model: Model) -> SharedWindows | None:
         return _kept.setdefault(model, SharedWindows())
 
 
-# A forked process has the file's index and not its place in it.
+# A forked process has the file's index and not its span in it.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_kept.clear)
 

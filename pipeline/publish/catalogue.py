@@ -13,7 +13,7 @@ import xarray as xr
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.composite import ALL_TIME
-from pipeline.config.places import require_apart
+from pipeline.config.paths import require_apart
 from pipeline.errors import ConfigError, QueryError
 from pipeline.publish import words
 from pipeline.publish.cogs import write_cog

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import access, sensors
-from pipeline.cube.metadata.places import href_of
+from pipeline.cube.metadata.hrefs import href_of
 from pipeline.cube.metadata.roles import asset_keys, frame
 from pipeline.errors import AssetError, RadiometryError
 

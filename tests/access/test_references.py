@@ -15,7 +15,7 @@ from rasterio.transform import from_origin
 from pipeline import access
 from pipeline.access.locations import locate
 from pipeline.access.opening import opening
-from pipeline.cube.opening import Place, read_asset
+from pipeline.cube.opening import AssetRef, read_asset
 
 PIECES = [*"ab1#?%& +:;=@!'(),[]{}~$\\*|<>\"é日🛰.", "%20", "%23", "%2F", "zip:", "s3:", "?a=b"]
 NAMES = (
@@ -85,7 +85,7 @@ def test_gdal_opens_the_file_and_no_other(folder, name):
         ) as raster:
             raster.write(np.full((1, 1, 1), 7, np.uint8))
         (Path(top) / "made.tif").rename(file)
-        where = Place(item_id="i", asset="a", href=str(file), remote=False)
+        where = AssetRef(item_id="i", asset="a", href=str(file), remote=False)
         assert read_asset(where, lambda raster: raster.read(1).item()) == 7
 
 

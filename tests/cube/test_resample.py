@@ -12,13 +12,13 @@ from pyproj import Transformer
 from rasterio.warp import Resampling, reproject
 
 from pipeline.cube.resample import (
-    Places,
+    Positions,
     aligned_offset,
     bilinear,
     block_mean,
     nearest,
     shrink_factor,
-    source_places,
+    source_positions,
 )
 
 
@@ -49,12 +49,16 @@ def test_a_ramp_comes_back_as_coordinates(crs):
     ramp = np.add.outer(np.arange(400) * 3.0, np.arange(500) * 2.0).astype(np.float32)
     middle = source.center_pixel.extent.to_crs(crs).centroid.coords[0]
     target = geobox(20, middle[0] // 20 * 20, middle[1] // 20 * 20, crs=crs)
-    places = source_places(source.crs, source.transform, target)
+    positions = source_positions(source.crs, source.transform, target)
     expected_rows, expected_cols = projected(source, target)
-    np.testing.assert_allclose(np.broadcast_to(places.cols, (40, 50)), expected_cols, atol=1e-3)
-    np.testing.assert_allclose(np.broadcast_to(places.rows, (40, 50)), expected_rows, atol=1e-3)
     np.testing.assert_allclose(
-        bilinear(ramp, places), 3 * expected_rows + 2 * expected_cols, atol=6e-3
+        np.broadcast_to(positions.cols, (40, 50)), expected_cols, atol=1e-3
+    )
+    np.testing.assert_allclose(
+        np.broadcast_to(positions.rows, (40, 50)), expected_rows, atol=1e-3
+    )
+    np.testing.assert_allclose(
+        bilinear(ramp, positions), 3 * expected_rows + 2 * expected_cols, atol=6e-3
     )
 
 
@@ -97,11 +101,11 @@ def test_the_net_is_exact_and_does_not_move_with_the_window(crs_pair, resolution
     target = geobox(resolution, left, top, (100, 120), crs=crs)
     size = resolution / (111_000 if source_crs == "EPSG:4326" else 1)
     source = GeoBox((10, 10), Affine(size, 0, 0, 0, -size, 0), source_crs)
-    whole = source_places(source.crs, source.transform, target)
+    whole = source_positions(source.crs, source.transform, target)
     rows, cols = projected(source, target)
     np.testing.assert_allclose(whole.rows, rows, rtol=0, atol=1e-3)
     np.testing.assert_allclose(whole.cols, cols, rtol=0, atol=1e-3)
-    part = source_places(source.crs, source.transform, target[cut[0] :, cut[1] :])
+    part = source_positions(source.crs, source.transform, target[cut[0] :, cut[1] :])
     np.testing.assert_array_equal(part.rows, whole.rows[cut[0] :, cut[1] :])
     np.testing.assert_array_equal(part.cols, whole.cols[cut[0] :, cut[1] :])
 
@@ -120,10 +124,10 @@ def test_the_net_is_exact_and_does_not_move_with_the_window(crs_pair, resolution
 def test_rows_and_columns_apart_are_both_at_once(pixels, x, y, resolution):
     source = geobox(20, 600_000, 5_400_000, (9, 11))
     target = geobox(resolution, 600_000 + x, 5_400_000 + y, (30, 30))
-    apart = source_places(source.crs, source.transform, target)
+    apart = source_positions(source.crs, source.transform, target)
     assert apart.parallel
     rows, cols = np.broadcast_arrays(apart.rows, apart.cols)
-    together = bilinear(pixels, Places(rows, cols, parallel=False))
+    together = bilinear(pixels, Positions(rows, cols, parallel=False))
     found = bilinear(pixels, apart)
     # Where the kernel is cut exactly in half by no data, rounding decides.
     both = np.isfinite(found) & np.isfinite(together)
@@ -149,22 +153,24 @@ def test_nearest_is_that_of_gdal(x, y, resolution):
         dst_nodata=np.nan,
         resampling=Resampling.nearest,
     )
-    found = nearest(codes, source_places(source.crs, source.transform, target))
+    found = nearest(codes, source_positions(source.crs, source.transform, target))
     np.testing.assert_array_equal(found, expected)
 
 
 def test_no_data_does_not_bleed_and_half_the_kernel_decides():
     pixels = np.full((4, 4), 100, np.float32)
     pixels[:, 2:] = np.nan
-    places = np.array([[0.5, 1.0, 1.4, 1.6, 2.0]])
-    result = bilinear(pixels, Places(np.full_like(places, 1.0), places, parallel=False))
+    positions = np.array([[0.5, 1.0, 1.4, 1.6, 2.0]])
+    result = bilinear(
+        pixels, Positions(np.full_like(positions, 1.0), positions, parallel=False)
+    )
     np.testing.assert_allclose(result, [[100, 100, 100, np.nan, np.nan]], rtol=1e-6)
 
 
 def test_places_outside_have_no_data():
     pixels = np.ones((3, 3), np.float32)
     rows = np.array([[-3.0, -0.4, 1.0, 2.4, 9.0, np.nan, np.inf]])
-    result = bilinear(pixels, Places(rows, np.ones_like(rows), parallel=False))
+    result = bilinear(pixels, Positions(rows, np.ones_like(rows), parallel=False))
     np.testing.assert_array_equal(result, [[np.nan, 1, 1, 1, np.nan, np.nan, np.nan]])
 
 

@@ -15,7 +15,7 @@ from rasterio.errors import RasterioIOError
 
 from pipeline.cube import datasets
 from pipeline.cube.metadata.facts import AssetFacts
-from pipeline.cube.opening import Place, read_asset
+from pipeline.cube.opening import AssetRef, read_asset
 from pipeline.cube.reader import ExactReader
 from pipeline.errors import AssetError
 from tests.faults.faulty import HOST, faulty_server
@@ -49,12 +49,12 @@ def whole(raster):
 
 
 def local(path):
-    return Place(item_id="item", asset="blue", href=str(path), remote=False)
+    return AssetRef(item_id="item", asset="blue", href=str(path), remote=False)
 
 
 def served(faulty, path, name=None):
     href = faulty.href(name or next(_names), path)
-    return Place(item_id="item", asset="blue", href=href, remote=True, hosts=(HOST,))
+    return AssetRef(item_id="item", asset="blue", href=href, remote=True, hosts=(HOST,))
 
 
 @pytest.fixture

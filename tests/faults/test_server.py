@@ -13,7 +13,7 @@ from affine import Affine
 
 from pipeline import access
 from pipeline.cube import datasets, gdal, opening
-from pipeline.cube.opening import IDLE, Patience, Place, read_asset
+from pipeline.cube.opening import IDLE, AssetRef, Patience, read_asset
 from pipeline.errors import AssetError, AssetUnavailableError
 from tests.faults.faulty import HOST
 
@@ -57,7 +57,7 @@ def write(path, pixels, **options):
 
 
 def place(faulty, name, path):
-    return Place(
+    return AssetRef(
         item_id="item", asset="blue", href=faulty.href(name, path), remote=True, hosts=(HOST,)
     )
 
@@ -221,7 +221,7 @@ def test_waits_double_up_to_the_longest():
 
 
 def test_nobody_there():
-    nowhere = Place(
+    nowhere = AssetRef(
         item_id="item", asset="blue", href=f"http://{HOST}:9/x.tif", remote=True, hosts=(HOST,)
     )
     with pytest.raises(AssetUnavailableError, match="item item, asset 'blue'") as caught:
@@ -239,7 +239,7 @@ def test_a_damaged_file_of_this_machine_is_read_once(tmp_path, raster, monkeypat
         calls.append(1)
         return opened.read(1)
 
-    here = Place(item_id="item", asset="blue", href=str(path), remote=False)
+    here = AssetRef(item_id="item", asset="blue", href=str(path), remote=False)
     with pytest.raises(AssetError, match="item item, asset 'blue': cannot be read"):
         read_asset(here, use)
     assert len(calls) <= 1
@@ -350,7 +350,7 @@ def test_settings_of_a_place_hold_for_its_read_alone(raster, monkeypatch):
         "opening",
         lambda href, **_: access.Opening(href, {"AWS_SECRET_ACCESS_KEY": "hush"}, None, 4),
     )
-    here = Place(item_id="item", asset="blue", href=str(path), remote=False)
+    here = AssetRef(item_id="item", asset="blue", href=str(path), remote=False)
     seen = read_asset(here, lambda opened: getenv())
     assert seen["AWS_SECRET_ACCESS_KEY"] == "hush"
     assert seen["GDAL_DISABLE_READDIR_ON_OPEN"] == "EMPTY_DIR"

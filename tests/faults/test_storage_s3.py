@@ -162,7 +162,7 @@ def test_a_branch_that_cannot_be_deleted_does_not_undo_a_publish(url, trouble):
     publish(url, 14, key="other")
     publish(url, 15, key="other")
     assert_published(url, 11, 12, 13, 14, 15)
-    assert store.base.location.place(url).open().list_branches() == {"main"}
+    assert store.base.location.locate(url).open().list_branches() == {"main"}
 
 
 @pytest.mark.parametrize(

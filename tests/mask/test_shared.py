@@ -137,7 +137,7 @@ def test_law_what_is_recalled_is_what_was_kept_and_never_too_much(numbers, capac
             found = kept.recall(bytes([other]))
             if found is not None:
                 same(found, window(other))
-        places = sorted((each.start, each.stop) for each in kept._places.values())
+        places = sorted((each.start, each.stop) for each in kept._spans.values())
         assert all(one[1] <= other[0] for one, other in itertools.pairwise(places))
         assert not places or places[-1][1] <= capacity
 

@@ -90,4 +90,4 @@ def test_every_acknowledged_write_is_there(make, url, tmp_path, processes, turns
     told, present = check(url, make, acknowledged, turns)
     conflicts = sum(each["conflicts"] for lines in acknowledged.values() for each in lines)
     print(f"{told} acknowledged, {present} present, {conflicts} conflicts")
-    assert store.base.location.place(url).open().list_branches() == {"main"}
+    assert store.base.location.locate(url).open().list_branches() == {"main"}

@@ -8,7 +8,7 @@ import zarr
 from pipeline import store
 from pipeline.errors import StoreError
 from pipeline.store.arrays import layout
-from pipeline.store.base.location import PUBLISHED, place
+from pipeline.store.base.location import PUBLISHED, locate
 from pipeline.store.read import archive
 from tests.store.flipping import content, fill
 
@@ -26,7 +26,7 @@ def old(tmp_path, make, monkeypatch) -> str:
 
 
 def renumbered(url: str, number: int) -> None:
-    session = place(url).open().writable_session("main")
+    session = locate(url).open().writable_session("main")
     zarr.open_group(session.store, mode="r+").attrs["format_version"] = number
     session.commit("as it was", metadata=PUBLISHED)
 

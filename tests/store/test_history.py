@@ -169,7 +169,7 @@ def test_what_was_begun_before_a_rollback_does_not_bring_back_what_was_taken_bac
         left = writer.commit("other tile")
     store.roll_back(url, first)
     # As if the run had made its branch while the rollback was at work.
-    store.base.location.place(url).open().create_branch("run-killed", left)
+    store.base.location.locate(url).open().create_branch("run-killed", left)
     with store.open_writer(url, make.grid(), title="t", run_key="killed") as writer:
         assert not writer.changed
         assert writer.fingerprints(make.sensor)[make.times(1)[0]][0, 0] == 11
@@ -182,7 +182,9 @@ def test_a_rollback_that_loses_a_race_changes_nothing(make, url, monkeypatch):
     real = store.versions.rollback_expire.move_main
 
     def late(repository, base, target):
-        monkeypatch.setattr("pipeline.store.base.location.Place.lock", lambda _: nullcontext())
+        monkeypatch.setattr(
+            "pipeline.store.base.location.Location.lock", lambda _: nullcontext()
+        )
         publish(url, make, 13)
         real(repository, base, target)
 
@@ -190,7 +192,7 @@ def test_a_rollback_that_loses_a_race_changes_nothing(make, url, monkeypatch):
     with pytest.raises(StoreConflictError, match="published meanwhile"):
         store.roll_back(url, first)
     assert seen(url, make) == 13
-    assert store.base.location.place(url).open().list_tags() == set()
+    assert store.base.location.locate(url).open().list_tags() == set()
 
 
 def test_an_open_reader_is_not_moved_by_a_rollback(make, url):

@@ -115,7 +115,7 @@ def test_what_needs_a_history_is_refused(make, plain):
         lambda: store.open_archive(plain, as_of="2026-06-01"),
         lambda: store.roll_back(plain, "A" * 20),
         lambda: store.expire(plain, datetime.now(UTC)),
-        store.base.location.place(plain).open,
+        store.base.location.locate(plain).open,
     ):
         with pytest.raises(StoreError, match=r"plain Zarr store, which has no history: "):
             refused()

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import store
 from pipeline.errors import StoreConflictError
-from pipeline.store.base.location import Place
+from pipeline.store.base.location import Location
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def url(anywhere):
 @pytest.fixture(autouse=True)
 def no_lock(monkeypatch):
     """Let a local path be as open as an object store; within one process it is as safe."""
-    monkeypatch.setattr(Place, "lock", lambda _: nullcontext())
+    monkeypatch.setattr(Location, "lock", lambda _: nullcontext())
 
 
 def begin(url, make, key):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline import store
 from pipeline.errors import StoreConflictError
-from pipeline.store.base.location import Place
+from pipeline.store.base.location import Location
 from pipeline.store.versions import branches
 from tests.store.making import JULY, JUNE, ROLES, Make
 
@@ -133,7 +133,7 @@ def works(key):
 @pytest.fixture(autouse=True)
 def no_lock(monkeypatch):
     """Let a local path be as open as an object store; within one process it is as safe."""
-    monkeypatch.setattr(Place, "lock", lambda _: nullcontext())
+    monkeypatch.setattr(Location, "lock", lambda _: nullcontext())
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_two_runs_at_once_are_as_if_one_came_after_the_other(before, one, other)
             "one",
             "other",
         ]
-        assert store.base.location.place(url).open().list_branches() == {"main"}
+        assert store.base.location.locate(url).open().list_branches() == {"main"}
 
 
 @pytest.mark.parametrize("cells_a_commit", [1, 4096])
@@ -275,12 +275,12 @@ def test_work_on_what_was_rolled_back_is_not_brought_back(url):
     mine = Work("mine", {(0, 1): 1}, {})
     with begin(url, mine) as writer:
         mine.do(writer)
-        branch = store.base.location.place(url).open().lookup_branch("run-mine")
+        branch = store.base.location.locate(url).open().lookup_branch("run-mine")
         store.roll_back(url, first)
         with pytest.raises(StoreConflictError, match="start this run again"):
             writer.publish({})
     # Even if the branch had outlived the rollback.
-    store.base.location.place(url).open().create_branch("run-mine", branch)
+    store.base.location.locate(url).open().create_branch("run-mine", branch)
     with begin(url, mine) as writer:
         assert not writer.changed
         assert writer.mask_fingerprint(make.sensor, TIMES[0], TILES[0]) == 101
@@ -306,7 +306,7 @@ def test_a_run_killed_while_it_moves_its_work_starts_where_it_was(url, monkeypat
         assert writer.composite_fingerprint(NAME, JUNE.start, TILES[0]) == 102
         assert writer.mask_fingerprint(make.sensor, TIMES[3], TILES[0]) == 101
         writer.publish({})
-    assert store.base.location.place(url).open().list_branches() == {"main"}
+    assert store.base.location.locate(url).open().list_branches() == {"main"}
 
 
 def test_a_run_at_its_first_tile_is_not_taken_for_a_left_one(url):
@@ -338,7 +338,7 @@ def test_left_work_that_cannot_be_moved_is_done_again(url):
 def test_what_a_killed_move_leaves_is_expired(url, monkeypatch):
     monkeypatch.setattr(store.versions.rollback_expire, "SAFE_AGE", timedelta(0))
     run(url, Work("one", {(0, 1): 1}, {}))
-    repository = store.base.location.place(url).open()
+    repository = store.base.location.locate(url).open()
     repository.create_branch("replay-run-gone", repository.lookup_branch("main"))
     store.expire(url, datetime.now(UTC))
     assert repository.list_branches() == {"main"}

@@ -36,7 +36,7 @@ def fingerprints(url, make):
 
 
 def branches(url):
-    return store.base.location.place(url).open().list_branches()
+    return store.base.location.locate(url).open().list_branches()
 
 
 def test_readers_see_a_run_when_it_is_published(make, url):
@@ -91,7 +91,7 @@ def test_old_states_are_read_by_id_tag_and_instant(make, url):
             write_tile(writer, make, row, 0)
             write_tile(writer, make, row, 1)
             snapshots.append(writer.publish({}))
-    store.base.location.place(url).open().create_tag("v1", snapshots[0])
+    store.base.location.locate(url).open().create_tag("v1", snapshots[0])
     second, first, _grid = store.open_archive(url).log()
     between = first.time + (second.time - first.time) * 0.999
     for as_of in (snapshots[0], "v1", first.time, first.time.isoformat(), between):
@@ -168,7 +168,7 @@ def test_a_run_killed_after_main_moved_is_finished(make, url):
     with begin(url, make) as writer:
         write_tile(writer, make, 0, 0)
         tip = writer.publish({})
-    store.base.location.place(url).open().create_branch("run-run", tip)
+    store.base.location.locate(url).open().create_branch("run-run", tip)
     with begin(url, make) as writer:
         assert not writer.changed
         assert writer.publish({}) == tip
@@ -178,7 +178,7 @@ def test_a_run_killed_after_main_moved_is_finished(make, url):
 def test_what_others_wrote_to_main_stays(make, url):
     with begin(url, make) as writer:
         write_tile(writer, make, 0, 0)
-        session = store.base.location.place(url).open().writable_session("main")
+        session = store.base.location.locate(url).open().writable_session("main")
         zarr.open_group(session.store, mode="r+").attrs["who"] = "another"
         other = session.commit("another tool")
         shown = writer.publish({})
@@ -283,7 +283,7 @@ def test_urls_of_local_stores(make, tmp_path, monkeypatch):
     ],
 )
 def test_object_stores_are_known_by_url(url, said):
-    where = store.base.location.place(url)
+    where = store.base.location.locate(url)
     assert where.path is None
     assert said in str(where.storage)
 
@@ -300,7 +300,7 @@ def test_object_stores_are_known_by_url(url, said):
 )
 def test_urls_that_lack_a_part_are_explained(url, said):
     with pytest.raises(StoreError, match=said):
-        store.base.location.place(url)
+        store.base.location.locate(url)
 
 
 KILLED = """

@@ -9,8 +9,8 @@ from typing import Any
 import pystac
 
 from pipeline import sensors
+from pipeline.cube.metadata.hrefs import asset_ref
 from pipeline.cube.metadata.outlines import Frame
-from pipeline.cube.metadata.places import place_of
 from pipeline.cube.metadata.roles import MAX_RASTER_PX
 from pipeline.cube.opening import read_asset
 from pipeline.errors import AccessError, AssetError
@@ -63,7 +63,7 @@ def _asked(item: pystac.Item, settings: CubeSettings) -> Answer:
     for key in list(offered)[:TRIED]:
         try:
             return _with_frame(
-                item, key, read_asset(place_of(item, key, settings.hosts), header)
+                item, key, read_asset(asset_ref(item, key, settings.hosts), header)
             )
         except (AssetError, AccessError) as error:
             if settings.unreadable == "fail":
@@ -91,7 +91,7 @@ def read_header(item: pystac.Item, key: str, settings: CubeSettings) -> Frame:
     AssetError, AccessError
         It cannot be read.
     """
-    return read_asset(place_of(item, key, settings.hosts), header)
+    return read_asset(asset_ref(item, key, settings.hosts), header)
 
 
 def header(raster: Any) -> Frame:  # noqa: ANN401  (rasterio has no types)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline import sensors
 from pipeline.cube.metadata.darkness import ROLES, Finding, judge
-from pipeline.cube.metadata.places import place_of
+from pipeline.cube.metadata.hrefs import asset_ref
 from pipeline.cube.opening import Patience, read_asset
 from pipeline.errors import AccessError, AssetError, RadiometryError
 from pipeline.types import Items
@@ -131,8 +131,8 @@ def ask(item: pystac.Item, *, hosts: Collection[str] = ()) -> Finding:
     for role, key in keys.items():
         try:
             band = profile.band(item, role if key == offered.get(role) else "nir")
-            place = place_of(item, key, hosts)
-            numbers[role] = read_asset(place, partial(thinned, band=band), patience=PATIENCE)
+            ref = asset_ref(item, key, hosts)
+            numbers[role] = read_asset(ref, partial(thinned, band=band), patience=PATIENCE)
         except (AssetError, AccessError, RadiometryError) as error:
             return Finding(
                 verdict="inconclusive", reason=f"they cannot be read: {error}", unread=True

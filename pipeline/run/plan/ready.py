@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pystac
 
 from pipeline import cube, models, store
-from pipeline.config.places import local_path
+from pipeline.config.paths import local_path
 from pipeline.errors import AccessError, AssetError, ConfigError, IncompleteError, WorkersError
 from pipeline.run.common.postprocess import roles_needed
 from pipeline.run.plan.plan import Plan

@@ -33,7 +33,7 @@ CREATE_WAITS_S = (0.1, 0.3, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Location:
     """Where a repository lies."""
 
     url: str
@@ -124,7 +124,7 @@ class Place:
         return icechunk.local_filesystem_storage(str(self.path))
 
 
-def place(url: str) -> Place:
+def locate(url: str) -> Location:
     """Read a URL or path.
 
     Parameters
@@ -143,7 +143,7 @@ def place(url: str) -> Place:
         The URL has another scheme or unknown options, or no bucket, container or account.
     """
     if url.startswith(PLAIN):
-        inner = place(url.removeprefix(PLAIN))
+        inner = locate(url.removeprefix(PLAIN))
         if inner.path is None:
             raise StoreError(
                 f"{url!r}: a plain Zarr store lies on a local path, where a lock keeps it to one run: "
@@ -152,15 +152,15 @@ def place(url: str) -> Place:
         return replace(inner, url=url, plain=True)
     parts = urlsplit(url)
     if "://" not in url:
-        return Place(url=url, storage=None, path=Path(url).expanduser().absolute())
+        return Location(url=url, storage=None, path=Path(url).expanduser().absolute())
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Place(url=url, storage=None, path=Path(unquote(parts.path)))
+        return Location(url=url, storage=None, path=Path(unquote(parts.path)))
     if parts.scheme not in _OBJECT_STORES or not parts.netloc:
         raise StoreError(
             f"cannot store at {url!r}: give a path, file:///path, s3://bucket/prefix, "
             "gs://bucket/prefix or az://container/prefix?account=NAME"
         )
-    return Place(url=url, storage=_OBJECT_STORES[parts.scheme](parts), path=None)
+    return Location(url=url, storage=_OBJECT_STORES[parts.scheme](parts), path=None)
 
 
 def _options(parts: SplitResult, *known: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from pipeline.errors import StoreError
-from pipeline.store.base.location import place
+from pipeline.store.base.location import locate
 
 ICECHUNK = {
     "chunks",
@@ -29,7 +29,7 @@ def require_writable(url: str) -> None:
         A file is in the way, something else lies there, or the folder (of the lock, too, which lies
         beside it) cannot be written. What an object store allows is found when it is written.
     """
-    where = place(url)
+    where = locate(url)
     path = where.path
     if path is None:
         return

@@ -21,7 +21,7 @@ from pipeline.store.arrays.composites import require_alike, sensors_of
 from pipeline.store.arrays.masks import SceneRow
 from pipeline.store.arrays.overviews import Levels, level_name
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import place
+from pipeline.store.base.location import locate
 from pipeline.store.base.reading import open_lazily
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.versions.snapshots import Snapshot, published, shown_as
@@ -59,7 +59,7 @@ class Archive:
         if layout.format_of(root) != layout.FORMAT_VERSION:
             _tell_once(url, layout.format_of(root))
         self._repository = repository
-        self._checksums = Checksums(None if repository is None else place(url).path)
+        self._checksums = Checksums(None if repository is None else locate(url).path)
         self._session = session
         self._root = root
 
@@ -341,7 +341,7 @@ class Archive:
             It is a plain Zarr store, which has no history; or a state in it is damaged.
         """
         if self._repository is None:
-            place(self.url).require_history("there is no log")
+            locate(self.url).require_history("there is no log")
         assert self._repository is not None
         with explained(f"cannot read the history of the store {self.url}"):
             return list(published(self._repository, self._checksums, self.snapshot))

@@ -19,7 +19,7 @@ from zarr.storage import LocalStore
 from pipeline.errors import StoreError
 from pipeline.store.arrays import layout
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, PUBLISHED, RUN, Place, place
+from pipeline.store.base.location import MAIN, PUBLISHED, RUN, Location, locate
 from pipeline.store.base.reading import damaged_chunks
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.repair import cleaning
@@ -82,7 +82,7 @@ def verify(
     StoreConflictError
         It is to be mended, and a run is at work.
     """
-    where = place(url)
+    where = locate(url)
     if not mend:
         return _looked(where, told)
     with where.lock():
@@ -99,7 +99,7 @@ def verify(
     )
 
 
-def _looked(where: Place, told: Told) -> Verified:
+def _looked(where: Location, told: Told) -> Verified:
     if where.plain:
         return _verified(_plain_state(where), told)
     repository, checksums = where.open(), Checksums(where.path)
@@ -143,7 +143,7 @@ def _verified(state: State, told: Told) -> Verified:
 
 
 def _state(
-    where: Place, repository: icechunk.Repository, checksums: Checksums, snapshot: str
+    where: Location, repository: icechunk.Repository, checksums: Checksums, snapshot: str
 ) -> State:
     session = repository.readonly_session(snapshot_id=snapshot)
     root = zarr.open_group(session.store, mode="r")
@@ -156,7 +156,7 @@ def _state(
     )
 
 
-def _plain_state(where: Place) -> State:
+def _plain_state(where: Location) -> State:
     assert where.path is not None
     with explained(f"cannot read the store {where.url}"):
         root = plain_zarr.open_root(where.path)
@@ -234,7 +234,7 @@ def _unreadable_root(repository: icechunk.Repository, snapshot: str) -> bool:
 # -- mending -----------------------------------------------------------------------------------
 
 
-def _mended(where: Place, found: Verified, told: Told) -> Verified:
+def _mended(where: Location, found: Verified, told: Told) -> Verified:
     """Mend what was found, on the state itself or on the one before it that is whole."""
     if found.lost and not found.earlier:
         raise StoreError(
@@ -282,7 +282,7 @@ def _mended(where: Place, found: Verified, told: Told) -> Verified:
     return replace(found, repaired=made, cleaned=done + earlier)
 
 
-def _mended_plain(where: Place, found: Verified) -> Verified:
+def _mended_plain(where: Location, found: Verified) -> Verified:
     assert where.path is not None
     with explained(f"cannot mend the store {where.url}"):
         root = zarr.open_group(LocalStore(where.path), mode="r+")

@@ -15,7 +15,7 @@ import zarr
 from pipeline.errors import StoreError
 from pipeline.store.arrays.items_and_records import Ledger
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, place
+from pipeline.store.base.location import MAIN, locate
 from pipeline.store.base.translate_errors import TROUBLES, explained
 from pipeline.store.versions import branches
 
@@ -68,7 +68,7 @@ def failed_records(url: str) -> list[dict[str, Any]]:
     StoreError
         There is no store, or it cannot be read.
     """
-    where = place(url)
+    where = locate(url)
     if where.plain:
         return []
     repository = where.open()

@@ -11,7 +11,7 @@ import icechunk
 
 from pipeline.errors import StoreConflictError, StoreError
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, RUN, Place, place
+from pipeline.store.base.location import MAIN, RUN, Location, locate
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.versions import branches
 from pipeline.store.versions.branches import drop, drop_dead, move_main
@@ -55,7 +55,7 @@ def roll_back(url: str, snapshot: str) -> Snapshot:
     StoreConflictError
         A run is at work, or published meanwhile.
     """
-    where = place(url)
+    where = locate(url)
     where.require_history("it cannot be rolled back")
     with where.lock():
         repository = where.open()
@@ -99,7 +99,7 @@ def expire(url: str, older_than: datetime) -> Expired:
     StoreConflictError
         A run is at work.
     """
-    where = place(url)
+    where = locate(url)
     where.require_history("there is nothing to expire")
     with where.lock():
         repository = where.open()
@@ -123,7 +123,9 @@ def expire(url: str, older_than: datetime) -> Expired:
     )
 
 
-def _chosen(repository: icechunk.Repository, where: Place, tip: str, wanted: str) -> Snapshot:
+def _chosen(
+    repository: icechunk.Repository, where: Location, tip: str, wanted: str
+) -> Snapshot:
     checksums = Checksums(where.path)
     states = list(published(repository, checksums, tip))
     for tag in sorted(repository.list_tags()):
@@ -166,7 +168,7 @@ def _drop_unfinished(folder: Path) -> int:
     return freed
 
 
-def _orphans_before(where: Place, older_than: datetime) -> datetime:
+def _orphans_before(where: Location, older_than: datetime) -> datetime:
     now = datetime.now(UTC)
     # The lock of a local path says that no run is at work.
     return now if where.path is not None else min(older_than, now - SAFE_AGE)

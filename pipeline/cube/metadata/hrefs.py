@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pystac
 
 from pipeline import access
-from pipeline.cube.opening import Place
+from pipeline.cube.opening import AssetRef
 from pipeline.errors import AccessError, AssetError
 
 
@@ -27,9 +27,9 @@ def href_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> str:
         raise AssetError(item.id, key, f"cannot be read: {error}") from None
 
 
-def place_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> Place:
+def asset_ref(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> AssetRef:
     """Return an asset as `read_asset` wants it."""
-    return Place(
+    return AssetRef(
         item_id=item.id,
         asset=key,
         href=href_of(item, key, hosts),

@@ -1,4 +1,4 @@
-"""Places that must not be one: what is written, and what it would be written over."""
+"""Local paths, and the check that output does not overwrite a store or a catalogue."""
 
 from __future__ import annotations
 
