@@ -16,9 +16,9 @@ from odc.loader.types import RasterSource
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from pipeline import access, sensors
+from pipeline import sensors
 from pipeline.cube.metadata.facts import AssetFacts
-from pipeline.cube.metadata.hrefs import href_of
+from pipeline.cube.metadata.hrefs import asset_ref, href_of
 from pipeline.cube.metadata.outlines import outline as outline_in
 from pipeline.cube.metadata.roles import asset_frame, asset_keys, frame, raster_outline
 from pipeline.cube.unfit import Bounds, Quality
@@ -104,20 +104,17 @@ def make_layer(item: pystac.Item, geobox: GeoBox, manner: Manner) -> Layer:
     roles, settings = manner.roles, manner.settings
     keys = asset_keys(item)
     rules = [_radiometry(item, role) for role in roles]
-    hrefs = {role: href_of(item, keys[role], settings.hosts) for role in roles}
+    refs = [asset_ref(item, keys[role], settings.hosts) for role in roles]
     facts = {
-        hrefs[role]: AssetFacts(
-            item.id,
-            keys[role],
+        ref.href: AssetFacts(
+            ref,
             rule.nodata,
             raster_outline(item),
-            remote=access.is_remote(item.get_self_href() or ""),
-            hosts=settings.hosts,
             nearest=role in CODES,
             bounds=_bounds(item, role, rule, manner),
             quality=_quality(item, role, manner),
         )
-        for role, rule in zip(roles, rules, strict=True)
+        for role, rule, ref in zip(roles, rules, refs, strict=True)
     }
     for role in roles:
         if role not in CODES and sensors.profile(item).band(item, role) != 1:
@@ -128,6 +125,7 @@ def make_layer(item: pystac.Item, geobox: GeoBox, manner: Manner) -> Layer:
         outline = outline_in(stated_frame, str(geobox.crs))
         shapely.prepare(outline)
     shape = (len(roles), 1, 1)
+    hrefs = {role: ref.href for role, ref in zip(roles, refs, strict=True)}
     slim = _slim(item, hrefs, geobox)
     (parsed,) = odc.stac.parse_items([slim])
     return Layer(

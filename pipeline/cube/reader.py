@@ -23,7 +23,7 @@ from rasterio.io import DatasetReader
 from pipeline.cube import datasets
 from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.meter import METER
-from pipeline.cube.opening import AssetRef, read_asset
+from pipeline.cube.opening import read_asset
 from pipeline.cube.resample import (
     bilinear,
     block_max,
@@ -132,15 +132,7 @@ class ExactReader:
         return coarse.mended(fine, box)
 
     def _ask(self, use: Callable[[DatasetReader], T], overview_level: int | None = None) -> T:
-        facts = self._facts
-        place = AssetRef(
-            item_id=facts.item_id,
-            asset=facts.asset,
-            href=self._src.uri,
-            remote=facts.remote,
-            hosts=facts.hosts,
-        )
-        return read_asset(place, use, overview_level=overview_level)
+        return read_asset(self._facts.ref, use, overview_level=overview_level)
 
     def _read(self, raster: DatasetReader, geobox: GeoBox, marked: Marked) -> Seen | Overview:
         """Read a geobox, or say from which overview to read it."""
@@ -291,8 +283,9 @@ class ExactReader:
         """Return what the quality band says of each pixel of a window: the worst of what lies in it."""
         found, key = self._found, (quality.href, window)
         if key not in found.codes:
+            ref = dataclasses.replace(self._facts.ref, asset=quality.asset, href=quality.href)
             facts = dataclasses.replace(
-                self._facts, asset=quality.asset, nodata=-1, nearest=True, quality=None
+                self._facts, ref=ref, nodata=-1, nearest=True, quality=None
             )
             reader = ExactReader(RasterSource(quality.href), facts, found)
             found.codes[key] = reader.codes(window)

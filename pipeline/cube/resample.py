@@ -267,7 +267,7 @@ def _meshes(first: float, count: int) -> tuple[NDArray[np.intp], NDArray[np.floa
     """Return the mesh of each pixel centre, counted from the CRS origin, and how far into it."""
     # What division leaves beside a grid's corners differs from window to window: on a binary fraction of a
     # pixel all of what follows is exact.
-    start = round(first * 2**POSITION_BITS) / 2**PLACE_BITS
+    start = round(first * 2**POSITION_BITS) / 2**POSITION_BITS
     place = (start + np.arange(count) + 0.5) / NODE_PX
     mesh = np.floor(place)
     return mesh.astype(np.intp), place - mesh

@@ -11,6 +11,7 @@ from odc.loader.types import RasterSource
 from pyproj import Transformer
 
 from pipeline.cube.metadata.facts import AssetFacts
+from pipeline.cube.opening import AssetRef
 from pipeline.cube.reader import METER, ExactReader
 from pipeline.errors import AssetError
 
@@ -44,8 +45,12 @@ def codes(tmp_path_factory):
     return path, pixels
 
 
+def scl(path):
+    return AssetRef(item_id="item", asset="scl", href=str(path), remote=False)
+
+
 def read(path, geobox, *, nearest=True):
-    facts = AssetFacts("item", "scl", NODATA, None, nearest=nearest)
+    facts = AssetFacts(scl(path), NODATA, None, nearest=nearest)
     return ExactReader(RasterSource(str(path)), facts).pixels(geobox)
 
 
@@ -152,8 +157,7 @@ def test_a_file_that_is_replaced_is_read_anew(tmp_path, codes):
 
 @pytest.mark.parametrize("band", [2, 5])
 def test_a_band_that_is_not_there(codes, band):
-    reader = ExactReader(
-        RasterSource(str(codes[0]), band=band), AssetFacts("item", "scl", 0, None)
-    )
+    path, _ = codes
+    reader = ExactReader(RasterSource(str(path), band=band), AssetFacts(scl(path), 0, None))
     with pytest.raises(AssetError, match=f"item item, asset 'scl'.*it has 1 band, band {band}"):
         reader.pixels(grid(20))

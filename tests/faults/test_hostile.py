@@ -250,9 +250,9 @@ def test_what_is_no_raster(tmp_path, everywhere, content):
 def test_a_place_of_a_remote_item_that_may_not_be_read(href, monkeypatch):
     """Nothing is opened at all, nor by the reader."""
     monkeypatch.setattr(datasets, "opened", None)
-    place = dataclasses.replace(local(href), remote=True)
-    refused(place, "not read")
-    reader = ExactReader(RasterSource(href), AssetFacts("item", "blue", 0, None, remote=True))
+    ref = dataclasses.replace(local(href), remote=True)
+    refused(ref, "not read")
+    reader = ExactReader(RasterSource(href), AssetFacts(ref, 0, None))
     box = GeoBox((4, 4), PLACE, "EPSG:32632")
     with pytest.raises(AssetError, match="item item, asset 'blue': cannot be read: .*not read"):
         reader.pixels(box)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from odc.geo.geom import Geometry
 
+from pipeline.cube.opening import AssetRef
 from pipeline.cube.unfit import Bounds, Quality
 
 
@@ -13,15 +14,10 @@ from pipeline.cube.unfit import Bounds, Quality
 class AssetFacts:
     """What is known of an asset before it is opened."""
 
-    item_id: str
-    asset: str
+    ref: AssetRef
     nodata: int
     outline: Geometry | None
     """Where the item says that its rasters lie; none: it does not say."""
-    remote: bool = False
-    """Whether the item came from elsewhere, not from a file of this machine."""
-    hosts: tuple[str, ...] = ()
-    """Hosts of private addresses that may be read all the same."""
     nearest: bool = False
     """Codes, which are neither averaged nor interpolated."""
     bounds: Bounds | None = None
