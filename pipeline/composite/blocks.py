@@ -1,13 +1,13 @@
 """Cube + usable -> composite, block by block.
 
-Every pixel is decided from its own observations by elementwise arithmetic in a fixed order, so that
-chunks, blocks and strips never change a bit of the result.
+Every pixel is decided from its own observations by arithmetic in a fixed order, so that chunks, blocks
+and strips never change a bit of the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -15,18 +15,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pipeline.composite.median import median
-
-Method = Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], list[NDArray[np.float64]]]
-"""One value a band from the usable observations of N pixels.
-
-``(bands, usable)``, where each band is (T, N) reflectance, finite where the (T, N) `usable` is true
-and anything elsewhere, gives one (N,) array a band. What stands where nothing is usable does not
-matter. A pixel's value depends on its own observations alone and lies within their range. It is
-float64, so that which observation is nearest to it is decided before it is rounded.
-"""
-
-METHODS: Mapping[str, Method] = {"median": median}
+from pipeline.composite.methods import method as named
+from pipeline.composite.observations import Group, Method, Observations, equally_often
 
 NONE = -1
 """`day` and `source` where no observation is usable."""
@@ -46,11 +36,23 @@ So observations that are equally near in the sensors' own integers are equal her
 them in float32.
 """
 
-_LAYERS = 3
-"""Arrays of a composite besides its bands: count, day, source."""
+_LAYERS: Mapping[str, str] = {
+    "count": "usable observations",
+    "day": "days since 1970-01-01 of the observation nearest to the value",
+    "source": "item of the observation nearest to the value",
+}
+"""What every composite has besides its bands and its method's layers, as whole numbers."""
+
+_OF_PIXELS = ("to_cloud_m", "to_shadow_m", "confidence")
+_OF_SCENES = ("sensor", "view_deg")
 
 
-def compose(cube: xr.Dataset, usable: xr.DataArray, method: str = "median") -> xr.Dataset:
+def compose(
+    cube: xr.Dataset,
+    usable: xr.DataArray,
+    method: str | Method = "median",
+    evidence: xr.Dataset | None = None,
+) -> xr.Dataset:
     """Compose the usable observations of one period.
 
     An observation counts where it is usable and all its bands are finite.
@@ -62,40 +64,60 @@ def compose(cube: xr.Dataset, usable: xr.DataArray, method: str = "median") -> x
     usable
         (time, y, x) booleans on the cube's pixels; numpy or dask.
     method
-        One of `METHODS`.
+        A name in `pipeline.composite.METHODS`, or what `pipeline.composite.method` made.
+    evidence
+        What the method needs besides, named like the fields of `Observations`: ``to_cloud_m``,
+        ``to_shadow_m``, ``confidence`` (time, y, x); ``sensor``, ``view_deg`` (time).
 
     Returns
     -------
-    Dims (y, x): the cube's roles as float32, NaN = no usable observation; ``count`` uint16 of
-    usable observations; ``day`` int32 (days since 1970-01-01) and ``source`` int32 of the
-    observation nearest to the value (least sum over the bands of squared differences, in whole
+    Dims (y, x): the cube's roles as float32, NaN = no usable observation; the method's layers as
+    float32; ``count`` uint16 of usable observations; ``day`` int32 (days since 1970-01-01) and
+    ``source`` int32 of the observation that the method chose, or else of the one
+    nearest to the value (least sum over the bands of squared differences, in whole
     `STEPS_PER_UNIT`; the earliest of equals), -1 = none. Lazy, in the cube's (y, x) chunks, where cube or usable are.
 
     Raises
     ------
     ValueError
-        Unknown method, no scene at all, or `usable` has another shape than the cube.
+        Unknown method, one that needs what is not there, no scene at all, or `usable` has another
+        shape than the cube.
     """
-    if method not in METHODS:
-        raise ValueError(f"no compositing method {method!r}: there are {', '.join(METHODS)}")
-    roles = [str(name) for name in cube.data_vars if name not in NOT_BANDS]
+    made = named(method) if isinstance(method, str) else method
+    roles = tuple(str(name) for name in cube.data_vars if name not in NOT_BANDS)
     usable = usable.transpose("time", "y", "x")
     inputs = [cube[name].transpose("time", "y", "x") for name in [*roles, "source"]]
     if usable.shape != inputs[0].shape:
         raise ValueError(f"usable is {usable.shape}, the cube {inputs[0].shape} (time, y, x)")
     if not cube.sizes["time"]:
         raise ValueError("no scene to compose: take `nothing`")
+    given = xr.Dataset() if evidence is None else evidence
+    _require(made, roles, given)
+    of_pixels = tuple(name for name in _OF_PIXELS if name in made.needs)
     times = cube["time"].to_numpy()
-    layers = _map(
-        partial(
-            _compose_block,
-            method=METHODS[method],
-            days=times.astype("datetime64[D]").astype(np.int32),
-            order=np.argsort(times, kind="stable"),
-        ),
-        [array.data for array in [*inputs, usable]],
+    work = _Block(
+        method=made,
+        roles=roles,
+        of_pixels=of_pixels,
+        of_scenes={n: given[n].to_numpy() for n in _OF_SCENES if n in made.needs},
+        days=times.astype("datetime64[D]").astype(np.int32),
+        order=np.argsort(times, kind="stable"),
     )
-    return _unpack(layers, roles, cube)
+    more = [given[name].transpose("time", "y", "x") for name in of_pixels]
+    layers = _map(work, [array.data for array in [*inputs, usable, *more]])
+    return _unpack(layers, work, cube)
+
+
+def _require(method: Method, roles: Sequence[str], given: xr.Dataset) -> None:
+    missing = [role for role in method.wants if role not in roles]
+    if missing:
+        raise ValueError(
+            f"{method} needs the bands {', '.join(missing)}, the composite has {', '.join(roles)}: "
+            "add them"
+        )
+    missing = [name for name in method.needs if name not in given]
+    if missing:
+        raise ValueError(f"{method} needs {', '.join(missing)} of each observation")
 
 
 def nothing(shape: tuple[int, int], roles: Sequence[str]) -> xr.Dataset:
@@ -108,7 +130,7 @@ def nothing(shape: tuple[int, int], roles: Sequence[str]) -> xr.Dataset:
     return xr.Dataset({name: (("y", "x"), layer) for name, layer in layers.items()})
 
 
-def _map(work: Callable[..., NDArray[np.int32]], arrays: list[Any]) -> NDArray[np.int32]:
+def _map(work: _Block, arrays: list[Any]) -> NDArray[np.int32]:
     """Apply `work` to (T, Y, X) arrays: at once, or lazily by whole columns of time.
 
     Dask knows no types: its array stands for numpy's here.
@@ -128,118 +150,138 @@ def _map(work: Callable[..., NDArray[np.int32]], arrays: list[Any]) -> NDArray[n
         work,
         *blocks,
         dtype=np.int32,
-        chunks=((len(arrays) - 2 + _LAYERS,), ys, xs),
+        chunks=((len(work.names),), ys, xs),
         meta=np.empty((0, 0, 0), dtype=np.int32),
     )
     return mapped
 
 
-def _unpack(layers: NDArray[np.int32], roles: Sequence[str], cube: xr.Dataset) -> xr.Dataset:
-    """Name the layers of `_compose_block`."""
-    *bands, count, day, source = layers
-    variables: dict[str, Any] = {
-        role: (("y", "x"), band.view(np.float32), cube[role].attrs)
-        for role, band in zip(roles, bands, strict=True)
-    }
+def _unpack(layers: NDArray[np.int32], work: _Block, cube: xr.Dataset) -> xr.Dataset:
+    """Name the layers of a `_Block`."""
+    attributes: dict[str, Any] = {role: cube[role].attrs for role in work.roles}
     # No CF units on `day`: xarray would read it back as datetimes, and -1 as the eve of 1970.
-    variables |= {
-        "count": (("y", "x"), count.astype(np.uint16), {"long_name": "usable observations"}),
-        "day": (
-            ("y", "x"),
-            day,
-            {"long_name": "days since 1970-01-01 of the observation nearest to the value"},
-        ),
-        "source": (
-            ("y", "x"),
-            source,
-            {"long_name": "item of the observation nearest to the value"},
-        ),
+    described = {**work.method.layers, **_LAYERS}
+    attributes |= {name: {"long_name": text} for name, text in described.items()}
+    variables = {
+        name: (("y", "x"), _typed(name, layer), attributes[name])
+        for name, layer in zip(work.names, layers, strict=True)
     }
     coords = {name: coord for name, coord in cube.coords.items() if "time" not in coord.dims}
     coords.pop("time", None)
     return xr.Dataset(variables, coords=coords)
 
 
-def _compose_block(
-    *arrays: NDArray[Any],
-    method: Method,
-    days: NDArray[np.int32],
-    order: NDArray[np.intp],
-) -> NDArray[np.int32]:
-    """Compose one block.
+def _typed(name: str, layer: NDArray[np.int32]) -> NDArray[Any]:
+    if name in _LAYERS:
+        return layer.astype(np.uint16) if name == "count" else layer
+    return layer.view(np.float32)
 
-    Parameters
-    ----------
-    arrays
-        (T, Y, X): the bands, the source, the usable.
-    method
-        How values are made.
-    days
-        (T,) days since 1970-01-01.
-    order
-        (T,) positions by time.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """Composes one block; picklable, so that Dask's workers can."""
+
+    method: Method
+    roles: tuple[str, ...]
+    of_pixels: tuple[str, ...]
+    of_scenes: Mapping[str, NDArray[Any]]
+    days: NDArray[np.int32]
+    """(T,) days since 1970-01-01."""
+    order: NDArray[np.intp]
+    """(T,) positions by time."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what the layers of a composed block are, in their order."""
+        return (*self.roles, *self.method.layers, *_LAYERS)
+
+    def __call__(self, *arrays: NDArray[Any]) -> NDArray[np.int32]:
+        """Compose one block.
+
+        Parameters
+        ----------
+        arrays
+            (T, Y, X): the bands, the source, the usable, and what the method needs besides.
+
+        Returns
+        -------
+        (L, Y, X), the layers of `names`. One array, so that Dask works on a block once; what is
+        float32 travels as its bits.
+        """
+        _, ny, nx = arrays[0].shape
+        flat = [array.reshape(len(self.days), ny * nx) for array in arrays]
+        layers = np.full((len(self.names), ny * nx), NONE, dtype=np.int32)
+        layers[: -len(_LAYERS)] = np.float32(np.nan).view(np.int32)
+        layers[-len(_LAYERS)] = 0
+        # Overflow and inf − inf come from what is not usable, or from absurd numbers; both are told apart.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for part in _strips(ny * nx):
+                self._compose([array[:, part] for array in flat], layers[:, part])
+        return layers.reshape(len(layers), ny, nx)
+
+    def _compose(self, arrays: list[NDArray[Any]], layers: NDArray[np.int32]) -> None:
+        """Compose the pixels of a strip: (T, N) each, into (L, N)."""
+        source = arrays[len(self.roles)]
+        for group in equally_often(self._observations(arrays)):
+            composed = self.method.compose(group.seen)
+            chosen = composed.chosen
+            if chosen is None:
+                chosen = _nearest(group.seen.bands, composed.values)
+            floats = [*composed.values, *(composed.layers[name] for name in self.method.layers)]
+            for layer, values in zip(layers, floats, strict=False):
+                layer[group.pixels] = values.astype(np.float32).view(np.int32)
+            layers[-3:, group.pixels] = self._whence(group, chosen, source)
+
+    def _observations(self, arrays: list[NDArray[Any]]) -> Observations:
+        n_bands, (n_times, n_px) = len(self.roles), arrays[0].shape
+        bands = np.empty((n_bands, n_times, n_px), np.float32)
+        for band, to in zip(arrays, bands, strict=False):
+            np.take(band, self.order, axis=0, out=to, mode="clip")
+        finite = np.isfinite(bands).all(axis=0)
+        more = dict(zip(self.of_pixels, arrays[n_bands + 2 :], strict=True))
+        more |= {
+            name: np.broadcast_to(values[:, np.newaxis], (n_times, n_px))
+            for name, values in self.of_scenes.items()
+        }
+        return Observations(
+            roles=self.roles,
+            bands=bands.transpose(1, 0, 2),
+            usable=arrays[n_bands + 1][self.order] & finite,
+            day=np.broadcast_to(self.days[self.order, np.newaxis], (n_times, n_px)),
+            **{name: values[self.order] for name, values in more.items()},
+        )
+
+    def _whence(
+        self, group: Group, chosen: NDArray[np.intp], source: NDArray[np.int32]
+    ) -> NDArray[np.int32]:
+        """Return count, day and source of a group's pixels, (3, K)."""
+        here = np.arange(chosen.size)
+        scene = self.order[group.at[chosen, here] // source.shape[1]]
+        count = np.full(chosen.size, len(group.at), np.int32)
+        return np.stack([count, self.days[scene], source[scene, group.pixels]])
+
+
+def _strips(n_px: int) -> Iterator[slice]:
+    """Yield the pixels of a block, a few at a time."""
+    for start in range(0, n_px, STRIP_PX):
+        yield slice(start, min(start + STRIP_PX, n_px))
+
+
+def _nearest(bands: NDArray[np.float32], values: NDArray[Any]) -> NDArray[np.intp]:
+    """Find the observation of (T, B, N) nearest to the values (B, N), the earliest of equals.
 
     Returns
     -------
-    (B + 3, Y, X): bands, count, day, source. One array, so that Dask works on a block once; the
-    float32 bands travel as their bits.
+    (N,) positions on the time axis.
     """
-    _, ny, nx = arrays[0].shape
-    layers = np.empty((len(arrays) - 2 + _LAYERS, ny, nx), dtype=np.int32)
-    # Overflow and inf − inf come from what is not usable, or from absurd numbers; both are told apart.
-    with np.errstate(over="ignore", invalid="ignore"):
-        for rows in _strips(ny, nx):
-            *bands, source, usable = (array[:, rows].reshape(len(days), -1) for array in arrays)
-            usable = np.logical_and.reduce([usable, *map(np.isfinite, bands)])
-            count = usable.sum(axis=0, dtype=np.int32)
-            values = method(bands, usable)
-            nearest = _nearest(bands, usable, values, order)
-            strip = layers[:, rows].reshape(len(layers), -1)
-            strip[: len(bands)] = [_only(count > 0, each).view(np.int32) for each in values]
-            strip[-3] = count
-            strip[-2] = np.where(count > 0, days[nearest], NONE)
-            strip[-1] = np.where(count > 0, source[nearest, np.arange(count.size)], NONE)
-            layers[:, rows] = strip.reshape(len(layers), -1, nx)
-    return layers
-
-
-def _strips(ny: int, nx: int) -> Iterator[slice]:
-    """Yield the rows of a block, a few at a time."""
-    step = max(1, STRIP_PX // max(nx, 1))
-    for start in range(0, ny, step):
-        yield slice(start, min(start + step, ny))
-
-
-def _only(where: NDArray[np.bool_], value: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Round values, and put NaN where one stands for nothing."""
-    return np.where(where, value.astype(np.float32), np.float32(np.nan))
-
-
-def _nearest(
-    bands: Sequence[NDArray[np.float32]],
-    usable: NDArray[np.bool_],
-    values: Sequence[NDArray[np.float64]],
-    order: NDArray[np.intp],
-) -> NDArray[np.intp]:
-    """Find the usable observation nearest to the values, the earliest of equals.
-
-    Returns
-    -------
-    (N,) positions on the time axis; 0 where nothing is usable.
-    """
-    best = np.full(usable.shape[1], np.inf)
-    nearest = np.zeros(usable.shape[1], dtype=np.intp)
-    steps, distance = np.empty_like(best), np.empty_like(best)
-    for t in order:
-        distance.fill(0)
-        for band, value in zip(bands, values, strict=True):
-            np.subtract(band[t], value, out=steps)
-            steps *= STEPS_PER_UNIT
-            np.rint(steps, out=steps)
-            steps *= steps
-            # Whole numbers, and sums of them: exact up to 2**53, in whatever order they are added.
-            distance += steps
-        closer = usable[t] & (distance < best)
-        best[closer] = distance[closer]
-        nearest[closer] = t
+    distance = np.zeros((len(bands), bands.shape[2]))
+    steps = np.empty_like(distance)
+    for b, value in enumerate(values):
+        np.subtract(bands[:, b], value, out=steps)
+        steps *= STEPS_PER_UNIT
+        np.rint(steps, out=steps)
+        steps *= steps
+        # Whole numbers, and sums of them: exact up to 2**53, in whatever order they are added.
+        distance += steps
+    nearest: NDArray[np.intp] = distance.argmin(axis=0)
     return nearest

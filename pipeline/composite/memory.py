@@ -15,8 +15,8 @@ BLOCK_BUDGET_BYTES = 256 * 2**20
 
 _FINEST_PX = 16
 
-_STRIP_BYTES = 3 * 4 * STRIP_PX
-"""Per time, what a method holds while it works on a strip: a band filled, sorted, and spare."""
+METHOD_COPIES = 3
+"""What a method may hold while it works on a strip: so many times the observations that it sees."""
 
 
 def block_px(n_times: int, n_roles: int, budget_bytes: int = BLOCK_BUDGET_BYTES) -> int:
@@ -59,7 +59,8 @@ def bytes_needed(
     """
     edge = min(tile_px, block_px(n_times, n_roles, budget_bytes))
     blocks = math.ceil(tile_px / edge) ** 2
-    block = _block_bytes(edge, n_times, n_roles) + n_times * _STRIP_BYTES
+    block = _block_bytes(edge, n_times, n_roles)
+    block += min(edge**2, STRIP_PX) * _strip_bytes(n_times, n_roles)
     composite = tile_px**2 * _composite_bytes(n_roles)
     # Either the last blocks are in work, or all are done and joined, when the tile stands twice.
     return composite + max(min(workers, blocks) * block, composite)
@@ -69,6 +70,11 @@ def _block_bytes(edge_px: int, n_times: int, n_roles: int) -> int:
     # Per observation: float32 bands, int32 source, a byte of usable, and the band that stands twice.
     observations = n_times * (4 * n_roles + 4 + 1 + 4)
     return edge_px**2 * (observations + _composite_bytes(n_roles))
+
+
+def _strip_bytes(n_times: int, n_roles: int) -> int:
+    # Bands in order of time, and packed; per observation two positions, its rank, day and flags.
+    return n_times * (4 * n_roles * (2 + METHOD_COPIES) + 2 * 8 + 4 + 4 + 2)
 
 
 def _composite_bytes(n_roles: int) -> int:

@@ -1,0 +1,96 @@
+"""Ranks of each band by itself: the median and other percentiles.
+
+Definition, band by band, of n usable observations sorted by value, x[0] ≤ … ≤ x[n−1]: percentile q is
+found at h = (n−1)·q/100, between neighbours linearly: x[⌊h⌋] + (h−⌊h⌋)·(x[⌊h⌋+1] − x[⌊h⌋]). That is type 7
+of Hyndman & Fan 1996 (doi:10.2307/2684934) and what numpy calls ``linear``. The median is q = 50: the
+middle one for odd n, half the sum of the two middle ones for even n (exact, in float64). Half of the
+observations may be wrong before the median has to follow them; a lower percentile bears more cloud
+and less shadow.
+
+Bands are independent of each other, so the spectrum of a pixel need not be one that was ever seen;
+that is what the medoid and the geometric median are for.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.composite.observations import Composed, Observations, Plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Median(Plain):
+    """The median of each band."""
+
+    def compose(self, seen: Observations) -> Composed:
+        """See `pipeline.composite.observations.Method`."""
+        ranked, n = sort(seen.bands), len(seen.bands)
+        # For odd n both are the same one, and half of its double is exact.
+        middle = (ranked[(n - 1) // 2].astype(np.float64) + ranked[n // 2]) * 0.5
+        return Composed(values=middle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentile(Plain):
+    """A percentile of each band."""
+
+    q: float = 25.0
+    """0 to 100."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.q <= 100:
+            raise ValueError(f"percentile q is {self.q}: expected 0 to 100")
+
+    def compose(self, seen: Observations) -> Composed:
+        """See `pipeline.composite.observations.Method`."""
+        return Composed(values=percentile(seen.bands, self.q))
+
+
+def percentile(bands: NDArray[np.float32], q: float) -> NDArray[np.float64]:
+    """Return (B, N) percentile `q`, 0 to 100, of (T, B, N)."""
+    ranked, n = sort(bands), len(bands)
+    place = (n - 1) * q / 100
+    low = int(place)
+    below = ranked[low].astype(np.float64)
+    return below + (place - low) * (ranked[min(low + 1, n - 1)] - below)
+
+
+_NETWORK_UP_TO = 64
+"""Beyond so many, a sorting network has more steps than numpy's sort of each pixel."""
+
+
+def sort(bands: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+    """Return T arrays (B, N), from the least to the largest of (T, B, N).
+
+    By a sorting network: the same least and largest are taken of whole rows, so that a processor
+    works on many pixels at a time.
+    """
+    # Adding zero turns −0 into +0: which of the two stands first would depend on the machine.
+    rows = np.add(bands, np.float32(0), order="C")
+    if len(rows) > _NETWORK_UP_TO:
+        return list(np.moveaxis(np.sort(np.moveaxis(rows, 0, -1), axis=-1), -1, 0))
+    sorted_rows, spare = list(rows), np.empty_like(rows[0])
+    for low, high in _network(len(rows)):
+        np.minimum(sorted_rows[low], sorted_rows[high], out=spare)
+        np.maximum(sorted_rows[low], sorted_rows[high], out=sorted_rows[high])
+        sorted_rows[low], spare = spare, sorted_rows[low]
+    return sorted_rows
+
+
+@functools.cache
+def _network(n: int) -> tuple[tuple[int, int], ...]:
+    """Return the pairs that sort n rows: merge exchange (Batcher; Knuth, TAOCP 3, 5.2.2, algorithm M)."""
+    pairs: list[tuple[int, int]] = []
+    top = p = 1 << max((n - 1).bit_length() - 1, 0)
+    while p and n > 1:
+        q, r, d = top, 0, p
+        while d:
+            pairs += [(i, i + d) for i in range(n - d) if i & p == r]
+            d, q, r = q - p, q >> 1, p
+        p >>= 1
+    return tuple(pairs)
