@@ -8,7 +8,7 @@
     cloudmask.clear_sky(archive, aoi, "2023-04/2023-06")   how clear was it?
     cloudmask.masks(archive, aoi, "2023-06")               the masks themselves, as xarray
     cloudmask.composite(archive, "monthly", "2023-07")     one period of a composite, as xarray
-    cloudmask.export(dataset, "june.tif")                  GeoTIFF, NetCDF or Zarr
+    cloudmask.export(dataset, "june.tif")                  either of them as COG, NetCDF, Zarr or PNG
     cloudmask.mask_array(cube)          mask any xarray cube, without a job
     cloudmask.load_model("ukis-csmask", level="L2A", roles=("blue", "green", "red", "nir"))
 

@@ -128,9 +128,13 @@ def masks(
 
 
 def composite(
-    archive: Archive | str | Path, name: str, datetime: Period | str | None = None
+    archive: Archive | str | Path,
+    name: str,
+    datetime: Period | str | None = None,
+    aoi: Area | None = None,
+    bands: Sequence[str] | None = None,
 ) -> xr.Dataset:
-    """Return a composite, lazy: one float32 variable a band, ``count``, ``day``, ``source``.
+    """Return a composite: one float32 variable a band, and ``count``, ``day``, ``source``.
 
     Parameters
     ----------
@@ -140,30 +144,21 @@ def composite(
         Of the composite, e.g. ``monthly``.
     datetime
         Periods that begin inside; of exactly one the result has dims (y, x). None: all, (time, y, x).
+    aoi
+        See `Area`: the result is cropped to it, and pixels beside it are no data; none: the whole region,
+        lazy.
+    bands
+        Only these, e.g. ``["red", "green", "blue"]``; none: all.
 
     Raises
     ------
+    StoreError
+        The archive has no such composite.
     QueryError
-        The archive has no such composite, or none of its periods begins then.
+        None of its periods begins then, it has no such band, or the area lies outside of the region.
     """
     opened = archive if isinstance(archive, Archive) else open(archive)
-    if name not in opened.composite_names:
-        raise QueryError(
-            f"the archive has no composite {name!r}; it has {', '.join(opened.composite_names) or 'none'}"
-        )
-    made = opened.composite(name)
-    period = _period(datetime)
-    if period is None:
-        return made
-    start, end = (each.replace(tzinfo=None) for each in (period.start, period.end))
-    times = made["time"].to_numpy()
-    inside = [at for at, time in enumerate(times) if _between(start, time, end)]
-    if not inside:
-        raise QueryError(
-            f"no period of composite {name!r} begins in {period}; there are "
-            f"{', '.join(str(time)[:10] for time in times)}"
-        )
-    return made.isel(time=inside[0] if len(inside) == 1 else inside)
+    return query.select_composite(opened.composite(name), _area(aoi), _period(datetime), bands)
 
 
 def load_model(
@@ -175,11 +170,6 @@ def load_model(
 ) -> Model:
     """Load a model by name, for `mask_array`; see `pipeline.models.resolve` and `load`."""
     return models.load(models.resolve(name, level=level, roles=roles, options=options))
-
-
-def _between(start: Any, time: Any, end: Any) -> bool:  # noqa: ANN401 - datetimes and numpy's
-    moment = time.astype("datetime64[us]").item()
-    return bool(start <= moment < end)
 
 
 def _masks(

@@ -7,6 +7,7 @@
     ├── jobs       run · plan · schema           what a job file asks for
     ├── inspect    inspect                       what is understood of an item
     ├── archives   query · evaluate · report     what a store holds
+    ├── export    export                        pixels as files
     ├── history    log · runs · rollback · expire
     ├── verify     verify                        is it whole?
     ├── stac       stac                          as a catalogue, with COGs

@@ -14,6 +14,7 @@ from pipeline.cli.commands import (
     archives,
     data,
     demo,
+    export,
     history,
     inspect,
     jobs,
@@ -73,6 +74,7 @@ app.command()(jobs.run)
 app.command()(jobs.plan)
 app.command()(inspect.inspect)
 app.command()(archives.query)
+app.command()(export.export)
 app.add_typer(evaluate, name="evaluate")
 app.command()(archives.report)
 app.command()(stac.stac)

@@ -6,27 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import rasterio
-import rasterio.shutil
 import xarray as xr
 from rasterio.windows import Window as RasterWindow
 
 from pipeline.publish.layers import Layer
 from pipeline.publish.region import Part, Region
+from pipeline.query.geotiff import BLOCK_PX, CACHE_MB, lay_out
 from pipeline.types import LEGEND
 from pipeline.types.palette import SIDECAR, colour_table, sidecar
-
-BLOCK_PX = 512
-
-CACHE_MB = 64
-"""What GDAL may keep of blocks; its own choice is a twentieth of the machine."""
-
-COMMON = {
-    "driver": "COG",
-    "blocksize": BLOCK_PX,
-    "compress": "deflate",
-    "bigtiff": "if_safer",
-    "overviews": "ignore_existing",
-}
 
 
 def write_cog(
@@ -60,16 +47,9 @@ def write_cog(
     """
     plain = path.with_name(f".{path.name}.part")
     try:
-        predictor = "no" if layer.classes else "standard"
         with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
             _write_plain(layer, values, region, parts, plain, tags)
-            rasterio.shutil.copy(
-                plain,
-                path,
-                overview_resampling=layer.overviews,
-                predictor=predictor,
-                **COMMON,
-            )
+        lay_out(plain, path, overviews=layer.overviews, codes=layer.classes)
     finally:
         plain.unlink(missing_ok=True)
     if layer.classes:

@@ -12,6 +12,7 @@ import xarray as xr
 from pipeline.errors import QueryError
 from pipeline.query.cf import write_netcdf, write_zarr
 from pipeline.query.geotiff import stale, write_geotiff
+from pipeline.query.picture import write_png
 
 Writer = Callable[[xr.Dataset, Path], None]
 WRITERS: dict[str, Writer] = {
@@ -19,6 +20,7 @@ WRITERS: dict[str, Writer] = {
     ".nc": write_netcdf,
     ".tif": write_geotiff,
     ".tiff": write_geotiff,
+    ".png": write_png,
 }
 """Suffix -> what writes such files."""
 
@@ -27,8 +29,9 @@ def export(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) ->
     """Write masks or composites to a file; the suffix says which kind.
 
     ``.zarr`` and ``.nc`` take the dataset as it is, by the CF conventions: ``day`` of composites is
-    read back as a date. ``.tif`` takes its pixels, one band a time and variable: masks as uint8
-    with nodata 0 and the colours of the legend, composites as float32 with nodata NaN.
+    read back as a date. ``.tif`` is a COG of its pixels, one band a time and variable: masks as uint8
+    with nodata 0 and the colours of the legend; reflectance alone as int16 with its scale and nodata;
+    with ``count``, ``day`` or ``source`` beside it as float32 with nodata NaN. ``.png`` shows one date.
 
     Parameters
     ----------
@@ -73,7 +76,7 @@ def export(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) ->
 
 def _move_all(unfinished: Path, target: Path) -> None:
     """Put in place what was written, the file itself last, and keep nothing of one before."""
-    if target.suffix.lower() in (".tif", ".tiff"):
+    if target.suffix.lower() in (".tif", ".tiff", ".png"):
         for old in stale(target):
             old.unlink(missing_ok=True)
     for each in unfinished.iterdir():

@@ -203,6 +203,7 @@ def rooms(monkeypatch) -> Rooms:  # noqa: C901  (a row a room)
         "query",
         clear_sky=clear_sky,
         select_masks=lambda *_: "selected",
+        select_composite=lambda *_: "selected",
         export=export,
         to_rows=lambda _: [] if found.nothing_to_do else ROWS,
         to_dict=lambda _: {"scenes": [] if found.nothing_to_do else ROWS},

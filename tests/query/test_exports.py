@@ -6,16 +6,19 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import odc.geo.xr
+import pyproj
 import pytest
 import rasterio
 import rasterio.shutil
 import rioxarray
+import shapely
 import xarray as xr
 from affine import Affine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp
+from rio_cogeo import cog_validate
 
 from pipeline import query
 from pipeline.errors import QueryError
@@ -270,3 +273,81 @@ def test_nothing_is_not_written(region, tmp_path, suffix):
     with pytest.raises(QueryError, match="no scenes"):
         query.export(nothing, tmp_path / f"x{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+AOI = ((20, 30), (100, 40), (60, 120))
+
+
+def test_bands_of_an_area_are_a_cog_of_the_stored_numbers(region, tmp_path):
+    """Nothing is rounded a second time, and what lies beside the area is no data."""
+    whole = region.archive.composite("all")
+    cut = query.select_composite(whole, region.aoi(AOI), bands=["nir", "red"])
+    path = query.export(cut, tmp_path / "cut.tif")
+    assert cog_validate(path, strict=True)[0]
+    read = rioxarray.open_rasterio(path, mask_and_scale=True)
+    assert read.attrs["long_name"] == ("nir", "red")
+    left, top = map(round, ~region.grid.geobox.affine @ (cut.odc.geobox.affine @ (0, 0)))
+    ys, xs = (slice(at, at + n) for at, n in zip((top, left), read.shape[1:], strict=True))
+    inside = shapely.contains_xy(region.aoi(AOI), *lonlat(read))
+    for number, name in enumerate(("nir", "red")):
+        expected = whole[name][0, ys, xs].to_numpy()
+        np.testing.assert_allclose(read[number], np.where(inside, expected, np.nan), rtol=1e-6)
+    with rasterio.open(path) as raster:
+        assert (raster.dtypes[0], raster.nodata, raster.scales) == (
+            "int16",
+            -32768,
+            (1e-4, 1e-4),
+        )
+        assert raster.colorinterp == (ColorInterp.undefined, ColorInterp.red)
+        assert raster.tags(1)["time"] == "2026-06-01T10:30:20.000000Z"
+
+
+def lonlat(raster: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    to_degrees = pyproj.Transformer.from_crs("EPSG:32632", "EPSG:4326", always_xy=True)
+    return to_degrees.transform(*np.meshgrid(raster["x"], raster["y"]))
+
+
+def test_beside_the_area_nothing_was_counted(region, tmp_path):
+    cut = query.select_composite(region.archive.composite("all"), region.aoi(AOI))
+    beside = np.isnan(cut["nir"].to_numpy())
+    assert beside.any()
+    assert not beside.all()
+    for name, none in {"count": 0, "day": -1, "source": -1}.items():
+        assert (cut[name].to_numpy()[beside] == none).all()
+        assert cut[name].dtype == region.archive.composite("all")[name].dtype
+
+
+def test_a_picture_is_stretched_and_clear_where_nothing_is_known(region, tmp_path):
+    whole = region.archive.composite("all").load()
+    three = whole.assign(green=whole["red"] + 0.1, blue=whole["red"] - 0.1)
+    with rasterio.open(query.export(three, tmp_path / "all.png")) as raster:
+        pixels = raster.read()
+        assert raster.crs.to_epsg() == 32632
+        assert raster.transform == whole.odc.geobox.affine
+    assert (pixels[3] == np.where(np.isnan(three["red"][0]), 0, 255)).all()
+    known = pixels[:3, pixels[3] > 0].astype(int)
+    assert (known.min(), known.max()) == (0, 255)
+    # One black and one white for all bands: what is brighter in one stays brighter.
+    assert (known[1] >= known[0]).all()
+    assert (known[0] >= known[2]).all()
+    grey = query.export(whole[["nir"]], tmp_path / "nir.png")
+    with rasterio.open(grey) as raster:
+        assert raster.count == 2
+    with pytest.raises(QueryError, match="red, green and blue"):
+        query.export(whole[["nir", "red"]], tmp_path / "two.png")
+
+
+def test_a_picture_of_a_mask_has_the_colours_of_the_legend(region, tmp_path):
+    one = region.masks["landsat"].isel(time=[1])
+    with rasterio.open(query.export(one, tmp_path / "mask.png")) as raster:
+        np.testing.assert_array_equal(raster.read(1), one["mask"][0])
+        assert {code: raster.colormap(1)[code] for code in COLOURS} == COLOURS
+
+
+def test_what_there_is_is_named(region):
+    whole = region.archive.composite("all")
+    with pytest.raises(QueryError, match="it has red, nir, count, day, source"):
+        query.select_composite(whole, bands=["green"])
+    early = Period(start=datetime(2020, 1, 1, tzinfo=UTC), end=datetime(2021, 1, 1, tzinfo=UTC))
+    with pytest.raises(QueryError, match="periods begin at 2026-06-01"):
+        query.select_composite(whole, period=early)

@@ -99,7 +99,7 @@ def test_composites_become_bands(region, tmp_path):
     composite = region.archive.composite("all")
     path = query.export(composite, tmp_path / "composite.tif")
     with rasterio.open(path) as raster:
-        names = [each.split()[1] for each in raster.descriptions]
+        names = list(raster.descriptions)
         assert set(names) == {"red", "nir", "count", "day", "source"}
         for number, name in enumerate(names, start=1):
             expected = composite[name].isel(time=0).to_numpy().astype("float32")
@@ -129,6 +129,8 @@ def test_folders_that_are_not_ours_are_kept(selected, tmp_path):
 
 def test_what_cannot_be_exported_is_explained(region, selected, tmp_path):
     with pytest.raises(QueryError, match=r"end it with \.zarr, \.nc, \.tif"):
+        query.export(selected, tmp_path / "masks.jpg")
+    with pytest.raises(QueryError, match="one date, not 6"):
         query.export(selected, tmp_path / "masks.png")
     before = Period(
         start=datetime(2000, 1, 1, tzinfo=UTC), end=datetime(2001, 1, 1, tzinfo=UTC)
