@@ -13,6 +13,7 @@
         archive/items_sentinel2, items_landsat, stac: STAC in the words of Earth Search v1
       archive/truth     clean surface, optical depth and light beside it, as Zarr
     bands, grids, noise: what the rest is counted in
+    patches/ ─ make_patch: labelled patches without end, of any sensor, for training
 
 Everything follows from the seed; each pass draws from its own randomness, so that the passes can be
 made in any order and by any number of processes.

@@ -50,7 +50,7 @@ def noise(
     (Y, X) float32.
     """
     white = rng.standard_normal(shape, dtype=np.float32)
-    waves = scipy.fft.rfft2(white) * _amplitude(shape, spectrum, pixel_m)
+    waves = scipy.fft.rfft2(white) * amplitude(shape, spectrum, pixel_m)
     field = scipy.fft.irfft2(waves, s=shape)
     return np.asarray(field / field.std(dtype=np.float64), dtype=np.float32)
 
@@ -70,7 +70,8 @@ def _wavenumbers(shape: tuple[int, ...], pixel_m: float) -> tuple[Floats, Floats
     return ky, kx
 
 
-def _amplitude(shape: tuple[int, int], spectrum: Spectrum, pixel_m: float) -> Floats:
+def amplitude(shape: tuple[int, int], spectrum: Spectrum, pixel_m: float) -> Floats:
+    """Return the amplitude of each wave of a field, as `scipy.fft.rfft2` orders them; zero for the mean."""
     ky, kx = _wavenumbers(shape, pixel_m)
     if spectrum.stretch != 1.0:
         cos, sin = np.cos(spectrum.angle), np.sin(spectrum.angle)

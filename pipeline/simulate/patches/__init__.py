@@ -1,0 +1,19 @@
+"""Labelled patches without end: any optical sensor, any sky over any ground, and what is true of each pixel.
+
+::
+
+    make_patch(seed, index, settings) ─▶ Patch
+      sensors   bands of sensors, by centre and width         spectra   surfaces, and what a band sees of them
+      ground    what lies on a patch                          clouds    what hangs over it
+      fields    random fields on a small torus                render    sun, shadow, air, sensor
+      truth     optical depth, light and ground ─▶ codes, and labels that say where they are in doubt
+
+A patch follows from its seed and index alone, so that any number of processes make the same stream in any
+order. Some sensors, skies and grounds (`KEPT_BACK`) are drawn only when they are asked for by name: on them a
+network is judged that has never seen the like.
+"""
+
+from pipeline.simulate.patches.patch import Patch, PatchSettings, kept_back, make_patch
+from pipeline.simulate.patches.sensors import SENSORS
+
+__all__ = ["SENSORS", "Patch", "PatchSettings", "kept_back", "make_patch"]

@@ -1,0 +1,67 @@
+"""What is true of each pixel of a patch, and how surely."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.simulate.patches.ground import Where
+from pipeline.simulate.physics.noise import Floats
+from pipeline.types import Code
+
+THIN_TAU, THICK_TAU = 0.1, 0.4
+"""Optical depths from which a cloud is thin, and thick: as in `pipeline.evaluate.truth`."""
+SHADOW_LIGHT = 0.80
+"""Ground that gets less light than this share of a clear sky's is in shadow."""
+
+UNSURE_THIN = (0.07, 0.13)
+"""Within these optical depths nobody can say whether there is a cloud."""
+UNSURE_THICK = (0.35, 1.0)
+"""Within these, data sets disagree on whether a cloud is thin."""
+UNSURE_LIGHT = (0.76, 0.88)
+"""Within these shares of light, whether there is a shadow."""
+
+
+def surface_codes(shape: tuple[int, int], water: Where | None, snow: Where | None) -> Codes:
+    """Return land, water or snow for each pixel."""
+    codes = np.full(shape, Code.CLEAR, np.uint8)
+    if water is not None:
+        codes[water] = Code.WATER
+    if snow is not None:
+        codes[snow] = Code.SNOW
+    return codes
+
+
+Codes = NDArray[np.uint8]
+
+
+def codes_of(surface: Codes, tau: Floats | None, light: Floats | None) -> Codes:
+    """Return one code of `Code` for each pixel; clouds hide shadows."""
+    codes = surface.copy()
+    if light is not None:
+        codes[light < SHADOW_LIGHT] = Code.CLOUD_SHADOW
+    if tau is not None:
+        codes[tau >= THIN_TAU] = Code.THIN_CLOUD
+        codes[tau >= THICK_TAU] = Code.THICK_CLOUD
+    return codes
+
+
+def labels_of(surface: Codes, tau: Floats | None, light: Floats | None) -> Codes:
+    """Return the set of codes that each pixel may be, as bits (`pipeline.datasets.labels`)."""
+    one = np.uint8(1)
+    clear = one << surface
+    shadow, thin, thick = (
+        np.uint8(1 << code) for code in (Code.CLOUD_SHADOW, Code.THIN_CLOUD, Code.THICK_CLOUD)
+    )
+    labels = clear
+    if light is not None:
+        labels = np.where(light < UNSURE_LIGHT[1], clear | shadow, clear)
+        labels = np.where(light < UNSURE_LIGHT[0], shadow, labels)
+    if tau is not None:
+        labels = np.where(tau >= UNSURE_THIN[0], labels | thin, labels)
+        # Thin cloud over a shadow may be called either.
+        over = thin if light is None else np.where(light < SHADOW_LIGHT, thin | shadow, thin)
+        labels = np.where(tau >= UNSURE_THIN[1], over, labels)
+        labels = np.where(tau >= UNSURE_THICK[0], thin | thick, labels)
+        labels = np.where(tau >= UNSURE_THICK[1], thick, labels)
+    return np.asarray(labels, np.uint8)
