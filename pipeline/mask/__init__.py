@@ -2,19 +2,19 @@
 
 ::
 
-    lattice.py      where windows sit and what they count           (pure integers, weights)
-    layout.py       which windows stand in which block             (pure integers)
-    blocks.py       cube and model -> lazy mask, confidence         (dask)
-    combined.py     the same for a model of several models         (dask)
-    tasks.py        what it runs: windows -> scores -> codes
+    lattice.py      where windows lie and their weights             (pure integers)
+    layout.py       which windows make one block                    (pure integers)
+    blocks.py       cube and model -> lazy mask and confidence      (Dask graph)
+    combined.py     the same for a model made of several models     (Dask graph)
+    tasks.py        the tasks of that graph
     queue.py        batches for a device, filled by all threads
-    on_device.py    scores of windows -> codes, where a device has them
-    scores.py       scores of windows -> codes                      (arrays)
-    frames.py       what a window leaves to its neighbours          (arrays)
-    shared.py       windows at the edges of tiles, kept for their neighbours
-    seams.py        does a mask show where it was cut?
-    postprocess/    clean.py: opening, dilation, sizes; shadows.py: against the sun; guard.py: what is
-                    cloud whenever all around is clear                  (arrays)
+    decide.py       scores -> class codes, on a CPU or a device     (array API)
+    scores.py       scores checked, weighted and added              (numpy)
+    overlap_add.py  what a window leaves to its neighbours          (numpy)
+    shared.py       windows at the edges of tiles, cached for the neighbouring tile
+    seams.py        measures whether the edges of windows or tiles show in a mask
+    postprocess/    clean.py: opening, dilation, smallest objects; shadows.py: shadows against the sun;
+                    guard.py: permanent false positives             (numpy)
 """
 
 from pipeline.mask.blocks import bytes_needed

@@ -2,10 +2,11 @@
 
 ::
 
-    cube ── with halo ──▶ blocks of windows ── model ──▶ codes inside, weighted scores in a frame
-         ── with that to the left ──▶ stretches ── with that above ──▶ codes, confidence
+    cube ── with halo ──▶ blocks of windows ── model ──▶ codes inside, weighted scores at the edges
+         ── plus the block to the left ──▶ rows ── plus the bottom edge above ──▶ codes, confidence
 
-No block waits for one that comes after it: dask runs depth first, so that it keeps a row of feet, not a scene.
+No block waits for one that comes after it: Dask runs depth first, so that memory holds the bottom edges of one row,
+not a scene.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import ModelError
-from pipeline.mask.lattice import geobox_cover, origin_px, read_geobox
+from pipeline.mask.lattice import geobox_cores, origin_px, read_geobox
 from pipeline.mask.layout import Layout
 from pipeline.mask.shared import SharedWindows
-from pipeline.mask.tasks import Beside, Decider, Piece, Scorer, Under, feet
+from pipeline.mask.tasks import AddAbove, AddLeft, Decider, Piece, Scorer, bottoms
 from pipeline.types import Lattice, Model, ModelCard
 
 
@@ -55,7 +56,7 @@ def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
         The cube lacks a role, lies elsewhere, or, when computed, is infinite somewhere, or the
         model failed in a window or gave something else than scores.
     """
-    return _kept(cube, model, geobox, None, sure=False)[:, 0]
+    return _kept(cube, model, geobox, None, confidence=False)[:, 0]
 
 
 def mask_with_confidence(
@@ -76,22 +77,30 @@ def mask_with_confidence(
     Codes as of `mask_cube`, and (time, y, x) uint8 the probability of the chosen class in per cent,
     0 where there is no data. Computed together they cost as much as one.
     """
-    made = _kept(cube, model, geobox, shared, sure=True)
+    made = _kept(cube, model, geobox, shared, confidence=True)
     return made[:, 0], made[:, 1]
 
 
 def _kept(
-    cube: xr.Dataset, model: Model, geobox: GeoBox, shared: SharedWindows | None, *, sure: bool
+    cube: xr.Dataset,
+    model: Model,
+    geobox: GeoBox,
+    shared: SharedWindows | None,
+    *,
+    confidence: bool,
 ) -> da.Array:
     """Return (time, plane, y, x) codes, and confidence if asked, of a geobox."""
     card = model.card
     _check(cube, card, geobox)
-    layout = Layout.of(card, geobox_cover(card.lattice, geobox))
-    steps = Steps(
-        Decider(model, layout, shared, sure=sure), Beside(card, sure), feet, Under(card, sure)
+    layout = Layout.of(card, geobox_cores(card.lattice, geobox))
+    tasks = BlockTasks(
+        Decider(model, layout, shared, confidence=confidence),
+        AddLeft(card, confidence),
+        bottoms,
+        AddAbove(card, confidence),
     )
-    made = np.empty((0, 2 if sure else 1, 0, 0), np.uint8)
-    return drawn(f"mask-{sure}", cube, layout, steps, geobox, made)
+    made = np.empty((0, 2 if confidence else 1, 0, 0), np.uint8)
+    return drawn(f"mask-{confidence}", cube, layout, tasks, geobox, made)
 
 
 def bytes_needed(card: ModelCard, rows: int, cols: int, workers: int) -> int:
@@ -102,7 +111,7 @@ def bytes_needed(card: ModelCard, rows: int, cols: int, workers: int) -> int:
     card
         The model.
     rows, cols
-        Cores of the scene, as of `geobox_cover`.
+        Cores of the scene, as of `geobox_cores`.
     workers
         Threads that mask.
 
@@ -138,32 +147,32 @@ def _same_place(one: GeoBox, other: GeoBox) -> bool:
     )
 
 
-# -- the steps ---------------------------------------------------------------------------------
+# -- the graph ---------------------------------------------------------------------------------
 #
 # The graph is drawn by hand: four small tasks a block of windows. `da.map_overlap` does the same in a hundred
 # tasks a window, which cost a tenth of what the network does.
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """What is made of a block of windows."""
+class BlockTasks:
+    """The tasks of a block of windows."""
 
-    scored: Scorer
-    """Called with the block's place, pieces of bands and where these go."""
-    beside: Callable[[Any, Any], Any]
-    """Called with what the first step made of the block to the left, none if there is none, and of its own."""
-    foot: Callable[[Any], Any]
-    """Called with what the step before made; returns what the block below needs of it."""
-    under: Callable[[Any, Any], NDArray[Any]]
-    """Called with the foot of the block above, none if there is none, and what the second step made; returns
-    (1, plane, Y, X)."""
+    score: Scorer
+    """Called with the block's index (time, row, column), pieces of bands and where these go."""
+    add_left: Callable[[Any, Any], Any]
+    """Called with what `score` made of the block to the left, None if there is none, and of this block."""
+    bottom: Callable[[Any], Any]
+    """Called with what `add_left` made; returns what the block below needs of it."""
+    add_above: Callable[[Any, Any], NDArray[Any]]
+    """Called with what `bottom` made of the block above, None if there is none, and what `add_left` made of this
+    block; returns (1, plane, Y, X)."""
 
 
 def drawn(
     name: str,
     cube: xr.Dataset,
     layout: Layout,
-    steps: Steps,
+    tasks: BlockTasks,
     geobox: GeoBox,
     meta: NDArray[Any],
 ) -> da.Array:
@@ -177,8 +186,8 @@ def drawn(
         Of a region that holds what the lattice reads for the geobox, (time, y, x).
     layout
         Of the windows that decide the geobox.
-    steps
-        What is done.
+    tasks
+        What is run of each block.
     geobox
         The part to keep.
     meta
@@ -188,11 +197,11 @@ def drawn(
     -------
     (time, plane, y, x).
     """
-    card, held = steps.scored.card, layout.held
+    card, cores = tasks.score.card, layout.cores
     down, right = _offset(cube, card.lattice, geobox)
     bands = [cube[role].data for role in card.roles]
     n_times, names = bands[0].shape[0], [band.name for band in bands]
-    name = f"{name}-{tokenize(*_identity(card), card.batch, held, down, right, names)}"
+    name = f"{name}-{tokenize(*_identity(card), card.batch, cores, down, right, names)}"
     graph: dict[Key, object] = {}
     for time, (row, col) in itertools.product(range(n_times), layout.blocks()):
         ys, xs = layout.rectangle(row, col)
@@ -200,12 +209,12 @@ def drawn(
         keys, places = pieces(bands, seen)
         at = (time, row, col)
         # What is bound here is no part of the graph that dask walks through.
-        graph[f"scores-{name}", *at] = (partial(steps.scored, at, places=places), keys)
-        beside = (f"scores-{name}", time, row, col - 1) if col else None
-        graph[f"beside-{name}", *at] = (steps.beside, beside, (f"scores-{name}", *at))
-        graph[f"foot-{name}", *at] = (steps.foot, (f"beside-{name}", *at))
-        above = (f"foot-{name}", time, row - 1, col) if row else None
-        graph[name, time, 0, row, col] = (steps.under, above, (f"beside-{name}", *at))
+        graph[f"scores-{name}", *at] = (partial(tasks.score, at, places=places), keys)
+        before = (f"scores-{name}", time, row, col - 1) if col else None
+        graph[f"row-{name}", *at] = (tasks.add_left, before, (f"scores-{name}", *at))
+        graph[f"bottom-{name}", *at] = (tasks.bottom, (f"row-{name}", *at))
+        above = (f"bottom-{name}", time, row - 1, col) if row else None
+        graph[name, time, 0, row, col] = (tasks.add_above, above, (f"row-{name}", *at))
     made = da.Array(
         HighLevelGraph.from_collections(name, graph, dependencies=bands),
         name,
@@ -214,8 +223,8 @@ def drawn(
     )
     top, left = origin_px(geobox)
     reach = card.lattice.reach_px
-    ys = _moved(slice(0, geobox.shape.y), top - held.top - reach)
-    xs = _moved(slice(0, geobox.shape.x), left - held.left - reach)
+    ys = _moved(slice(0, geobox.shape.y), top - cores.top - reach)
+    xs = _moved(slice(0, geobox.shape.x), left - cores.left - reach)
     return made[:, :, ys, xs]
 
 

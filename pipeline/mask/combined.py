@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import CloudmaskError, ModelError
-from pipeline.mask import blocks, scores
-from pipeline.mask.lattice import geobox_cover
+from pipeline.mask import blocks
+from pipeline.mask.decide import choose
+from pipeline.mask.lattice import geobox_cores
 from pipeline.mask.layout import Layout
 from pipeline.mask.shared import SharedWindows
-from pipeline.mask.tasks import BesideScores, FootScores, Scorer, UnderScores
+from pipeline.mask.tasks import AddAboveScores, AddLeftScores, BottomScores, Scorer
 from pipeline.types import Model, ModelCard
 
 FloatArray = NDArray[np.float32]
@@ -132,13 +133,16 @@ def _finest(chunks: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 def _blended(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
     """Return (time, K, y, x) what a model's windows say together of a geobox's pixels."""
     card = model.card
-    layout = Layout.of(card, geobox_cover(card.lattice, geobox))
+    layout = Layout.of(card, geobox_cores(card.lattice, geobox))
     lattice = card.lattice
-    steps = blocks.Steps(
-        Scorer(model, layout), BesideScores(lattice), FootScores(lattice), UnderScores(lattice)
+    tasks = blocks.BlockTasks(
+        Scorer(model, layout),
+        AddLeftScores(lattice),
+        BottomScores(lattice),
+        AddAboveScores(lattice),
     )
-    said = np.empty((0, len(card.classes), 0, 0), np.float32)
-    return blocks.drawn("blended", cube, layout, steps, geobox, said)
+    meta = np.empty((0, len(card.classes), 0, 0), np.float32)
+    return blocks.drawn("blended", cube, layout, tasks, geobox, meta)
 
 
 # -- what dask runs ----------------------------------------------------------------------------
@@ -185,4 +189,7 @@ class _Choice:
     card: ModelCard
 
     def __call__(self, said: FloatArray) -> NDArray[np.uint8]:
-        return np.stack(scores.chosen(self.card, said[0]))[np.newaxis]
+        codes: NDArray[np.uint8] = choose(
+            self.card, said, np.isnan(said[:, 0]), confidence=True
+        )
+        return codes

@@ -2,14 +2,17 @@
 
 Most masking networks see their whole window (squeeze-excite, attention, normalisation by the
 window's own mean), so no halo makes "cut into chunks" equal "whole": only windows that never move
-do. Cores tile the plane from the CRS origin; a rectangle is masked by all windows that have a say
-in one of its pixels, whatever tile, chunk or region it belongs to.
+do. Cores tile the plane from the CRS origin; a rectangle is masked by all windows whose support meets it,
+whatever tile, chunk or region it belongs to. The support of a window is where its weight is not zero: its core
+and `reach_px` on all sides.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from affine import Affine
@@ -21,8 +24,8 @@ from pipeline.types import Lattice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cover:
-    """The cores whose windows have a say in a rectangle."""
+class CoreBlock:
+    """The cores whose windows decide a rectangle: all whose support meets it."""
 
     top: int
     left: int
@@ -32,7 +35,7 @@ class Cover:
     """Number of cores."""
 
 
-def cover(lattice: Lattice, top: int, left: int, shape: tuple[int, int]) -> Cover:
+def core_block(lattice: Lattice, top: int, left: int, shape: tuple[int, int]) -> CoreBlock:
     """Return the smallest block of whole cores that decides a rectangle.
 
     Parameters
@@ -47,7 +50,7 @@ def cover(lattice: Lattice, top: int, left: int, shape: tuple[int, int]) -> Cove
     (first_row, rows), (first_col, cols) = (
         _span(lattice, start, size) for start, size in zip((top, left), shape, strict=True)
     )
-    return Cover(
+    return CoreBlock(
         top=lattice.shift_px + first_row * lattice.core_px,
         left=lattice.shift_px + first_col * lattice.core_px,
         rows=rows,
@@ -56,7 +59,7 @@ def cover(lattice: Lattice, top: int, left: int, shape: tuple[int, int]) -> Cove
 
 
 def _span(lattice: Lattice, start: int, size: int) -> tuple[int, int]:
-    """Return the first core, and how many, whose say reaches into pixels start … start + size."""
+    """Return the first core, and how many, whose support reaches into pixels start … start + size."""
     core, shift, reach = lattice.core_px, lattice.shift_px, lattice.reach_px
     first = (start - reach - shift) // core
     last = (start + size - 1 + reach - shift) // core
@@ -64,7 +67,7 @@ def _span(lattice: Lattice, start: int, size: int) -> tuple[int, int]:
 
 
 def weights(lattice: Lattice) -> NDArray[np.float32]:
-    """Return what a window's scores count along one axis.
+    """Return the weights of a window's scores along one axis.
 
     Returns
     -------
@@ -76,6 +79,36 @@ def weights(lattice: Lattice) -> NDArray[np.float32]:
     rising = (np.sin(np.pi / 2 * steps) ** 2).astype(np.float32)
     flat = np.ones(lattice.core_px - lattice.blend_px, np.float32)
     return np.concatenate([rising, flat, np.float32(1) - rising])
+
+
+@functools.cache
+def window_weights(lattice: Lattice) -> NDArray[np.float32]:
+    """Return the weights of a window, (core + 2 · reach, the same); not to be written to."""
+    along = weights(lattice)
+    return along[:, np.newaxis] * along
+
+
+_Array = TypeVar("_Array")
+
+
+def support(lattice: Lattice, window: _Array) -> _Array:
+    """Return the part (…, core + 2 · reach, the same) of a window that has a weight; of any array library."""
+    edge = lattice.halo_px - lattice.reach_px
+    inner = slice(edge, lattice.window_px - edge)
+    part: _Array = window[..., inner, inner]  # type: ignore[index]
+    return part
+
+
+def sole_part(lattice: Lattice) -> slice:
+    """Return the part of a window's support, along an axis, that no other window overlaps."""
+    return slice(lattice.blend_px, lattice.core_px)
+
+
+def overlapping_parts(lattice: Lattice) -> tuple[tuple[slice, slice], ...]:
+    """Return the rows and columns of a window's support that others overlap: top, bottom, left, right."""
+    every, sole = slice(None), sole_part(lattice)
+    first, last = slice(0, lattice.blend_px), slice(lattice.core_px, None)
+    return (first, every), (last, every), (sole, first), (sole, last)
 
 
 NOISE = 1e-6
@@ -102,17 +135,17 @@ def origin_px(geobox: GeoBox) -> tuple[int, int]:
     return math.ceil(top - NOISE), math.floor(left + NOISE)
 
 
-def geobox_cover(lattice: Lattice, geobox: GeoBox) -> Cover:
+def geobox_cores(lattice: Lattice, geobox: GeoBox) -> CoreBlock:
     """Return the cores whose windows decide a geobox."""
     top, left = origin_px(geobox)
-    return cover(lattice, top, left, (geobox.shape.y, geobox.shape.x))
+    return core_block(lattice, top, left, (geobox.shape.y, geobox.shape.x))
 
 
 def read_geobox(lattice: Lattice, geobox: GeoBox) -> GeoBox:
-    """Return what must be read to mask a geobox: all windows that have a say in it."""
-    held = geobox_cover(lattice, geobox)
+    """Return what must be read to mask a geobox: all windows that decide a pixel of it."""
+    cores = geobox_cores(lattice, geobox)
     top, left = origin_px(geobox)
     halo, core = lattice.halo_px, lattice.core_px
-    shape = (held.rows * core + 2 * halo, held.cols * core + 2 * halo)
-    shift = Affine.translation(held.left - halo - left, held.top - halo - top)
+    shape = (cores.rows * core + 2 * halo, cores.cols * core + 2 * halo)
+    shift = Affine.translation(cores.left - halo - left, cores.top - halo - top)
     return GeoBox(shape, geobox.transform @ shift, geobox.crs)

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary, finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.mask import frames
+from pipeline.mask.overlap_add import WindowResult
 from pipeline.types import Model
 
 log = logging.getLogger(__name__)
@@ -35,17 +35,17 @@ LARGEST_SHARE = 0.25
 """Of what is free on the disk, at most."""
 
 
-def key_of(image: NDArray[np.float32], *, sure: bool) -> bytes:
+def key_of(image: NDArray[np.float32], *, confidence: bool) -> bytes:
     """Return what a window of a model is found by.
 
     Parameters
     ----------
     image
         (B, window_px, window_px), as it was read.
-    sure
+    confidence
         Whether there is a second plane, the probability in per cent.
     """
-    digest = hashlib.sha256(b"sure" if sure else b"")
+    digest = hashlib.sha256(b"confidence" if confidence else b"")
     digest.update(np.ascontiguousarray(image).data)
     return digest.digest()
 
@@ -79,7 +79,7 @@ class SharedWindows:
         self._spans: OrderedDict[bytes, _Span] = OrderedDict()
         self._end = 0
 
-    def recall(self, key: bytes) -> frames.Window | None:
+    def recall(self, key: bytes) -> WindowResult | None:
         """Return what was kept under a key, if it is still there."""
         with self._lock:
             span = self._spans.get(key)
@@ -93,7 +93,7 @@ class SharedWindows:
                 return None
         return _read(content, span.shapes)
 
-    def keep(self, key: bytes, window: frames.Window) -> None:
+    def keep(self, key: bytes, window: WindowResult) -> None:
         """Keep what a window leaves."""
         parts = _parts(window)
         size = sum(each.nbytes for each in parts)
@@ -178,13 +178,13 @@ def scratch_folder() -> Path:
     return large if usual == Path("/tmp") and os.access(large, os.W_OK) else usual
 
 
-def _parts(window: frames.Window) -> tuple[NDArray[Any], ...]:
+def _parts(window: WindowResult) -> tuple[NDArray[Any], ...]:
     return window.top, window.bottom, window.left, window.right, window.codes
 
 
-def _read(content: bytes, shapes: tuple[tuple[int, ...], ...]) -> frames.Window:
+def _read(content: bytes, shapes: tuple[tuple[int, ...], ...]) -> WindowResult:
     top, bottom, left, right, codes = _split(content, shapes)
-    return frames.Window(codes=codes, top=top, bottom=bottom, left=left, right=right)
+    return WindowResult(codes=codes, top=top, bottom=bottom, left=left, right=right)
 
 
 def _split(content: bytes, shapes: tuple[tuple[int, ...], ...]) -> Iterator[NDArray[Any]]:

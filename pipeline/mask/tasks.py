@@ -1,4 +1,4 @@
-"""What dask runs: score a block of windows, choose the codes of a block."""
+"""The tasks of the Dask graph: score a block of windows, decide it, add its neighbours."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CloudmaskError, ModelError
-from pipeline.mask import frames, on_device, queue, scores, shared
+from pipeline.mask import queue, scores, shared
+from pipeline.mask.decide import decide
+from pipeline.mask.lattice import support
 from pipeline.mask.layout import Layout
+from pipeline.mask.overlap_add import RowResult, WindowResult, add_above, add_left, nothing
 from pipeline.mask.shared import SharedWindows
 from pipeline.types import DeviceModel, Lattice, Model, ModelCard, Then
 
@@ -24,7 +27,7 @@ Piece = tuple[tuple[slice, ...], tuple[slice, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class WindowPixels:
     """A window as it was read."""
 
     image: FloatArray
@@ -32,13 +35,13 @@ class Seen:
     missing: NDArray[np.bool_]
     """(core + 2 · reach, the same), where there is no data."""
     name: str
-    """Its place, in words."""
+    """Which window it is, in words."""
     edges: tuple[bool, bool]
     """As of `Layout.edges`."""
 
     @property
     def empty(self) -> bool:
-        """Whether there is no data where it has a say."""
+        """Whether there is no data in its support."""
         return bool(self.missing.all())
 
 
@@ -63,8 +66,8 @@ class Scorer:
         """Score the windows of a block (time, row, column)."""
         card = self._model.card
         windows = self._cut(block, bands, places)
-        held = [each for each in windows if not each.empty]
-        answers = iter(self._asked(held, self._scores))
+        with_data = [each for each in windows if not each.empty]
+        answers = iter(self._asked(with_data, self._scores))
         parts = [
             scores.nothing(card)
             if each.empty
@@ -78,7 +81,7 @@ class Scorer:
         block: tuple[int, int, int],
         bands: list[list[FloatArray]],
         places: Sequence[Sequence[Piece]],
-    ) -> list[Seen]:
+    ) -> list[WindowPixels]:
         """Cut a block into its windows."""
         lattice = self._model.card.lattice
         strip = self._gathered(block, bands, places)
@@ -87,7 +90,7 @@ class Scorer:
             start, name = index * lattice.core_px, self._named(block, index)
             image = strip[:, :, start : start + lattice.window_px]
             edges = self._layout.edges(block[1], self._layout.first(block[2]) + index)
-            windows.append(Seen(image, self._missing(image, name), name, edges))
+            windows.append(WindowPixels(image, self._missing(image, name), name, edges))
         return windows
 
     def _gathered(
@@ -106,26 +109,31 @@ class Scorer:
 
     def _named(self, block: tuple[int, int, int], index: int) -> str:
         time, row, col = block
-        held, core = self._layout.held, self._layout.lattice.core_px
-        top, left = held.top + row * core, held.left + (self._layout.first(col) + index) * core
+        cores, core = self._layout.cores, self._layout.lattice.core_px
+        top, left = (
+            cores.top + row * core,
+            cores.left + (self._layout.first(col) + index) * core,
+        )
         return f"in the window of scene {time} at pixel ({top}, {left}) from the CRS origin"
 
     def _missing(self, window: FloatArray, name: str) -> NDArray[np.bool_]:
-        """Say where the pixels that a window has a say in lack a band."""
+        """Say which pixels of a window's support lack a band."""
         # A sum of a pixel's bands is finite unless one of them is not: one pass for the usual case.
         lacking: NDArray[np.bool_] = ~np.isfinite(np.add.reduce(window, axis=0))
         if lacking.any():
             n_infinite = int(np.count_nonzero(np.isinf(window)))
             if n_infinite:
                 raise ModelError(f"{n_infinite} infinite reflectances {name}; no data is NaN")
-        return scores.has_say(self._model.card.lattice, lacking)
+        return support(self._model.card.lattice, lacking)
 
-    def _scores(self, windows: list[Seen]) -> list[FloatArray]:
+    def _scores(self, windows: list[WindowPixels]) -> list[FloatArray]:
         return queue.predict(self._model, [each.image for each in windows])
 
     def _asked(
-        self, windows: list[Seen], ask: Callable[[list[Seen]], list[_Answer]]
-    ) -> list[_Answer]:
+        self,
+        windows: list[WindowPixels],
+        ask: Callable[[list[WindowPixels]], Sequence[_Answer]],
+    ) -> Sequence[_Answer]:
         """Ask the model about windows; what it raises names one of them."""
         if not windows:
             return []
@@ -144,18 +152,18 @@ class Decider(Scorer):
     """Blocks of bands -> what each window of one row decides, and leaves to its neighbours."""
 
     def __init__(
-        self, model: Model, layout: Layout, shared: SharedWindows | None, *, sure: bool
+        self, model: Model, layout: Layout, shared: SharedWindows | None, *, confidence: bool
     ) -> None:
         super().__init__(model, layout)
         self._shared = shared
-        self._sure = sure
+        self._confidence = confidence
 
     def __call__(  # type: ignore[override]
         self,
         block: tuple[int, int, int],
         bands: list[list[FloatArray]],
         places: Sequence[Sequence[Piece]],
-    ) -> list[frames.Window]:
+    ) -> list[WindowResult]:
         """Decide the windows of a block (time, row, column)."""
         windows = self._cut(block, bands, places)
         known = [self._known(each) for each in windows]
@@ -163,99 +171,99 @@ class Decider(Scorer):
         decided = iter(self._decided(asked))
         return [next(decided) if left is None else left for left in known]
 
-    def _known(self, window: Seen) -> frames.Window | None:
+    def _known(self, window: WindowPixels) -> WindowResult | None:
         """Return what a window leaves if that is known without the model."""
         if window.empty:
-            return frames.nothing(self.card, sure=self._sure)
+            return nothing(self.card, confidence=self._confidence)
         if self._shared is None or not window.edges[0]:
             return None
-        return self._shared.recall(shared.key_of(window.image, sure=self._sure))
+        return self._shared.recall(shared.key_of(window.image, confidence=self._confidence))
 
-    def _decided(self, windows: list[Seen]) -> list[frames.Window]:
+    def _decided(self, windows: list[WindowPixels]) -> list[WindowResult]:
         """Have windows decided, and keep what others may need."""
         decided = self._by_model(windows)
         for each, left in zip(windows, decided, strict=True):
             if self._shared is not None and each.edges[1]:
-                self._shared.keep(shared.key_of(each.image, sure=self._sure), left)
+                self._shared.keep(shared.key_of(each.image, confidence=self._confidence), left)
         return decided
 
-    def _by_model(self, windows: list[Seen]) -> list[frames.Window]:
-        card, model = self.card, self._model
-        if isinstance(model, DeviceModel):
-            there = partial(on_device.decided, card, sure=self._sure)
-            came = self._asked(windows, partial(self._there, model, there))
-            return on_device.windows(card, came, [each.name for each in windows])
-        return [
-            frames.decided(
-                card,
-                scores.checked(card, answer, each.missing, each.name),
-                each.missing,
-                sure=self._sure,
-            )
-            for each, answer in zip(windows, self._asked(windows, self._scores), strict=True)
-        ]
+    def _by_model(self, windows: list[WindowPixels]) -> list[WindowResult]:
+        card = self.card
+        kernel = partial(decide, card, confidence=self._confidence)
+        made = self._asked(windows, partial(self._decisions, kernel))
+        for each, (n_bad, *_) in zip(windows, made, strict=True):
+            scores.check_finite(card, int(n_bad), each.name)
+        return [WindowResult(*parts) for _, *parts in made]
 
-    def _there(
-        self, model: DeviceModel, then: Then, windows: list[Seen]
-    ) -> list[tuple[NDArray[Any], ...]]:
-        asked = [(each.image, each.missing) for each in windows]
-        return queue.predict_then(model, asked, then, ("decided", self._sure))
+    def _decisions(
+        self, kernel: Then, windows: list[WindowPixels]
+    ) -> Sequence[tuple[NDArray[Any], ...]]:
+        """Have windows scored and decided: where their scores are, if that is a device."""
+        if isinstance(self._model, DeviceModel):
+            asked = [(each.image, each.missing) for each in windows]
+            return queue.predict_then(self._model, asked, kernel, ("decided", self._confidence))
+        answers = self._scores(windows)
+        for each, answer in zip(windows, answers, strict=True):
+            scores.check_shape(self.card, answer, each.name)
+        return [
+            kernel(answer, each.missing) for each, answer in zip(windows, answers, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Beside:
-    """A block's windows, and those of the block to its left if there is one -> stretches."""
+class AddLeft:
+    """A block's windows, and those of the block to its left if there is one -> rows."""
 
     card: ModelCard
-    sure: bool
+    confidence: bool
 
     def __call__(
-        self, left: list[frames.Window] | None, own: list[frames.Window]
-    ) -> list[frames.Stretch]:
+        self, left: list[WindowResult] | None, own: list[WindowResult]
+    ) -> list[RowResult]:
         """Decide what windows of a row share."""
         before = [left[-1] if left else None, *own[:-1]]
         return [
-            frames.beside(self.card, *each, sure=self.sure)
+            add_left(self.card, *each, confidence=self.confidence)
             for each in zip(before, own, strict=True)
         ]
 
 
-def feet(own: list[frames.Stretch]) -> list[FloatArray]:
-    """Return what the block below needs of a block's stretches."""
-    return [each.foot for each in own]
+def bottoms(own: list[RowResult]) -> list[FloatArray]:
+    """Return what the block below needs of a block's rows."""
+    return [each.bottom for each in own]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Under:
-    """A block's stretches, and the feet of those above if there are any -> (1, plane, y, x) codes, confidence."""
+class AddAbove:
+    """A block's rows, and the bottom edges of those above if there are any -> (1, plane, y, x) codes, confidence."""
 
     card: ModelCard
-    sure: bool
+    confidence: bool
 
     def __call__(
-        self, above: list[FloatArray] | None, own: list[frames.Stretch]
+        self, above: list[FloatArray] | None, own: list[RowResult]
     ) -> NDArray[np.uint8]:
         """Decide what rows share."""
         decided = [
-            frames.under(self.card, *each, sure=self.sure)
+            add_above(self.card, *each, confidence=self.confidence)
             for each in zip(above or itertools.repeat(None, len(own)), own, strict=True)
         ]
         return np.concatenate(decided, axis=2)[np.newaxis]
 
 
 @dataclass(frozen=True, slots=True)
-class BesideScores:
+class AddLeftScores:
     """Weighted scores (K, y, x) of a block and of that to its left, if there is one -> of its columns."""
 
     lattice: Lattice
 
     def __call__(self, left: FloatArray | None, own: FloatArray) -> FloatArray:
-        """Add up what blocks of a row say."""
+        """Add what the two blocks share."""
         return scores.following(left, own, self.lattice.blend_px, axis=2)
 
 
 @dataclass(frozen=True, slots=True)
-class FootScores:
+class BottomScores:
     """The same of a block -> what the block below needs of it."""
 
     lattice: Lattice
@@ -266,11 +274,11 @@ class FootScores:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderScores:
-    """The same of a block, and the foot of that above, if there is one -> (1, K, y, x) of its lines."""
+class AddAboveScores:
+    """The same of a block, and the bottom edge of that above, if there is one -> (1, K, y, x) of its lines."""
 
     lattice: Lattice
 
     def __call__(self, above: FloatArray | None, own: FloatArray) -> FloatArray:
-        """Add up what rows say."""
+        """Add what the two rows share."""
         return scores.following(above, own, self.lattice.blend_px, axis=1)[np.newaxis]

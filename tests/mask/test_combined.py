@@ -17,7 +17,7 @@ from odc.geo.xr import xr_coords
 from pipeline.errors import ModelError
 from pipeline.mask import read_geobox
 from pipeline.mask.combined import Combination, mask_with_confidence
-from pipeline.mask.lattice import geobox_cover, origin_px, weights
+from pipeline.mask.lattice import geobox_cores, origin_px, weights
 from pipeline.models.combined import members as combining
 from pipeline.models.combined.ensemble import EnsembleModel
 from pipeline.testing import WindowMeanModel
@@ -138,7 +138,7 @@ def test_tiles_of_whole_cores_are_read_no_wider_than_by_their_greediest_member()
 def alone(member, geobox, time):
     """Probabilities (K, y, x) of one member by plain loops over its windows, in float64."""
     card, (top, left) = member.card, origin_px(geobox)
-    held, lattice = geobox_cover(card.lattice, geobox), card.lattice
+    held, lattice = geobox_cores(card.lattice, geobox), card.lattice
     reach, halo, core = lattice.reach_px, lattice.halo_px, lattice.core_px
     edge = core + 2 * reach
     shape = (len(card.classes), held.rows * core + 2 * reach, held.cols * core + 2 * reach)
@@ -255,7 +255,7 @@ def test_every_window_of_every_member_runs_once():
     geobox = box(64, 128, 64, 64)
     masked(whole(members), geobox)
     for member in members:
-        held = geobox_cover(member.card.lattice, geobox)
+        held = geobox_cores(member.card.lattice, geobox)
         assert member.calls == 2 * held.rows * held.cols
 
 

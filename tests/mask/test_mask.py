@@ -15,7 +15,7 @@ from odc.geo.xr import xr_coords
 
 from pipeline.errors import GridError, ModelError
 from pipeline.mask import bytes_needed, mask_cube, mask_with_confidence, read_geobox
-from pipeline.mask.lattice import cover, geobox_cover, origin_px, weights
+from pipeline.mask.lattice import core_block, geobox_cores, origin_px, weights
 from pipeline.testing import ThresholdModel, WindowMeanModel
 from pipeline.types import Code, Lattice
 
@@ -42,8 +42,8 @@ def lattices(draw):
     st.integers(-1000, 1000),
     st.tuples(st.integers(1, 90), st.integers(1, 90)),
 )
-def test_a_cover_is_the_fewest_cores_with_a_say(lattice, top, left, shape):
-    held, core, reach = cover(lattice, top, left, shape), lattice.core_px, lattice.reach_px
+def test_a_block_is_the_fewest_cores_that_decide(lattice, top, left, shape):
+    held, core, reach = core_block(lattice, top, left, shape), lattice.core_px, lattice.reach_px
     for start, size, first, count in (
         (top, shape[0], held.top, held.rows),
         (left, shape[1], held.left, held.cols),
@@ -109,10 +109,10 @@ def test_the_halo_is_written_out():
 def test_a_shift_and_a_reach_are_written_out():
     """Cores [2, 10), [10, 18) with a reach of 2: pixels 8..15 hear both, and 3..5 one."""
     lattice = Lattice(core_px=8, halo_px=3, blend_px=4, shift_px=2)
-    assert cover(lattice, 8, 4, (8, 3)).rows == 2
-    assert cover(lattice, 8, 4, (8, 3)).cols == 1
-    assert cover(lattice, 8, 3, (1, 1)).left == -6
-    assert cover(lattice, 8, 4, (1, 1)).left == 2
+    assert core_block(lattice, 8, 4, (8, 3)).rows == 2
+    assert core_block(lattice, 8, 4, (8, 3)).cols == 1
+    assert core_block(lattice, 8, 3, (1, 1)).left == -6
+    assert core_block(lattice, 8, 4, (1, 1)).left == 2
 
 
 # -- one world, cut in many ways ---------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_no_data_is_where_any_role_has_none():
     gaps = ~np.isfinite(WORLD[:, :, 8:392, 8:392]).all(axis=1)
     np.testing.assert_array_equal(codes == Code.NO_DATA, gaps)
     np.testing.assert_array_equal(sure == 0, gaps)
-    assert geobox_cover(model.card.lattice, box(-192, -192, 380, 380)).rows == 12
+    assert geobox_cores(model.card.lattice, box(-192, -192, 380, 380)).rows == 12
 
 
 # -- what runs ---------------------------------------------------------------------------------

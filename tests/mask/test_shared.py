@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
-from pipeline.mask import frames, mask_with_confidence, read_geobox, shared
-from pipeline.mask.lattice import geobox_cover, origin_px
+from pipeline.mask import mask_with_confidence, read_geobox, shared
+from pipeline.mask.lattice import geobox_cores, origin_px
+from pipeline.mask.overlap_add import WindowResult
 from pipeline.mask.shared import SharedWindows, shared_windows
 from pipeline.testing import ThresholdModel, WindowMeanModel
 from pipeline.types import Lattice
@@ -71,10 +72,10 @@ def tiles(rows, cols):
 
 
 def windows_of(geoboxes):
-    """How many windows there are in some tiles' covers: all, and different ones."""
+    """How many windows there are in some tiles' cores: all, and different ones."""
     every = []
     for each in geoboxes:
-        held = geobox_cover(LATTICE, each)
+        held = geobox_cores(LATTICE, each)
         every += [
             (held.top + row * LATTICE.core_px, held.left + col * LATTICE.core_px)
             for row in range(held.rows)
@@ -107,7 +108,7 @@ def test_law_whatever_comes_first_and_whatever_is_forgotten_masks_are_the_same(o
 
 def test_confidence_is_no_part_of_what_is_kept_without():
     image = WORLD[0, :, :32, :32]
-    assert shared.key_of(image, sure=True) != shared.key_of(image, sure=False)
+    assert shared.key_of(image, confidence=True) != shared.key_of(image, confidence=False)
 
 
 # -- the store -----------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ def window(number, edge=6):
         name: rng.random((3, edge, 2 + number % 3), dtype=np.float32)
         for name in ("top", "bottom", "left", "right")
     }
-    return frames.Window(codes=rng.integers(0, 9, (2, edge, edge), np.uint8), **floats)
+    return WindowResult(codes=rng.integers(0, 9, (2, edge, edge), np.uint8), **floats)
 
 
 def same(one, other):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline import composite, cube, mask, models
-from pipeline.mask.lattice import geobox_cover
+from pipeline.mask.lattice import geobox_cores
 from pipeline.run.common.postprocess import reach_px
 from pipeline.types import Grid, Job, ModelCard
 
@@ -37,11 +37,11 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes
     reach = reach_px(job.mask, grid.geobox.resolution.x)
     stages = [0]
     for card in cards:
-        held = geobox_cover(card.lattice, tile.geobox.pad(reach))
-        rows, cols = held.rows * card.lattice.core_px, held.cols * card.lattice.core_px
+        cores = geobox_cores(card.lattice, tile.geobox.pad(reach))
+        rows, cols = cores.rows * card.lattice.core_px, cores.cols * card.lattice.core_px
         halo = 2 * card.lattice.halo_px
         read = cube.bytes_needed(rows + halo, cols + halo, len(card.roles))
-        masked = mask.bytes_needed(card, held.rows, held.cols, workers)
+        masked = mask.bytes_needed(card, cores.rows, cores.cols, workers)
         windows = max(workers, card.batch)
         stages.append(workers * read + masked + models.bytes_needed(card, windows=windows))
     if job.composite is not None:

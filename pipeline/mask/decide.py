@@ -1,0 +1,131 @@
+"""Scores of windows -> class codes, probabilities, and the weighted scores that neighbours need.
+
+The one decision kernel: written against the Python array API standard, so that the same lines decide one window in
+numpy and a batch of windows on a GPU, where their scores are. Both give the same bits, but for exponentials: a
+probability in per cent may be rounded to its neighbour where a library's `exp` differs.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from pipeline.mask.lattice import overlapping_parts, sole_part, support, window_weights
+from pipeline.types import Code, Lattice, ModelCard
+
+Array = Any
+"""Of any library that follows the array API standard."""
+
+
+def decide(
+    card: ModelCard, scores: Array, missing: Array, *, confidence: bool
+) -> tuple[Array, ...]:
+    """Decide the pixels that no other window overlaps, and weigh the scores of the others.
+
+    Parameters
+    ----------
+    card
+        The model.
+    scores
+        (…, K, window_px, window_px) float32; not written to.
+    missing
+        (…, core + 2 · reach, the same) bool, where there is no data; same library, same device.
+    confidence
+        Whether a second plane holds the probability of the chosen class.
+
+    Returns
+    -------
+    (…) the number of pixels with data whose scores are not finite; then the fields of
+    `pipeline.mask.overlap_add.WindowResult` in their order, each (…, y, x) with a leading plane or class.
+    """
+    xp = array_namespace(scores)
+    scores = support(card.lattice, scores)
+    sole = sole_part(card.lattice)
+    n_bad = count_not_finite(scores, missing)
+    # Where a window is the only one its weight is one: weighted or not is the same.
+    codes = choose(
+        card, scores[..., sole, sole], missing[..., sole, sole], confidence=confidence
+    )
+    weights = _weights(card.lattice, xp, device(scores))
+    edges = []
+    for ys, xs in overlapping_parts(card.lattice):
+        edge = scores[..., ys, xs] * weights[ys, xs]
+        edges.append(xp.where(missing[..., None, ys, xs], np.nan, edge))
+    return n_bad, codes, *edges
+
+
+def count_not_finite(scores: Array, missing: Array) -> Array:
+    """Count the pixels with data of scores (…, K, y, x) that are not finite; missing is (…, y, x)."""
+    xp = array_namespace(scores)
+    with np.errstate(invalid="ignore", over="ignore"):
+        # A sum is finite unless a term is not: one pass over the classes.
+        bad = ~(xp.isfinite(xp.sum(scores, axis=-3)) | missing)
+    return xp.count_nonzero(bad, axis=(-2, -1))
+
+
+def choose(card: ModelCard, scores: Array, missing: Array, *, confidence: bool) -> Array:
+    """Choose each pixel's class: the most probable code; of equals, the first on the card.
+
+    Classes of one code share its probability: probabilities are added, logits as the logarithm of the sum of
+    their exponentials.
+
+    Parameters
+    ----------
+    card
+        Its classes and what its scores are.
+    scores
+        (…, K, y, x) float32; anything where there is no data. Not written to.
+    missing
+        (…, y, x) bool, where that is.
+    confidence
+        Whether the probability is asked for.
+
+    Returns
+    -------
+    (…, 1 or 2, y, x) uint8: codes of `Code`, and their probability in per cent. Both are 0 where there is no
+    data.
+    """
+    xp = array_namespace(scores)
+    codes = tuple(dict.fromkeys(card.classes))
+    # What stands where there is no data is computed with like the rest, and overwritten.
+    with np.errstate(invalid="ignore", over="ignore"):
+        scores = _by_code(card, codes, scores)
+        best = scores[..., 0, :, :]
+        found = xp.full(best.shape, int(codes[0]), dtype=xp.uint8, device=device(scores))
+        for index, code in enumerate(codes[1:], start=1):
+            each = scores[..., index, :, :]
+            found = xp.where(each > best, int(code), found)
+            best = xp.maximum(best, each)
+        found = xp.where(missing, int(Code.NO_DATA), found)
+        if not confidence:
+            return found[..., None, :, :]
+        return xp.stack([found, _per_cent(card, scores, best, found)], axis=-3)
+
+
+def _by_code(card: ModelCard, codes: tuple[Code, ...], scores: Array) -> Array:
+    """Return (…, code, y, x): scores of classes that mean the same code become one."""
+    if len(codes) == len(card.classes):
+        return scores
+    xp = array_namespace(scores)
+    add = xp.add if card.scores == "probabilities" else xp.logaddexp
+    members = [[k for k, each in enumerate(card.classes) if each == code] for code in codes]
+    sums = [functools.reduce(add, [scores[..., k, :, :] for k in each]) for each in members]
+    return xp.stack(sums, axis=-3)
+
+
+def _per_cent(card: ModelCard, scores: Array, best: Array, found: Array) -> Array:
+    xp = array_namespace(scores)
+    if card.scores == "logits":
+        best = 1 / xp.sum(xp.exp(scores - best[..., None, :, :]), axis=-3)
+    # Sums of weights, and so of probabilities, differ from one by rounding.
+    share = xp.clip(xp.where(found == int(Code.NO_DATA), 0.0, best), 0, 1)
+    return xp.astype(xp.round(share * 100), xp.uint8)
+
+
+# Sending weights to a device waits for all that it has queued: once.
+@functools.cache
+def _weights(lattice: Lattice, xp: Any, where: Any) -> Array:  # noqa: ANN401 - a library and its device
+    return xp.asarray(window_weights(lattice), device=where)

@@ -1,0 +1,110 @@
+"""Overlap-add without whole scores: what of a window is decided at once, and what waits for its neighbours.
+
+::
+
+    +-----------------+   support of a window: core + reach on all sides
+    |  edge, 2·reach  |   weighted scores, kept until those of the overlapping window are there
+    |   +---------+   |
+    |   |  sole   |   |   codes, decided at once
+    |   +---------+   |
+    +-----------------+
+
+    `WindowResult` + the one to its left          ──▶ `RowResult`, from where the two begin to overlap
+    `RowResult` + the bottom edge of that above   ──▶ codes, likewise
+
+What two windows share belongs to the later one in reading order, so that nothing waits for what comes after it.
+Of a row only its bottom edge is kept for the next: `2 · reach` lines of scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.mask import scores
+from pipeline.mask.decide import choose
+from pipeline.types import Code, ModelCard
+
+FloatArray = NDArray[np.float32]
+Codes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowResult:
+    """One window's part in the mask; K classes, `reach` and `core` of its lattice in pixels."""
+
+    codes: Codes
+    """(plane, core - 2 · reach, the same), where no other window overlaps."""
+    top: FloatArray
+    """(K, 2 · reach, core + 2 · reach) weighted scores of the first lines, NaN = no data."""
+    bottom: FloatArray
+    """Likewise of the last lines."""
+    left: FloatArray
+    """(K, core - 2 · reach, 2 · reach) of the first columns, less the lines that other rows overlap."""
+    right: FloatArray
+    """Likewise of the last columns."""
+
+
+def nothing(card: ModelCard, *, confidence: bool) -> WindowResult:
+    """Return the result of a window without data."""
+    core, width, n_classes = card.lattice.core_px, card.lattice.blend_px, len(card.classes)
+    lying = np.full((n_classes, width, core + width), np.nan, np.float32)
+    standing = np.full((n_classes, core - width, width), np.nan, np.float32)
+    codes = np.zeros((2 if confidence else 1, core - width, core - width), np.uint8)
+    codes[0] = Code.NO_DATA
+    return WindowResult(codes=codes, top=lying, bottom=lying, left=standing, right=standing)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RowResult:
+    """A window added to the one to its left, up to where the next one begins; X as of `scores.following`."""
+
+    codes: Codes
+    """(plane, core - 2 · reach, X), less the lines that other rows overlap."""
+    top: FloatArray
+    """(K, 2 · reach, X) weighted scores of the lines before, NaN = no data."""
+    bottom: FloatArray
+    """Likewise of the lines after."""
+
+
+# Sums have two terms along x, then two along y, in whatever way the plane is cut into blocks: float32 sums
+# of two do not depend on their order, sums of four do.
+
+
+def add_left(
+    card: ModelCard, left: WindowResult | None, own: WindowResult, *, confidence: bool
+) -> RowResult:
+    """Decide what a window shares with the one to its left, if there is one."""
+    codes = own.codes
+    if left is not None:
+        codes = np.concatenate(
+            [_chosen(card, left.right + own.left, confidence=confidence), codes], axis=2
+        )
+    before = (left.top, left.bottom) if left else (None, None)
+    top, bottom = (
+        scores.following(one, other, card.lattice.blend_px, axis=2)
+        for one, other in zip(before, (own.top, own.bottom), strict=True)
+    )
+    return RowResult(codes=codes, top=top, bottom=bottom)
+
+
+def add_above(
+    card: ModelCard, above: FloatArray | None, own: RowResult, *, confidence: bool
+) -> Codes:
+    """Decide what a row shares with the one above, of which the bottom edge is given, if there is one.
+
+    Returns
+    -------
+    (plane, Y, X) with Y and X as of `scores.following`.
+    """
+    if above is None:
+        return own.codes
+    shared = _chosen(card, above + own.top, confidence=confidence)
+    return np.concatenate([shared, own.codes], axis=1)
+
+
+def _chosen(card: ModelCard, sums: FloatArray, *, confidence: bool) -> Codes:
+    codes: Codes = choose(card, sums, np.isnan(sums[0]), confidence=confidence)
+    return codes
