@@ -15,40 +15,16 @@ A run works on a branch of its own and readers see ``main``, which moves once, w
 ::
 
     base/       where a store lies, its lock, checksums, every reading of an array, errors in our words
-    arrays/     layout.py: names, dtypes, chunks, attributes; a module a group; overviews
+    arrays/     layout.py: names and attributes; create.py: chunks and shards; a module a group; overviews
     write/      open_writer.py, writer.py: the door of the run; fork.py in a worker; plain_zarr.py
     versions/   branches, a run's work on top of another's (rebase.py), snapshots, failed runs, going back
     read/       open_archive.py, archive.py: the door of the readers
-    repair/     reading everything to find what is damaged, and mending it
+    repair/     verify.py: reading everything to find what is damaged, and mending it
+
+Nothing is imported before it is used, and reading imports no xarray before pixels are asked for: a
+command that only looks something up starts at once.
 """
 
-from pipeline.store.base.writable import require_writable
-from pipeline.store.read.archive import Archive
-from pipeline.store.read.open_archive import find_archive, find_unfinished, open_archive
-from pipeline.store.repair.damages import Damage, shown
-from pipeline.store.repair.repair import Verified, verify
-from pipeline.store.versions.rollback_expire import Expired, expire, roll_back
-from pipeline.store.versions.snapshots import Snapshot
-from pipeline.store.write.fork import Fork
-from pipeline.store.write.open_writer import bytes_needed, open_writer
-from pipeline.store.write.writer import Writer
+import lazy_loader
 
-__all__ = [
-    "Archive",
-    "Damage",
-    "Expired",
-    "Fork",
-    "Snapshot",
-    "Verified",
-    "Writer",
-    "bytes_needed",
-    "expire",
-    "find_archive",
-    "find_unfinished",
-    "open_archive",
-    "open_writer",
-    "require_writable",
-    "roll_back",
-    "shown",
-    "verify",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

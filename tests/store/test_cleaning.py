@@ -64,7 +64,7 @@ def old_record(planted: Planted, kind: str) -> dict:
 def write_as_before(url: str, planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write what nothing looks at any more."""
     with monkeypatch.context() as before:
-        before.setattr(items_and_records.access, "kept_document", dict)
+        before.setattr(items_and_records, "_without_secrets", dict)
         with store.open_writer(url, make.grid(), title="t", run_key="old") as writer:
             ids, documents = old_items(planted)
             writer.item_positions(ids, documents)

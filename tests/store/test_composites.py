@@ -156,7 +156,7 @@ def test_other_bands_need_another_name(make, url):
         with pytest.raises(StoreError, match="another name"):
             writer.set_composite("monthly", ["red"], [make.june], {})
         tile = make.grid().tile(0, 0)
-        with pytest.raises(StoreError, match="no period from 2026-07"):
+        with pytest.raises(StoreError, match="no period of monthly at 2026-07"):
             writer.write_composite("monthly", make.july.start, tile, xr.Dataset(), 5)
 
 

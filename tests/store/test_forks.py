@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline import store
 from pipeline.errors import StoreError
+from pipeline.store.write.tilestore import TileStore
 from pipeline.types import UNCOVERED
 from tests.store.making import JUNE, ROLES, Make
 
@@ -34,7 +35,7 @@ def axes(writer):
     return writer.commit("axes")
 
 
-def do_tile(tiles: store.write.tilestore.TileStore, number: int, salt: int = 0) -> None:
+def do_tile(tiles: TileStore, number: int, salt: int = 0) -> None:
     """Write a tile as a run does; salt 9 takes everything back: chunks then go."""
     tile = TILES[number]
     for n, time in enumerate(make.times(SCENES)):

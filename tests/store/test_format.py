@@ -16,7 +16,7 @@ from tests.store.flipping import content, fill
 @pytest.fixture
 def old(tmp_path, make, monkeypatch) -> str:
     """A store as format 1 was written: no checksums, and its number."""
-    archive._tell_once.cache_clear()
+    archive._warn_once.cache_clear()
     with monkeypatch.context() as before:
         before.setattr(layout, "COMPRESSORS", layout.COMPRESSORS[:1])
         url = str(tmp_path / "old")

@@ -9,6 +9,8 @@ import pytest
 
 from pipeline import store
 from pipeline.errors import StoreConflictError, StoreError
+from pipeline.store.base.location import locate
+from pipeline.store.versions import rollback_expire
 
 
 def publish(url, make, fingerprint: int) -> str:
@@ -169,7 +171,7 @@ def test_what_was_begun_before_a_rollback_does_not_bring_back_what_was_taken_bac
         left = writer.commit("other tile")
     store.roll_back(url, first)
     # As if the run had made its branch while the rollback was at work.
-    store.base.location.locate(url).open().create_branch("run-killed", left)
+    locate(url).open().create_branch("run-killed", left)
     with store.open_writer(url, make.grid(), title="t", run_key="killed") as writer:
         assert not writer.changed
         assert writer.fingerprints(make.sensor)[make.times(1)[0]][0, 0] == 11
@@ -179,12 +181,10 @@ def test_what_was_begun_before_a_rollback_does_not_bring_back_what_was_taken_bac
 def test_a_rollback_that_loses_a_race_changes_nothing(make, url, monkeypatch):
     first = publish(url, make, 11)
     publish(url, make, 12)
-    real = store.versions.rollback_expire.move_main
+    real = rollback_expire.move_main
 
     def late(repository, base, target):
-        monkeypatch.setattr(
-            "pipeline.store.base.location.Location.lock", lambda _: nullcontext()
-        )
+        monkeypatch.setattr("pipeline.store.base.location.Location.lock", lambda _: nullcontext())
         publish(url, make, 13)
         real(repository, base, target)
 
@@ -192,7 +192,7 @@ def test_a_rollback_that_loses_a_race_changes_nothing(make, url, monkeypatch):
     with pytest.raises(StoreConflictError, match="published meanwhile"):
         store.roll_back(url, first)
     assert seen(url, make) == 13
-    assert store.base.location.locate(url).open().list_tags() == set()
+    assert locate(url).open().list_tags() == set()
 
 
 def test_an_open_reader_is_not_moved_by_a_rollback(make, url):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import store, types
 from pipeline.errors import StoreError
-from pipeline.store.arrays import layout
+from pipeline.store.arrays import create
 
 few = settings(
     max_examples=10,
@@ -103,10 +103,10 @@ def test_archive_masks_know_crs_and_stay_integers(make, url):
 
 def test_a_tile_is_a_whole_number_of_shards(make):
     for tile_px, chunk_px in [(2048, 256), (4096, 256), (6144, 512), (64, 64), (8192, 4096)]:
-        shard = layout.shard_px(make.grid(tile_px=tile_px, chunk_px=chunk_px))
+        shard = create.shard_px(make.grid(tile_px=tile_px, chunk_px=chunk_px))
         assert tile_px % shard == 0
         assert shard % chunk_px == 0
-        assert shard <= max(layout.SHARD_PX, chunk_px)
+        assert shard <= max(create.SHARD_PX, chunk_px)
 
 
 def test_late_scenes_are_appended_and_read_in_order(make, url):

@@ -14,6 +14,7 @@ import zarr
 
 from pipeline import store
 from pipeline.errors import StoreConflictError, StoreError
+from pipeline.store.base.location import locate
 from pipeline.types import NEVER
 from tests.store.making import JULY, JUNE, ROLES
 from tests.store.test_forks import (
@@ -115,7 +116,7 @@ def test_what_needs_a_history_is_refused(make, plain):
         lambda: store.open_archive(plain, as_of="2026-06-01"),
         lambda: store.roll_back(plain, "A" * 20),
         lambda: store.expire(plain, datetime.now(UTC)),
-        store.base.location.locate(plain).open,
+        locate(plain).open,
     ):
         with pytest.raises(StoreError, match=r"plain Zarr store, which has no history: "):
             refused()

@@ -7,7 +7,10 @@ import pytest
 
 from pipeline import store
 from pipeline.errors import StoreConflictError
+from pipeline.store.arrays import stored_grid
 from pipeline.store.base.location import Location
+from pipeline.store.versions import branches
+from pipeline.store.write import open_writer
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_a_live_run_whose_branch_was_dropped_is_told_and_starts_again(make, url,
         slow.commit("first tile")
         work(url, make, "quick", 1, 8)
         # This one finds the branch of the slow run left behind, and takes it for given up.
-        monkeypatch.setattr(store.versions.branches, "ABANDONED", timedelta(0))
+        monkeypatch.setattr(branches, "ABANDONED", timedelta(0))
         with begin(url, make, "third"):
             pass
         write(slow, make, 2, 7)
@@ -82,7 +85,7 @@ def test_the_same_run_twice_at_once(make, url):
 
 
 def test_the_same_run_begun_while_the_first_publishes(make, url, monkeypatch):
-    real = store.versions.branches.move_main
+    real = branches.move_main
 
     def interrupted(repository, base, target):
         # Another process adopts the branch and takes the record back, at the worst moment.
@@ -92,35 +95,35 @@ def test_the_same_run_begun_while_the_first_publishes(make, url, monkeypatch):
 
     with begin(url, make, "same") as one:
         write(one, make, 0, 7)
-        monkeypatch.setattr(store.versions.branches, "move_main", interrupted)
+        monkeypatch.setattr(branches, "move_main", interrupted)
         one.publish({"run_id": "one"})
     assert cells(url, make) == [7, 0, 0]
     assert [each["run_id"] for each in store.open_archive(url).records()] == ["one"]
 
 
 def test_two_runs_that_make_the_same_store(make, url, monkeypatch):
-    real = store.write.open_writer._ensure_root
+    real = open_writer._ensure_root
 
     def late(*arguments):
-        monkeypatch.setattr(store.write.open_writer, "_ensure_root", real)
+        monkeypatch.setattr(open_writer, "_ensure_root", real)
         work(url, make, "quick", 1, 8)
         real(*arguments)
 
-    monkeypatch.setattr(store.write.open_writer, "_ensure_root", late)
+    monkeypatch.setattr(open_writer, "_ensure_root", late)
     work(url, make, "slow", 0, 7)
     assert cells(url, make) == [7, 8, 0]
 
 
 def test_a_grid_written_by_two_at_once_is_a_conflict(make, url, monkeypatch):
-    real = store.write.open_writer.layout.grid_attributes
+    real = stored_grid.grid_attributes
 
     def late(grid):
-        monkeypatch.setattr(store.write.open_writer.layout, "grid_attributes", real)
+        monkeypatch.setattr(stored_grid, "grid_attributes", real)
         with begin(url, make, "quick"):
             pass
         return real(grid)
 
-    monkeypatch.setattr(store.write.open_writer.layout, "grid_attributes", late)
+    monkeypatch.setattr(stored_grid, "grid_attributes", late)
     with pytest.raises(StoreConflictError, match="start again"):
         work(url, make, "slow", 0, 7)
     work(url, make, "slow", 0, 7)

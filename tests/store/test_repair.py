@@ -272,7 +272,7 @@ def test_items_that_were_stored_with_keys_are_stored_anew_without(damaged, monke
         monkeypatch.context() as before,
         store.open_writer(str(damaged), make.grid(), title="t", run_key="keys") as writer,
     ):
-        before.setattr("pipeline.store.arrays.items_and_records.access.kept_document", dict)
+        before.setattr("pipeline.store.arrays.items_and_records._without_secrets", dict)
         writer.item_positions(ids, [each | changed for each in documents])
         writer.publish({"run_id": "keys"})
     assert "SECRET" in str(store.open_archive(str(damaged)).items())

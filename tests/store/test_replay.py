@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline import store
 from pipeline.errors import StoreConflictError
-from pipeline.store.base.location import Location
-from pipeline.store.versions import branches
+from pipeline.store.base.location import Location, locate
+from pipeline.store.versions import branches, rollback_expire
+from pipeline.store.write import catch_up, run_branch
 from tests.store.making import JULY, JUNE, ROLES, Make
 
 make = Make()
@@ -185,19 +186,19 @@ def test_two_runs_at_once_are_as_if_one_came_after_the_other(before, one, other)
             "one",
             "other",
         ]
-        assert store.base.location.locate(url).open().list_branches() == {"main"}
+        assert locate(url).open().list_branches() == {"main"}
 
 
 @pytest.mark.parametrize("cells_a_commit", [1, 4096])
 def test_everything_that_a_cell_has_goes_along(url, tmp_path, monkeypatch, cells_a_commit):
-    monkeypatch.setattr(store.write.run_branch, "CELLS_A_COMMIT", cells_a_commit)
+    monkeypatch.setattr(catch_up, "CELLS_A_COMMIT", cells_a_commit)
     before = Work("before", {(0, 0): 1}, {})
     # Another scene, other items before its own, and a mask without pixels where there were some.
     one = Work("one", {(3, 2): 5, (1, 1): 6}, {(1, 2): 7}, overviews=True)
     other = Work("other", {(2, 0): 8, (1, 4): 9}, {(0, 4): 3}, overviews=True, confidence=True)
     after = str(tmp_path / "one-by-one")
-    for place in (url, after):
-        run(place, before)
+    for each in (url, after):
+        run(each, before)
     run(after, one)
     run(after, other)
     with begin(url, other) as late:
@@ -240,7 +241,7 @@ def test_what_does_not_overlap_outlives_a_conflict(url):
 
 def test_others_that_never_stop_publishing_cause_no_storm(url, monkeypatch):
     waits, rivals = [], iter(range(100))
-    monkeypatch.setattr(store.write.run_branch.time, "sleep", waits.append)
+    monkeypatch.setattr(run_branch.time, "sleep", waits.append)
     real = branches.move_main
 
     def late(repository, base, target):
@@ -275,12 +276,12 @@ def test_work_on_what_was_rolled_back_is_not_brought_back(url):
     mine = Work("mine", {(0, 1): 1}, {})
     with begin(url, mine) as writer:
         mine.do(writer)
-        branch = store.base.location.locate(url).open().lookup_branch("run-mine")
+        branch = locate(url).open().lookup_branch("run-mine")
         store.roll_back(url, first)
         with pytest.raises(StoreConflictError, match="start this run again"):
             writer.publish({})
     # Even if the branch had outlived the rollback.
-    store.base.location.locate(url).open().create_branch("run-mine", branch)
+    locate(url).open().create_branch("run-mine", branch)
     with begin(url, mine) as writer:
         assert not writer.changed
         assert writer.mask_fingerprint(make.sensor, TIMES[0], TILES[0]) == 101
@@ -306,7 +307,7 @@ def test_a_run_killed_while_it_moves_its_work_starts_where_it_was(url, monkeypat
         assert writer.composite_fingerprint(NAME, JUNE.start, TILES[0]) == 102
         assert writer.mask_fingerprint(make.sensor, TIMES[3], TILES[0]) == 101
         writer.publish({})
-    assert store.base.location.locate(url).open().list_branches() == {"main"}
+    assert locate(url).open().list_branches() == {"main"}
 
 
 def test_a_run_at_its_first_tile_is_not_taken_for_a_left_one(url):
@@ -336,9 +337,9 @@ def test_left_work_that_cannot_be_moved_is_done_again(url):
 
 
 def test_what_a_killed_move_leaves_is_expired(url, monkeypatch):
-    monkeypatch.setattr(store.versions.rollback_expire, "SAFE_AGE", timedelta(0))
+    monkeypatch.setattr(rollback_expire, "SAFE_AGE", timedelta(0))
     run(url, Work("one", {(0, 1): 1}, {}))
-    repository = store.base.location.locate(url).open()
+    repository = locate(url).open()
     repository.create_branch("replay-run-gone", repository.lookup_branch("main"))
     store.expire(url, datetime.now(UTC))
     assert repository.list_branches() == {"main"}

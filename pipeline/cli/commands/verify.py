@@ -48,7 +48,7 @@ def verify(
             progress.advance("verify", now - done)
             done = now
 
-        found = stores.verify(url, mend=repair, told=told)
+        found = stores.verify(url, mend=repair, progress=told)
     if as_json:
         show.as_json(_in_full(found))
     else:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
-from pipeline.store.arrays import layout
-from pipeline.store.arrays.cells import Cells
-from pipeline.store.arrays.overviews import Levels
+from pipeline.store.arrays import create, layout
+from pipeline.store.arrays.cell_group import CellGroup
+from pipeline.store.arrays.overviews import Source
 from pipeline.store.base.reading import read
-from pipeline.types import Grid, Period, Tile
+from pipeline.types import NEVER, Grid, Period, Tile
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SCALE = 1e-4
 """Reflectance of one stored step."""
@@ -25,20 +27,31 @@ LARGEST = 32767
 """Of what is stored; reflectances that are believed (`pipeline.sensors.Limits`) are nowhere near it."""
 
 ROLE_ATTRIBUTES = {"scale_factor": SCALE, "_FillValue": MISSING, "units": "1"}
-COUNT_ATTRIBUTES = {"long_name": "usable observations"}
-# Whoever reads the array by its CF attributes gets dates, and no date where there is none: without
-# _FillValue, -1 would be the last day of 1969. An `Archive` gives the numbers.
-DAY_ATTRIBUTES = {
-    "long_name": "day of the observation nearest to the value",
-    "units": "days since 1970-01-01",
-    "calendar": "proleptic_gregorian",
-    "_FillValue": -1,
-    "comment": "days since 1970-01-01, -1 = none",
+PROVENANCE: Mapping[str, tuple[str, int, layout.Attributes]] = {
+    "count": ("u2", 0, {"long_name": "usable observations"}),
+    # Who reads by CF attributes gets dates, and none where there is no observation: without _FillValue,
+    # -1 would be the last day of 1969. An `Archive` gives the numbers.
+    "day": (
+        "i4",
+        -1,
+        {
+            "long_name": "day of the observation nearest to the value",
+            "units": "days since 1970-01-01",
+            "calendar": "proleptic_gregorian",
+            "_FillValue": -1,
+            "comment": "days since 1970-01-01, -1 = none",
+        },
+    ),
+    "source": (
+        "i4",
+        -1,
+        {
+            "long_name": "item of the observation nearest to the value",
+            "comment": "position in items/id of this store, -1 = none",
+        },
+    ),
 }
-SOURCE_ATTRIBUTES = {
-    "long_name": "item of the observation nearest to the value",
-    "comment": "position in items/id of this store, -1 = none",
-}
+"""Dtype, fill value and attributes of the arrays beside the bands."""
 
 
 def encode(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -102,52 +115,19 @@ def _role_attributes(role: str) -> layout.Attributes:
     return {**ROLE_ATTRIBUTES, "long_name": f"{role} reflectance"}
 
 
-class CompositeGroup:
+class CompositeGroup(CellGroup):
     """One composite, while a session writes it."""
 
-    careful = False
-    """Whether a cell is unmade before it is written again: there is no transaction."""
-
-    def __init__(self, group: zarr.Group, name: str) -> None:
-        self._group = group
-        self._name = name
-        stored = layout.values_of(group, "time")
-        self._axis = {time: at for at, time in enumerate(layout.instants(stored))}
-        self._fingerprint = Cells(layout.array_of(group, "fingerprint"))
-        self._open_arrays()
-
-    def reopen(self, group: zarr.Group) -> None:
-        """Go on with the same group of another session, or after the time axis grew."""
-        self._group = group
-        self._fingerprint.reopen(layout.array_of(group, "fingerprint"))
-        self._open_arrays()
-
-    def _open_arrays(self) -> None:
-        roles = self._group.attrs["roles"]
-        assert isinstance(roles, list)
-        self._roles = {str(each): layout.array_of(self._group, str(each)) for each in roles}
-        self._plain = {
-            each: layout.array_of(self._group, each) for each in ("count", "day", "source")
-        }
-        self._levels = Levels(self._group)
+    KIND = "composites"
+    STEP = "period"
+    CALL_FIRST = "set_composite"
+    EMPTY = NEVER
 
     @classmethod
-    def create(
-        cls, parent: zarr.Group, name: str, grid: Grid, roles: Sequence[str]
-    ) -> CompositeGroup:
+    def create(cls, parent: zarr.Group, name: str, grid: Grid, roles: Sequence[str]) -> Self:
         """Create an empty group."""
-        group = parent.create_group(name)
-        group.attrs.update(
-            {
-                "Conventions": "CF-1.11",
-                "roles": list(roles),
-                "tile_px": grid.tile_px,
-                "chunk_px": grid.chunk_px,
-            }
-        )
-        layout.add_georeference(group, grid)
         time = {**layout.TIME_ATTRIBUTES, "bounds": "time_bnds"}
-        layout.add_list(group, "time", "i8", "time", time)
+        group = cls._create(parent, name, grid, {"roles": list(roles)}, time)
         group.create_array(
             "time_bnds",
             shape=(0, 2),
@@ -157,29 +137,24 @@ class CompositeGroup:
             dimension_names=("time", "nv"),
         )
         for role in roles:
-            layout.add_pixels(group, role, grid, "i2", MISSING, _role_attributes(role))
-        layout.add_pixels(group, "count", grid, "u2", 0, COUNT_ATTRIBUTES)
-        layout.add_pixels(group, "day", grid, "i4", -1, DAY_ATTRIBUTES)
-        layout.add_pixels(group, "source", grid, "i4", -1, SOURCE_ATTRIBUTES)
-        layout.add_cells(group, "fingerprint", grid, "u8")
-        layout.array_of(group, "fingerprint").attrs.update(layout.FINGERPRINT_ATTRIBUTES)
+            create.add_pixels(group, role, grid, "i2", MISSING, _role_attributes(role))
+        for array, (dtype, fill, attributes) in PROVENANCE.items():
+            create.add_pixels(group, array, grid, dtype, fill, attributes)
         return cls(group, name)
 
-    def keep_levels(self, grid: Grid) -> None:
-        """Make the overviews, also of what is stored already, if they are not there."""
-        if self._levels:
-            return
-        self._levels = Levels.create(
-            self._group,
-            grid,
-            [(role, "i2", MISSING, _role_attributes(role)) for role in self._roles],
-        )
-        for at, cells in enumerate(self._fingerprint.read()):
-            for row, col in np.argwhere(cells > 0):
-                tile = grid.tile(int(row), int(col))
-                for role, array in self._roles.items():
-                    steps = read(array, (at, *tile.window))
-                    self._levels.write_steps(role, at, tile, steps, MISSING)
+    def _open_pixels(self) -> None:
+        roles = self._group.attrs["roles"]
+        assert isinstance(roles, list)
+        self._roles = {str(each): layout.array_of(self._group, str(each)) for each in roles}
+        self._provenance = {each: layout.array_of(self._group, each) for each in PROVENANCE}
+
+    def _sources(self) -> list[Source]:
+        return [(role, "i2", MISSING, _role_attributes(role)) for role in self._roles]
+
+    def _write_levels(self, at: int, tile: Tile) -> None:
+        for role, array in self._roles.items():
+            steps = read(array, (at, *tile.window))
+            self._levels.write_steps(role, at, tile, steps, MISSING)
 
     def require(self, roles: Sequence[str], made_by: Mapping[str, Any]) -> None:
         """Refuse steps that are not like those that are stored; see `require_alike`."""
@@ -194,7 +169,7 @@ class CompositeGroup:
             self._group.attrs.update(wanted)
 
     def set_periods(self, periods: Sequence[Period]) -> None:
-        """Give every period a place on the time axis.
+        """Give every period a position on the time axis.
 
         Raises
         ------
@@ -216,78 +191,27 @@ class CompositeGroup:
                 )
 
     def _append(self, periods: Sequence[Period]) -> None:
-        for period in periods:
-            self._axis[period.start] = len(self._axis)
-        before = len(self._axis) - len(periods)
-        layout.grow(self._group, len(self._axis))
-        times = layout.microseconds(self._axis)
-        layout.array_of(self._group, "time")[...] = times
-        self._levels.set_times(times)
+        before = len(self._axis)
+        self._axis |= {each.start: before + n for n, each in enumerate(periods)}
+        self._save_times()
         ends = [layout.microseconds([each.start, each.end]) for each in periods]
         layout.array_of(self._group, "time_bnds")[before:] = np.array(ends)
-        self.reopen(self._group)
-
-    def fingerprints(self) -> dict[datetime, NDArray[np.uint64]]:
-        """Return the fingerprints (tile_y, tile_x) of every period, by its start."""
-        values = self._fingerprint.read()
-        return {time: values[at] for time, at in self._axis.items()}
-
-    @property
-    def group(self) -> zarr.Group:
-        """The group itself."""
-        return self._group
-
-    @property
-    def axis(self) -> dict[datetime, int]:
-        """Start of a period -> its place."""
-        return self._axis
-
-    def put(self, at: int, tile: Tile, fingerprint: int) -> None:
-        """Set the fingerprint of a cell by its place."""
-        self._fingerprint.put(at, tile, fingerprint)
 
     def put_source(self, at: int, tile: Tile, source: NDArray[np.int64]) -> None:
         """Write the items (y, x) that the pixels of a cell come from."""
-        array = self._plain["source"]
+        array = self._provenance["source"]
         array[(at, *tile.window)] = source.astype(array.dtype)
-
-    def fingerprint(self, start: datetime, tile: Tile) -> int:
-        """Return the fingerprint of one cell."""
-        return self._fingerprint.get(self._at(start), tile)
-
-    def _at(self, start: datetime) -> int:
-        try:
-            return self._axis[start]
-        except KeyError:
-            raise StoreError(
-                f"composite {self._name!r} has no period from {start.isoformat()}: call set_composite first"
-            ) from None
 
     def write(
         self, start: datetime, tile: Tile, composite: xr.Dataset, fingerprint: int
     ) -> None:
         """Write one period of one tile; see `Writer.write_composite`."""
-        where = (self._at(start), *tile.window)
-        if self.careful:
-            self._fingerprint.clear_one(where[0], tile)
+        where = (self._begin(start, tile), *tile.window)
         shape = tuple(tile.geobox.shape)
         for role, array in self._roles.items():
             steps = encode(composite[role].to_numpy().reshape(shape))
             array[where] = steps
             self._levels.write_steps(role, where[0], tile, steps, MISSING)
-        for name, array in self._plain.items():
+        for name, array in self._provenance.items():
             array[where] = composite[name].to_numpy().reshape(shape).astype(array.dtype)
-        self.put(where[0], tile, fingerprint)
-
-    def forget(self) -> None:
-        """Read cells anew when they are next asked for."""
-        self._fingerprint.forget()
-
-    @property
-    def dirty(self) -> bool:
-        """Whether cells wait for `flush`."""
-        return self._fingerprint.dirty
-
-    def flush(self) -> None:
-        """Hand waiting cells to Zarr."""
-        self._fingerprint.flush()
+        self.put(where[0], tile, {"fingerprint": fingerprint})

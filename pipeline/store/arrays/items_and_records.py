@@ -11,8 +11,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from pipeline import access
-from pipeline.store.arrays import layout
+from pipeline.store.arrays import create, layout
 from pipeline.store.base.reading import read
 from pipeline.types.record import seen
 
@@ -44,7 +43,7 @@ class Ledger:
         """Create the group, empty."""
         group = root.create_group(NAME)
         for name, dtype, dimension, attributes in LISTS:
-            layout.add_list(group, name, dtype, dimension, attributes)
+            create.add_list(group, name, dtype, dimension, attributes)
         return cls(group)
 
     @classmethod
@@ -106,7 +105,7 @@ class Ledger:
         that has the id of a known item takes no place of its: it goes by ``COLLECTION/ID``.
         """
         # Whoever brings them: what is written here is read by everybody.
-        documents = {name: access.kept_document(each) for name, each in documents.items()}
+        documents = {name: _without_secrets(each) for name, each in documents.items()}
         known = {each: at for at, each in enumerate(self.ids)}
         documents = self._told_apart(known, documents)
         positions = known | {
@@ -120,7 +119,7 @@ class Ledger:
         if not changed:
             return [positions[each] for each in documents]
         if len(positions) > len(known):
-            layout.grow(self._group, len(positions), dimension="item")
+            create.grow(self._group, len(positions), dimension="item")
             layout.array_of(self._group, "id")[...] = np.array(list(positions), object)
         texts = {positions[each]: json.dumps(item) for each, item in documents.items()}
         changed.sort()
@@ -154,7 +153,7 @@ class Ledger:
     def clean(self) -> int:
         """Store items anew that an older version kept with signatures; return how many."""
         before = self.documents()
-        after = {at: access.kept_document(each) for at, each in enumerate(before)}
+        after = {at: _without_secrets(each) for at, each in enumerate(before)}
         changed = [at for at, each in after.items() if each != before[at]]
         if changed:
             where = (np.array(changed),)
@@ -180,11 +179,18 @@ class Ledger:
     def record(self, record: Mapping[str, Any]) -> None:
         """Append the record of a run."""
         count = layout.array_of(self._group, "record").shape[0]
-        layout.grow(self._group, count + 1, dimension="run")
+        create.grow(self._group, count + 1, dimension="run")
         rows = {"record": record, "searched": record.get("searched")}
         for name in rows.keys() & set(self._group.array_keys()):
             text = json.dumps(rows[name], allow_nan=False)
             layout.array_of(self._group, name)[count:] = np.array([text], object)
+
+
+def _without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
+    # Brings along what opens rasters, which those who only read a store never need.
+    from pipeline.access.keeping import kept_document  # noqa: PLC0415
+
+    return kept_document(document)
 
 
 def _digest(document: Mapping[str, Any]) -> int:

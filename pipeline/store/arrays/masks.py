@@ -5,115 +5,79 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Self
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from pipeline.errors import StoreError
-from pipeline.store.arrays import layout
-from pipeline.store.arrays.cells import Cells
-from pipeline.store.arrays.overviews import Levels
+from pipeline.store.arrays import create, layout
+from pipeline.store.arrays.cell_group import CellGroup
+from pipeline.store.arrays.contents import SceneRow
+from pipeline.store.arrays.overviews import Source
 from pipeline.store.base.reading import read
 from pipeline.types import NEVER, UNREADABLE, Grid, Tile
-
-SceneRow = tuple[datetime, str, Sequence[str]]
-"""Time, platform and item ids of a scene."""
-
 
 CONFIDENCE_ATTRIBUTES = {
     "long_name": "probability of the chosen class",
     "units": "%",
     "comment": "0 = not recorded: no data, changed by cleaning, or masked without confidence",
+    "coordinates": "spatial_ref platform",
 }
 ITEMS_ATTRIBUTES = {"long_name": "ids of the scene's items, a JSON list", "chunk": 256}
+HISTOGRAM_ATTRIBUTES = {"long_name": "pixels by class"}
 
 
-class MaskGroup:
+class MaskGroup(CellGroup):
     """The masks of one sensor, while a session writes them."""
 
-    careful = False
-    """Whether a cell is unmade before it is written again: there is no transaction."""
-
-    def __init__(self, group: zarr.Group, sensor: str) -> None:
-        self._sensor = sensor
-        self._open_pixels(group)
-        self._fingerprint = Cells(layout.array_of(group, "fingerprint"))
-        self._histogram = Cells(layout.array_of(group, "histogram"))
-        stored = layout.values_of(group, "time")
-        self._axis = {time: at for at, time in enumerate(layout.instants(stored))}
+    KIND = "masks"
+    STEP = "scene"
+    CALL_FIRST = "set_scenes"
+    PER_CELL = ("histogram", "fingerprint")
+    EMPTY = UNREADABLE
 
     @classmethod
-    def create(cls, parent: zarr.Group, sensor: str, grid: Grid) -> MaskGroup:
+    def create(cls, parent: zarr.Group, sensor: str, grid: Grid) -> Self:
         """Create an empty group."""
-        group = parent.create_group(sensor)
-        group.attrs.update(
-            {
-                "Conventions": "CF-1.11",
-                "sensor": sensor,
-                "tile_px": grid.tile_px,
-                "chunk_px": grid.chunk_px,
-            }
+        group = cls._create(parent, sensor, grid, {"sensor": sensor}, layout.TIME_ATTRIBUTES)
+        create.add_list(group, "platform", str, "time", {"long_name": "platforms of the scene"})
+        create.add_list(group, "items", str, "time", ITEMS_ATTRIBUTES)
+        create.add_pixels(group, "mask", grid, "u1", 0, layout.MASK_ATTRIBUTES)
+        create.add_cells(
+            group, "histogram", grid, "u4", HISTOGRAM_ATTRIBUTES, classes=layout.CLASSES
         )
-        layout.add_georeference(group, grid)
-        layout.add_list(group, "time", "i8", "time", layout.TIME_ATTRIBUTES)
-        layout.add_list(group, "platform", str, "time", {"long_name": "platforms of the scene"})
-        layout.add_list(group, "items", str, "time", ITEMS_ATTRIBUTES)
-        layout.add_pixels(group, "mask", grid, "u1", 0, layout.MASK_ATTRIBUTES)
-        layout.add_cells(group, "fingerprint", grid, "u8")
-        layout.array_of(group, "fingerprint").attrs.update(layout.FINGERPRINT_ATTRIBUTES)
-        layout.add_cells(group, "histogram", grid, "u4", classes=layout.CLASSES)
-        layout.array_of(group, "histogram").attrs["long_name"] = "pixels by class"
         return cls(group, sensor)
 
-    def reopen(self, group: zarr.Group) -> None:
-        """Go on with the same group of another session, or after the time axis grew.
-
-        An array object keeps the shape and the session that it was opened with.
-        """
-        self._open_pixels(group)
-        self._fingerprint.reopen(layout.array_of(group, "fingerprint"))
-        self._histogram.reopen(layout.array_of(group, "histogram"))
-
-    def _open_pixels(self, group: zarr.Group) -> None:
-        self._group = group
-        self._mask = layout.array_of(group, "mask")
-        self._confidence = (
-            layout.array_of(group, "confidence") if "confidence" in group else None
-        )
-        self._levels = Levels(group)
+    def _open_pixels(self) -> None:
+        self._mask = layout.array_of(self._group, "mask")
+        there = "confidence" in self._group
+        self._confidence = layout.array_of(self._group, "confidence") if there else None
 
     def keep_confidence(self, grid: Grid) -> None:
         """Make the array of confidences, if it is not there."""
         if self._confidence is None:
-            attributes = {**CONFIDENCE_ATTRIBUTES, "coordinates": "spatial_ref platform"}
-            layout.add_pixels(self._group, "confidence", grid, "u1", 0, attributes)
-            layout.grow(self._group, self._mask.shape[0])
-            self._open_pixels(self._group)
+            create.add_pixels(self._group, "confidence", grid, "u1", 0, CONFIDENCE_ATTRIBUTES)
+            create.grow(self._group, self._mask.shape[0])
+            self._open(self._group)
 
-    def keep_levels(self, grid: Grid) -> None:
-        """Make the overviews, also of what is stored already, if they are not there."""
-        if self._levels:
-            return
-        self._levels = Levels.create(
-            self._group, grid, [("mask", "u1", 0, layout.MASK_ATTRIBUTES)]
-        )
-        for at, cells in enumerate(self._fingerprint.read()):
-            for row, col in np.argwhere(cells > UNREADABLE):
-                tile = grid.tile(int(row), int(col))
-                codes = read(self._mask, (at, *tile.window))
-                self._levels.write_codes("mask", at, tile, codes)
+    def _sources(self) -> list[Source]:
+        return [("mask", "u1", 0, layout.MASK_ATTRIBUTES)]
+
+    def _write_levels(self, at: int, tile: Tile) -> None:
+        codes = read(self._mask, (at, *tile.window))
+        self._levels.write_codes("mask", at, tile, codes)
 
     # -- the time axis -------------------------------------------------------------------------
 
     def set_scenes(self, scenes: Sequence[SceneRow]) -> None:
-        """Give every scene a place on the time axis; see `Writer.set_scenes`."""
+        """Give every scene a position on the time axis; see `Writer.set_scenes`."""
         self.flush()
-        items = [json.loads(each) for each in self._column("items")]
-        platforms = self._column("platform")
+        items = [json.loads(str(each)) for each in layout.values_of(self._group, "items")]
+        platforms = [str(each) for each in layout.values_of(self._group, "platform")]
         before = (list(self._axis), list(platforms), list(items))
         for time, platform, ids in scenes:
-            at = self._place(time, ids, items, {each[0] for each in scenes})
+            at = self._position(time, ids, items, {each[0] for each in scenes})
             if at == len(items):
                 items.append([])
                 platforms.append("")
@@ -121,7 +85,7 @@ class MaskGroup:
         if (list(self._axis), platforms, items) != before:
             self._save(platforms, items)
 
-    def _place(
+    def _position(
         self, time: datetime, ids: Sequence[str], items: list[list[str]], claimed: set[datetime]
     ) -> int:
         if time in self._axis:
@@ -136,54 +100,13 @@ class MaskGroup:
         self._axis[time] = len(self._axis)
         return self._axis[time]
 
-    def _column(self, name: str) -> list[str]:
-        values = layout.values_of(self._group, name)
-        return [str(each) for each in values]
-
     def _save(self, platforms: list[str], items: list[list[str]]) -> None:
-        if len(items) > self._mask.shape[0]:
-            layout.grow(self._group, len(items))
-            self.reopen(self._group)
+        self._save_times()
         texts = [json.dumps(each) for each in items]
-        times = layout.microseconds(self._axis)
-        layout.array_of(self._group, "time")[...] = times
-        self._levels.set_times(times)
         layout.array_of(self._group, "platform")[...] = np.array(platforms, object)
         layout.array_of(self._group, "items")[...] = np.array(texts, object)
 
-    def _at(self, time: datetime) -> int:
-        try:
-            return self._axis[time]
-        except KeyError:
-            raise StoreError(
-                f"the store has no scene of {self._sensor} at {time.isoformat()}: call set_scenes first"
-            ) from None
-
     # -- cells ---------------------------------------------------------------------------------
-
-    def fingerprints(self) -> dict[datetime, NDArray[np.uint64]]:
-        """Return the fingerprints (tile_y, tile_x) of every scene."""
-        values = self._fingerprint.read()
-        return {time: values[at] for time, at in self._axis.items()}
-
-    @property
-    def group(self) -> zarr.Group:
-        """The group itself."""
-        return self._group
-
-    @property
-    def axis(self) -> dict[datetime, int]:
-        """Time of a scene -> its place."""
-        return self._axis
-
-    def put(self, at: int, tile: Tile, counts: NDArray[np.int64], fingerprint: int) -> None:
-        """Set what is known of a cell beside its pixels, by its place."""
-        self._histogram.put(at, tile, counts)
-        self._fingerprint.put(at, tile, fingerprint)
-
-    def fingerprint(self, time: datetime, tile: Tile) -> int:
-        """Return the fingerprint of one cell."""
-        return self._fingerprint.get(self._at(time), tile)
 
     def write(
         self,
@@ -200,13 +123,11 @@ class MaskGroup:
         counts = np.bincount(codes.ravel(), minlength=layout.CLASSES)
         if counts.size > layout.CLASSES:
             raise ValueError(f"a mask has codes 0 to {layout.CLASSES - 1}, not {codes.max()}")
-        at = self._at(time)
-        if self.careful:
-            self._fingerprint.clear_one(at, tile)
+        at = self._begin(time, tile)
         self._mask[(at, *tile.window)] = codes
         self._write_confidence(at, tile, confidence)
         self._levels.write_codes("mask", at, tile, codes)
-        self.put(at, tile, counts, fingerprint)
+        self.put(at, tile, {"histogram": counts, "fingerprint": fingerprint})
 
     def _write_confidence(
         self, at: int, tile: Tile, confidence: NDArray[np.uint8] | None
@@ -215,7 +136,7 @@ class MaskGroup:
             self._confidence[(at, *tile.window)] = _pixels(confidence, tile)
         elif confidence is not None:
             raise ValueError(
-                f"the masks of {self._sensor} keep no confidence: ask for it in set_scenes"
+                f"the masks of {self._name} keep no confidence: ask for it in set_scenes"
             )
 
     def read(self, times: Iterable[datetime], tile: Tile) -> NDArray[np.uint8]:
@@ -226,22 +147,6 @@ class MaskGroup:
         for n, at in enumerate(wanted):
             codes[n] = read(self._mask, (at, *tile.window))
         return codes
-
-    def forget(self) -> None:
-        """Read cells anew when they are next asked for."""
-        self._fingerprint.forget()
-        self._histogram.forget()
-
-    @property
-    def dirty(self) -> bool:
-        """Whether cells wait for `flush`."""
-        return self._fingerprint.dirty
-
-    def flush(self) -> None:
-        """Hand waiting cells to Zarr."""
-        self._histogram.flush()
-        # Last: without a transaction, what stops between leaves a cell that is done again.
-        self._fingerprint.flush()
 
 
 def _pixels(given: NDArray[np.uint8] | None, tile: Tile) -> NDArray[np.uint8]:

@@ -27,10 +27,10 @@ import zarr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.store.arrays import layout
+from pipeline.store.arrays import create, layout
+from pipeline.store.arrays.contents import FACTORS, level_name, levels
 from pipeline.types import Grid, Tile
 
-FACTORS = (2, 4, 8, 16)
 CONVENTION = {
     "uuid": "d35379db-88df-4056-af3a-620245f8e347",
     "name": "multiscales",
@@ -39,11 +39,6 @@ CONVENTION = {
 
 Source = tuple[str, str, int, layout.Attributes]
 """Name, dtype, fill value and attributes of an array that has levels."""
-
-
-def level_name(factor: int) -> str:
-    """Return the name of the group of a level."""
-    return f"by{factor}"
 
 
 def level_grids(grid: Grid) -> dict[int, Grid]:
@@ -96,8 +91,7 @@ class Levels:
     """The levels of one group, while a session writes them; none, if it has none."""
 
     def __init__(self, group: zarr.Group) -> None:
-        found = ((factor, layout.group_of(group, level_name(factor))) for factor in FACTORS)
-        self._groups = {factor: each for factor, each in found if each is not None}
+        self._groups = levels(group)
 
     @classmethod
     def create(cls, group: zarr.Group, grid: Grid, sources: Sequence[Source]) -> Levels:
@@ -105,20 +99,15 @@ class Levels:
         count = layout.array_of(group, "time").shape[0]
         for factor, smaller in level_grids(grid).items():
             level = group.create_group(level_name(factor))
-            layout.add_georeference(level, smaller)
-            layout.add_list(level, "time", "i8", "time", layout.TIME_ATTRIBUTES)
+            create.write_coordinates(level, smaller)
+            create.add_list(level, "time", "i8", "time", layout.TIME_ATTRIBUTES)
             for name, dtype, fill, attributes in sources:
-                layout.add_pixels(level, name, smaller, dtype, fill, attributes)
-            layout.grow(level, count)
+                create.add_pixels(level, name, smaller, dtype, fill, attributes)
+            create.grow(level, count)
         group.attrs.update(_convention(grid))
         made = cls(group)
         made.set_times(layout.values_of(group, "time"))
         return made
-
-    @property
-    def factors(self) -> tuple[int, ...]:
-        """Their factors, smallest first."""
-        return tuple(self._groups)
 
     def __bool__(self) -> bool:
         """Say whether there are any."""
@@ -128,7 +117,7 @@ class Levels:
         """Take the time axis of the group over."""
         for level in self._groups.values():
             if layout.array_of(level, "time").shape[0] < times.size:
-                layout.grow(level, times.size)
+                create.grow(level, times.size)
             layout.array_of(level, "time")[...] = times
 
     def write_codes(self, name: str, at: int, tile: Tile, codes: NDArray[np.uint8]) -> None:

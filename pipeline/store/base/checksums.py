@@ -103,7 +103,9 @@ class Checksums:
         marker = self.folder / FOLDER / EXPIRING
         # What is damaged before must not pass for whole afterwards.
         damaged = (
-            set() if marker.exists() else {each for each in self.lists() if self.trouble(each)}
+            set()
+            if marker.exists()
+            else {each for each in self.lists() if self.wrong_with(each)}
         )
         marker.parent.mkdir(exist_ok=True)
         marker.touch()
@@ -179,7 +181,7 @@ class Checksums:
             _replace(self.folder / name, content)
         return needed
 
-    def trouble(self, snapshot: str) -> str:
+    def wrong_with(self, snapshot: str) -> str:
         """Say what is wrong with the file of a snapshot, or with its list; empty: nothing."""
         listed = self.listed(snapshot)
         if listed is None or self.folder is None:
@@ -198,8 +200,8 @@ class Checksums:
         StoreDamagedError
             It is not what was written.
         """
-        if trouble := self.trouble(snapshot):
-            raise StoreDamagedError(f"snapshot {snapshot}", None, trouble)
+        if reason := self.wrong_with(snapshot):
+            raise StoreDamagedError(f"snapshot {snapshot}", None, reason)
 
     def require_below(self, repository: icechunk.Repository, snapshot: str, group: str) -> None:
         """Check the manifests of the arrays of a group, before any of them is read.
@@ -223,8 +225,8 @@ class Checksums:
             if group and path.rpartition("/")[0] != group:
                 continue
             for each in manifests:
-                if trouble := self._wrong(f"manifests/{each}", listed.files):
-                    raise StoreDamagedError(path, None, f"manifest {each}: {trouble}")
+                if reason := self._wrong(f"manifests/{each}", listed.files):
+                    raise StoreDamagedError(path, None, f"manifest {each}: {reason}")
 
     def wrong_files(self, snapshot: str) -> list[str]:
         """Return the files of a snapshot that are not what was written, all of them looked at."""

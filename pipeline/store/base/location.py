@@ -13,7 +13,7 @@ import icechunk
 from filelock import FileLock, Timeout
 
 from pipeline.errors import StoreConflictError, StoreDamagedError, StoreError
-from pipeline.store.base.translate_errors import TROUBLES, explained
+from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 
 MAIN = "main"
 PLAIN = "zarr+"
@@ -112,7 +112,7 @@ class Location:
                     break
                 try:
                     return icechunk.Repository.create(self._storage(), _configuration())
-                except TROUBLES:
+                except ICECHUNK_ERRORS:
                     time.sleep(wait)
             if self.exists():
                 return icechunk.Repository.open(self._storage(), _configuration())

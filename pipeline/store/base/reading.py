@@ -11,19 +11,14 @@ from itertools import product
 from typing import Any, NoReturn
 
 import numpy as np
-import xarray as xr
 import zarr
 from numpy.typing import NDArray
-from xarray.backends import ZarrStore
-from xarray.backends.zarr import ZarrArrayWrapper
-from xarray.core import indexing
-from zarr.abc.store import Store
 
 from pipeline.errors import StoreDamagedError, StoreUnavailableError
-from pipeline.store.base.translate_errors import TROUBLES, as_store_error, explained
+from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, as_store_error
 
 CANNOT_READ = (
-    *TROUBLES,
+    *ICECHUNK_ERRORS,
     OSError,
     RuntimeError,
     ValueError,
@@ -109,46 +104,3 @@ def _chunks(array: zarr.Array[Any], where: Selection) -> Iterator[range]:
     for part, edge, size in zip(asked, array.chunks, array.shape, strict=True):
         at = np.arange(size)[part if isinstance(part, slice) else np.ravel(part)]
         yield range(at.min() // edge, at.max() // edge + 1) if at.size else range(0)
-
-
-# -- for xarray --------------------------------------------------------------------------------
-
-
-class _Explained(ZarrArrayWrapper):
-    """A lazy array of xarray: it is read long after it was opened, by whoever uses it."""
-
-    __slots__ = ("_url",)
-
-    def __init__(self, array: zarr.Array[Any], url: str) -> None:
-        super().__init__(array)  # type: ignore[no-untyped-call]
-        self._url = url
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401
-        try:
-            return super().__getitem__(key)  # type: ignore[no-untyped-call]
-        except CANNOT_READ as error:
-            with explained(f"cannot read {self._url}"):
-                explain(self._array, key.tuple, error)
-
-
-class LazyStore(ZarrStore):
-    """A group of arrays as xarray opens it; use `open_lazily`."""
-
-    __slots__ = ("url",)
-    url: str
-
-    def open_store_variable(self, name: str) -> xr.Variable:
-        """Open an array; its errors are ours."""
-        found = super().open_store_variable(name)  # type: ignore[no-untyped-call]
-        array = self.members[name]
-        assert isinstance(array, zarr.Array)
-        inner = _Explained(array, self.url)
-        data = indexing.LazilyIndexedArray(inner)
-        return xr.Variable(found.dims, data, found.attrs, found.encoding)
-
-
-def open_lazily(store: Store, group: str, url: str) -> xr.Dataset:
-    """Open a group as it is stored; values are read when they are used, and errors name the URL."""
-    opened = LazyStore.open_group(store, mode="r", group=group, consolidated=False)
-    opened.url = url
-    return xr.open_dataset(opened, decode_cf=False)

@@ -17,7 +17,7 @@ from pipeline.errors import (
     StoreUnavailableError,
 )
 
-TROUBLES = (icechunk.IcechunkError, icechunk.ConflictError, icechunk.RebaseFailedError)
+ICECHUNK_ERRORS = (icechunk.IcechunkError, icechunk.ConflictError, icechunk.RebaseFailedError)
 """What Icechunk raises: the three have no ancestor of their own."""
 
 CODE = re.compile(r'code: "(\w+)"')
@@ -70,7 +70,7 @@ def explained(what: str) -> Iterator[None]:
         raise StoreConflictError(
             f"{what}: another run was quicker; start again ({_reason(error)})"
         ) from error
-    except (*TROUBLES, OSError, RuntimeError, json.JSONDecodeError) as error:
+    except (*ICECHUNK_ERRORS, OSError, RuntimeError, json.JSONDecodeError) as error:
         raise as_store_error(what, error) from error
 
 

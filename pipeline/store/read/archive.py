@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import icechunk
-import numpy as np
-import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
-from pipeline.store.arrays import items_and_records, layout
+from pipeline.store.arrays import contents, items_and_records, layout, stored_grid
 from pipeline.store.arrays.composites import require_alike, sensors_of
-from pipeline.store.arrays.masks import SceneRow
-from pipeline.store.arrays.overviews import Levels, level_name
+from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import locate
-from pipeline.store.base.reading import open_lazily
 from pipeline.store.base.translate_errors import explained
+from pipeline.store.read.plain import PlainSession
 from pipeline.store.versions.snapshots import Snapshot, published, shown_as
-from pipeline.store.write import plain_zarr
 from pipeline.types import Grid, Searched, outline_of
 from pipeline.types.searched import searched_by
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
 
 log = logging.getLogger(__name__)
 
 
 @cache
-def _tell_once(url: str, version: int) -> None:
+def _warn_once(url: str, version: int) -> None:
     log.warning(
         "the store %s has format %s, older than this cloudmask, which writes %s: it is read as it is, "
         "without checksums (damage may not show) and with one scene a day; to have all that is new, "
         "run the job into a new store folder (docs/format.md)",
         url,
         version,
-        layout.FORMAT_VERSION,
+        stored_grid.FORMAT_VERSION,
     )
 
 
@@ -51,32 +51,26 @@ class Archive:
         self,
         url: str,
         repository: icechunk.Repository | None,
-        session: icechunk.session.Session | plain_zarr.PlainSession,
+        session: icechunk.session.Session | PlainSession,
         root: zarr.Group,
     ) -> None:
         self.url = url
-        self.grid: Grid = layout.stored_grid(root, url)
-        if layout.format_of(root) != layout.FORMAT_VERSION:
-            _tell_once(url, layout.format_of(root))
+        self.grid: Grid = stored_grid.grid_of(root, url)
+        if stored_grid.format_of(root) != stored_grid.FORMAT_VERSION:
+            _warn_once(url, stored_grid.format_of(root))
         self._repository = repository
         self._checksums = Checksums(None if repository is None else locate(url).path)
         self._session = session
         self._root = root
 
     def require_grid(self, grid: Grid) -> None:
-        """Check that a run of a job can write here.
-
-        Raises
-        ------
-        StoreError
-            The store has pixels on another grid, or in an older format.
-        """
-        layout.same_grid(self._root, grid, self.url)
+        """Refuse a run on another grid, or on a store of an older format, with `StoreError`."""
+        stored_grid.same_grid(self._root, grid, self.url)
 
     @property
     def format(self) -> int:
         """Number of the format: see docs/format.md."""
-        return int(layout.format_of(self._root))
+        return int(stored_grid.format_of(self._root))
 
     @property
     def snapshot(self) -> str:
@@ -91,16 +85,12 @@ class Archive:
     @property
     def sensors(self) -> tuple[str, ...]:
         """Sensors that have masks, by name."""
-        return self._names("masks")
+        return tuple(contents.names(self._root, "masks"))
 
     @property
     def composite_names(self) -> tuple[str, ...]:
         """Composites, by name."""
-        return self._names("composites")
-
-    def _names(self, kind: str) -> tuple[str, ...]:
-        group = layout.group_of(self._root, kind)
-        return () if group is None else tuple(sorted(name for name, _ in group.groups()))
+        return tuple(contents.names(self._root, "composites"))
 
     def masks(
         self, sensor: str, chunks: Mapping[str, int] | None = None, *, level: int = 1
@@ -160,71 +150,52 @@ class Archive:
             ``masks`` and a sensor, or ``composites`` and a name.
         """
         group = layout.group_of(self._root, f"{kind}/{name}")
-        kept = () if group is None else Levels(group).factors
-        return (1, *kept)
+        return (1,) if group is None else (1, *contents.levels(group))
 
     def _open(
-        self, kind: str, name: str, chunks: Mapping[str, int] | None, level: int = 1
+        self, kind: str, name: str, chunks: Mapping[str, int] | None, level: int
     ) -> xr.Dataset:
-        names = self._names(kind)
-        if name not in names:
+        from pipeline.store.read import datasets  # noqa: PLC0415 -- brings xarray along
+
+        group = self._group(kind, name).path
+        if level not in self.levels(kind, name):
+            raise StoreError(
+                f"{group} of {self.url} has no overview of factor {level}: "
+                f"it has {self.levels(kind, name)}"
+            )
+        path = group if level == 1 else f"{group}/{contents.level_name(level)}"
+        with self._reading(path):
+            dataset = datasets.open_sorted(self._session.store, path, self.url)
+        if chunks is None:
+            return dataset
+        return datasets.chunked(dataset, chunks, self.grid.chunk_px)
+
+    def _group(self, kind: str, name: str) -> zarr.Group:
+        names = contents.names(self._root, kind)
+        group = layout.group_of(self._root, f"{kind}/{name}") if name in names else None
+        if group is None:
             raise StoreError(
                 f"{self.url} has no {kind} {name!r}: it has {', '.join(names) or 'none'}"
             )
-        if level not in self.levels(kind, name):
-            raise StoreError(
-                f"{kind}/{name} of {self.url} has no overview of factor {level}: "
-                f"it has {self.levels(kind, name)}"
-            )
-        group = f"{kind}/{name}" if level == 1 else f"{kind}/{name}/{level_name(level)}"
-        with explained(f"cannot read {group} of the store {self.url}"):
-            self._require_sound(group)
-            dataset = self._decoded(group)
-        order = np.argsort(dataset["time"].to_numpy(), kind="stable")
-        if not np.array_equal(order, np.arange(order.size)):
-            dataset = dataset.isel(time=order)
-        return dataset if chunks is None else self._chunked(dataset, chunks)
+        return group
 
-    def _require_sound(self, group: str) -> None:
+    @contextmanager
+    def _reading(self, group: str) -> Iterator[None]:
         """Check what leads to the chunks of a group; those check themselves when they are read."""
-        if self._repository is not None:
-            self._checksums.require_below(self._repository, self.snapshot, group)
-
-    def _decoded(self, group: str) -> xr.Dataset:
-        stored = open_lazily(self._session.store, group, self.url)
-        for variable in stored.data_vars.values():
-            if "scale_factor" in variable.attrs:
-                # JSON has one kind of number, and a float64 scale would make float64 reflectance.
-                variable.attrs["scale_factor"] = np.float32(variable.attrs["scale_factor"])
-        if "day" in stored:
-            # A number here, -1 = none, as the composite contract has it. Others read dates.
-            for name in ("units", "calendar", "_FillValue"):
-                stored["day"].attrs.pop(name, None)
-        decoded: xr.Dataset = xr.decode_cf(stored, decode_coords="all")
-        return decoded
-
-    def _chunked(self, dataset: xr.Dataset, chunks: Mapping[str, int]) -> xr.Dataset:
-        # Pixels alone: arrays of cells share dimensions with them, but not their chunks.
-        edge = self.grid.chunk_px
-        wanted = dict(chunks) or {"time": 1, "y": edge, "x": edge}
-        return dataset.assign(
-            {
-                name: array.chunk({dim: n for dim, n in wanted.items() if dim in array.dims})
-                for name, array in dataset.data_vars.items()
-                if "y" in array.dims
-            }
-        )
+        with explained(f"cannot read {group} of the store {self.url}"):
+            if self._repository is not None:
+                self._checksums.require_below(self._repository, self.snapshot, group)
+            yield
 
     def scenes(self, sensor: str) -> list[SceneRow]:
         """Return the scenes of a sensor, by time: time, platform and ids of the items of each."""
-        dataset = self._open("masks", sensor, None)
-        with explained(f"cannot read masks/{sensor} of the store {self.url}"):
-            instants = dataset["time"].to_numpy().astype("datetime64[us]").tolist()
-            platforms, items = (dataset[name].to_numpy() for name in ("platform", "items"))
-        return [
-            (instant.replace(tzinfo=UTC), str(platform), json.loads(str(ids)))
-            for instant, platform, ids in zip(instants, platforms, items, strict=True)
-        ]
+        group = self._group("masks", sensor)
+        with self._reading(group.path):
+            return sorted(contents.scene_rows(group), key=lambda row: row[0])
+
+    def scene_rows(self) -> dict[str, list[SceneRow]]:
+        """Return the scenes of every sensor; see `scenes`."""
+        return {sensor: self.scenes(sensor) for sensor in self.sensors}
 
     def mask_fingerprints(self, sensor: str) -> dict[datetime, NDArray[np.uint64]]:
         """Return the fingerprints (tile_y, tile_x) of every scene of a sensor, by its time."""
@@ -235,36 +206,25 @@ class Archive:
         return self._fingerprints("composites", name)
 
     def _fingerprints(self, kind: str, name: str) -> dict[datetime, NDArray[np.uint64]]:
-        dataset = self._open(kind, name, None)
-        with explained(f"cannot read {kind}/{name} of the store {self.url}"):
-            cells = dataset["fingerprint"].to_numpy()
-            instants = dataset["time"].to_numpy().astype("datetime64[us]").tolist()
-        return {
-            instant.replace(tzinfo=UTC): cells[index] for index, instant in enumerate(instants)
-        }
+        group = self._group(kind, name)
+        with self._reading(group.path):
+            return dict(sorted(contents.fingerprints(group).items()))
 
     @property
     def item_ids(self) -> list[str]:
         """Ids of the items, in the order that ``source`` points into."""
-        found = self._ledger()
-        with explained(f"cannot read the items of {self.url}"):
+        with self._ledger() as found:
             return [] if found is None else found.ids
 
     def items(self) -> list[dict[str, Any]]:
         """Return the items as STAC JSON, in the order of `item_ids`."""
-        found = self._ledger()
-        with explained(f"cannot read the items of {self.url}"):
+        with self._ledger() as found:
             return [] if found is None else found.documents()
 
     def known_items(self, ids: Iterable[str]) -> dict[str, tuple[int, dict[str, Any]]]:
         """Return position in `item_ids` and STAC JSON of some items, by id."""
-        found = self._ledger()
-        with explained(f"cannot read the items of {self.url}"):
+        with self._ledger() as found:
             return {} if found is None else found.known(ids)
-
-    def scene_rows(self) -> dict[str, list[SceneRow]]:
-        """Return the scenes of every sensor; see `scenes`."""
-        return {sensor: self.scenes(sensor) for sensor in self.sensors}
 
     def require_composite(
         self, name: str, roles: Sequence[str], made_by: Mapping[str, str]
@@ -276,9 +236,7 @@ class Archive:
         StoreError
             It has other bands, or is made otherwise.
         """
-        group = layout.group_of(self._root, f"composites/{name}")
-        assert group is not None
-        require_alike(group, name, roles, made_by)
+        require_alike(self._group("composites", name), name, roles, made_by)
 
     def composed_of(self, name: str) -> tuple[str, ...]:
         """Return the sensors whose scenes a composite is made of."""
@@ -287,18 +245,20 @@ class Archive:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records of the runs that made this state, oldest first."""
-        found = self._ledger()
-        with explained(f"cannot read the items of {self.url}"):
+        with self._ledger() as found:
             records = [] if found is None else found.records()
-            return [{**each, **self._shown(each)} for each in records]
+            # A record is part of a state and cannot name it: it names the one with its last pixels.
+            for each in records:
+                if shown := self._shown_as.get(str(each.get("snapshot"))):
+                    each["snapshot"] = shown
+        return records
 
     def searched(self) -> list[Searched]:
         """Return where and when the runs that made this state searched, oldest first.
 
         Runs of before this was kept say so by their manifests: those dates, wherever in the region.
         """
-        found = self._ledger()
-        with explained(f"cannot read the items of {self.url}"):
+        with self._ledger() as found:
             rows = [] if found is None else found.searched()
             if None not in rows:
                 return [Searched.read(each) for each in rows if each is not None]
@@ -309,28 +269,18 @@ class Archive:
     def _searched(self) -> list[Searched]:
         return self.searched()
 
-    def _shown(self, record: Mapping[str, Any]) -> dict[str, str]:
-        """Return under ``snapshot`` the state that showed a run to readers, as `log` has it.
-
-        A record is part of that state and cannot name it: it names the one with its last pixels.
-        """
-        shown = self._shows.get(str(record.get("snapshot")))
-        return {} if shown is None else {"snapshot": shown}
-
     @cached_property
-    def _shows(self) -> dict[str, str]:
-        """What is not published -> the published state that it became part of."""
-        return (
-            {}
-            if self._repository is None
-            else shown_as(self._repository, self._checksums, self.snapshot)
-        )
+    def _shown_as(self) -> dict[str, str]:
+        """What is not published -> the published state that it became part of, as `log` has it."""
+        if self._repository is None:
+            return {}
+        return shown_as(self._repository, self._checksums, self.snapshot)
 
-    def _ledger(self) -> items_and_records.Ledger | None:
-        with explained(f"cannot read the items of {self.url}"):
-            self._require_sound(items_and_records.NAME)
-        group = layout.group_of(self._root, items_and_records.NAME)
-        return None if group is None else items_and_records.Ledger(group)
+    @contextmanager
+    def _ledger(self) -> Iterator[items_and_records.Ledger | None]:
+        with self._reading(items_and_records.NAME):
+            group = layout.group_of(self._root, items_and_records.NAME)
+            yield None if group is None else items_and_records.Ledger(group)
 
     def log(self) -> list[Snapshot]:
         """Return the published states up to this one, latest first.

@@ -11,10 +11,10 @@ from pipeline.errors import StoreError
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import MAIN, RUN, Location, locate
 from pipeline.store.base.translate_errors import explained
+from pipeline.store.read import plain
 from pipeline.store.read.archive import Archive
 from pipeline.store.versions import branches
 from pipeline.store.versions.snapshots import open_root, published
-from pipeline.store.write import plain_zarr
 
 SNAPSHOT_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{20}")
 
@@ -56,7 +56,7 @@ def find_archive(url: str) -> Archive | None:
     with explained(f"cannot look for a store at {url}"):
         if where.plain:
             assert where.path is not None
-            return None if plain_zarr.open_root(where.path) is None else open_archive(url)
+            return None if plain.open_root(where.path) is None else open_archive(url)
         if not where.exists():
             return None
     repository = where.open()
@@ -92,12 +92,12 @@ def _open_plain(where: Location, as_of: str | datetime | None) -> Archive:
         where.require_history("it is read as it is now, not as of an earlier time")
     assert where.path is not None
     with explained(f"cannot read {where.url}"):
-        root = plain_zarr.open_root(where.path)
+        root = plain.open_root(where.path)
     if root is None:
         raise StoreError(
             f"there is no store at {where.url}: check the path, or make one with `cloudmask run`"
         )
-    return Archive(where.url, None, plain_zarr.PlainSession(root.store), root)
+    return Archive(where.url, None, plain.PlainSession(root.store), root)
 
 
 def _session(

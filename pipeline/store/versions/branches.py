@@ -15,7 +15,7 @@ import icechunk
 from pipeline.errors import StoreConflictError
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import MAIN, REPLAY, RUN
-from pipeline.store.base.translate_errors import TROUBLES
+from pipeline.store.base.translate_errors import ICECHUNK_ERRORS
 
 ABANDONED = timedelta(days=1)
 """Age of a run's last commit from which on its branch is dropped once ``main`` has left it."""
@@ -154,7 +154,7 @@ def move_main(repository: icechunk.Repository, base: str, target: str) -> None:
     """
     try:
         repository.reset_branch(MAIN, target, from_snapshot_id=base)
-    except TROUBLES as error:
+    except ICECHUNK_ERRORS as error:
         now = repository.lookup_branch(MAIN)
         if now == base:
             raise
@@ -208,7 +208,7 @@ def advance(repository: icechunk.Repository, branch: str, head: str, target: str
     """
     try:
         repository.reset_branch(branch, target, from_snapshot_id=head)
-    except TROUBLES as error:
+    except ICECHUNK_ERRORS as error:
         found = tip(repository, branch)
         if found == head:
             raise
@@ -228,7 +228,7 @@ def _is_gone(error: icechunk.IcechunkError) -> bool:
 def _create(repository: icechunk.Repository, branch: str, base: str) -> None:
     try:
         repository.create_branch(branch, base)
-    except TROUBLES as error:
+    except ICECHUNK_ERRORS as error:
         head = tip(repository, branch)
         if head is None:
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,62 +16,14 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from pipeline.errors import StoreConflictError
-from pipeline.store.arrays import layout
+from pipeline.store.arrays import contents, layout
+from pipeline.store.arrays.cell_group import CellGroup
 from pipeline.store.arrays.composites import CompositeGroup
-from pipeline.store.arrays.masks import MaskGroup, SceneRow
-from pipeline.store.arrays.overviews import FACTORS, level_name
 from pipeline.store.base.reading import read
 from pipeline.types import NEVER, Grid, Tile
 
 AT_ONCE = 16
 """Stored objects on their way at the same time: some MB each at most."""
-
-# -- what a state holds ------------------------------------------------------------------------
-
-
-def names(root: zarr.Group, kind: str) -> list[str]:
-    """Return the names of the groups of a kind, sorted."""
-    group = layout.group_of(root, kind)
-    return [] if group is None else sorted(name for name, _ in group.groups())
-
-
-def times(group: zarr.Group | None) -> NDArray[np.int64]:
-    """Return the time axis; empty where there is no group."""
-    if group is None:
-        return np.zeros(0, np.int64)
-    return layout.values_of(group, "time")
-
-
-def length(group: zarr.Group | None) -> int:
-    """Return the length of the time axis."""
-    return 0 if group is None else int(layout.array_of(group, "time").shape[0])
-
-
-def bounds(group: zarr.Group | None) -> NDArray[np.int64]:
-    """Return start and end of every period, (time, 2)."""
-    if group is None:
-        return np.zeros((0, 2), np.int64)
-    return layout.values_of(group, "time_bnds")
-
-
-def levels(group: zarr.Group) -> dict[int, zarr.Group]:
-    """Return the overviews by factor."""
-    found = {factor: layout.group_of(group, level_name(factor)) for factor in FACTORS}
-    return {factor: each for factor, each in found.items() if each is not None}
-
-
-def scene_rows(group: zarr.Group | None) -> list[SceneRow]:
-    """Return the scenes of a sensor by their place."""
-    if group is None:
-        return []
-    platforms, items = (layout.values_of(group, name) for name in ("platform", "items"))
-    return [
-        (time, str(platform), tuple(json.loads(str(ids))))
-        for time, platform, ids in zip(
-            layout.instants(times(group)), np.asarray(platforms), np.asarray(items), strict=True
-        )
-    ]
-
 
 # -- what changed ------------------------------------------------------------------------------
 
@@ -128,7 +79,7 @@ def compare(
 ) -> States:
     """Compare fingerprints; `at` gives the place of each of this run's times on their axis."""
     made = layout.values_of(mine, "fingerprint")
-    count = max(made.shape[0], length(theirs), int(at.max(initial=-1)) + 1)
+    count = max(made.shape[0], contents.length(theirs), int(at.max(initial=-1)) + 1)
     before, now = _cells(base, made, count), _cells(theirs, made, count)
     theirs_changed = now != before
     old = before[: made.shape[0]]
@@ -161,7 +112,7 @@ class Move:
     """The cells of one group on their way to another state of it."""
 
     mine: zarr.Group
-    group: MaskGroup | CompositeGroup
+    group: CellGroup
     states: States
     places: NDArray[np.int64]
     positions: NDArray[np.int64] | None = None
@@ -190,11 +141,13 @@ class Move:
     def _pairs(self) -> Iterator[tuple[int, zarr.Array[Any], zarr.Array[Any]]]:
         """Yield the factor, this run's array and the one to write to."""
         there = self.group.group
-        for factor, mine in {1: self.mine, **levels(self.mine)}.items():
-            theirs = there if factor == 1 else levels(there)[factor]
+        for factor, mine in {1: self.mine, **contents.levels(self.mine)}.items():
+            theirs = there if factor == 1 else contents.levels(there)[factor]
             arrays = {name: array for name, array in mine.arrays() if array.ndim == 3}
             others = {name for name, array in theirs.arrays() if array.ndim == 3}
-            if set(arrays) != others or set(levels(self.mine)) != set(levels(there)):
+            if set(arrays) != others or set(contents.levels(self.mine)) != set(
+                contents.levels(there)
+            ):
                 raise StoreConflictError(
                     f"another run has published meanwhile, and {self.mine.path} keeps other arrays "
                     "since: start this run again"
@@ -220,16 +173,18 @@ class Move:
 
     def _put(self, tile: Tile, at: int) -> None:
         place, cell = int(self.places[at]), (at, tile.row, tile.col)
-        if isinstance(self.group, MaskGroup):
-            counts = read(layout.array_of(self.mine, "histogram"), cell)
-            self.group.put(place, tile, counts, int(self.states.fingerprints[cell]))
-            return
-        self.group.put(place, tile, int(self.states.fingerprints[cell]))
-        if self.positions is not None and not _unmoved(self.positions):
+        known: dict[str, Any] = {"fingerprint": int(self.states.fingerprints[cell])}
+        if "histogram" in self.group.PER_CELL:
+            known["histogram"] = read(layout.array_of(self.mine, "histogram"), cell)
+        self.group.put(place, tile, known)
+        if (
+            isinstance(self.group, CompositeGroup)
+            and self.positions is not None
+            and not _unmoved(self.positions)
+        ):
             stored = read(layout.array_of(self.mine, "source"), (at, *tile.window))
-            self.group.put_source(
-                place, tile, np.where(stored < 0, stored, self.positions[stored])
-            )
+            moved = np.where(stored < 0, stored, self.positions[stored])
+            self.group.put_source(place, tile, moved)
 
 
 def _unmoved(positions: NDArray[np.int64]) -> bool:

@@ -16,7 +16,7 @@ from pipeline.errors import StoreError
 from pipeline.store.arrays.items_and_records import Ledger
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import MAIN, locate
-from pipeline.store.base.translate_errors import TROUBLES, explained
+from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 from pipeline.store.versions import branches
 
 BRANCH = "failed-runs"
@@ -90,6 +90,6 @@ def _make_branch(repository: icechunk.Repository) -> None:
     *_, first = repository.ancestry(branch=MAIN)
     try:
         repository.create_branch(BRANCH, first.id)
-    except TROUBLES:
+    except ICECHUNK_ERRORS:
         if branches.tip(repository, BRANCH) is None:
             raise

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StoreConflictError
 from pipeline.sensors import one_pass, stored_sighting
-from pipeline.store.arrays import items_and_records, layout
+from pipeline.store.arrays import contents, items_and_records, layout, stored_grid
+from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.arrays.groups import Groups
 from pipeline.store.arrays.items_and_records import Ledger
-from pipeline.store.arrays.masks import SceneRow
 from pipeline.store.versions import copy_chunks
 from pipeline.types import Grid, Period
 
@@ -60,7 +60,9 @@ class Replay:
         StoreError
             They have another grid, or other bands.
         """
-        layout.same_grid(self.mine, layout.stored_grid(self.theirs, "the store"), "of this run")
+        stored_grid.same_grid(
+            self.mine, stored_grid.grid_of(self.theirs, "the store"), "of this run"
+        )
         plans = [*self._mask_plans(), *self._composite_plans()]
         if self.strict and self.overlaps:
             raise StoreConflictError(
@@ -78,7 +80,7 @@ class Replay:
     # -- masks ---------------------------------------------------------------------------------
 
     def _mask_plans(self) -> Iterator[copy_chunks.Move]:
-        for sensor in copy_chunks.names(self.mine, "masks"):
+        for sensor in contents.names(self.mine, "masks"):
             base, mine, theirs = self._three("masks", sensor)
             assert mine is not None
             rows, blocked = self._rows(sensor, base, mine, theirs)
@@ -86,12 +88,12 @@ class Replay:
             group.set_scenes(rows)
             if "confidence" in mine:
                 group.keep_confidence(self.grid)
-            if copy_chunks.levels(mine):
+            if contents.levels(mine):
                 group.keep_levels(self.grid)
-            times = copy_chunks.times(mine)
-            places = copy_chunks.places(times, copy_chunks.length(base), group.axis)
+            times = contents.times(mine)
+            places = copy_chunks.places(times, contents.length(base), group.axis)
             states = copy_chunks.compare(base, mine, theirs, places)
-            self._masked[sensor] = copy_chunks.times(theirs), states.theirs_changed
+            self._masked[sensor] = contents.times(theirs), states.theirs_changed
             states.block(blocked)
             for at, tile in states.overlaps():
                 when = layout.instants(times[at : at + 1])[0]
@@ -106,7 +108,7 @@ class Replay:
         theirs: zarr.Group | None,
     ) -> tuple[list[SceneRow], list[int]]:
         """Return the scenes that this run changed, and positions of those that both did."""
-        old, new, other = (copy_chunks.scene_rows(each) for each in (base, mine, theirs))
+        old, new, other = (contents.scene_rows(each) for each in (base, mine, theirs))
         changed, blocked = [], []
         for at, row in enumerate(new):
             if at < len(old) and row == old[at]:
@@ -124,7 +126,7 @@ class Replay:
 
     def _composite_plans(self) -> Iterator[copy_chunks.Move]:
         positions = self._item_positions()
-        for name in copy_chunks.names(self.mine, "composites"):
+        for name in contents.names(self.mine, "composites"):
             base, mine, theirs = self._three("composites", name)
             assert mine is not None
             roles = [str(each) for each in mine.attrs["roles"]]  # type: ignore[union-attr]
@@ -133,11 +135,11 @@ class Replay:
             group.set_attributes(
                 {k: v for k, v in mine.attrs.items() if base is None or base.attrs.get(k) != v}
             )
-            bounds = copy_chunks.bounds(mine)
-            group.set_periods(_periods(bounds[copy_chunks.length(base) :]))
-            if copy_chunks.levels(mine):
+            bounds = contents.bounds(mine)
+            group.set_periods(_periods(bounds[contents.length(base) :]))
+            if contents.levels(mine):
                 group.keep_levels(self.grid)
-            places = copy_chunks.places(bounds[:, 0], copy_chunks.length(base), group.axis)
+            places = copy_chunks.places(bounds[:, 0], contents.length(base), group.axis)
             states = copy_chunks.compare(base, mine, theirs, places)
             for at, (start, end) in enumerate(bounds):
                 states.block_where(at, self._masks_changed(int(start), int(end)))

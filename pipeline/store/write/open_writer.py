@@ -10,10 +10,10 @@ import icechunk
 import zarr
 
 from pipeline.errors import StoreDamagedError
-from pipeline.store.arrays import layout
+from pipeline.store.arrays import stored_grid
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import MAIN, PUBLISHED, RUN, locate
-from pipeline.store.base.translate_errors import TROUBLES, explained
+from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 from pipeline.store.versions.branches import drop, own_branch, tip
 from pipeline.store.versions.snapshots import open_root
 from pipeline.store.write import plain_zarr
@@ -83,7 +83,7 @@ def open_writer(
             work = BranchWork(repository, grid, branch, base, checksums)
             work.catch_up(strict=False)
             yield Writer(work, grid, overviews=overviews)
-        except TROUBLES:
+        except ICECHUNK_ERRORS:
             with explained(f"cannot go on with the store {url}"):
                 raise
 
@@ -118,7 +118,7 @@ def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: s
         session = repository.writable_session(MAIN)
         root = open_root(repository, session)
     # No root: a run was killed right after it had made the repository.
-    if root is not None and layout.same_grid(root, grid, url):
+    if root is not None and stored_grid.same_grid(root, grid, url):
         return
     with explained(f"cannot write to the store {url}"):
         zarr.open_group(session.store, mode="a").attrs.update(_attributes(grid, title))
@@ -127,9 +127,9 @@ def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: s
 
 def _attributes(grid: Grid, title: str) -> dict[str, Any]:
     return {
-        "format": layout.FORMAT,
-        "format_version": layout.FORMAT_VERSION,
+        "format": stored_grid.FORMAT,
+        "format_version": stored_grid.FORMAT_VERSION,
         "Conventions": "CF-1.11",
         "title": title,
-        "grid": layout.grid_attributes(grid),
+        "grid": stored_grid.grid_attributes(grid),
     }

@@ -23,16 +23,15 @@ from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, WrapperStore
 
-from pipeline.errors import StoreDamagedError, StoreError
-from pipeline.store.arrays import layout
+from pipeline.errors import StoreError
+from pipeline.store.arrays import stored_grid
 from pipeline.store.arrays.groups import Groups
 from pipeline.store.arrays.items_and_records import Ledger
 from pipeline.store.base.translate_errors import explained
+from pipeline.store.read.plain import PUBLISHED, open_root
 from pipeline.store.write.fork import Origin
 from pipeline.types import Grid
 
-PUBLISHED = "published"
-"""Attribute of the root: a new word at each publish."""
 PENDING = "unpublished"
 """Attribute of the root: whether a run has written what it has not published."""
 
@@ -48,19 +47,6 @@ class PlainOrigin:
     def store(self) -> Store:
         """The store."""
         return LocalStore(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class PlainSession:
-    """What readers read: whatever is there."""
-
-    store: Store
-
-    @property
-    def snapshot_id(self) -> str:
-        """What was last published; empty before."""
-        root = layout.open_root(self.store)
-        return "" if root is None else str(root.attrs.get(PUBLISHED, ""))
 
 
 class Noting(WrapperStore[LocalStore]):
@@ -165,20 +151,6 @@ class PlainWork:
             return sum(each.stat().st_size for each in self._path.rglob("*") if each.is_file())
 
 
-def open_root(path: Path) -> zarr.Group | None:
-    """Open the root group for reading; none: there is nothing.
-
-    Raises
-    ------
-    StoreDamagedError
-        There are arrays, but no root.
-    """
-    root = layout.open_root(LocalStore(path)) if path.is_dir() else None
-    if root is None and any((path / each).is_dir() for each in layout.PARTS):
-        raise StoreDamagedError(f"{path}/zarr.json", None, "it is lost")
-    return root
-
-
 def ensure_root(path: Path, url: str, grid: Grid, attributes: Mapping[str, Any]) -> None:
     """Write the grid into an empty store, or compare it with the one that is there.
 
@@ -191,6 +163,6 @@ def ensure_root(path: Path, url: str, grid: Grid, attributes: Mapping[str, Any])
         root = open_root(path)
         if root is None and path.is_dir() and any(path.iterdir()):
             raise StoreError(f"{path} holds other things than a store: name another place")
-        if root is not None and layout.same_grid(root, grid, url):
+        if root is not None and stored_grid.same_grid(root, grid, url):
             return
         zarr.open_group(LocalStore(path), mode="a").attrs.update(dict(attributes))

@@ -17,15 +17,13 @@ from pipeline.errors import StoreConflictError, StoreError, StoreUnavailableErro
 from pipeline.store.arrays.groups import Groups
 from pipeline.store.arrays.items_and_records import Ledger
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, PUBLISHED, REPLAY
-from pipeline.store.base.translate_errors import TROUBLES, explained
+from pipeline.store.base.location import MAIN, PUBLISHED
+from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 from pipeline.store.versions import branches, failed_runs
-from pipeline.store.versions.rebase import Replay
+from pipeline.store.write.catch_up import CatchUp
 from pipeline.store.write.fork import Origin
 from pipeline.types import Grid
 
-CELLS_A_COMMIT = 4096
-"""Cells that are moved on top of another run's between two commits: a session stays small."""
 RETRY_WAITS_S = (0.1, 0.5, 2.0, 8.0)
 """Waits of a run that lost the race to publish before it tries again, give or take a half."""
 
@@ -201,7 +199,7 @@ class BranchWork:
                 raise
         tip, self._published = self._tip, True
         # Readers see the run: a branch that cannot be deleted is dropped by a later run.
-        with suppress(*TROUBLES):
+        with suppress(*ICECHUNK_ERRORS):
             self._repository.delete_branch(self._branch)
         return tip
 
@@ -270,48 +268,14 @@ class BranchWork:
     def _moved_if_it_can(self, main: str, *, strict: bool) -> str:
         try:
             with explained("cannot take up what another run has published"):
-                return self._moved(main, strict=strict)
+                return CatchUp(
+                    repository=self._repository,
+                    checksums=self._checksums,
+                    grid=self._grid,
+                    branch=self._branch,
+                ).replay(self._base, self._tip, main, strict=strict)
         except StoreError as error:
             if strict or isinstance(error, StoreUnavailableError):
                 raise
             # What a killed run left and cannot be moved, e.g. of another grid, is done again.
             return main
-
-    def _moved(self, main: str, *, strict: bool) -> str:
-        """Move what is committed on top of a state of ``main``; return the new head."""
-        scratch = REPLAY + self._branch
-        branches.drop(self._repository, scratch)
-        self._repository.create_branch(scratch, main)
-        try:
-            session = self._repository.writable_session(scratch)
-            target = Groups(zarr.open_group(session.store, mode="r+"))
-            replay = Replay(
-                base=self._root_at(self._base),
-                mine=self._root_at(self._tip),
-                theirs=self._root_at(main),
-                target=target,
-                grid=self._grid,
-                strict=strict,
-            )
-            moved = 0
-            for cells in replay.steps():
-                moved += cells
-                if moved >= CELLS_A_COMMIT:
-                    session, moved = self._kept(session, target, scratch), 0
-            self._kept(session, target, scratch)
-            return self._repository.lookup_branch(scratch)
-        finally:
-            branches.drop(self._repository, scratch)
-
-    def _kept(self, session: icechunk.Session, target: Groups, branch: str) -> icechunk.Session:
-        target.flush()
-        if session.has_uncommitted_changes:
-            session.commit("moved on top of what another run has published")
-            branches.keep_checksums(self._repository, branch, self._checksums)
-            session = self._repository.writable_session(branch)
-            target.reopen(zarr.open_group(session.store, mode="r+"))
-        return session
-
-    def _root_at(self, snapshot: str) -> zarr.Group:
-        session = self._repository.readonly_session(snapshot_id=snapshot)
-        return zarr.open_group(session.store, mode="r")

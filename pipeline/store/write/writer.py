@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from pipeline.store.arrays import items_and_records, layout
+from pipeline.store.arrays import contents, items_and_records, layout
+from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.arrays.groups import Groups
 from pipeline.store.arrays.items_and_records import Ledger
-from pipeline.store.arrays.masks import SceneRow
 from pipeline.store.base.translate_errors import explained
-from pipeline.store.versions.copy_chunks import names, scene_rows
 from pipeline.store.write.fork import Fork, Origin
 from pipeline.store.write.tilestore import TileStore
 from pipeline.types import Grid, Period
@@ -167,8 +166,8 @@ class Writer(TileStore):
         with explained("cannot read the scenes"):
             root = self._groups().root
             return {
-                sensor: scene_rows(layout.group_of(root, f"masks/{sensor}"))
-                for sensor in names(root, "masks")
+                sensor: contents.scene_rows(layout.group_of(root, f"masks/{sensor}"))
+                for sensor in contents.names(root, "masks")
             }
 
     # -- workers -------------------------------------------------------------------------------

@@ -11,17 +11,19 @@ import zarr
 from zarr.core.sync import sync
 
 from pipeline.errors import StoreDamagedError
-from pipeline.store.arrays import layout
+from pipeline.store.arrays import create, layout
 from pipeline.store.arrays.composites import MISSING
 from pipeline.store.arrays.overviews import Levels, level_grids
-from pipeline.store.repair.damages import GEOREFERENCE, Damage, State
+from pipeline.store.repair.check import GEOREFERENCE
+from pipeline.store.repair.damages import Damage
+from pipeline.store.repair.state import State
 from pipeline.store.versions import copy_chunks
 from pipeline.types import NEVER, UNREADABLE, Tile
 
 
 @dataclass(slots=True, kw_only=True)
-class Mending:
-    """The mending of one state; `run` does it."""
+class MendArrays:
+    """The mending of the arrays of one state; `run` does it."""
 
     root: zarr.Group
     """Writable."""
@@ -64,7 +66,7 @@ class Mending:
                 for at in range(times)
                 for row in ([one[1]] if one else range(rows))
                 for col in ([one[2]] if one else range(cols))
-                if one is None or each.chunk is None or at // layout.CELL_TIMES == each.chunk[0]
+                if one is None or each.chunk is None or at // create.CELL_TIMES == each.chunk[0]
             }
         return found
 
@@ -85,7 +87,7 @@ class Mending:
         parent = self.root[group]
         assert isinstance(parent, zarr.Group)
         assert name in GEOREFERENCE
-        layout.write_coordinate(parent, grid, name)
+        create.write_coordinates(parent, grid, name)
 
     def _delete(self, path: str, chunk: tuple[int, ...]) -> None:
         array = layout.array_of(self.root, path)

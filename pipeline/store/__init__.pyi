@@ -1,0 +1,30 @@
+from .base.writable import require_writable
+from .read.archive import Archive
+from .read.open_archive import find_archive, find_unfinished, open_archive
+from .repair.damages import Damage, Verified, shown
+from .repair.verify import verify
+from .versions.rollback_expire import Expired, expire, roll_back
+from .versions.snapshots import Snapshot
+from .write.fork import Fork
+from .write.open_writer import bytes_needed, open_writer
+from .write.writer import Writer
+
+__all__ = [
+    "Archive",
+    "Damage",
+    "Expired",
+    "Fork",
+    "Snapshot",
+    "Verified",
+    "Writer",
+    "bytes_needed",
+    "expire",
+    "find_archive",
+    "find_unfinished",
+    "open_archive",
+    "open_writer",
+    "require_writable",
+    "roll_back",
+    "shown",
+    "verify",
+]
