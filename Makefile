@@ -2,18 +2,26 @@
 PYTHON ?= python3
 # Empty: the newest versions that pyproject.toml allows.
 CONSTRAINTS ?= --constraint constraints.txt
+# Folders or files that `make coverage` runs; empty: all.
+TESTS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 API_INSTALLED := .venv-api/installed
 DOCS_INSTALLED := .venv-docs/installed
 
-.PHONY: demo test check lint types imports house docs wheel release format laws real api kill nights production slow gpu bench clean
+.PHONY: demo test coverage check lint types imports house docs wheel release format laws real api kill nights production slow gpu bench clean
 
 demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	$(BIN)/cloudmask demo demo
 
 test: $(INSTALLED)  ## the quick tests
 	$(BIN)/pytest -m "not slow and not integration" -n auto --dist loadfile
+
+coverage: $(INSTALLED)  ## the quick tests, and which lines and branches they ran; processes of tests are counted
+	mkdir -p build
+	$(BIN)/pytest -m "not slow and not integration" -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0 $(TESTS)
+	$(BIN)/coverage json --quiet --fail-under=0 -o build/coverage.json
+	$(BIN)/python benchmarks/coverage.py build/coverage.json
 
 check: lint types imports test  ## what must hold before a commit
 
