@@ -163,11 +163,6 @@ def load_npy(path: Path, expected: str) -> Array:
     return found
 
 
-def chosen(available: Sequence[str], wanted: Collection[str] | None) -> tuple[str, ...]:
-    """Return the available roles that are wanted, in their order."""
-    return tuple(role for role in available if wanted is None or role in wanted)
-
-
 def reflectance(
     raw: Array, scale: float, offset: float = 0.0, *, fill: float | None = 0
 ) -> NDArray[np.float32]:

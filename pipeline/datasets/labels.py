@@ -1,8 +1,8 @@
 """What people drew on images: sets of the classes that a pixel may be, and the images they drew on.
 
-Data sets tell different things apart: "clear" of one is land, water or snow of another, and a set
+Data sets distinguish different classes: "clear" of one is land, water or snow of another, and a set
 without shadow labels calls shadows clear. A label is therefore a set of `Code`, as in the table of
-partial labels of Francis (2024, "SEnSeI-v2"), held as the bits of a uint8: bit *n* is `Code` *n*.
+partial labels of Francis (2024, "SEnSeI-v2"), stored as the bits of a uint8: bit *n* is `Code` *n*.
 Whether a prediction is right is asked only where the set leaves no doubt (`schemes`).
 """
 

@@ -9,7 +9,7 @@
     against.py      an archive against the truth: `against_truth`
     -- a model against labels that people drew (docs/evaluation.md; the data sets are in pipeline/datasets) --
     leaks.py        which model was trained on which data set
-    schemes.py      what is told apart: cloud, invalid, three, four classes, the surface
+    schemes.py      what is distinguished: cloud, invalid, three, four classes, the surface
     scoring.py      one image: integer counts, with and without borders
     statistics.py   pooled, by image, and bootstrap intervals over images
     labelled.py     all images of a data set: `evaluate_labelled`
@@ -21,8 +21,6 @@ from pipeline.evaluate.accuracy import Accuracy, BandErrors, PeriodAccuracy, Sce
 from pipeline.evaluate.against import BANDS, Observations, against_truth
 from pipeline.evaluate.confusion import (
     Agreement,
-    ClassScores,
-    class_scores,
     confusion,
     median_skipping,
     overall_accuracy,
@@ -35,13 +33,11 @@ __all__ = [
     "Accuracy",
     "Agreement",
     "BandErrors",
-    "ClassScores",
     "Observations",
     "PeriodAccuracy",
     "SceneAccuracy",
     "Truth",
     "against_truth",
-    "class_scores",
     "confusion",
     "median_skipping",
     "overall_accuracy",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.confusion import class_scores, median_skipping, overall_accuracy, ratio
+from pipeline.evaluate.confusion import Agreement, median_skipping, overall_accuracy
+from pipeline.evaluate.statistics import fraction_difference
 from pipeline.evaluate.truth import CLASSES
 from pipeline.wording import counted
 
@@ -144,16 +144,18 @@ def _total(matrices: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 def _row(name: str, matrix: NDArray[np.int64]) -> Row:
     pixels = int(matrix.sum())
-    cloud, shadow = class_scores(matrix, _CLOUD), class_scores(matrix, _SHADOW)
-    difference = int(matrix[:, _CLOUD].sum() - matrix[_CLOUD].sum())
+    scores = {
+        f"{name}_{measure}": getattr(Agreement.of(matrix, index), measure)
+        for name, index in (("cloud", _CLOUD), ("shadow", _SHADOW))
+        for measure in ("precision", "recall", "f1", "iou")
+    }
     return {
         "scene": name,
         "pixels": pixels,
-        **{f"cloud_{key}": value for key, value in dataclasses.asdict(cloud).items()},
-        **{f"shadow_{key}": value for key, value in dataclasses.asdict(shadow).items()},
-        "clear_recall": class_scores(matrix, _CLEAR).recall,
+        **scores,
+        "clear_recall": Agreement.of(matrix, _CLEAR).recall,
         "overall_accuracy": overall_accuracy(matrix),
-        "cloud_difference": 100 * ratio(difference, pixels),
+        "cloud_difference": fraction_difference(matrix, _CLOUD),
     }
 
 

@@ -130,7 +130,7 @@ def _near_border(classes: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class _Against:
-    """What composites are held against."""
+    """What composites are compared with."""
 
     truth: Truth
     sensors: tuple[str, ...]

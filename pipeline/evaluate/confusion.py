@@ -99,41 +99,6 @@ class Agreement:
         return ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
-    def false_negative_rate(self) -> float:
-        """Share of the true class that was missed."""
-        return ratio(self.fn, self.tp + self.fn)
-
-    @property
-    def false_positive_rate(self) -> float:
-        """Share of the rest that was taken for the class."""
-        return ratio(self.fp, self.fp + self.tn)
-
-    @property
-    def true_negative_rate(self) -> float:
-        """Share of the rest that was left alone; specificity."""
-        return ratio(self.tn, self.fp + self.tn)
-
-    @property
-    def false_discovery_rate(self) -> float:
-        """Share of the predicted class that is wrong."""
-        return ratio(self.fp, self.tp + self.fp)
-
-    @property
-    def false_omission_rate(self) -> float:
-        """Share of what was left alone that is of the class."""
-        return ratio(self.fn, self.fn + self.tn)
-
-    @property
-    def negative_predictive_value(self) -> float:
-        """Share of what was left alone that is of the rest."""
-        return ratio(self.tn, self.fn + self.tn)
-
-    @property
-    def prevalence(self) -> float:
-        """Share of the true class in all pixels."""
-        return ratio(self.tp + self.fn, self.total)
-
-    @property
     def accuracy(self) -> float:
         """Share of all pixels that agree."""
         return ratio(self.tp + self.tn, self.total)
@@ -141,33 +106,7 @@ class Agreement:
     @property
     def balanced_accuracy(self) -> float:
         """Mean of the recalls of the class and of the rest."""
-        return (self.recall + self.true_negative_rate) / 2
-
-    @property
-    def positive_likelihood_ratio(self) -> float:
-        """Recall over false positive rate."""
-        return ratio(self.recall, self.false_positive_rate)
-
-    @property
-    def negative_likelihood_ratio(self) -> float:
-        """False negative rate over true negative rate."""
-        return ratio(self.false_negative_rate, self.true_negative_rate)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassScores:
-    """The four measures that tables show; 0 to 1, NaN = nothing out of nothing."""
-
-    precision: float
-    recall: float
-    f1: float
-    iou: float
-
-
-def class_scores(matrix: NDArray[np.int64], index: int) -> ClassScores:
-    """Score one class of a confusion matrix."""
-    one = Agreement.of(matrix, index)
-    return ClassScores(precision=one.precision, recall=one.recall, f1=one.f1, iou=one.iou)
+        return (self.recall + ratio(self.tn, self.fp + self.tn)) / 2
 
 
 def overall_accuracy(matrix: NDArray[np.int64]) -> float:

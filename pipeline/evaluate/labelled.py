@@ -67,7 +67,7 @@ class Evaluation:
     """What made the masks."""
     leak: str
     schemes: tuple[Scheme, ...]
-    """What both the labels and the model tell apart."""
+    """Classes that both the labels and the model distinguish."""
     images: tuple[ImageScore, ...]
     worst: tuple[Example, ...]
     """Images with the most wrong pixels of the first scheme, worst first; of those with pixels."""
@@ -96,19 +96,19 @@ def evaluate_labelled(
     buffers_px
         Borders that are left out; 0 is always among them.
     n_worst
-        How many images are kept to be shown.
+        How many images the page shows.
 
     Raises
     ------
     LabelledDataError
         A file is not what it should be, or there are no images.
     ConfigError
-        The masks tell nothing apart that the labels do.
+        The masks and the labels distinguish no classes in common.
     """
     schemes = tuple(s for s in SCHEMES if s.decidable(dataset.known, masker.classes))
     if not schemes:
         raise ConfigError(
-            f"{masker.name} tells nothing apart that the labels of {dataset.name} do"
+            f"{masker.name} and the labels of {dataset.name} have no classes to compare in common"
         )
     scores: list[ImageScore] = []
     worst: list[tuple[float, int, Example]] = []

@@ -39,8 +39,8 @@ TRAINED_ON: Mapping[str, Mapping[str, str]] = {
 
 def leak(card: ModelCard, dataset: str) -> str:
     """Say whether a model has seen a data set, ensembles by their members; for every table."""
-    told = " ".join((card.name, *card.options.values()))
-    families = [family for family in TRAINED_ON if family in told]
+    named = " ".join((card.name, *card.options.values()))
+    families = [family for family in TRAINED_ON if family in named]
     if not families:
         return f"leak: not known what {card.name} was trained on"
     seen = [f"{f} was {TRAINED_ON[f][dataset]}" for f in families if dataset in TRAINED_ON[f]]

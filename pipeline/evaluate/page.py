@@ -31,7 +31,7 @@ _GREY = (190, 190, 190)
 """What no one decides: no label, no data, or a label that leaves it open."""
 AGREE = (("#2b2b2b", "neither"), ("#f4f4f4", "both"))
 DIFFER = (("#d7301f", "only the mask"), ("#2b6cb0", "only the label"))
-"""Colours of agreement and of difference; red and blue are told apart by the colour-blind too."""
+"""Colours of agreement and of difference; the colour-blind see red and blue apart, too."""
 
 _MOST_IMAGES = 200
 """Rows of the table of images on the page; the JSON has all of them."""

@@ -68,7 +68,7 @@ class Results:
         intervals over images. ``skipped`` images have nothing out of nothing.
         """
         return [
-            {"told apart": scheme.name, "measure": name} | self._measured(scheme, name)
+            {"scheme": scheme.name, "measure": name} | self._measured(scheme, name)
             for scheme in self.evaluation.schemes
             for name in measures(scheme)
         ]

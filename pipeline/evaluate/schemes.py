@@ -1,4 +1,4 @@
-"""Ways of asking: which classes are told apart, and what a label or a code answers.
+"""Schemes: which classes are distinguished, and in which group a label or a code falls.
 
 The superclasses cloud / not cloud (thin and thick together) and valid / invalid (cloud and shadow
 together) are those of Francis (2024, "SEnSeI-v2").
@@ -38,7 +38,7 @@ class Scheme:
         return _groups_of_codes(self)[codes]
 
     def decidable(self, known: Collection[int], classes: Collection[Code]) -> bool:
-        """Say whether a data set's labels and a model's classes both tell the groups apart."""
+        """Say whether a data set's labels and a model's classes both distinguish the groups."""
         decided = {int(group) for group in self.of_labels(np.array([*known], np.uint8))}
         predicted = {int(group) for group in self.of_codes(np.array([*classes], np.uint8))}
         every = set(range(len(self.groups)))

@@ -65,7 +65,7 @@ def score(
     codes
         Codes of `Code`, of the labels' shape.
     schemes
-        What is told apart.
+        Which classes are distinguished.
     buffers_px
         Widths of the border that is left out, Chebyshev; 0 is added if it is missing, because
         scores away from borders say nothing on their own.

@@ -51,29 +51,34 @@ def full_statistics(one: Agreement) -> dict[str, float]:
     TPR, FNR, FPR, TNR; Prev; ACC = (TP + TN) / T; BA = (TPR + TNR) / 2; PPV, FDR, FOR, NPV;
     LRP = TPR / FPR and LRN = FNR / TNR (likelihood ratios); TS = TP / (TP + FN + FP), threat score.
     """
+    positive, negative = one.tp + one.fn, one.fp + one.tn
+    called, passed = one.tp + one.fp, one.fn + one.tn
+    rates = {
+        "TPR": one.recall,
+        "FNR": ratio(one.fn, positive),
+        "FPR": ratio(one.fp, negative),
+        "TNR": ratio(one.tn, negative),
+    }
     return {
         "TP": one.tp,
         "TN": one.tn,
         "FP": one.fp,
         "FN": one.fn,
-        "P": one.tp + one.fn,
-        "N": one.fp + one.tn,
-        "PP": one.tp + one.fp,
-        "PN": one.fn + one.tn,
+        "P": positive,
+        "N": negative,
+        "PP": called,
+        "PN": passed,
         "T": one.total,
-        "TPR": one.recall,
-        "FNR": one.false_negative_rate,
-        "FPR": one.false_positive_rate,
-        "TNR": one.true_negative_rate,
-        "Prev": one.prevalence,
+        **rates,
+        "Prev": ratio(positive, one.total),
         "ACC": one.accuracy,
         "BA": one.balanced_accuracy,
         "PPV": one.precision,
-        "FDR": one.false_discovery_rate,
-        "FOR": one.false_omission_rate,
-        "NPV": one.negative_predictive_value,
-        "LRP": one.positive_likelihood_ratio,
-        "LRN": one.negative_likelihood_ratio,
+        "FDR": ratio(one.fp, called),
+        "FOR": ratio(one.fn, passed),
+        "NPV": ratio(one.tn, passed),
+        "LRP": ratio(rates["TPR"], rates["FPR"]),
+        "LRN": ratio(rates["FNR"], rates["TNR"]),
         "TS": one.iou,
     }
 

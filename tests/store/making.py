@@ -53,3 +53,10 @@ class Make:
     def documents(self, count: int) -> tuple[list[str], list[dict]]:
         ids = [f"item-{n}" for n in range(count)]
         return ids, [{"id": each, "properties": {"datetime": each}} for each in ids]
+
+
+class MakeTwoTiles(Make):
+    """The same on a grid of two tiles, one above the other, for what reads a whole store many times."""
+
+    def grid(self, ny=128, nx=64, **more) -> Grid:
+        return super().grid(ny, nx, **more)

@@ -14,9 +14,9 @@ from pipeline.store.arrays import items_and_records
 from pipeline.store.versions.failed_runs import failed_records
 from tests.finding import Planted
 from tests.store.flipping import fill
-from tests.store.making import Make
+from tests.store.making import MakeTwoTiles
 
-make = Make()
+make = MakeTwoTiles()
 
 
 @pytest.fixture

@@ -184,7 +184,9 @@ def test_a_rollback_that_loses_a_race_changes_nothing(make, url, monkeypatch):
     real = rollback_expire.move_main
 
     def late(repository, base, target):
-        monkeypatch.setattr("pipeline.store.base.location.Location.lock", lambda _: nullcontext())
+        monkeypatch.setattr(
+            "pipeline.store.base.location.Location.lock", lambda _: nullcontext()
+        )
         publish(url, make, 13)
         real(repository, base, target)
 

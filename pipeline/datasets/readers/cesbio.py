@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.datasets import labels
-from pipeline.datasets.files import need, read_band, read_json, some
+from pipeline.datasets.file_reader import FileReader
+from pipeline.datasets.files import read_band, read_json
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 
 TABLE = {
@@ -22,7 +23,7 @@ TABLE = {
 """2 and 3 are low and high clouds."""
 
 
-class Cesbio:
+class Cesbio(FileReader):
     """``<scene>/…/classification_map.tif`` and ``used_parameters.json``; the images come apart."""
 
     card = DatasetCard(
@@ -37,15 +38,12 @@ class Cesbio:
         notes=("images are not part of it: give masks of them",),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the label maps; see `pipeline.datasets.labels.Reader`."""
-        del roles
-        root = need(path, self.card.layout)
-        found = [*root.rglob("classification_map.tif")]
-        for file in some(found, path, self.card.layout):
-            yield self._scene(root, file)
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the label maps."""
+        return root.rglob("classification_map.tif")
 
-    def _scene(self, root: Path, file: Path) -> Labelled:
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
+        """Read a label map, and the name of its product."""
         folder = root / file.relative_to(root).parts[0]
         found = sorted(folder.rglob("used_parameters.json"))
         if not found:
@@ -54,11 +52,9 @@ class Cesbio:
         if "cloudy_product_name" not in parameters:
             raise malformed(found[0], "it has no cloudy_product_name", "the scene's product")
         codes, geobox = read_band(file)
-        return Labelled(
-            id=folder.name,
-            labels=recoded(codes, TABLE, file),
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
+        return self.labelled(
+            folder.name,
+            recoded(codes, TABLE, file),
             geobox=geobox,
             tags={"product": str(parameters["cloudy_product_name"])},
         )

@@ -5,20 +5,19 @@ Cut from the Radiant Earth "Sentinel-2 Cloud Cover Segmentation Dataset".
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.datasets import labels
-from pipeline.datasets.files import Array, chosen, geobox_of, need, opened, reflectance, some
+from pipeline.datasets.file_reader import FileReader, masked
+from pipeline.datasets.files import Array, geobox_of, opened, reflectance
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 
 BANDS = ("B02", "B03", "B04", "B08", "cloud_label")
 TABLE = {0: labels.NOT_CLOUD, 1: labels.CLOUD}
 
 
-class Chips:
+class Chips(FileReader):
     """``chip_*.tif``: bands B02, B03, B04, B08 and cloud_label, by their descriptions."""
 
     card = DatasetCard(
@@ -36,15 +35,12 @@ class Chips:
         ),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the chips; see `pipeline.datasets.labels.Reader`."""
-        need(path, self.card.layout)
-        files = [path] if path.is_file() else [*path.glob("chip_*.tif")]
-        for file in some(files, path, self.card.layout):
-            yield self._chip(file, roles)
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the chips."""
+        return [root] if root.is_file() else root.glob("chip_*.tif")
 
-    def _chip(self, file: Path, roles: Collection[str] | None) -> Labelled:
-        wanted = chosen(self.card.roles, roles)
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
+        """Read a chip; its bands must have the names of `BANDS`."""
         with opened(file, file) as raster:
             if tuple(raster.descriptions) != BANDS:
                 raise malformed(
@@ -55,14 +51,10 @@ class Chips:
             data: Array = raster.read()
             geobox, moment = geobox_of(raster), raster.tags().get("DATETIME")
         pixels = reflectance(data[:4], 1e-4)
-        drawn = recoded(data[4], TABLE, file)
-        drawn[np.isnan(pixels[0])] = labels.NO_DATA
-        return Labelled(
-            id=file.stem,
-            labels=drawn,
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=pixels[[self.card.roles.index(role) for role in wanted]] if wanted else None,
+        return self.labelled(
+            file.stem,
+            masked(recoded(data[4], TABLE, file), pixels),
+            pixels=pixels[[self.card.roles.index(role) for role in wanted]],
             roles=wanted,
             geobox=geobox,
             tags={} if moment is None else {"datetime": moment},

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import labels
-from pipeline.datasets.files import Array, chosen, need, read_band, reflectance, some
+from pipeline.datasets.file_reader import DatasetReader, masked
+from pipeline.datasets.files import Array, need, read_band, reflectance, some
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 from pipeline.wording import counted
 
@@ -22,7 +23,7 @@ SCENE = {0: labels.NO_DATA, 1: labels.NOT_CLOUD, 2: labels.CLOUD}
 _TRAIN = re.compile(r"red_patch_(\d+)_(\d+)_by_(\d+)_(.+)\.TIF$")
 
 
-class Cloud38:
+class Cloud38(DatasetReader):
     """Training patches with ``train_gt``, and test patches put together to whole scenes."""
 
     card = DatasetCard(
@@ -48,7 +49,7 @@ class Cloud38:
     def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
         """Read training patches, or test scenes; see `pipeline.datasets.labels.Reader`."""
         root = need(path, self.card.layout)
-        wanted = chosen(ROLES, roles)
+        wanted = self.chosen(roles)
         training = [*root.rglob("train_red*/red_patch_*.TIF")]
         testing = [*root.rglob("edited_corrected_gts_*.TIF")]
         some([*training, *testing], path, self.card.layout)
@@ -64,7 +65,7 @@ class Cloud38:
         raw = np.stack([read_band(_beside(red, role), shape=shape)[0] for role in ROLES])
         gt = _beside(red, "gt")
         codes, _ = read_band(gt, shape=shape)
-        return self._labelled(
+        return self._image(
             red.stem.removeprefix("red_"), raw, recoded(codes, PATCH, gt), wanted, "train"
         )
 
@@ -78,9 +79,9 @@ class Cloud38:
         top, left = _corner(gt, codes, raw)
         rows, cols = codes.shape
         raw = raw[:, top : top + rows, left : left + cols]
-        return self._labelled(scene, raw, recoded(codes, SCENE, gt), wanted, "test")
+        return self._image(scene, raw, recoded(codes, SCENE, gt), wanted, "test")
 
-    def _labelled(
+    def _image(
         self,
         name: str,
         raw: Array,
@@ -89,15 +90,9 @@ class Cloud38:
         split: str,
     ) -> Labelled:
         pixels = reflectance(raw, 2e-5, -0.1)
-        drawn[np.isnan(pixels[0])] = labels.NO_DATA
-        return Labelled(
-            id=name,
-            labels=drawn,
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=pixels[[ROLES.index(role) for role in wanted]] if wanted else None,
-            roles=wanted,
-            split=split,
+        kept = pixels[[ROLES.index(role) for role in wanted]]
+        return self.labelled(
+            name, masked(drawn, pixels), pixels=kept, roles=wanted, split=split
         )
 
 

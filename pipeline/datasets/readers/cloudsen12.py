@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.datasets import labels
-from pipeline.datasets.files import chosen, need, read_band, read_bands, reflectance, some
+from pipeline.datasets.file_reader import FileReader, masked
+from pipeline.datasets.files import read_band, read_bands, reflectance
 from pipeline.datasets.labels import DatasetCard, Labelled, recoded
 
 ROLES = (
@@ -22,15 +20,7 @@ HIGH = {0: labels.CLEAR, 1: labels.THICK, 2: labels.THIN, 3: labels.SHADOW}
 EDGE_PX = 509
 
 
-def masked(drawn: NDArray[np.uint8], pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return labels that say no data where the image has none."""
-    out = drawn.copy()
-    if len(pixels):
-        out[np.isnan(pixels[0])] = labels.NO_DATA
-    return out
-
-
-class CloudSen12:
+class CloudSen12(FileReader):
     """``<root>/high/ROI_*/<Sentinel-2 id>/S2L1C.tif`` and ``labels/manual_hq.tif`` beside it."""
 
     card = DatasetCard(
@@ -48,16 +38,14 @@ class CloudSen12:
         notes=("files do not say which images are the test split",),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the images of ``high``; see `pipeline.datasets.labels.Reader`."""
-        root = need(path, self.card.layout)
-        found = [folder for folder in root.glob("high/ROI_*/*") if folder.is_dir()]
-        for folder in some(found, path, self.card.layout):
-            yield self._image(folder, roles)
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the folders of the images of ``high``."""
+        return (folder for folder in root.glob("high/ROI_*/*") if folder.is_dir())
 
-    def _image(self, folder: Path, roles: Collection[str] | None) -> Labelled:
-        wanted = chosen(ROLES, roles)
-        # The first band tells where there is no image, whatever is asked for.
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
+        """Read an image from its folder."""
+        folder = file
+        # The first band shows where there is no image, whatever is asked for.
         bands = sorted({1, *(ROLES.index(role) + 1 for role in wanted)})
         shape = (EDGE_PX, EDGE_PX)
         raw, geobox = read_bands(folder / "S2L1C.tif", bands, count=len(ROLES), shape=shape)
@@ -65,12 +53,10 @@ class CloudSen12:
         codes, _ = read_band(file, shape=shape)
         pixels = reflectance(raw, 1e-4)
         kept = [bands.index(ROLES.index(role) + 1) for role in wanted]
-        return Labelled(
-            id=f"{folder.parent.name}/{folder.name}",
-            labels=masked(recoded(codes, HIGH, file), pixels),
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=pixels[kept] if kept else None,
+        return self.labelled(
+            f"{folder.parent.name}/{folder.name}",
+            masked(recoded(codes, HIGH, file), pixels),
+            pixels=pixels[kept],
             roles=wanted,
             geobox=geobox,
         )

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.files import Array, chosen, need, reflectance, some
+from pipeline.datasets.file_reader import DatasetReader, masked
+from pipeline.datasets.files import Array, need, reflectance, some
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
-from pipeline.datasets.readers.cloudsen12 import HIGH, ROLES, CloudSen12, masked
+from pipeline.datasets.readers.cloudsen12 import HIGH, ROLES, CloudSen12
 
 EDGE_PX = 512
 LABEL = "LABEL_manual_hq.dat"
@@ -22,7 +23,7 @@ BANDS = dict(
 )
 
 
-class CloudSen12Memmap:
+class CloudSen12Memmap(DatasetReader):
     """``<root>/{train,val,test}/L1C_B1.dat …`` and ``LABEL_manual_hq.dat``, row by row, no header.
 
     Images of 509 px are padded to 512 by zeros: there is no image there.
@@ -45,8 +46,8 @@ class CloudSen12Memmap:
     def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
         """Read the images, part by part; see `pipeline.datasets.labels.Reader`."""
         root = need(path, self.card.layout)
-        wanted = chosen(ROLES, roles)
-        # The first band tells where there is no image, whatever is asked for.
+        wanted = self.chosen(roles)
+        # The first band shows where there is no image, whatever is asked for.
         read = tuple(dict.fromkeys((ROLES[0], *wanted)))
         for file in some([*root.rglob(LABEL)], path, self.card.layout):
             drawn = _mapped(file, np.dtype(np.int8), None)
@@ -59,12 +60,10 @@ class CloudSen12Memmap:
             for number, codes in enumerate(drawn):
                 pixels = reflectance(np.stack([band[number] for band in bands]), 1e-4)
                 kept = [read.index(role) for role in wanted]
-                yield Labelled(
-                    id=f"{file.parent.name}/{number:05d}",
-                    labels=masked(recoded(codes, HIGH, file), pixels),
-                    resolution_m=self.card.resolution_m,
-                    level=self.card.level,
-                    pixels=pixels[kept] if kept else None,
+                yield self.labelled(
+                    f"{file.parent.name}/{number:05d}",
+                    masked(recoded(codes, HIGH, file), pixels),
+                    pixels=pixels[kept],
                     roles=wanted,
                     split=file.parent.name,
                 )

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.datasets import labels
-from pipeline.datasets.files import chosen, need, read_band, read_bands, reflectance, some
+from pipeline.datasets.file_reader import DatasetReader, masked
+from pipeline.datasets.files import need, read_band, read_bands, reflectance, some
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
-from pipeline.datasets.readers.cloudsen12 import HIGH, ROLES, masked
+from pipeline.datasets.readers.cloudsen12 import HIGH, ROLES
 from pipeline.datasets.tortilla import Part, open_container
 from pipeline.wording import counted
 
@@ -29,7 +30,7 @@ STORED_PX = {509: 512, 2000: 2000}
 """Edge of an image -> edge that is stored, padded below and on the right."""
 
 
-class CloudSen12Plus:
+class CloudSen12Plus(DatasetReader):
     """``*.taco`` or ``*.tortilla``: each image a container of the image and its label.
 
     ``level`` is the product that was downloaded: ``l1c`` (13 bands) or ``l2a`` (the same without
@@ -83,7 +84,7 @@ class CloudSen12Plus:
     ) -> Labelled:
         edge = int(image.row["real_proj_shape"])
         shape, real = (STORED_PX[edge], STORED_PX[edge]), slice(0, edge)
-        wanted = chosen(self._stored, roles)
+        wanted = self.chosen(roles)
         bands = sorted({1, *(self._stored.index(role) + 1 for role in wanted)})
         raw, geobox = read_bands(
             parts[0].gdal_path, bands, count=len(self._stored), shape=shape, name=name / "image"
@@ -92,12 +93,10 @@ class CloudSen12Plus:
         pixels = reflectance(raw[:, real, real], 1e-4)
         table = TABLES[str(image.row["label_type"])]
         kept = [bands.index(self._stored.index(role) + 1) for role in wanted]
-        return Labelled(
-            id=image.id,
-            labels=masked(recoded(codes[real, real], table, name / "label"), pixels),
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=pixels[kept] if kept else None,
+        return self.labelled(
+            image.id,
+            masked(recoded(codes[real, real], table, name / "label"), pixels),
+            pixels=pixels[kept],
             roles=wanted,
             geobox=None if geobox is None else geobox[real, real],
             split=_text(image.row.get("tortilla:data_split")),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator, Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import labels
-from pipeline.datasets.files import check_shape, chosen, load_npy, need, some
+from pipeline.datasets.file_reader import FileReader
+from pipeline.datasets.files import check_shape, load_npy
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed
 from pipeline.datasets.readers.cloudsen12 import ROLES
 
@@ -20,7 +22,7 @@ MARKED = "shadows_marked"
 """Tag of scenes whose shadows were drawn."""
 
 
-class CloudMaskCatalogue:
+class CloudMaskCatalogue(FileReader):
     """``subscenes/<id>.npy`` and ``masks/<id>.npy``, tags in ``classification_tags.csv``.
 
     Tags, where they are there, say more than the one-hot mask: snow is possible only where tagged,
@@ -45,33 +47,22 @@ class CloudMaskCatalogue:
         notes=("scenes without shadow labels: clear may be shadow",),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the subscenes; see `pipeline.datasets.labels.Reader`."""
-        root = need(path, self.card.layout)
-        tags = _tags(root / TAGS)
-        for file in some([*root.glob("subscenes/*.npy")], path, self.card.layout):
-            yield self._subscene(root, file, tags.get(file.stem, {}), roles)
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the subscenes."""
+        return root.glob("subscenes/*.npy")
 
-    def _subscene(
-        self, root: Path, file: Path, tags: Mapping[str, str], roles: Collection[str] | None
-    ) -> Labelled:
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:
+        """Read a subscene, its mask and its tags."""
+        tags = _tags(root / TAGS).get(file.stem, {})
         mask = root / "masks" / file.name
         drawn = load_npy(mask, "the mask of the subscene")
         check_shape(mask, drawn.shape, (EDGE_PX, EDGE_PX, 3))
         image = load_npy(file, "a subscene")
         check_shape(file, image.shape, (EDGE_PX, EDGE_PX, len(ROLES)))
-        wanted = chosen(ROLES, roles)
         bands = [ROLES.index(role) for role in wanted]
         pixels = np.moveaxis(np.asarray(image[..., bands], np.float32), -1, 0)
-        return Labelled(
-            id=file.stem,
-            labels=_labels(mask, np.asarray(drawn), tags),
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=pixels if wanted else None,
-            roles=wanted,
-            tags=tags,
-        )
+        found = _labels(mask, np.asarray(drawn), tags)
+        return self.labelled(file.stem, found, pixels=pixels, roles=wanted, tags=tags)
 
 
 def _labels(
@@ -105,6 +96,7 @@ def _yes(tags: Mapping[str, str], name: str) -> bool:
     return value in {"1", "1.0", "true", "yes"}
 
 
+@functools.lru_cache(maxsize=1)
 def _tags(path: Path) -> dict[str, dict[str, str]]:
     """Return the tags of each scene; none where the table is not there."""
     if not path.is_file():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from pipeline.datasets import labels
-from pipeline.datasets.files import check_shape, chosen, need, reflectance, some
+from pipeline.datasets.file_reader import FileReader
+from pipeline.datasets.files import check_shape, reflectance
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 
 BANDS = {
@@ -40,7 +41,7 @@ SCALE = 6.5535
 EDGE_PX = 512
 
 
-class KappaSet:
+class KappaSet(FileReader):
     """``*.nc`` of the variables B01 … B12 and Label."""
 
     card = DatasetCard(
@@ -55,14 +56,12 @@ class KappaSet:
         notes=("the undefined class (5) is ignored",),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the sub-tiles; see `pipeline.datasets.labels.Reader`."""
-        need(path, self.card.layout)
-        files = [path] if path.is_file() else [*path.rglob("*.nc")]
-        for file in some(files, path, self.card.layout):
-            yield self._subtile(file, chosen(self.card.roles, roles))
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the sub-tiles."""
+        return [root] if root.is_file() else root.rglob("*.nc")
 
-    def _subtile(self, file: Path, wanted: tuple[str, ...]) -> Labelled:
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
+        """Read a sub-tile."""
         try:
             with xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False) as dataset:
                 lacking = [
@@ -82,11 +81,4 @@ class KappaSet:
         pixels = reflectance(np.stack(raw), SCALE, fill=None) if raw else None
         if pixels is not None:
             pixels[:, drawn == labels.NO_DATA] = np.nan
-        return Labelled(
-            id=file.stem,
-            labels=drawn,
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=pixels,
-            roles=wanted,
-        )
+        return self.labelled(file.stem, drawn, pixels=pixels, roles=wanted)

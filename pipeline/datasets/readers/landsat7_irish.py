@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import labels, landsat
-from pipeline.datasets.files import Array, chosen, need, one_of, read_band, read_bands, some
+from pipeline.datasets.file_reader import FileReader
+from pipeline.datasets.files import Array, one_of, read_band, read_bands, some
 from pipeline.datasets.labels import DatasetCard, Labelled, recoded
 from pipeline.datasets.readers.landsat8_biome import CODES, table
 
@@ -34,7 +35,7 @@ def meaning(mask: Path, codes: Array) -> dict[int, int]:
     return NO_SHADOW_2019 if codes[0, 0] == 0 else SHADOW_2019
 
 
-class Landsat7Irish:
+class Landsat7Irish(FileReader):
     """``*mask2019.TIF`` or ``L7_p*_r*_newmask2015.TIF`` with the scene's bands beside it."""
 
     card = DatasetCard(
@@ -51,33 +52,27 @@ class Landsat7Irish:
         source="Scaramuzza et al. 2012, https://doi.org/10.1109/TGRS.2011.2164087 (public domain)",
         notes=(
             "scenes without shadow labels: clear may be shadow",
-            "the masks of 2019 use two encodings, told apart by their first pixel",
+            "the masks of 2019 use two encodings, which their first pixel shows",
         ),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the scenes; see `pipeline.datasets.labels.Reader`."""
-        root = need(path, self.card.layout)
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the masks: of a scene that has both, the newer."""
         found = [*root.rglob("*mask2019.TIF"), *root.rglob("L7_p*_r*_newmask2015.TIF")]
-        # Of a scene that has both, the newer mask.
-        newest = {mask.parent: mask for mask in reversed(found)}
-        for mask in some([*newest.values()], path, self.card.layout):
-            yield self._scene(mask, chosen(self.card.roles, roles))
+        return {mask.parent: mask for mask in reversed(found)}.values()
 
-    def _scene(self, mask: Path, wanted: tuple[str, ...]) -> Labelled:
-        folder = mask.parent
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
+        """Read a scene."""
+        mask, folder = file, file.parent
         codes, geobox = read_band(mask)
         drawn = recoded(codes, meaning(mask, codes), mask)
-        # Fill cannot be told by the mask alone.
+        # The mask alone does not show where the image has no data.
         drawn[_raw(folder, 1, codes) == 0] = labels.NO_DATA
-        return Labelled(
-            id=folder.name,
-            labels=drawn,
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=np.stack([_band(folder, role, codes) for role in wanted])
-            if wanted
-            else None,
+        bands = [_band(folder, role, codes) for role in wanted]
+        return self.labelled(
+            folder.name,
+            drawn,
+            pixels=np.stack(bands) if bands else None,
             roles=wanted,
             geobox=geobox,
             tags={"zone": folder.parent.name, "mask": mask.name},

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from odc.geo.geobox import GeoBox
 
 from pipeline.datasets import labels, landsat
-from pipeline.datasets.files import Array, chosen, need, read_band, read_bands, some
+from pipeline.datasets.file_reader import FileReader
+from pipeline.datasets.files import Array, read_band, read_bands
 from pipeline.datasets.labels import DatasetCard, Labelled, recoded
 
 CODES = {
@@ -27,7 +28,7 @@ def table(codes: Array) -> dict[int, int]:
     return CODES if (codes == 64).any() else CODES | {128: labels.NOT_CLOUD}
 
 
-class Landsat8Biome:
+class Landsat8Biome(FileReader):
     """``<id>_fixedmask.img`` or ``.TIF`` with ``<id>_B<n>.TIF`` or ``<id>.TIF`` beside it."""
 
     card = DatasetCard(
@@ -45,24 +46,21 @@ class Landsat8Biome:
         notes=("scenes without shadow labels: clear may be shadow",),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the scenes; see `pipeline.datasets.labels.Reader`."""
-        root = need(path, self.card.layout)
-        found = [*root.rglob("*_fixedmask.img"), *root.rglob("*_fixedmask.TIF")]
-        for mask in some(found, path, self.card.layout):
-            yield self._scene(mask, chosen(self.card.roles, roles))
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the masks."""
+        return [*root.rglob("*_fixedmask.img"), *root.rglob("*_fixedmask.TIF")]
 
-    def _scene(self, mask: Path, wanted: tuple[str, ...]) -> Labelled:
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
+        """Read a scene."""
+        mask = file
         scene = mask.name.rpartition("_fixedmask")[0]
         codes, geobox = read_band(mask)
         pixels = [_band(mask.parent, scene, landsat.OLI_BANDS[role], codes) for role in wanted]
         drawn = recoded(codes, table(codes), mask)
         found = [place for _, place in pixels if place is not None]
-        return Labelled(
-            id=scene,
-            labels=drawn,
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
+        return self.labelled(
+            scene,
+            drawn,
             pixels=np.stack([values for values, _ in pixels]) if pixels else None,
             roles=wanted,
             geobox=found[0] if found else geobox,

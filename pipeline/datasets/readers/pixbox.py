@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets import labels
+from pipeline.datasets.file_reader import DatasetReader
 from pipeline.datasets.files import need
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed
 
@@ -36,7 +37,7 @@ class _Points:
     labels: list[int]
 
 
-class PixBox:
+class PixBox(DatasetReader):
     """One CSV of points, ``,`` or ``;``; the scenes come apart.
 
     A point that is cloud **and** shadow counts as cloud: targets are exclusive. OmniCloudMask's
@@ -63,7 +64,7 @@ class PixBox:
             level="L1C",
             roles=(),
             resolution_m=10.0 if self._sentinel else 30.0,
-            # Thin and thick are not told apart by all points, on Landsat by none.
+            # Not all points say thin or thick, on Landsat none does.
             known=(
                 *(labels.CLEAR, labels.CLOUD, labels.SHADOW),
                 *((labels.THIN, labels.THICK) if self._sentinel else ()),
@@ -82,12 +83,10 @@ class PixBox:
         file = need(path, self.card.layout)
         file = need(file / self._file, self.card.layout) if file.is_dir() else file
         for product, points in sorted(self._products(file).items()):
-            yield Labelled(
-                id=product,
-                labels=np.array(points.labels, np.uint8),
+            yield self.labelled(
+                product,
+                np.array(points.labels, np.uint8),
                 points=np.stack([points.y, points.x], axis=1).astype(np.int64),
-                resolution_m=self.card.resolution_m,
-                level=self.card.level,
             )
 
     def _products(self, file: Path) -> dict[str, _Points]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.datasets import labels, landsat
-from pipeline.datasets.files import (
-    check_shape,
-    chosen,
-    need,
-    read_band,
-    read_bands,
-    reflectance,
-    some,
-)
+from pipeline.datasets.file_reader import FileReader, masked
+from pipeline.datasets.files import check_shape, need, read_band, read_bands, reflectance
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 
 POSITIONS = {
@@ -48,7 +41,7 @@ COLOURS = (0x000000, 0x000080, 0x0000FF, 0x00FFFF, 0x808080, 0xFFFFFF, 0x808000)
 EDGE_PX = 1000
 
 
-class Sparcs:
+class Sparcs(FileReader):
     """``<id>_data.tif``, ``<id>_mtl.txt`` and ``<id>_labels.tif`` or ``<id>_mask.png``."""
 
     card = DatasetCard(
@@ -66,13 +59,12 @@ class Sparcs:
         notes=("the order of codes 4 to 6 is not in its readme: taken from the colours",),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the sub-scenes; see `pipeline.datasets.labels.Reader`."""
-        root = need(path, self.card.layout)
-        for file in some([*root.rglob("*_data.tif")], path, self.card.layout):
-            yield self._scene(file, chosen(self.card.roles, roles))
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the sub-scenes."""
+        return root.rglob("*_data.tif")
 
-    def _scene(self, file: Path, wanted: tuple[str, ...]) -> Labelled:
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
+        """Read a sub-scene."""
         scene = file.name.removesuffix("_data.tif")
         shape = (EDGE_PX, EDGE_PX)
         positions = sorted({1, *(POSITIONS[role] for role in wanted)})
@@ -84,16 +76,9 @@ class Sparcs:
         drawn = _drawn(
             file.with_name(f"{scene}_labels.tif"), file.with_name(f"{scene}_mask.png")
         )
-        drawn[np.isnan(pixels[0])] = labels.NO_DATA
         kept = [positions.index(POSITIONS[role]) for role in wanted]
-        return Labelled(
-            id=scene,
-            labels=drawn,
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=pixels[kept] if kept else None,
-            roles=wanted,
-            geobox=geobox,
+        return self.labelled(
+            scene, masked(drawn, pixels), pixels=pixels[kept], roles=wanted, geobox=geobox
         )
 
 
