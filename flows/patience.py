@@ -10,9 +10,9 @@ or by its next schedule.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx
@@ -25,21 +25,22 @@ from prefect.settings import (
     PREFECT_CLIENT_MAX_RETRIES,
     temporary_settings,
 )
-from prefect.tasks import Task, exponential_backoff
+from prefect.tasks import Task
 
+from pipeline.access import RetryPolicy
 from pipeline.access.watch import fit
 from pipeline.errors import CloudmaskError, StoreConflictError
 
 T = TypeVar("T")
 
-RETRIES = 3
-"""Tries of a task after the first, for errors that may pass."""
+TASK = RetryPolicy(attempts=4, first_wait_s=5.0)
+"""Of a task, for errors that may pass."""
 
 HURRY_S = 5.0
 """How long the server may take to answer what only shows."""
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 15.0, 240.0
-"""Between two plans, while what is in the way may pass."""
+PLAN = RetryPolicy(attempts=10**6, first_wait_s=15.0, longest_wait_s=240.0)
+"""Of a plan, while what is in its way may pass; how long, the caller says."""
 
 
 def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -60,8 +61,8 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
 
 
 PATIENTLY: dict[str, Any] = {
-    "retries": RETRIES,
-    "retry_delay_seconds": exponential_backoff(backoff_factor=5),
+    "retries": TASK.attempts - 1,
+    "retry_delay_seconds": [TASK.wait_s(failed) for failed in range(1, TASK.attempts)],
     "retry_jitter_factor": 0.5,
     "retry_condition_fn": may_pass,
     # What a task did is kept in the store, by fingerprint; see `flows`.
@@ -81,16 +82,11 @@ def while_it_may_pass(do: Callable[[], T], wait_s: float) -> T:
     wait_s
         How long, in seconds, before the error is raised.
     """
-    ends, pause = time.monotonic() + wait_s, FIRST_WAIT_S
-    while True:
-        try:
-            return do()
-        except CloudmaskError as error:
-            if not error.retryable or time.monotonic() + pause > ends:
-                raise
-            get_run_logger().warning("%s; planning again in %.0f s", error, pause)
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_WAIT_S)
+
+    def tell(error: Exception, pause_s: float) -> None:
+        get_run_logger().warning("%s; planning again in %.0f s", error, pause_s)
+
+    return replace(PLAN, total_s=wait_s).call(do, before_wait=tell)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from prefect import get_run_logger, task
 from prefect.runtime import task_run
 
 from flows.limits import Limits, read_limits, slot
-from flows.patience import PATIENTLY, RETRIES, errors_fit_to_be_seen, while_it_may_pass
+from flows.patience import PATIENTLY, TASK, errors_fit_to_be_seen, while_it_may_pass
 from flows.showing import FlowProgress, show_record, tell_published
 from pipeline import publish, run
 from pipeline.types import Job, Record, Tile, TileReceipt
@@ -47,7 +47,7 @@ def do_batch(
     named: str,  # noqa: ARG001  (for the name of the task run)
 ) -> Sequence[TileReceipt]:
     """Mask and compose a batch of tiles; on the last try go on without what cannot be read."""
-    last_try = task_run.run_count > RETRIES
+    last_try = task_run.run_count >= TASK.attempts
     with errors_fit_to_be_seen(), slot(limits, "gpu"):
         return session.do_tiles(tiles, last_try=last_try)
 

@@ -12,6 +12,8 @@
     secrets      credentials
     opening      all of it: what GDAL is given, and with which settings
     alternates   which of an asset's locations is read
+    failures     which failures are worth another attempt: one table for all
+    retry        the retry policy: how often, how long to wait, when to give up
     watch        what libraries log, warn of and die of
     keeping      what is kept of an item: no secret, and links that know their signature in this run
 """
@@ -19,9 +21,11 @@
 from __future__ import annotations
 
 from pipeline.access.alternates import preferred_href
+from pipeline.access.failures import FailedAttempt, Verdict
 from pipeline.access.keeping import Href, keep, kept_document, signatures, signed, whole
 from pipeline.access.opening import Opening, forget, opening
 from pipeline.access.references import reference, resolved
+from pipeline.access.retry import RetryPolicy
 from pipeline.access.secrets import Credentials
 from pipeline.access.trust import is_remote, refused
 from pipeline.access.watch import watch_output
@@ -29,8 +33,11 @@ from pipeline.shown import bare, heard, printable, shown
 
 __all__ = [
     "Credentials",
+    "FailedAttempt",
     "Href",
     "Opening",
+    "RetryPolicy",
+    "Verdict",
     "bare",
     "forget",
     "heard",

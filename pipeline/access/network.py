@@ -19,6 +19,7 @@ import requests
 from requests.utils import get_environ_proxies, select_proxy
 
 from pipeline.access.addresses import why_not_public_address
+from pipeline.access.failures import Verdict, verdict_of_status
 from pipeline.access.locations import placed, valid_until
 from pipeline.access.remembered import Kept, Remembered
 from pipeline.access.trust import WEB, allowed, port_of, refused
@@ -36,7 +37,6 @@ STRAIGHT_S = 3600.0
 """How long it is remembered that a location does not redirect."""
 REDIRECTED_S = 300.0
 """How long a redirect is remembered: its target may be signed for minutes."""
-PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 _NAMES: Remembered[str | None] = Remembered(1024)
 _TARGETS: Remembered[str] = Remembered(8192)
@@ -156,7 +156,7 @@ def _onward(url: str, hosts: Collection[str]) -> str | None:
             stream=True,
             timeout=TIMEOUT_S,
         ) as answer:
-            if answer.status_code in PASSING:
+            if verdict_of_status(answer.status_code) is Verdict.TRANSIENT:
                 raise AccessUnavailableError(
                     f"{shown(url)} cannot be read for now: HTTP {answer.status_code}"
                 )

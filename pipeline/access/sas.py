@@ -12,6 +12,7 @@ from datetime import datetime
 
 import requests
 
+from pipeline.access.failures import Verdict, verdict_of_status
 from pipeline.access.remembered import Kept, Remembered
 from pipeline.access.secrets import Credentials
 from pipeline.errors import AccessError, AccessUnavailableError
@@ -53,7 +54,10 @@ def _asked(url: str) -> Kept[str]:
         raise AccessUnavailableError(
             f"token server {url} did not answer: {shown(str(error))}"
         ) from None
-    if answer.status_code in (400, 401, 403, 404):
+    if (
+        answer.status_code >= 400
+        and verdict_of_status(answer.status_code) is not Verdict.TRANSIENT
+    ):
         raise AccessError(
             f"token server {url} refuses (HTTP {answer.status_code}); if CLOUDMASK_PLANETARY_COMPUTER_KEY "
             "is set, check it, otherwise the container needs an account"

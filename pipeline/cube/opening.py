@@ -1,28 +1,24 @@
-"""One raster of an item, opened and read with patience.
+"""One raster of an item, opened and read; what fails for a while is tried again.
 
 ::
 
     read_asset(ref, use)
-      └── a try ── access.opening   may it be read, and with which token?
-          │        gate of its host at most so many reads at once
-          │        datasets.opened  GDAL set up in this thread, the raster checked
-          └──────  use(raster)
-          failed:  for ever → AssetError
-                   for now  → wait, let GDAL forget the answer, the next try
+      └── an attempt ── access.opening   may it be read, and with which token?
+          │             gate of its host at most so many reads at once
+          │             datasets.opened  GDAL set up in this thread, the raster checked
+          └───────────  use(raster)
+          failed:       for ever → AssetError
+                        for now  → let GDAL forget the answer, wait, the next attempt
 
-Whoever wants more patience, or less, passes it: `Patience`.
+`pipeline.access.failures` says which failures pass. GDAL tells no Retry-After.
 """
 
 from __future__ import annotations
 
-import random
-import re
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
-from typing import TypeVar
+from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from rasterio._err import CPLE_BaseError
@@ -30,6 +26,8 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from pipeline import access
+from pipeline.access import RetryPolicy, Verdict
+from pipeline.access.failures import verdict_of, verdict_of_text
 from pipeline.cube import datasets, gdal
 from pipeline.errors import AccessError, AssetError, AssetUnavailableError
 from pipeline.wording import counted
@@ -50,30 +48,11 @@ class AssetRef:
     """Hosts of private addresses that may be read all the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a read is tried."""
+RETRY = RetryPolicy(first_wait_s=0.5, longest_wait_s=16.0, total_s=90.0)
+"""Of reads that bring no policy of their own."""
 
-    tries: int = 6
-    first_wait_s: float = 0.5
-    """Before the second try; doubled before each next one, and shortened by up to a half."""
-    longest_wait_s: float = 16.0
-    total_s: float = 90.0
-    """After so long no further try is made."""
-    timeout_s: float = 30.0
-    """A request without an answer is given up."""
-
-    def wait_s(self, tried: int) -> float:
-        """Return the wait after so many tries, jittered: many readers fail at once."""
-        longest = min(self.longest_wait_s, self.first_wait_s * 2.0 ** (tried - 1))
-        return longest * random.uniform(0.5, 1.0)
-
-
-PATIENCE = Patience()
-"""What is taken where no other is passed."""
-
-FEW_TRIES = 3
-"""Tries that end in 401 or 403, which a throttled host says, too, or find the raster unfit."""
+TIMEOUT_S = 30.0
+"""A request without an answer is given up."""
 
 IDLE = datasets.Idle(most=64, longest_s=300.0)
 """Rasters of other machines that are kept open: a block is read without asking for its header."""
@@ -84,7 +63,7 @@ def read_asset(
     use: Callable[[DatasetReader], T],
     *,
     overview_level: int | None = None,
-    patience: Patience | None = None,
+    retry: RetryPolicy | None = None,
 ) -> T:
     """Open a raster and call a function with it.
 
@@ -98,8 +77,8 @@ def read_asset(
         ``TypeError`` mean that the raster is not what was expected.
     overview_level
         Which overview, 0 = the finest; none: the raster itself.
-    patience
-        How long it is tried.
+    retry
+        How often it is tried; none: `RETRY`.
 
     Returns
     -------
@@ -112,26 +91,53 @@ def read_asset(
     AssetUnavailableError
         It could not be read for now.
     """
-    effort = _Effort(ref, patience or PATIENCE)
-    while True:
-        opening = None
+    attempts = _Attempts(ref, use, overview_level)
+    try:
+        return (retry or RETRY).call(attempts, judge=attempts.verdict)
+    except FAILURES as error:
+        passes = _verdict(error) is Verdict.TRANSIENT
+        kind = AssetUnavailableError if passes else AssetError
+        tries = f" (tried {counted(attempts.made, 'time')})" if attempts.made > 1 else ""
+        reason = f"cannot be read: {_words(error)}{tries}"
+        raise kind(ref.item_id, ref.asset, reason) from error
+
+
+@dataclass(slots=True)
+class _Attempts(Generic[T]):
+    """The attempts of one read."""
+
+    ref: AssetRef
+    use: Callable[[DatasetReader], T]
+    overview_level: int | None
+    made: int = 0
+    local: bool = False
+    """Whether the last was at a file of this machine: there is nothing to wait for."""
+
+    def __call__(self) -> T:
+        self.made += 1
+        self.local = False
+        href, remote, hosts = self.ref.href, self.ref.remote, self.ref.hosts
         try:
-            opening = access.opening(ref.href, remote=ref.remote, hosts=ref.hosts)
-            return _read(opening, use, overview_level, effort.patience.timeout_s)
+            opening = access.opening(href, remote=remote, hosts=hosts)
+            self.local = opening.host is None
+            return _read(opening, self.use, self.overview_level)
         except FAILURES as error:
-            effort.failed(error, here=opening is not None and opening.host is None)
-        effort.wait()
+            if _verdict(error) in (Verdict.FORBIDDEN, Verdict.PERMANENT):
+                access.forget(href)
+            raise
+
+    def verdict(self, error: Exception) -> Verdict:
+        return Verdict.PERMANENT if self.local else _verdict(error)
 
 
 def _read(
     opening: access.Opening,
     use: Callable[[DatasetReader], T],
     overview_level: int | None,
-    timeout_s: float,
 ) -> T:
     """Try once."""
     options = dict(opening.options)
-    with datasets.environment(options, timeout_s):
+    with datasets.environment(options, TIMEOUT_S):
         if opening.host is None:
             # A file of this machine is opened in no time, and may be replaced at any.
             with datasets.opened(opening.path, overview_level) as raster:
@@ -174,92 +180,15 @@ def _gate(host: str, connections: int) -> threading.BoundedSemaphore:
 FAILURES = (AccessError, CPLE_BaseError, RasterioError, OSError, ValueError, TypeError)
 
 
-class Trouble(Enum):
-    """What a failure means for the next try."""
-
-    LASTING = "a later try fails, too"
-    PASSING = "a later try may succeed"
-    FORBIDDEN = "with another token it may succeed"
-    UNCLEAR = "broken by nature, or on the way"
-    UNFIT = "not fit to be read, or half of its header came"
-
-
-GONE, REFUSED, BUSY = (404, 410), (401, 403), (408, 425, 429)
-
-STATUS = re.compile(
-    r"(?:HTTP\D{0,24}|response_?code\D{0,3}|returned error: )([45]\d\d)\b", re.IGNORECASE
-)
-"""Where GDAL and curl tell a status; a bare number may be a date in a path."""
-
-PASSING = re.compile(
-    r"timed? ?out|failed to connect|could ?n.t connect|connection (?:reset|refused|aborted|was|died)"
-    r"|could ?n.t resolve|could not (?:connect|resolve)|transfer closed|empty reply|recv failure|bytes missing|remaining to read",
-    re.IGNORECASE,
-)
-"""What GDAL and curl say of networks that may recover."""
-
-
-class _Effort:
-    """How often a read was tried, and with what success."""
-
-    def __init__(self, ref: AssetRef, patience: Patience) -> None:
-        self.patience = patience
-        self._ref = ref
-        self._begun = time.monotonic()
-        self._tried = 0
-        self._few = 0
-        self._wait_s = 0.0
-
-    def failed(self, error: Exception, *, here: bool) -> None:
-        """Take note of a failure of a file of this machine, or of another.
-
-        Raises
-        ------
-        AssetError, AssetUnavailableError
-            No further try is made.
-        """
-        self._tried += 1
-        said = _said(error)
-        trouble = _trouble(error, said)
-        self._few += trouble in (Trouble.FORBIDDEN, Trouble.UNFIT)
-        if trouble in (Trouble.FORBIDDEN, Trouble.LASTING):
-            access.forget(self._ref.href)
-        self._wait_s = self.patience.wait_s(self._tried)
-        spent = time.monotonic() - self._begun + self._wait_s
-        if (
-            here
-            or trouble is Trouble.LASTING
-            or self._few >= FEW_TRIES
-            or self._tried >= self.patience.tries
-            or spent > self.patience.total_s
-        ):
-            kind = AssetUnavailableError if trouble is Trouble.PASSING else AssetError
-            tries = f" (tried {counted(self._tried, 'time')})" if self._tried > 1 else ""
-            raise kind(
-                self._ref.item_id, self._ref.asset, f"cannot be read: {said}{tries}"
-            ) from error
-
-    def wait(self) -> None:
-        """Wait for the next try."""
-        time.sleep(self._wait_s)
-
-
-def _trouble(error: Exception, said: str) -> Trouble:
-    if isinstance(error, AccessError):
-        return Trouble.PASSING if error.retryable else Trouble.LASTING
+def _verdict(error: Exception) -> Verdict:
     if isinstance(error, (ValueError, TypeError)):
-        return Trouble.UNFIT
-    statuses = {int(status) for status in STATUS.findall(said)}
-    if statuses.intersection(GONE):
-        return Trouble.LASTING
-    if statuses.intersection(REFUSED):
-        return Trouble.FORBIDDEN
-    if PASSING.search(said) or any(each >= 500 or each in BUSY for each in statuses):
-        return Trouble.PASSING
-    return Trouble.UNCLEAR
+        return Verdict.MALFORMED
+    if isinstance(error, AccessError) or not isinstance(error, FAILURES):
+        return verdict_of(error)
+    return verdict_of_text(_words(error))
 
 
-def _said(error: BaseException) -> str:
+def _words(error: BaseException) -> str:
     """Return the words of an error and of its causes, innermost last, without tokens.
 
     rasterio's wrapper often says only that a read failed; GDAL's own words are in the causes.

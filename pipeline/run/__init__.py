@@ -15,9 +15,10 @@
 and does the tiles its own way.
 """
 
+import itertools
 from collections.abc import Sequence
 
-from pipeline.errors import CloudmaskError
+from pipeline.access import RetryPolicy
 from pipeline.run.common.progress import TILES, Progress, Silent
 from pipeline.run.plan.build import plan_job
 from pipeline.run.plan.plan import Plan
@@ -50,8 +51,8 @@ __all__ = [
     "tell_unchanged",
 ]
 
-TRIES = 3
-"""How often a tile is tried while an asset fails for reasons that may pass."""
+RETRY = RetryPolicy(attempts=3, first_wait_s=0.0)
+"""Of a batch of tiles; reads have waited already, so that the batch need not."""
 
 
 def run(job: Job, progress: Progress | None = None) -> Record:
@@ -80,14 +81,9 @@ def execute(plan: Plan, progress: Progress | None = None) -> Record:
 
 
 def _do_tiles(session: Session, tiles: Sequence[Tile], watcher: Progress) -> None:
-    """Try tiles again while what fails may pass; then go on without it."""
-    for _ in range(TRIES - 1):
-        try:
-            session.do_tiles(tiles, last_try=False)
-        except CloudmaskError as error:
-            if not error.retryable:
-                raise
-            watcher.message(f"{error}; trying again")
-        else:
-            return
-    session.do_tiles(tiles)
+    """Try tiles again while what fails may pass; the last attempt goes on without it."""
+    attempts = itertools.count(1)
+    RETRY.call(
+        lambda: session.do_tiles(tiles, last_try=next(attempts) == RETRY.attempts),
+        before_wait=lambda error, _: watcher.message(f"{error}; trying again"),
+    )

@@ -11,19 +11,20 @@ items in a file; the answer can be saved as a file that a later run is pointed a
     files      … reads and writes files of items: JSON, newline-delimited JSON, GeoParquet
     documents  a document as an item: odd, legal, broken
     empty      why nothing was found
-    web        one document over HTTP: patient, bounded in time, wary of redirects
-    reaching   whether a host can be reached at all
-    patience   what is tried again, how often, how fast
+    web        one document over HTTP: tried again, bounded in time, redirects checked
+    response   … its answer as a JSON object, or why it is none
+    reaching   … whether the host can be reached at all
+    limits     how long to wait, how much to read, how fast to ask
     matching   queries and CQL2 filters, applied to an item
 """
 
 from pipeline.search.files import save_items
 from pipeline.search.finding import keep_newest, search
+from pipeline.search.limits import Limits
 from pipeline.search.matching import matches_query
-from pipeline.search.patience import Patience
 
 __all__ = [
-    "Patience",
+    "Limits",
     "keep_newest",
     "matches_query",
     "save_items",

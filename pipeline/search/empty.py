@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 import pystac
 
+from pipeline.access import RetryPolicy
 from pipeline.catalogs import Catalog
 from pipeline.errors import SearchError
 from pipeline.search.api import count_of
 from pipeline.search.documents import instant
-from pipeline.search.patience import Patience
+from pipeline.search.limits import Limits
 from pipeline.search.web import CatalogIO
 from pipeline.shown import cut, words_of
 from pipeline.types import Dropped, Job, Source, footprint
 
-BRIEF = Patience(connect_s=5, silence_s=10, answer_s=10, document_s=10, search_s=25, attempts=1)
+BRIEF = Limits(
+    connect_s=5, silence_s=10, answer_s=10, search_s=25, retry=RetryPolicy(attempts=1)
+)
 """For the few questions that are asked only to explain."""
 
 MAX_COLLECTIONS = 4
@@ -165,7 +168,7 @@ def _box(edges: Iterable[float]) -> str:
 def _asked(job: Job, sought: Sought, landing: dict[str, Any]) -> str:
     """Ask an API a few small questions: its collections, and one wish left out at a time."""
     name, source, catalog = sought.source.catalog, sought.source, sought.catalog
-    io = CatalogIO(name, catalog, patience=BRIEF, hosts=job.cube.hosts)
+    io = CatalogIO(name, catalog, limits=BRIEF, hosts=job.cube.hosts)
     with io.session:
         collections = source.collections or catalog.collections
         has = _extents(io, catalog, collections)

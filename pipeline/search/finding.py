@@ -17,8 +17,8 @@ from pipeline.search.api import items_of_api, search_link
 from pipeline.search.documents import NOT_STAC, Understood, instant, understood
 from pipeline.search.empty import Sought, nothing_found
 from pipeline.search.files import read_document
+from pipeline.search.limits import Limits
 from pipeline.search.matching import matcher
-from pipeline.search.patience import Patience
 from pipeline.search.walk import walk
 from pipeline.search.web import CatalogIO
 from pipeline.shown import words_of
@@ -26,7 +26,7 @@ from pipeline.types import Dropped, Items, Job, footprint
 
 
 def search(
-    job: Job, patience: Patience | None = None, said: Callable[[str], None] = lambda _: None
+    job: Job, limits: Limits | None = None, said: Callable[[str], None] = lambda _: None
 ) -> Items:
     """Find the items of a job.
 
@@ -34,8 +34,8 @@ def search(
     ----------
     job
         What to look for, and where.
-    patience
-        How long catalogues on the web are waited for; none: the defaults.
+    limits
+        How long to wait for catalogues on the web, and how much to read; none: the defaults.
     said
         Hears which catalogue on the web is asked, and when it is tried again.
 
@@ -60,7 +60,7 @@ def search(
     found: dict[tuple[str, str], Understood] = {}
     sought = [Sought(source, catalogs.find(source.catalog)) for source in job.sources]
     for one, matches in zip(sought, tests, strict=True):
-        for each in _candidates(job, one, patience or Patience(), said):
+        for each in _candidates(job, one, limits or Limits(), said):
             fits = matches(each.item)
             one.items.append((each.item, fits))
             if fits:
@@ -146,13 +146,13 @@ def _order(item: pystac.Item) -> tuple[datetime, str, str]:
 
 
 def _candidates(
-    job: Job, sought: Sought, patience: Patience, said: Callable[[str], None]
+    job: Job, sought: Sought, limits: Limits, said: Callable[[str], None]
 ) -> Iterator[Understood]:
     """Yield what a source has; an item that cannot be read costs itself, not the search."""
     io = CatalogIO(
         sought.source.catalog,
         sought.catalog,
-        patience=patience,
+        limits=limits,
         hosts=job.cube.hosts,
         said=said,
     )

@@ -10,7 +10,6 @@ import requests
 import urllib3
 from requests.utils import select_proxy
 
-from pipeline.search.patience import Failure
 from pipeline.shown import heard
 
 UNRESOLVED = "name not resolved"
@@ -21,8 +20,9 @@ def addresses_of(host: str, port: int, within_s: float) -> int:
 
     Raises
     ------
-    Failure
-        It has none, or nobody answers in time: without a network a resolver may wait for a minute.
+    OSError
+        It has none; a `TimeoutError` if nobody answers in time: without a network a resolver may wait
+        for a minute.
     """
     answers: queue.Queue[int | OSError] = queue.Queue()
 
@@ -37,9 +37,9 @@ def addresses_of(host: str, port: int, within_s: float) -> int:
     try:
         found = answers.get(timeout=max(within_s, 0.1))
     except queue.Empty:
-        raise Failure(f"{UNRESOLVED} in {within_s:.0f} s", unreached=True) from None
+        raise TimeoutError(f"{UNRESOLVED} in {within_s:.0f} s") from None
     if isinstance(found, OSError):
-        raise Failure(UNRESOLVED, unreached=True) from found
+        raise OSError(UNRESOLVED) from found
     return found
 
 

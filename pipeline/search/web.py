@@ -9,29 +9,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pystac
 import requests
-import urllib3
 from pystac.link import HREF
 from pystac_client.stac_api_io import StacApiIO
-from urllib3.util import Retry
+from requests import codes, exceptions
 
 from pipeline import access
+from pipeline.access import Verdict
 from pipeline.catalogs import Catalog
 from pipeline.errors import CatalogUnavailableError, SearchError
-from pipeline.search.documents import parsed
-from pipeline.search.patience import (
-    NONSENSE,
-    TOO_LARGE,
-    Failure,
-    Patience,
-    failure_of_status,
-    pace_of,
-)
+from pipeline.search.limits import Limits, rate_limit
 from pipeline.search.reaching import addresses_of, is_proxied, plain, why_unreached
+from pipeline.search.response import TOO_LARGE, FailedRequest, content, json_object
 from pipeline.shown import heard, shown
 from pipeline.types import Cost
 from pipeline.types.record import METER
@@ -43,6 +38,10 @@ class PageTooLargeError(Exception):
     """A page that the catalogue cannot put together: to be asked for in smaller ones."""
 
 
+class _NeverReached(FailedRequest):
+    """No connection stood, and none ever did."""
+
+
 class CatalogIO(StacApiIO):
     """What reads documents of one catalogue, for pystac_client and for us.
 
@@ -52,8 +51,8 @@ class CatalogIO(StacApiIO):
         What the job calls the catalogue; errors do too.
     catalog
         Its row.
-    patience
-        How long to wait for it.
+    limits
+        How long to wait for it, and how much to read.
     hosts
         Hosts of private addresses that links may lead to.
     said
@@ -65,21 +64,21 @@ class CatalogIO(StacApiIO):
         name: str,
         catalog: Catalog,
         *,
-        patience: Patience,
+        limits: Limits,
         hosts: Collection[str] = (),
         said: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(max_retries=None)
         self.name = name
         self.home = urlsplit(catalog.url)
-        self.patience = patience
+        self.limits = limits
         self.hosts = hosts
         self.splittable = False
         """Whether a page that is too large may be asked for in smaller ones."""
-        self._pace = pace_of(catalog.url, catalog.requests_per_second)
+        self._rate_limit = rate_limit(catalog.url, catalog.requests_per_second)
         self._said = said
-        self._begun = time.monotonic()
-        self._ends = self._begun + patience.search_s
+        self._ends = time.monotonic() + limits.search_s
+        self._reach_by = time.monotonic() + limits.reach_s
         self._reached = False
         """Whether a connection stood, ever."""
 
@@ -95,21 +94,17 @@ class CatalogIO(StacApiIO):
         PageTooLargeError
             It is `splittable` and too large.
         """
-        if isinstance(source, pystac.Link):
-            link = source.to_dict()
-            body = link.get("body") or {}
-            if link.get("merge"):
-                body = {**(kwargs.get("parameters") or {}), **body}
-            post = str(link.get("method", "GET")).upper() == "POST"
-            return self._patiently(
-                link["href"],
-                "POST" if post else "GET",
-                body if post else {},
-                link.get("headers"),
-            )
         del args
-        method = (kwargs.get("method") or "GET").upper()
-        return self._patiently(str(source), method, kwargs.get("parameters") or {}, None)
+        if not isinstance(source, pystac.Link):
+            method = (kwargs.get("method") or "GET").upper()
+            return self._read(_request(method, str(source), kwargs.get("parameters") or {}))
+        link = source.to_dict()
+        if str(link.get("method", "GET")).upper() != "POST":
+            return self._read(_request("GET", link["href"], {}, link.get("headers")))
+        body = link.get("body") or {}
+        if link.get("merge"):
+            body = {**(kwargs.get("parameters") or {}), **body}
+        return self._read(_request("POST", link["href"], body, link.get("headers")))
 
     def unreadable(self, what: str) -> SearchError:
         """Return the error for an answer of this catalogue that is not what STAC says."""
@@ -118,85 +113,71 @@ class CatalogIO(StacApiIO):
             "point the job at a saved item collection"
         )
 
-    def _patiently(
-        self,
-        href: str,
-        method: str,
-        parameters: Mapping[str, Any],
-        headers: Mapping[str, str] | None,
-    ) -> dict[str, Any]:
-        ends = min(time.monotonic() + self.patience.document_s, self._ends)
+    def _read(self, request: requests.Request) -> dict[str, Any]:
+        """Send a request until it is answered, or no further attempt is worth it."""
         if not self._reached:
             self._said(f"asking {self._who}")
-        for attempt, wait in enumerate(self.patience.waits(), start=1):
+        retry = self.limits.retry
+        left = self._ends - time.monotonic()
+        made = 0
+
+        def attempt() -> dict[str, Any]:
+            nonlocal made
+            made += 1
             try:
-                return self._once(href, method, parameters, headers)
-            except Failure as failure:
-                # Once by chance; twice, and it is the size.
-                again = 1 if failure.status == requests.codes.request_entity_too_large else 2
-                if self.splittable and failure.status in TOO_LARGE and attempt >= again:
+                return self._once(request)
+            except FailedRequest as failure:
+                # 413 says so; after 502 or 504 it is the size if it happens twice.
+                often = 1 if failure.status == codes.request_entity_too_large else 2
+                if self.splittable and failure.status in TOO_LARGE and made >= often:
                     raise PageTooLargeError from None
-                asked = failure.retry_after_s
-                wait_s = wait if asked is None else asked + wait * 0.1
-                last = attempt >= (failure.attempts or self.patience.attempts)
-                if failure.unreached and not self._reached:
-                    ends = min(ends, self._begun + self.patience.reach_s)
-                if last or time.monotonic() + wait_s > ends:
-                    raise self._given_up(failure, attempt) from failure
-                self._said(f"{self.name}: {failure}; trying again in {wait_s:.0f} s")
-                time.sleep(wait_s)
-        raise AssertionError("waits never end")
+                raise
+
+        try:
+            return replace(retry, total_s=min(retry.total_s, left)).call(
+                attempt, before_wait=self._announce
+            )
+        except FailedRequest as failure:
+            raise self._given_up(failure, made) from failure
+
+    def _announce(self, failure: Exception, wait_s: float) -> None:
+        self._said(f"{self.name}: {failure}; trying again in {wait_s:.0f} s")
 
     @property
     def _who(self) -> str:
         url = shown(self.home.geturl())
         return url if self.name == self.home.geturl() else f"{self.name} ({url})"
 
-    def _given_up(self, failure: Failure, attempt: int) -> SearchError:
-        times = "" if attempt == 1 else f" ({attempt} attempts)"
-        if failure.final is not CatalogUnavailableError:
+    def _given_up(self, failure: FailedRequest, attempts: int) -> SearchError:
+        times = "" if attempts == 1 else f" ({attempts} attempts)"
+        if failure.error is not CatalogUnavailableError:
             return self.unreadable(f"{failure}{times}")
-        if failure.unreached and not self._reached:
+        if isinstance(failure, _NeverReached):
             return CatalogUnavailableError(
                 f"cannot reach {self._who}: {failure}{times}; is this machine online? A saved item "
                 "collection needs no network"
             )
-        asks = (
-            ""
-            if failure.retry_after_s is None
-            else f", it asks to wait {failure.retry_after_s:.0f} s"
-        )
+        asked = failure.retry_after_s
+        asks = "" if asked is None else f", it asks to wait {asked:.0f} s"
         return CatalogUnavailableError(
             f"catalogue {self.name} did not answer: {failure}{asks}{times}; try again later, or "
             "point the job at a saved item collection"
         )
 
-    def _once(
-        self,
-        href: str,
-        method: str,
-        parameters: Mapping[str, Any],
-        headers: Mapping[str, str] | None,
-    ) -> dict[str, Any]:
-        self._pace.wait()
-        ends = min(time.monotonic() + self.patience.answer_s, self._ends)
-        body: dict[str, Any] = (
-            {"json": dict(parameters)} if method == "POST" else {"params": dict(parameters)}
-        )
-        url = href
+    def _once(self, request: requests.Request) -> dict[str, Any]:
+        self._rate_limit.wait()
+        ends = min(time.monotonic() + self.limits.answer_s, self._ends)
+        hop = copy(request)
         for _ in range(_REDIRECTS + 1):
-            self.check(url)
-            request = requests.Request(method, url, headers=dict(headers or {}), **body)
-            with self._sent(request) as response:
+            self.check(str(hop.url))
+            with self._sent(hop) as response:
                 target = response.headers.get("location") if response.is_redirect else None
                 if target is None:
-                    return self._understood(response, self._content(response, ends))
-            # Kept as it is: a POST that becomes a GET loses its body, and answers everything.
-            url = urljoin(response.url, target)
-            body.pop("params", None)
-        raise Failure(
-            f"more than {_REDIRECTS} redirects from {href}", attempts=1, final=SearchError
-        )
+                    return json_object(response, content(response, self.limits, ends))
+            # The method stays: a POST that becomes a GET loses its body, and answers everything.
+            hop.url, hop.params = urljoin(response.url, target), {}
+        what = f"more than {_REDIRECTS} redirects from {request.url!s}"
+        raise FailedRequest(what, Verdict.PERMANENT)
 
     def check(self, url: str) -> None:
         """Refuse a URL that a document from elsewhere may not lead to.
@@ -226,82 +207,45 @@ class CatalogIO(StacApiIO):
             connect_s = self._connect_s(prepared.url or "", settings["proxies"])
             answer = self.session.send(
                 prepared,
-                timeout=(connect_s, self.patience.silence_s),
+                timeout=(connect_s, self.limits.silence_s),
                 allow_redirects=False,
                 **settings,
             )
-            self._reached = True
-        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
-            raise Failure(
-                f"it leads to {request.url!r}: {error}", attempts=1, final=SearchError
-            ) from error
+        except (exceptions.InvalidURL, exceptions.MissingSchema) as error:
+            what = f"it leads to {request.url!r}: {error}"
+            raise FailedRequest(what, Verdict.PERMANENT) from error
         except requests.RequestException as error:
             why = why_unreached(error)
             self._reached = self._reached or why is None
-            raise Failure(why or plain(error), unreached=why is not None) from error
+            if self._reached:
+                raise FailedRequest(why or plain(error)) from error
+            raise _NeverReached(why or "", deadline=self._reach_by) from error
+        self._reached = True
         return answer
 
     def _connect_s(self, url: str, proxies: dict[str, str]) -> float:
         """Return how long a connection may take: of the first, all addresses of its host together."""
         parts = urlsplit(url)
         if self._reached or not parts.hostname or is_proxied(url, proxies):
-            return self.patience.connect_s
-        left = self._begun + self.patience.reach_s - time.monotonic()
+            return self.limits.connect_s
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        count = addresses_of(parts.hostname, port, left)
-        left = self._begun + self.patience.reach_s - time.monotonic()
-        return min(self.patience.connect_s, max(left / count, 1.0))
-
-    def _content(self, response: requests.Response, ends: float) -> bytes:
-        """Read an answer whole; what is cut off, stalls or never ends is a failure."""
-        chunks: list[bytes] = []
-        size = 0
         try:
-            while chunk := response.raw.read1(2**20, decode_content=True):
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > self.patience.document_bytes:
-                    raise Failure(
-                        f"{heard(response.url, 200)} is larger than {self.patience.document_bytes} bytes",
-                        attempts=1,
-                        final=SearchError,
-                    )
-                if time.monotonic() > ends:
-                    raise Failure(
-                        f"its answer was not complete in {self.patience.answer_s:g} s"
-                    )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Failure(plain(error)) from error
-        return b"".join(chunks)
-
-    def _understood(self, response: requests.Response, content: bytes) -> dict[str, Any]:
-        kind = response.headers.get("content-type", "nothing said")
-        start = heard(content[:3000].decode("utf-8", "replace"))
-        if not response.ok:
-            raise failure_of_status(response.status_code, start, _retry_after_s(response))
-        try:
-            document = parsed(content)
-        except (ValueError, RecursionError):
-            what = f"{heard(response.url, 200)} answered no JSON but {start!r} ({kind})"
-            raise Failure(what, attempts=NONSENSE, final=SearchError) from None
-        if not isinstance(document, dict):
-            what = f"{heard(response.url, 200)} answered {start!r}, expected a JSON object"
-            raise Failure(what, attempts=1, final=SearchError)
-        # A limit can come disguised as a good answer (e-sensing/sits#1560).
-        if (
-            document.get("code") in (429, "429", "TooManyRequests")
-            and "features" not in document
-        ):
-            raise Failure(
-                f"429 in disguise: {start}", retry_after_s=_retry_after_s(response), status=429
-            )
-        return document
+            count = addresses_of(parts.hostname, port, self._reach_by - time.monotonic())
+        except OSError as error:
+            raise _NeverReached(str(error), deadline=self._reach_by) from error
+        left = self._reach_by - time.monotonic()
+        return min(self.limits.connect_s, max(left / count, 1.0))
 
 
-def _retry_after_s(response: requests.Response) -> float | None:
-    """Return the seconds of Retry-After, which may also be a date."""
-    text = response.headers.get("retry-after")
-    try:
-        return Retry().parse_retry_after(text) if text else None
-    except urllib3.exceptions.InvalidHeader:
-        return None
+def _request(
+    method: str,
+    href: str,
+    parameters: Mapping[str, Any],
+    headers: Mapping[str, str] | None = None,
+) -> requests.Request:
+    made = requests.Request(method, href, headers=dict(headers or {}))
+    if method == "POST":
+        made.json = dict(parameters)
+    else:
+        made.params = dict(parameters)
+    return made

@@ -4,9 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline import run
+from pipeline.access import RetryPolicy
 from pipeline.cli import app
 from pipeline.cube import opening
-from pipeline.cube.opening import Patience
 from tests.faults.faulty import Faulty, faulty_server
 from tests.faults.small_region import (
     Region,
@@ -59,9 +59,10 @@ def faulty(tmp_path_factory) -> Faulty:
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch) -> Patience:
+def quick_reads(monkeypatch):
     """Try as often as ever, with next to no waits."""
-    quick = Patience(tries=8, first_wait_s=0.001, longest_wait_s=0.02, timeout_s=0.4)
-    monkeypatch.setattr(opening, "PATIENCE", quick)
-    yield quick
+    quick = RetryPolicy(attempts=8, first_wait_s=0.001, longest_wait_s=0.02, total_s=90)
+    monkeypatch.setattr(opening, "RETRY", quick)
+    monkeypatch.setattr(opening, "TIMEOUT_S", 0.4)
+    yield
     opening.IDLE.drop()

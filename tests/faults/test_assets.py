@@ -11,8 +11,8 @@ import pytest
 import rasterio
 
 from pipeline import access, cube, run, store
+from pipeline.access import RetryPolicy
 from pipeline.cube import datasets
-from pipeline.cube.opening import Patience
 from pipeline.errors import AssetUnavailableError, IncompleteError
 from pipeline.types import UNCOVERED, UNREADABLE, CubeSettings, Period
 from tests.faults.faulty import HOST
@@ -270,16 +270,16 @@ def fail(monkeypatch, asset, times, reason="HTTP response code: 503"):
 
     monkeypatch.setattr(access, "opening", opening)
     monkeypatch.setattr(datasets, "opened", fails)
-    # The reader has patience of its own: here it is the run's that counts.
-    monkeypatch.setattr(cube.opening, "PATIENCE", Patience(tries=1))
+    # The reader tries again by itself: here it is the run's policy that counts.
+    monkeypatch.setattr(cube.opening, "RETRY", RetryPolicy(attempts=1))
     return failed
 
 
 def test_what_passes_is_tried_again_and_leaves_no_trace(region, undisturbed, monkeypatch):
-    failed = fail(monkeypatch, region.asset(EAST, "blue"), times=run.TRIES - 1)
+    failed = fail(monkeypatch, region.asset(EAST, "blue"), times=run.RETRY.attempts - 1)
     said = Said()
     record = run.run(region.job(), said)
-    assert len(failed) == run.TRIES - 1
+    assert len(failed) == run.RETRY.attempts - 1
     assert said.messages
     assert all(text.endswith("503; trying again") for text in said.messages)
     assert (record.complete, record.expected) == (6, 6)
@@ -292,7 +292,7 @@ def test_what_does_not_pass_is_dropped_after_the_tries(region, monkeypatch):
     said = Said()
     record = run.run(region.job(), said)
     tried = [text for text in said.messages if "trying again" in text]
-    assert len(tried) == 2 * (run.TRIES - 1)
+    assert len(tried) == 2 * (run.RETRY.attempts - 1)
     assert [cell.status for cell in day_of(record)] == ["masked", "unreadable"]
     assert "503" in next(each.reason for each in record.dropped if each.item_id == EAST)
 
@@ -307,7 +307,7 @@ def test_a_busy_server_is_asked_again(region, undisturbed, faulty, fault):
     record = run.run(region.job(cube=CubeSettings(hosts=(HOST,))), said)
     assert not any(each.tile for each in record.dropped)
     assert not any("trying again" in text for text in said.messages), (
-        "the reader's own patience"
+        "the reader tries again itself"
     )
     assert_same(contents(region), undisturbed)
 

@@ -1,6 +1,5 @@
 """Reads from a server with faults: what passes leaves no trace, what lasts is named at once."""
 
-import dataclasses
 import itertools
 import pickle
 import threading
@@ -12,8 +11,9 @@ import rasterio
 from affine import Affine
 
 from pipeline import access
+from pipeline.access import RetryPolicy, Verdict
 from pipeline.cube import datasets, gdal, opening
-from pipeline.cube.opening import IDLE, AssetRef, Patience, read_asset
+from pipeline.cube.opening import IDLE, AssetRef, read_asset
 from pipeline.errors import AssetError, AssetUnavailableError
 from tests.faults.faulty import HOST
 
@@ -177,7 +177,7 @@ def test_what_is_gone_is_asked_for_once(faulty, raster, status):
 @pytest.mark.parametrize(
     ("fault", "tries", "kind"),
     [
-        ("403", opening.FEW_TRIES, AssetError),
+        ("403", Verdict.FORBIDDEN.attempts, AssetError),
         ("503", 8, AssetUnavailableError),
         ("429", 8, AssetUnavailableError),
         ("reset", 8, AssetUnavailableError),
@@ -187,15 +187,15 @@ def test_what_is_gone_is_asked_for_once(faulty, raster, status):
     ],
 )
 @pytest.mark.usefixtures("calm")
-def test_what_lasts_is_given_up(faulty, raster, patience, monkeypatch, fault, tries, kind):
+def test_what_lasts_is_given_up(faulty, raster, monkeypatch, fault, tries, kind):
     path, _ = raster
     name, begun = next(_names), time.monotonic()
     faulty.plan(name, broken={"blue.tif": fault}, stall_s=0.6)
-    brief = dataclasses.replace(patience, timeout_s=0.2)
+    monkeypatch.setattr(opening, "TIMEOUT_S", 0.2)
     with pytest.raises(
         kind, match=rf"item item, asset 'blue': .*\(tried {tries} times\)"
     ) as caught:
-        read_asset(place(faulty, name, path), window, patience=brief)
+        read_asset(place(faulty, name, path), window)
     assert type(caught.value) is kind
     assert time.monotonic() - begun < 8
 
@@ -205,19 +205,12 @@ def test_no_further_try_after_the_longest_time(faulty, raster):
     path, _ = raster
     name = next(_names)
     faulty.plan(name, broken={"blue.tif": "503"})
-    brief = Patience(tries=1000, first_wait_s=0.05, longest_wait_s=0.05, total_s=0.5)
+    brief = RetryPolicy(attempts=1000, first_wait_s=0.05, longest_wait_s=0.05, total_s=0.5)
     begun = time.monotonic()
     with pytest.raises(AssetUnavailableError):
-        read_asset(place(faulty, name, path), window, patience=brief)
+        read_asset(place(faulty, name, path), window, retry=brief)
     assert time.monotonic() - begun < 1
     assert 8 < len(faulty.log(name)) < 25
-
-
-def test_waits_double_up_to_the_longest():
-    patience = Patience(first_wait_s=1, longest_wait_s=5)
-    for tried, longest in ((1, 1), (2, 2), (3, 4), (4, 5), (50, 5)):
-        waits = [patience.wait_s(tried) for _ in range(50)]
-        assert longest / 2 <= min(waits) < max(waits) <= longest
 
 
 def test_nobody_there():
@@ -230,7 +223,7 @@ def test_nobody_there():
 
 
 def test_a_damaged_file_of_this_machine_is_read_once(tmp_path, raster, monkeypatch):
-    monkeypatch.setattr(opening, "PATIENCE", Patience(first_wait_s=60))
+    monkeypatch.setattr(opening, "RETRY", RetryPolicy(first_wait_s=60))
     path = tmp_path / "cut.tif"
     path.write_bytes(raster[0].read_bytes()[:3000])
     calls = []

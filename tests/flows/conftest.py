@@ -52,7 +52,7 @@ def work(server, monkeypatch):
     """Return what flows have in common, without delays between tries."""
     module = importlib.import_module("flows.work")
     for task in (module.plan_job, module.do_batch):
-        monkeypatch.setattr(task, "retry_delay_seconds", [0] * module.RETRIES)
+        monkeypatch.setattr(task, "retry_delay_seconds", [0] * (module.TASK.attempts - 1))
         monkeypatch.setattr(task, "retry_jitter_factor", None)
     return module
 

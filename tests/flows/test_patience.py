@@ -40,7 +40,8 @@ def clock(patience, monkeypatch):
         now.sleeps.append(seconds)
         now.s += seconds
 
-    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: now.s, sleep=sleep))
+    clock = SimpleNamespace(monotonic=lambda: now.s, sleep=sleep)
+    monkeypatch.setattr("pipeline.access.retry.time", clock)
     return now
 
 
@@ -92,7 +93,8 @@ def test_a_flow_plans_again_while_that_may_help(patience, clock, error):
         raise outcome
 
     assert patience.while_it_may_pass(do, 600.0) == "done"
-    assert clock.sleeps == [15, 30, 60]
+    for slept, longest in zip(clock.sleeps, (15, 30, 60), strict=True):
+        assert longest / 2 <= slept <= longest
     assert len(patience.said) == 3
 
 
@@ -103,7 +105,7 @@ def test_a_flow_gives_up_in_time(patience, clock):
     with pytest.raises(StoreConflictError):
         patience.while_it_may_pass(do, 1800.0)
     assert sum(clock.sleeps) <= 1800
-    assert max(clock.sleeps) == patience.LONGEST_WAIT_S
+    assert 100 < max(clock.sleeps) <= patience.PLAN.longest_wait_s
     with pytest.raises(StoreConflictError):
         patience.while_it_may_pass(do, 0.0)
 

@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from pipeline import cube, run, store
+from pipeline.access import RetryPolicy
 from pipeline.catalogs import CATALOGS
 from pipeline.cli import app
 from pipeline.config.settings import Prices
@@ -33,7 +34,7 @@ from pipeline.mask import queue
 from pipeline.run.record import cost, metrics
 from pipeline.run.record.manifest import manifest
 from pipeline.run.record.record import shortfall
-from pipeline.search.patience import Patience
+from pipeline.search import Limits
 from pipeline.search.web import CatalogIO
 from pipeline.store.versions.failed_runs import failed_records
 from pipeline.testing import ThresholdModel
@@ -357,7 +358,7 @@ def test_requests_to_catalogues_are_counted():
     try:
         url = f"http://127.0.0.1:{server.server_port}/"
         catalog = dataclasses.replace(next(iter(CATALOGS.values())), url=url)
-        io = CatalogIO("here", catalog, patience=Patience(backoff_s=0.001))
+        io = CatalogIO("here", catalog, limits=Limits(retry=RetryPolicy(first_wait_s=0.001)))
         before = METER.total().requests
         assert io.read_json(url) == {}
         io.session.close()

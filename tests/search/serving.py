@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from pipeline.search import Patience
+from pipeline.access import RetryPolicy
+from pipeline.search import Limits
 
-QUICK = Patience(
-    connect_s=1, silence_s=0.3, answer_s=0.6, document_s=5, search_s=8, backoff_s=0.01
+QUICK = Limits(
+    connect_s=1,
+    silence_s=0.3,
+    answer_s=0.6,
+    search_s=8,
+    retry=RetryPolicy(first_wait_s=0.01, total_s=5),
 )
 
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline import catalogs
+from pipeline.access import RetryPolicy
 from pipeline.errors import CatalogUnavailableError, EmptySearchError
-from pipeline.search import Patience, reaching, search
+from pipeline.search import Limits, reaching, search
 from pipeline.testing import make_job
 from pipeline.types import Period, Source
 from tests.search.serving import CORE, QUICK, SEARCH, Answer, Api
@@ -122,13 +123,13 @@ def test_a_query_that_excludes_all_is_told(api_of):
 
 # -- no network ----------------------------------------------------------------------------------
 
-OURS = Patience(backoff_s=0.2)
+OURS = Limits(retry=RetryPolicy(first_wait_s=0.2))
 
 
-def unreached(url, patience=OURS):
+def unreached(url, limits=OURS):
     began, said = time.monotonic(), []
     with pytest.raises(CatalogUnavailableError) as caught:
-        search(make_job(sources=(Source(catalog=url),)), patience, said.append)
+        search(make_job(sources=(Source(catalog=url),)), limits, said.append)
     assert time.monotonic() - began < 10
     text = str(caught.value)
     assert "\n" not in text
@@ -142,7 +143,9 @@ def test_a_name_that_is_not_resolved(monkeypatch):
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolved)
-    text, said = unreached("earth-search", Patience(backoff_s=0.1, reach_s=0.5))
+    text, said = unreached(
+        "earth-search", Limits(retry=RetryPolicy(first_wait_s=0.1), reach_s=0.5)
+    )
     where = catalogs.CATALOGS["earth-search"].url
     assert text.startswith(f"cannot reach earth-search ({where}): name not resolved")
     assert said[0] == f"asking earth-search ({where})"
@@ -151,7 +154,7 @@ def test_a_name_that_is_not_resolved(monkeypatch):
 
 def test_a_resolver_that_never_answers(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(30))
-    text, _ = unreached("https://nowhere.example.com/v1", Patience(reach_s=0.4))
+    text, _ = unreached("https://nowhere.example.com/v1", Limits(reach_s=0.4))
     assert "name not resolved in 0 s" in text
 
 
@@ -159,7 +162,8 @@ def test_a_port_where_nobody_listens():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    text, _ = unreached(f"http://127.0.0.1:{port}", Patience(backoff_s=0.05, reach_s=0.6))
+    limits = Limits(retry=RetryPolicy(first_wait_s=0.05), reach_s=0.6)
+    text, _ = unreached(f"http://127.0.0.1:{port}", limits)
     assert "connection refused" in text
 
 
@@ -175,10 +179,10 @@ def test_a_catalogue_that_was_reached_once_is_waited_for_as_ever(api_of, server)
         return serve(asked)
 
     server.answer = flaky
-    patience = Patience(backoff_s=0.3, reach_s=0.1, document_s=20)
-    assert len(search(make_job(sources=(Source(catalog=url),)), patience)) == 1
+    limits = Limits(retry=RetryPolicy(first_wait_s=0.3, total_s=20), reach_s=0.1)
+    assert len(search(make_job(sources=(Source(catalog=url),)), limits)) == 1
 
 
 def test_the_whole_wait_for_a_network_is_under_ten_seconds():
-    assert Patience().reach_s < 9
+    assert Limits().reach_s < 9
     assert reaching.UNRESOLVED

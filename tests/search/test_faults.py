@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from pipeline import catalogs
+from pipeline.access import RetryPolicy
 from pipeline.errors import CatalogUnavailableError, SearchError
-from pipeline.search import Patience, search
-from pipeline.search.patience import Pace
+from pipeline.search import search
+from pipeline.search.limits import RateLimit
 from pipeline.testing import make_job
 from pipeline.types import CubeSettings, Source
 from tests.search.serving import QUICK, Answer
@@ -21,8 +22,8 @@ ITEMS = [
 ]
 
 
-def find(url, patience=QUICK, **parts):
-    return search(make_job(sources=(Source(catalog=url),), **parts), patience)
+def find(url, limits=QUICK, **parts):
+    return search(make_job(sources=(Source(catalog=url),), **parts), limits)
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_retry_after_is_honoured(api_of, server):
     assert time.monotonic() - began >= 1
 
 
-def test_a_retry_after_beyond_all_patience_is_told_at_once(api_of, server):
+def test_a_retry_after_beyond_all_limits_is_told_at_once(api_of, server):
     url = api_of(ITEMS)
     failing(server, Answer({}, status=429, headers={"Retry-After": "7200"}), times=1)
     began = time.monotonic()
@@ -133,23 +134,17 @@ def test_the_whole_search_has_an_end(api_of, server):
     url = api_of(ITEMS)
     failing(server, Answer({}, status=503), times=10**6)
     began = time.monotonic()
-    patience = replace(QUICK, search_s=0.5, backoff_s=0.05, attempts=10**6)
+    retry = RetryPolicy(first_wait_s=0.05, attempts=10**6)
     with pytest.raises(CatalogUnavailableError):
-        find(url, patience)
+        find(url, replace(QUICK, search_s=0.5, retry=retry))
     assert time.monotonic() - began < 2
 
 
-def test_waits_double_with_jitter():
-    waits = Patience(backoff_s=1).waits()
-    for expected in (1, 2, 4, 8):
-        assert 0.5 * expected <= next(waits) <= 1.5 * expected
-
-
-def test_requests_keep_their_pace():
-    pace = Pace(50)
+def test_requests_keep_the_rate_limit():
+    limit = RateLimit(50)
     began = time.monotonic()
     for _ in range(6):
-        pace.wait()
+        limit.wait()
     assert time.monotonic() - began >= 5 / 50
 
 

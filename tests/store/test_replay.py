@@ -1,6 +1,7 @@
 """A run that finds another's work published before its own puts its own on top, without loss."""
 
 import tempfile
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from pipeline import store
 from pipeline.errors import StoreConflictError
 from pipeline.store.base.location import Location, locate
 from pipeline.store.versions import branches, rollback_expire
-from pipeline.store.write import catch_up, run_branch
+from pipeline.store.write import catch_up
 from tests.store.making import JULY, JUNE, ROLES, Make
 
 make = Make()
@@ -241,7 +242,7 @@ def test_what_does_not_overlap_outlives_a_conflict(url):
 
 def test_others_that_never_stop_publishing_cause_no_storm(url, monkeypatch):
     waits, rivals = [], iter(range(100))
-    monkeypatch.setattr(run_branch.time, "sleep", waits.append)
+    monkeypatch.setattr(time, "sleep", waits.append)
     real = branches.move_main
 
     def late(repository, base, target):

@@ -15,13 +15,14 @@ import pystac
 from numpy.typing import NDArray
 
 from pipeline import sensors
+from pipeline.access import RetryPolicy
 from pipeline.cube.metadata.darkness import ROLES, Finding, judge
 from pipeline.cube.metadata.hrefs import asset_ref
-from pipeline.cube.opening import Patience, read_asset
+from pipeline.cube.opening import read_asset
 from pipeline.errors import AccessError, AssetError, RadiometryError
 from pipeline.types import Items
 
-PATIENCE = Patience(tries=3, total_s=30.0)
+RETRY = RetryPolicy(attempts=3, first_wait_s=0.5, longest_wait_s=16.0, total_s=30.0)
 """Less than for pixels that are needed: what cannot be read leaves the metadata's word."""
 
 WORKERS = 8
@@ -132,7 +133,7 @@ def ask(item: pystac.Item, *, hosts: Collection[str] = ()) -> Finding:
         try:
             band = profile.band(item, role if key == offered.get(role) else "nir")
             ref = asset_ref(item, key, hosts)
-            numbers[role] = read_asset(ref, partial(thinned, band=band), patience=PATIENCE)
+            numbers[role] = read_asset(ref, partial(thinned, band=band), retry=RETRY)
         except (AssetError, AccessError, RadiometryError) as error:
             return Finding(
                 verdict="inconclusive", reason=f"they cannot be read: {error}", unread=True

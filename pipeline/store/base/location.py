@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 import icechunk
 from filelock import FileLock, Timeout
 
+from pipeline.access import RetryPolicy, Verdict
 from pipeline.errors import StoreConflictError, StoreDamagedError, StoreError
 from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 
@@ -28,8 +28,8 @@ PUBLISHED = {"published": True}
 # it is unsafe for concurrent commits, where the lock leaves one committer.
 icechunk.set_logs_filter("off")
 LOCK_SECONDS = 0.5
-CREATE_WAITS_S = (0.1, 0.3, 1.0)
-"""Waits for another run that is just making the same repository on an object store."""
+CREATE = RetryPolicy(attempts=4, first_wait_s=0.2, longest_wait_s=2.0)
+"""While another run is making the same repository on an object store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,22 +106,24 @@ class Location:
             It cannot be read, or other things are in its place.
         """
         with explained(f"cannot open or make the store {self.url}"):
-            # The lock keeps a local path to one run.
-            for wait in () if self.path is not None else CREATE_WAITS_S:
-                if self.exists():
-                    break
-                try:
-                    return icechunk.Repository.create(self._storage(), _configuration())
-                except ICECHUNK_ERRORS:
-                    time.sleep(wait)
-            if self.exists():
-                return icechunk.Repository.open(self._storage(), _configuration())
-            return icechunk.Repository.create(self._storage(), _configuration())
+            # A local path is kept to one run by the lock.
+            if self.path is not None or self.exists():
+                return self._open_or_create()
+            return CREATE.call(self._open_or_create, judge=_verdict_of_race)
+
+    def _open_or_create(self) -> icechunk.Repository:
+        do = icechunk.Repository.open if self.exists() else icechunk.Repository.create
+        return do(self._storage(), _configuration())
 
     def _storage(self) -> icechunk.Storage:
         if self.storage is not None:
             return self.storage
         return icechunk.local_filesystem_storage(str(self.path))
+
+
+def _verdict_of_race(error: Exception) -> Verdict:
+    """Judge a repository that could not be made: by the next attempt another run may have made it."""
+    return Verdict.UNKNOWN if isinstance(error, ICECHUNK_ERRORS) else Verdict.PERMANENT
 
 
 def locate(url: str) -> Location:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +9,12 @@ from contextlib import contextmanager
 
 import icechunk
 
+from pipeline.access import Verdict
+from pipeline.access.failures import (
+    TRANSIENT_CODES,
+    verdict_of_os_error,
+    verdict_of_text,
+)
 from pipeline.errors import (
     StoreConflictError,
     StoreDamagedError,
@@ -23,36 +28,9 @@ ICECHUNK_ERRORS = (icechunk.IcechunkError, icechunk.ConflictError, icechunk.Reba
 CODE = re.compile(r'code: "(\w+)"')
 """How the client of S3 tells the server's name for an error."""
 SKEWED = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
-PASSING_CODES = {
-    "InternalError",
-    "RequestLimitExceeded",
-    "RequestTimeout",
-    "ServiceUnavailable",
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequests",
-}
-PASSING = re.compile(
-    r"dispatch failure|timed? ?out|connection (refused|reset|closed)|dns error|"
-    r"error sending request|(status|status code:?|server error) ?\(?(429|5\d\d)\b",
-    re.IGNORECASE,
-)
 WHERE = re.compile(r"\s*\|\s|\s+at ")
-LASTING = re.compile(r"certificate|permission denied|forbidden|unauthorized", re.IGNORECASE)
 WORDLESS = re.compile(r"service error", re.IGNORECASE)
 """The server refused, and Icechunk's session has dropped its reason."""
-PASSING_NUMBERS = {
-    errno.EIO,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-    errno.EHOSTDOWN,
-    errno.EHOSTUNREACH,
-    errno.ENETUNREACH,
-    errno.ECONNREFUSED,
-    errno.ECONNRESET,
-}
-"""Of a network file system that is not there; a full disk or a lost permission does not pass."""
 
 
 @contextmanager
@@ -92,7 +70,7 @@ def as_store_error(what: str, error: Exception) -> StoreError:
         return StoreError(f"{text} ({code})" if code else text)
     if code:
         return StoreUnavailableError(f"{text} ({code}): the storage is busy, try again later")
-    if WORDLESS.search(text) and not PASSING.search(str(error)):
+    if WORDLESS.search(text) and verdict_of_text(str(error)) is not Verdict.TRANSIENT:
         return StoreUnavailableError(
             f"{text}: the storage gave no reason; if this lasts, check the permission to write"
         )
@@ -107,14 +85,15 @@ def _code(error: Exception) -> str:
 def _passes(error: Exception, code: str) -> bool:
     """Say whether the same may work later."""
     if isinstance(error, OSError):
-        return error.errno in PASSING_NUMBERS or isinstance(error, TimeoutError)
+        return verdict_of_os_error(error) is Verdict.TRANSIENT
     if code:
-        return code in PASSING_CODES
+        return code in TRANSIENT_CODES
     # Not the lines between, which tell where in Icechunk it happened: they are full of numbers.
     said = "\n".join(line for line in str(error).splitlines() if not WHERE.match(line))
-    if LASTING.search(said):
-        return False
-    return PASSING.search(said) is not None or WORDLESS.search(said) is not None
+    verdict = verdict_of_text(said)
+    return verdict is Verdict.TRANSIENT or (
+        verdict is Verdict.UNKNOWN and WORDLESS.search(said) is not None
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -13,6 +12,7 @@ import icechunk
 import zarr
 from icechunk.session import ForkSession
 
+from pipeline.access import RetryPolicy, Verdict
 from pipeline.errors import StoreConflictError, StoreError, StoreUnavailableError
 from pipeline.store.arrays.groups import Groups
 from pipeline.store.arrays.items_and_records import Ledger
@@ -24,8 +24,17 @@ from pipeline.store.write.catch_up import CatchUp
 from pipeline.store.write.fork import Origin
 from pipeline.types import Grid
 
-RETRY_WAITS_S = (0.1, 0.5, 2.0, 8.0)
-"""Waits of a run that lost the race to publish before it tries again, give or take a half."""
+PUBLISH = RetryPolicy(attempts=5, first_wait_s=0.7)
+"""Of a run that loses the race to publish."""
+
+
+class _OvertakenError(StoreConflictError):
+    """Another run published between two lines of ours; on top of it the same may succeed."""
+
+
+def _verdict(error: Exception) -> Verdict:
+    overtaken = isinstance(error, _OvertakenError)
+    return Verdict.TRANSIENT if overtaken else Verdict.PERMANENT
 
 
 class BranchWork:
@@ -214,18 +223,18 @@ class BranchWork:
 
     def _record_and_show(self, record: Mapping[str, Any]) -> None:
         self.commit("end of the run")
-        for wait in (*RETRY_WAITS_S, None):
-            self.catch_up(strict=True)
-            try:
-                self._show(record)
-            except StoreConflictError:
-                # Another run was quicker between two lines: what is recorded is taken back.
-                if wait is None or self._lost is not None:
-                    raise
-                self._begin()
-                time.sleep(wait * random.uniform(0.5, 1.5))
-            else:
-                return
+        PUBLISH.call(partial(self._catch_up_and_show, record), judge=_verdict)
+
+    def _catch_up_and_show(self, record: Mapping[str, Any]) -> None:
+        self.catch_up(strict=True)
+        try:
+            self._show(record)
+        except StoreConflictError as error:
+            if self._lost is not None:
+                raise
+            # Another run was quicker between two lines: what is recorded is taken back.
+            self._begin()
+            raise _OvertakenError(str(error)) from error
 
     def _show(self, record: Mapping[str, Any]) -> None:
         with explained("cannot write the record of the run"):

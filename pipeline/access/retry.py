@@ -1,0 +1,121 @@
+"""The retry policy: how often something is tried, how long to wait between attempts, when to give up.
+
+Which failures are worth another attempt says the table in `pipeline.access.failures`. Each user has a
+policy of its own: a catalogue (`pipeline.search.limits`), a raster (`pipeline.cube.opening`), a store
+that another run publishes to (`pipeline.store.write.run_branch`), a batch of tiles (`pipeline.run`), a
+flow and its tasks (`flows.patience`).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from pipeline.access.failures import Verdict, verdict_of
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How something that may fail for a while is tried again. Every policy ends."""
+
+    attempts: int = 6
+    """At most so many in all; a verdict may allow fewer."""
+    first_wait_s: float = 1.0
+    """Before the second attempt; doubled before each later one."""
+    longest_wait_s: float = 60.0
+    total_s: float = math.inf
+    """No attempt begins later than so long after the first."""
+
+    def wait_s(self, failed: int) -> float:
+        """Return the longest wait, in seconds, after so many attempts that failed."""
+        return min(self.longest_wait_s, self.first_wait_s * 2.0 ** min(failed - 1, 60))
+
+    def call(
+        self,
+        do: Callable[[], T],
+        *,
+        judge: Callable[[Exception], Verdict] = verdict_of,
+        before_wait: Callable[[Exception, float], None] = lambda *_: None,
+    ) -> T:
+        """Call a function until it succeeds or no further attempt is worth it.
+
+        A wait is between half and all of `wait_s`: many clients that fail together must not return
+        together. An error with a `retry_after_s` asks for a longer one, with a tenth of ours on
+        top.
+
+        Parameters
+        ----------
+        do
+            One attempt.
+        judge
+            Says what a failure means for the next attempt.
+        before_wait
+            Hears of each failure that another attempt follows, and how long the wait is, in seconds.
+
+        Raises
+        ------
+        Exception
+            What the last attempt raised, as it is.
+        """
+        # It imports tornado and asyncio, which commands that only look at a store can do without.
+        from tenacity import Retrying  # noqa: PLC0415
+
+        call = _Call(self, judge, before_wait, time.monotonic())
+        return Retrying(
+            retry=call.is_worth_another,
+            wait=call.wait_s,
+            stop=call.is_over,
+            before_sleep=call.tell,
+            sleep=time.sleep,
+            reraise=True,
+        )(do)
+
+
+@dataclass(slots=True)
+class _Call:
+    """The state of one call: tenacity asks in the order of the methods, after each failure."""
+
+    policy: RetryPolicy
+    judge: Callable[[Exception], Verdict]
+    before_wait: Callable[[Exception, float], None]
+    begun: float
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+
+    def is_worth_another(self, state: RetryCallState) -> bool:
+        error = _error(state)
+        if not isinstance(error, Exception):
+            return False
+        verdict = self.judge(error)
+        self.verdicts[verdict] += 1
+        return self.verdicts[verdict] < verdict.attempts
+
+    def wait_s(self, state: RetryCallState) -> float:
+        own = self.policy.wait_s(state.attempt_number) * random.uniform(0.5, 1.0)
+        asked: float | None = getattr(_error(state), "retry_after_s", None)
+        return own if asked is None else asked + own / 10
+
+    def is_over(self, state: RetryCallState) -> bool:
+        deadline: float = getattr(_error(state), "deadline", math.inf)
+        ends = min(self.begun + self.policy.total_s, deadline)
+        last = state.attempt_number >= self.policy.attempts
+        return last or time.monotonic() + state.upcoming_sleep > ends
+
+    def tell(self, state: RetryCallState) -> None:
+        error = _error(state)
+        assert isinstance(error, Exception)
+        self.before_wait(error, state.upcoming_sleep)
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    assert state.outcome is not None
+    return state.outcome.exception()
