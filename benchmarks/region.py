@@ -136,16 +136,14 @@ def measure(side: int, n_workers: int) -> str:
         features = documents(REAL, count, side)
         catalogue.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
         job = job_over(side, count, catalogue)
-        job = dataclasses.replace(job, mask=MaskSettings(model="ukis-csmask"))
+        job = job.replace(mask=MaskSettings(model="ukis-csmask"))
         found = search(job)
         start = time.perf_counter()
         plan = planned(job, found)
         planning = time.perf_counter() - start
         with dask_cluster(scratch, n_workers) as (address, scheduler):
             settings = ClusterSettings(kind="address", address=address)
-            wide = dataclasses.replace(
-                job, run=dataclasses.replace(job.run, cluster=settings, memory_bytes=2**50)
-            )
+            wide = job.replace(run=job.run.replace(cluster=settings, memory_bytes=2**50))
             plan = dataclasses.replace(plan, job=wide)
             with Watch(address, scheduler) as watch:
                 start = time.perf_counter()

@@ -10,7 +10,6 @@ network is left out: tiles are timed from the first batch on, after one that war
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shutil
 import statistics
 import tempfile
@@ -37,7 +36,7 @@ def job_over(catalog: Path, where: Path, workers: int) -> Job:
         },
         base=where.parent,
     )
-    return dataclasses.replace(job, composite=None)
+    return job.replace(composite=None)
 
 
 def throughput(catalog: Path, where: Path, workers: int) -> float:

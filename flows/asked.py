@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,12 @@ def read_job(asked: Asked) -> Job:
     job = config.parse_job(asked, base=Path())
     if budget is None:
         return job
-    return dataclasses.replace(job, run=dataclasses.replace(job.run, memory_bytes=int(budget)))
+    return job.replace(run=job.run.replace(memory_bytes=int(budget)))
 
 
 def masks_alone(job: Job) -> Job:
     """Return a job that makes no composites."""
-    return dataclasses.replace(job, composite=None)
+    return job.replace(composite=None)
 
 
 def composites_wanted(job: Job) -> Job:

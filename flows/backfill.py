@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -66,9 +65,9 @@ def backfill(
     """
     whole = read_job(job)
     if datetime is not None:
-        whole = dataclasses.replace(whole, period=_span(datetime))
+        whole = whole.replace(period=_span(datetime))
     if what == "mask":
-        whole = dataclasses.replace(whole, composite=None)
+        whole = whole.replace(composite=None)
     _require_step(step)
     rows = []
     for period in cut(whole.period, step):
@@ -108,7 +107,7 @@ def _row(period: Period, came_of_it: tuple[str, str]) -> dict[str, Any]:
 
 
 def _within(job: Job, period: Period) -> Job:
-    return dataclasses.replace(job, period=period)
+    return job.replace(period=period)
 
 
 def _span(text: str) -> Period:

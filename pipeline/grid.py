@@ -16,13 +16,12 @@ from affine import Affine
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
-from pyproj.exceptions import CRSError
 from shapely.affinity import translate
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import GridError
-from pipeline.types import Grid, GridSettings, GuardSettings, Job, Tile
+from pipeline.types import Grid, GridSettings, Job, Tile
 from pipeline.types.grid import beside
 from pipeline.types.lonlat import cut_box, unrolled
 
@@ -66,11 +65,10 @@ def make_grid(job: Job, auto: str | tuple[float, float] = "crs") -> Grid:
     Raises
     ------
     GridError
-        The CRS is unknown or not in metres, the AOI is too wide for one UTM zone or does not
-        project, or the tile is not a whole number of chunks.
+        The AOI is too wide for one UTM zone, is far from where the CRS is meant for, or does not
+        project.
     """
     settings = job.grid
-    _check(settings, job.mask.guard)
     crs = _crs(settings.crs, job.aoi)
     outline = _project(job.aoi, crs)
     asked = auto if settings.anchor == "auto" else settings.anchor
@@ -125,36 +123,10 @@ def _corner(
     return beside(x, resolution_m), beside(y, resolution_m)
 
 
-def _check(settings: GridSettings, guard: GuardSettings | None) -> None:
-    if settings.resolution_m <= 0:
-        raise GridError(f"grid.resolution_m is {settings.resolution_m}; expected more than 0")
-    if settings.tile_px % settings.chunk_px:
-        raise GridError(
-            f"grid.tile_px {settings.tile_px} is not a multiple of grid.chunk_px {settings.chunk_px}"
-        )
-    if guard is not None and settings.chunk_px % guard.cell_px:
-        raise GridError(
-            f"mask.guard.cell_px is {guard.cell_px}; expected a divisor of grid.chunk_px "
-            f"({settings.chunk_px}), so that no tile cuts a cell"
-        )
-
-
 def _crs(name: str, aoi: BaseGeometry) -> CRS:
-    if name.lower() == "utm":
+    if name == "utm":
         return _utm(aoi)
-    try:
-        crs = CRS(name)
-    except CRSError as error:
-        raise GridError(
-            f"grid.crs {name!r} is not known to PROJ; expected 'utm' or e.g. EPSG:32632"
-        ) from error
-    # Not odc's `units`: it tells axes by their direction, and both of a polar CRS point north.
-    units = {axis.unit_name for axis in crs.proj.axis_info}
-    if not crs.projected or not units <= {"metre", "meter"}:
-        raise GridError(
-            f"grid.crs {name!r} is in {' and '.join(sorted(units))}; expected a projected CRS in "
-            "metres, e.g. 'utm', EPSG:3035 (Europe) or EPSG:6933 (the world, equal area)"
-        )
+    crs = CRS(name)
     _require_near(name, crs, aoi)
     return crs
 

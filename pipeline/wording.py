@@ -1,7 +1,9 @@
-"""Numbers and dates in sentences."""
+"""Numbers, dates and suggestions in sentences."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 
@@ -27,3 +29,9 @@ def dates(start: datetime, end: datetime) -> str:
         whole = end - start == timedelta(days=1)
         return f"{first:%Y-%m-%d}" if whole else f"{first:%Y-%m-%d %H:%M} – {end:%H:%M}"
     return f"{first:%Y-%m-%d} – {last:%Y-%m-%d}"
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """Return `` (did you mean …?)`` with the nearest known word, or nothing if none is near."""
+    near = difflib.get_close_matches(str(word), list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

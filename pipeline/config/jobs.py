@@ -1,12 +1,11 @@
-"""The job file as a whole."""
+"""The job file as a whole: read, checked, written, and described for editors."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,41 +22,22 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.config.aoi import AOI_FORMS, read_aoi, write_aoi
 from pipeline.config.files import read_yaml
-from pipeline.config.mistakes import Location, mistakes, path_of, refuse
-from pipeline.config.paths import require_apart
-from pipeline.config.periods import PERIOD_FORMS, read_period, write_period
-from pipeline.config.sections import (
-    CompositeSection,
-    CubeSection,
-    GridSection,
-    MaskSection,
-    RunSection,
-    SlugText,
-    SourceSection,
-    StacSection,
-    base_of,
+from pipeline.config.mistakes import Location, mistakes, path_of
+from pipeline.config.paths import (
+    catalog_location,
+    local_folder,
+    require_apart,
     store_url,
 )
+from pipeline.config.periods import PERIOD_FORMS, read_period, write_period
 from pipeline.errors import ConfigError
-from pipeline.types import (
-    CleanSettings,
-    CompositeSettings,
-    CubeSettings,
-    GridSettings,
-    GuardSettings,
-    Job,
-    MaskSettings,
-    Period,
-    RunSettings,
-    ShadowSettings,
-    Source,
-    StacSettings,
-)
+from pipeline.types import Job, Period, Source, StacSettings
+from pipeline.types.values import Text, refuse
 
 
 def _aoi(value: object, info: ValidationInfo) -> BaseGeometry:
     try:
-        return read_aoi(value, base_of(info))
+        return read_aoi(value, _base(info))
     except ValueError as error:
         refuse(f"{AOI_FORMS}; but {error}")
 
@@ -73,38 +53,56 @@ def _sources(value: object) -> object:
     return [value] if isinstance(value, Mapping) else value
 
 
+def _source(source: Source, info: ValidationInfo) -> Source:
+    try:
+        catalog = catalog_location(source.catalog, _base(info))
+    except ValueError as error:
+        refuse(str(error), key="catalog", found=source.catalog)
+    return source.replace(catalog=catalog)
+
+
 def _store(value: str, info: ValidationInfo) -> str:
-    return store_url(value, base_of(info))
+    try:
+        return store_url(value, _base(info))
+    except ValueError as error:
+        refuse(str(error))
 
 
-class JobFile(BaseModel):
-    """A job of cloudmask: one region, what to read, how to mask and compose it, where to keep it."""
+def _stac(stac: StacSettings, info: ValidationInfo) -> StacSettings:
+    try:
+        folder = local_folder(stac.folder, _base(info))
+    except ValueError as error:
+        refuse(str(error), key="folder", found=stac.folder)
+    return stac.replace(folder=folder)
 
-    model_config = ConfigDict(
-        extra="forbid", arbitrary_types_allowed=True, title="cloudmask job"
-    )
 
-    name: SlugText = Field(description="Name of the region: letters, digits, - and _.")
-    aoi: Annotated[
-        BaseGeometry,
-        BeforeValidator(_aoi),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    {
-                        "type": "array",
-                        "items": {"type": "number"},
-                        "minItems": 4,
-                        "maxItems": 4,
-                    },
-                    {"type": "object", "required": ["type"]},
-                    {"type": "string"},
-                ]
-            }
-        ),
-    ] = Field(
-        description=f"Area of interest: {AOI_FORMS}. A bbox whose west is larger than its east "
-        "crosses the antimeridian. Paths are relative to the job file."
+def _base(info: ValidationInfo) -> Path:
+    """Return the directory that paths of a job are relative to."""
+    context: Mapping[str, Path] = info.context or {}
+    return context.get("base", Path())
+
+
+_AREA_IN_A_FILE = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
+        {"type": "object", "required": ["type"]},
+        {"type": "string"},
+    ]
+}
+
+
+class JobFile(Job):
+    """A job of cloudmask: one region, what to read, how to mask and compose it, where to store it."""
+
+    # A `Job` in the form that people write: an area and dates in many forms, relative paths.
+
+    model_config = ConfigDict(title="cloudmask job")
+
+    aoi: Annotated[BaseGeometry, BeforeValidator(_aoi), WithJsonSchema(_AREA_IN_A_FILE)] = (
+        Field(
+            description=f"Area of interest: {AOI_FORMS}. A bbox whose west is larger than its east "
+            "crosses the antimeridian. Paths are relative to the job file."
+        )
     )
     period: Annotated[
         Period, BeforeValidator(_period), WithJsonSchema({"type": ["string", "integer"]})
@@ -114,23 +112,20 @@ class JobFile(BaseModel):
         "whole (2023-06-01/2023-08-31 includes the 31st); an end that is an instant is not.",
     )
     sources: Annotated[
-        tuple[SourceSection, ...],
+        tuple[Annotated[Source, AfterValidator(_source)], ...],
         BeforeValidator(_sources),
         Field(min_length=1),
-    ] = Field(description="Where items come from: a list, or a single one.")
-    store: Annotated[str, Field(min_length=1), AfterValidator(_store)] = Field(
-        description="Path, relative to the job file, or URL of the Icechunk repository."
-    )
-    cube: CubeSection = CubeSettings()
-    grid: GridSection = GridSettings()
-    mask: MaskSection = MaskSettings()
-    composite: CompositeSection | None = None
-    run: RunSection = RunSettings()
-    stac: StacSection | None = None
+    ]
+    """Where items come from: a list, or a single one."""
+    store: Annotated[Text, AfterValidator(_store)]
+    """Path, relative to the job file, or URL of the Icechunk repository; ``zarr+`` before a path makes
+    it plain Zarr."""
+    stac: Annotated[StacSettings, AfterValidator(_stac)] | None = None
+    """None: no catalogue is written; `cloudmask stac` writes one at any time."""
 
     @model_validator(mode="after")
     def _stac_stands_apart(self) -> Self:
-        """Refuse a catalogue that would be written over what the job reads or keeps."""
+        """Refuse a catalogue that would be written over what the job reads or stores."""
         if self.stac is not None:
             catalogues = [each.catalog for each in self.sources]
             try:
@@ -139,23 +134,6 @@ class JobFile(BaseModel):
                 refuse(str(error), key="stac.folder", found=self.stac.folder)
         return self
 
-
-_SECTIONS: Mapping[str, type] = {
-    "sources": Source,
-    "cube": CubeSettings,
-    "grid": GridSettings,
-    "mask": MaskSettings,
-    "composite": CompositeSettings,
-    "run": RunSettings,
-    "stac": StacSettings,
-}
-
-_INNER: Mapping[str, type] = {
-    "clean": CleanSettings,
-    "shadows": ShadowSettings,
-    "guard": GuardSettings,
-}
-"""Sections inside ``mask``."""
 
 _WANTED: Mapping[str, str] = {
     "name": "a name for the region",
@@ -215,19 +193,12 @@ def dump_job(job: Job) -> dict[str, Any]:
 
     Nothing in it is secret: `parse_job` refuses URLs with passwords and tokens.
     """
-    return {
+    written = {
         "name": job.name,
         "aoi": write_aoi(job.aoi),
         "datetime": write_period(job.period),
-        "sources": [_plain(each) for each in job.sources],
-        "store": job.store,
-        "cube": _plain(job.cube),
-        "grid": _plain(job.grid),
-        "mask": _plain(job.mask),
-        "composite": None if job.composite is None else _plain(job.composite),
-        "run": _plain(job.run),
-        "stac": None if job.stac is None else _plain(job.stac),
     }
+    return written | job.model_dump(mode="json", exclude={"name", "aoi", "period"})
 
 
 def job_schema() -> dict[str, Any]:
@@ -249,7 +220,7 @@ def _parse(data: Mapping[Any, Any], base: Path, place: Callable[[Location], str]
     except ValidationError as error:
         found = mistakes(error.errors(include_url=False), _known_keys, _wanted)
     else:
-        return Job(**{each.name: getattr(read, each.name) for each in dataclasses.fields(Job)})
+        return Job(**dict(read))
     raise ConfigError("\n".join(f"{place(at)}{path_of(at)}: {words}" for at, words in found))
 
 
@@ -267,20 +238,20 @@ def _overridden(values: Mapping[Any, Any], overrides: Mapping[str, object]) -> d
 
 
 def _known_keys(location: Location) -> Sequence[str]:
-    names = [step for step in location if isinstance(step, str)]
-    if names:
-        section = _INNER.get(names[1]) if len(names) > 1 else None
-        section = section or _SECTIONS[names[0]]
-        return [each.name for each in dataclasses.fields(section)]
-    return [field.alias or name for name, field in JobFile.model_fields.items()]
+    """Return the keys of the section at a location; positions and names of groups are no sections."""
+    section: type[BaseModel] = JobFile
+    for step in location:
+        field = section.model_fields.get(str(step))
+        section = next(_sections_in(field.annotation), section) if field else section
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 -- a type
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _sections_in(each)
 
 
 def _wanted(location: Location) -> str:
     return _WANTED.get(str(location[-1]), "a value")
-
-
-def _plain(settings: Any) -> dict[str, Any]:  # noqa: ANN401 -- any of the settings classes
-    return {
-        key: list(value) if isinstance(value, tuple) else copy.deepcopy(value)
-        for key, value in dataclasses.asdict(settings).items()
-    }

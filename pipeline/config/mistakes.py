@@ -5,14 +5,14 @@ job.yaml:12: grid.tile_px: found 1000, expected a multiple of chunk_px (256)
 
 from __future__ import annotations
 
-import difflib
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
 from pipeline.shown import shown
+from pipeline.wording import did_you_mean
 
 Location = tuple[int | str, ...]
 """Keys and positions from the root of the job file to a value."""
@@ -31,6 +31,7 @@ _EXPECTED: Mapping[str, str] = {
     "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
     "model_type": "a mapping of keys",
+    "multiple_of": "a multiple of {multiple_of:g}",
     "string_too_short": "some text",
     "string_type": "text",
     "too_short": "at least one",
@@ -41,24 +42,6 @@ _EXPECTED: Mapping[str, str] = {
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
 _SHORT.maxstring = _SHORT.maxother = 80
-
-
-def refuse(expected: str, *, key: str | None = None, found: object = None) -> NoReturn:
-    """Refuse a value in words of our own.
-
-    Parameters
-    ----------
-    expected
-        What there should be.
-    key
-        Which key of a section is wrong, where the whole section was looked at.
-    found
-        Its value, where `key` is given.
-    """
-    # The text goes through a template of pydantic's, which would read braces in it.
-    raise PydanticCustomError(
-        "refused", "{expected}", {"expected": expected, "key": key, "found": found}
-    )
 
 
 def describe(error: ErrorDetails) -> str:
@@ -89,12 +72,6 @@ def path_of(location: Location) -> str:
     """Return ``sources[0].catalog`` for ``("sources", 0, "catalog")``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     return text.removeprefix(".")
-
-
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Return `` (did you mean …?)``, or nothing where no known word is near."""
-    near = difflib.get_close_matches(str(word), list(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _hint(found: object, context: Mapping[str, Any]) -> str:
@@ -135,4 +112,4 @@ def _mistake(
         hint = did_you_mean(location[-1], known)
         return location, f"unknown key{hint}, expected {' | '.join(known)}"
     key = error.get("ctx", {}).get("key")
-    return (*location, key) if key else location, describe(error)
+    return (*location, *key.split(".")) if key else location, describe(error)

@@ -1,14 +1,65 @@
-"""Local paths, and the check that output does not overwrite a store or a catalogue."""
+"""The paths and URLs of a job: made absolute, and kept apart."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pipeline.catalogs import CATALOGS
+from pipeline.config.mistakes import holds_secret
+from pipeline.config.vector_files import exists
+from pipeline.wording import did_you_mean
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def catalog_location(text: str, base: Path) -> str:
+    """Return the name or URL of a catalogue as it is, or the absolute path of its file.
+
+    Raises
+    ------
+    ValueError
+        It is none of these, or a URL with a secret; the message says what is expected.
+    """
+    _refuse_secret(text)
+    if text in CATALOGS or _URL.match(text):
+        return text
+    path = _absolute(text, base)
+    if not exists(path):
+        hint = did_you_mean(text, CATALOGS)
+        raise ValueError(f"{' | '.join(CATALOGS)}{hint}, a URL, or a file (there is no {path})")
+    return str(path)
+
+
+def store_url(text: str, base: Path) -> str:
+    """Return the absolute path or the URL of a store.
+
+    Raises
+    ------
+    ValueError
+        The URL has a secret in it; the message says what is expected.
+    """
+    _refuse_secret(text)
+    return text if _URL.match(text) else str(_absolute(text, base))
+
+
+def local_folder(text: str, base: Path) -> str:
+    """Return the absolute path of a folder.
+
+    Raises
+    ------
+    ValueError
+        It is a URL; the message says what is expected.
+    """
+    if _URL.match(text):
+        raise ValueError("a local folder; copy it to where it is served afterwards")
+    return str(_absolute(text, base))
+
 
 def local_path(url: str) -> Path | None:
-    """Return the local path that a store or a catalogue is at; none: it is somewhere else."""
+    """Return the local path of a store or a catalogue; none: it is elsewhere."""
     text = url.removeprefix("zarr+")
     if "://" not in text:
         return Path(text).expanduser().resolve()
@@ -17,7 +68,7 @@ def local_path(url: str) -> Path | None:
 
 
 def require_apart(out: Path, store: str, catalogues: Iterable[str] = ()) -> None:
-    """Refuse a place for output that is the store, in it or round it, or the catalogue's own folder.
+    """Refuse an output that is the store, lies in it or round it, or replaces a catalogue that is read.
 
     Parameters
     ----------
@@ -33,18 +84,26 @@ def require_apart(out: Path, store: str, catalogues: Iterable[str] = ()) -> None
     ValueError
         It is one of these; the message says which.
     """
-    place, held = out.expanduser().resolve(), local_path(store)
-    if held is not None and _touch(place, held):
+    path, stored = out.expanduser().resolve(), local_path(store)
+    if stored is not None and (path.is_relative_to(stored) or stored.is_relative_to(path)):
         raise ValueError(
-            f"a place apart from the store {held}: {place} is in it, round it, or the same"
+            f"a path apart from the store {stored}: {path} is in it, round it, or the same"
         )
     for each in catalogues:
         read = local_path(each)
-        if read is not None and (place == read or place in read.parents):
+        if read is not None and read.is_relative_to(path):
             raise ValueError(
-                f"a place apart from the catalogue {read}, which is read: {place} would take its place"
+                f"a path apart from the catalogue {read}, which is read: {path} would replace it"
             )
 
 
-def _touch(one: Path, other: Path) -> bool:
-    return one == other or one in other.parents or other in one.parents
+def _absolute(text: str, base: Path) -> Path:
+    return (base / Path(text).expanduser()).resolve()
+
+
+def _refuse_secret(text: str) -> None:
+    if holds_secret(text):
+        raise ValueError(
+            "a URL without password or token, whose parameters are known to be harmless; logins "
+            "belong in the environment (~/.netrc), and many people read where a job is stored"
+        )

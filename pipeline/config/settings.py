@@ -12,8 +12,10 @@ from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, Val
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipeline.config.mistakes import describe, did_you_mean, refuse
+from pipeline.config.mistakes import describe
 from pipeline.errors import ConfigError
+from pipeline.types.values import refuse
+from pipeline.wording import did_you_mean
 
 _PREFIX = "CLOUDMASK_"
 _NESTED = "__"

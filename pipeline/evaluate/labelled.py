@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from pipeline.evaluate.schemes import SCHEMES, Scheme
 from pipeline.evaluate.scoring import BUFFERS_PX, ImageScore, score
 from pipeline.mask import mask_cube, read_geobox
 from pipeline.mask.postprocess.clean import clean
-from pipeline.types import CleanSettings, Code, Model, ModelCard
+from pipeline.types import CleanGroup, CleanSettings, Code, Model, ModelCard
 
 Predict = Callable[[Labelled], NDArray[np.uint8]]
 """Image -> codes of `Code`, of the labels' shape."""
@@ -145,7 +144,9 @@ def _wrong(one: ImageScore, scheme: Scheme) -> float:
 
 
 def by_model(
-    model: Model, dataset: DatasetCard, cleaning: Mapping[str, CleanSettings] | None = None
+    model: Model,
+    dataset: DatasetCard,
+    cleaning: Mapping[CleanGroup, CleanSettings] | None = None,
 ) -> Masker:
     """Return what masks images by a model, through the same engine as a run.
 
@@ -185,12 +186,12 @@ def _remarks(card: ModelCard, dataset: DatasetCard) -> tuple[str, ...]:
     )
 
 
-def _words(cleaning: Mapping[str, CleanSettings]) -> str:
+def _words(cleaning: Mapping[CleanGroup, CleanSettings]) -> str:
     """Say what is done to masks: ``, cloud dilate_m 60``."""
     steps = [
         f", {group} {name} {value:g}"
         for group, settings in cleaning.items()
-        for name, value in dataclasses.asdict(settings).items()
+        for name, value in settings
         if value
     ]
     return "".join(steps)

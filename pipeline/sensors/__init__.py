@@ -2,7 +2,7 @@
 
 Data, not code paths::
 
-    types.py         words: roles, Profile, Radiometry
+    types.py         words: Profile, Radiometry
     bands.py         role -> asset keys, a table for each way of naming bands
     profiles.py      PROFILES: collection -> what it holds     (a new collection is a row here)
     rules.py         RULES: what turns numbers to reflectance  (a new quirk is a row here)
@@ -36,14 +36,8 @@ from pipeline.sensors.profiles import PROFILES, is_known, profile, sensors_of
 from pipeline.sensors.projection import crs_of, two_codes
 from pipeline.sensors.recorded import asks_for_offset, record, recorded, unrecorded, was_unread
 from pipeline.sensors.rules import RULES, radiometry
-from pipeline.sensors.types import (
-    ROLES,
-    THERMAL_ROLES,
-    Flags,
-    Limits,
-    Profile,
-    Radiometry,
-)
+from pipeline.sensors.types import Flags, Limits, Profile, Radiometry
+from pipeline.types.roles import ROLES, THERMAL_ROLES
 
 __all__ = [
     "FAMILIES",

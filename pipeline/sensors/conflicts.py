@@ -9,7 +9,8 @@ import pystac
 
 from pipeline.sensors.metadata import stated_offsets
 from pipeline.sensors.profiles import profile
-from pipeline.sensors.types import THERMAL_ROLES, Radiometry
+from pipeline.sensors.types import Radiometry
+from pipeline.types.roles import THERMAL_ROLES
 
 
 def compared(item: pystac.Item, decided: Radiometry) -> Radiometry:

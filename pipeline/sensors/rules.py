@@ -13,7 +13,8 @@ from pipeline.sensors.conflicts import compared, reflectance_keys
 from pipeline.sensors.metadata import origin, processing_baseline, stated_offsets
 from pipeline.sensors.profiles import profile
 from pipeline.sensors.recorded import recorded
-from pipeline.sensors.types import THERMAL_ROLES, Radiometry
+from pipeline.sensors.types import Radiometry
+from pipeline.types.roles import THERMAL_ROLES
 
 
 def radiometry(item: pystac.Item, role: str | None = None) -> Radiometry:

@@ -10,29 +10,8 @@ import pystac
 
 from pipeline.errors import RadiometryError
 from pipeline.sensors.formats import no_raster, refusal
+from pipeline.types.roles import THERMAL_ROLES
 from pipeline.wording import counted
-
-ROLES: tuple[str, ...] = (
-    "coastal",
-    "blue",
-    "green",
-    "red",
-    "rededge1",
-    "rededge2",
-    "rededge3",
-    "nir",
-    "nir08",
-    "nir09",
-    "swir16",
-    "swir22",
-    "cirrus",
-    "lwir11",
-    "lwir12",
-)
-"""Names of bands by what they see: the common names of the STAC eo extension, rededge numbered."""
-
-THERMAL_ROLES = frozenset({"lwir11", "lwir12"})
-"""Roles whose values are temperatures in kelvin; all others are reflectances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,22 +26,7 @@ Composite
 
 from pipeline.types.grid import Grid, Tile
 from pipeline.types.items import Dropped, Items, Scene, footprint
-from pipeline.types.job import (
-    STRICT,
-    CleanSettings,
-    ClusterSettings,
-    CompositeSettings,
-    CubeSettings,
-    GridSettings,
-    GuardSettings,
-    Job,
-    MaskSettings,
-    Period,
-    RunSettings,
-    ShadowSettings,
-    Source,
-    StacSettings,
-)
+from pipeline.types.job import Job, Period
 from pipeline.types.legend import (
     CLOUD,
     LEGEND,
@@ -68,19 +53,33 @@ from pipeline.types.record import (
 )
 from pipeline.types.searched import Searched, outline_of
 from pipeline.types.series import SceneShares, Series, State, Stretch, Summary
+from pipeline.types.settings import (
+    CleanGroup,
+    CleanSettings,
+    ClusterSettings,
+    CompositeSettings,
+    CubeSettings,
+    GridSettings,
+    GuardSettings,
+    MaskSettings,
+    RunSettings,
+    ShadowSettings,
+    Source,
+    StacSettings,
+)
 
 __all__ = [
     "CLOUD",
     "LEGEND",
     "NEVER",
     "PIXEL_VERSION",
-    "STRICT",
     "UNCOVERED",
     "UNFIT",
     "UNREADABLE",
     "USABLE",
     "CellReceipt",
     "CellStatus",
+    "CleanGroup",
     "CleanSettings",
     "ClusterSettings",
     "Code",

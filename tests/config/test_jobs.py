@@ -136,7 +136,7 @@ MISTAKES = [
     (
         "sources",
         {"catalog": "earth-search", "query": {"a": {"lt": float("nan")}}},
-        "sources[0].query: found {'a': {'lt': nan}}, expected values that JSON can hold",
+        "sources[0].query: found {'a': {'lt': nan}}, expected values that JSON can have",
     ),
     (
         "stac",
@@ -177,11 +177,27 @@ MISTAKES = [
     ("grid.tile_px", 512.5, "grid.tile_px: found 512.5, expected a whole number"),
     ("grid.tile_px", 0, "grid.tile_px: found 0, expected more than 0"),
     ("grid.chunk_px", 100, "grid.chunk_px: found 100, expected a multiple of 16"),
-    ("grid.chunk_px", 0, "grid.chunk_px: found 0, expected a multiple of 16"),
+    ("grid.chunk_px", 0, "grid.chunk_px: found 0, expected at least 16"),
     (
         "grid.tilepx",
         1,
         "grid.tilepx: unknown key (did you mean tile_px?), expected crs | resolution_m",
+    ),
+    (
+        "mask.guard",
+        {"cell_px": 96},
+        "mask.guard.cell_px: found 96, expected a divisor of grid.chunk_px",
+    ),
+    ("mask.guard", {"cell": 1}, "mask.guard.cell: unknown key (did you mean cell_px?)"),
+    (
+        "mask.clean",
+        {"cloud": {"open": 1}},
+        "mask.clean.cloud.open: unknown key (did you mean open_m?)",
+    ),
+    (
+        "run.cluster",
+        {"adress": "tcp://s:1"},
+        "run.cluster.adress: unknown key (did you mean address?)",
     ),
     ("mask.model", "", "mask.model: found '', expected some text"),
     ("mask.options", [], "mask.options: found [], expected "),

@@ -1,6 +1,5 @@
 """deploy/prefect.yaml through Prefect's own models; image tags; what variables are named."""
 
-import dataclasses
 import datetime
 import importlib
 import json
@@ -200,9 +199,9 @@ def test_yearly_composes_what_nightly_masks():
         load_job(DEPLOY / "jobs" / f"{name}.yaml") for name in ("region", "yearly")
     )
     assert yearly.composite.name != nightly.composite.name
-    assert dataclasses.replace(
-        yearly, composite=None, run=nightly.run, aoi=nightly.aoi
-    ) == dataclasses.replace(nightly, composite=None)
+    assert yearly.replace(composite=None, run=nightly.run, aoi=nightly.aoi) == nightly.replace(
+        composite=None
+    )
     assert yearly.aoi.equals(nightly.aoi)
 
 

@@ -3,7 +3,6 @@
 The archives are those of ../shared/faults, built here: a date is one level of blue.
 """
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -36,8 +35,7 @@ class Region:
     def job(self, start, end, period="month", where="own"):
         whole = load_job(self.archive.folder.parent / "job.yaml")
         first, last = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (start, end))
-        return dataclasses.replace(
-            whole,
+        return whole.replace(
             period=Period(start=first, end=last + timedelta(days=1)),
             composite=CompositeSettings(name="c", period=period, bands=("blue",)),
             store=str(self.archive.folder.parent / where),
@@ -95,7 +93,7 @@ def test_ten_days_do_not_replace_june(region):
     assert steps(full) == [("2023-06-01", 3, pytest.approx(0.05))]
     # Nor does another year's February: masks that another job had made come in with the first job.
     other = region.job("2023-06-01", "2023-06-10", where="other")
-    run.run(dataclasses.replace(full, composite=None, store=other.store))
+    run.run(full.replace(composite=None, store=other.store))
     assert run.plan_job(other).bytes_to_read > 0
     run.run(other)
     assert steps(other) == steps(full)

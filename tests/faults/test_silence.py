@@ -1,6 +1,5 @@
 """A query never takes "nobody looked" for "there was nothing"."""
 
-import dataclasses
 import importlib
 import json
 import sys
@@ -28,7 +27,7 @@ def store(tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         small.provide(patch)
-        job = dataclasses.replace(region.job(), period=april)
+        job = region.job().replace(period=april)
         run.run(job)
     west, south, east, north = job.aoi.bounds
     return str(region.store), f"{west},{south},{east},{north}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def make_job(catalog: Path, where: Path, **changes: object) -> Job:
         },
         base=where.parent,
     )
-    return dataclasses.replace(job, name=str(changes.get("name", "law")))
+    return job.replace(name=str(changes.get("name", "law")))
 
 
 def contents(url: str) -> dict[str, xr.Dataset]:

@@ -1,6 +1,5 @@
 """Laws of whole runs: any partition, run twice, killed anywhere; the composite never invents."""
 
-import dataclasses
 import itertools
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def test_windows_that_tiles_share_are_run_once(summer, tmp_path, monkeypatch):
 
     monkeypatch.setattr(WindowMeanModel, "predict", counted)
     job = make_job(summer, fresh(tmp_path), chunk_px=128, tile_px=128)
-    run.run(dataclasses.replace(job, composite=None))
+    run.run(job.replace(composite=None))
     assert len(run_windows) > 20
     assert len(set(run_windows)) == len(run_windows)
 
@@ -101,7 +100,7 @@ def test_any_tiles_give_the_same_finished_masks(undisturbed, summer, tmp_path):
     found = []
     for tile_px in (512, 128):
         job = make_job(summer, fresh(tmp_path), tile_px=tile_px, chunk_px=128)
-        job = dataclasses.replace(job, mask=finishing, composite=None)
+        job = job.replace(mask=finishing, composite=None)
         run.run(job)
         archive = store.open_archive(job.store)
         found.append({name: in_aoi(archive.masks(name), job) for name in archive.sensors})
@@ -216,7 +215,7 @@ def test_a_reprocessed_item_redoes_its_cells_alone(undisturbed, summer, tmp_path
 def test_a_later_scene_is_added_and_the_rest_stays(undisturbed, summer, tmp_path):
     whole = make_job(summer, fresh(tmp_path), tile_px=256)
     middle = whole.period.start.replace(month=7, day=10)
-    early = dataclasses.replace(whole, period=Period(start=whole.period.start, end=middle))
+    early = whole.replace(period=Period(start=whole.period.start, end=middle))
     run.run(early)
     record = run.run(whole)
     done = {c.time for tile in record.tiles for c in tile.cells if c.status == "masked"}
@@ -289,6 +288,6 @@ def test_a_run_pointed_at_the_saved_items_is_the_same_run(undisturbed, tmp_path)
     job, _ = undisturbed
     plan, saved = run.plan_job(job), tmp_path / "items.json"
     save_items(plan.items, saved)
-    again = run.plan_job(dataclasses.replace(job, sources=(Source(catalog=str(saved)),)))
+    again = run.plan_job(job.replace(sources=(Source(catalog=str(saved)),)))
     assert again.key == plan.key
     assert again.nothing_to_do

@@ -29,12 +29,12 @@ def day(month, number, year=2023):
 
 def part(job, start, end, **changes):
     """Return the job of some of its dates."""
-    return dataclasses.replace(job, period=Period(start=start, end=end), **changes)
+    return job.replace(period=Period(start=start, end=end), **changes)
 
 
 def every(job, period, name="all-of-it"):
     settings = CompositeSettings(name=name, period=period, bands=tuple(BANDS))
-    return dataclasses.replace(job, composite=settings)
+    return job.replace(composite=settings)
 
 
 def composed(job):
@@ -156,8 +156,8 @@ def test_the_plan_says_what_becomes_of_each_step_and_what_is_read(summer, tmp_pa
     assert rows["2023-06-01"]["end"] == "2023-07-01"
     assert {row["does"] for start, row in rows.items() if start != "2023-06-01"} == {"leave"}
     # Nothing to mask, but all to compose: its bytes are told.
-    other = dataclasses.replace(job, composite=CompositeSettings(name="other", bands=("red",)))
-    run.run(dataclasses.replace(job, composite=None))
+    other = job.replace(composite=CompositeSettings(name="other", bands=("red",)))
+    run.run(job.replace(composite=None))
     plan = run.plan_job(other)
     assert plan.cells.unchanged.all()
     items = sum(
@@ -190,8 +190,8 @@ def test_a_composite_is_made_of_its_own_sensors(summer, tmp_path):
                 )
             )
         }
-        sources = (dataclasses.replace(source, collections=collections),)
-        jobs[sensor] = dataclasses.replace(every(job, "month", name=sensor), sources=sources)
+        sources = (source.replace(collections=collections),)
+        jobs[sensor] = every(job, "month", name=sensor).replace(sources=sources)
     for one in jobs.values():
         run.run(one)
     archive = store.open_archive(job.store)
@@ -202,7 +202,7 @@ def test_a_composite_is_made_of_its_own_sensors(summer, tmp_path):
     run.run(both)
     found = composed(both)
     for one in jobs.values():
-        run.run(dataclasses.replace(one, composite=both.composite))
+        run.run(one.replace(composite=both.composite))
     alike(composed(both), found)
 
 

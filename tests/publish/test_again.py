@@ -1,6 +1,5 @@
 """Writing a catalogue over one that is there."""
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -205,10 +204,10 @@ def test_a_job_keeps_its_catalogue_up_to_date(fresh, tmp_path):
     assert follow(job) is None
     publish(fresh.open(), out, period=JULY)
     assert follow(job).collections
-    with_cogs = dataclasses.replace(job, stac=dataclasses.replace(job.stac, cogs=True))
+    with_cogs = job.replace(stac=job.stac.replace(cogs=True))
     assert follow(with_cogs).written == 6
     assert list(out.rglob("*.tif"))
     (out / "catalog.json").write_text("{")
     with pytest.raises(ConfigError, match="no catalogue that cloudmask wrote"):
         follow(with_cogs)
-    assert follow(dataclasses.replace(job, stac=None)) is None
+    assert follow(job.replace(stac=None)) is None

@@ -1,6 +1,5 @@
 """Tiles on the workers of a cluster: the same store as on threads, whoever dies meanwhile."""
 
-import dataclasses
 import json
 import os
 import pickle
@@ -38,9 +37,9 @@ def job(week):
 
     def made(where, cluster=None, **changes):
         plain = make_job(week, where, tile_px=128, chunk_px=128, workers=1)
-        settings = dataclasses.replace(plain.run, cluster=cluster or ClusterSettings())
+        settings = plain.run.replace(cluster=cluster or ClusterSettings())
         changes = {"mask": MaskSettings(model="scl"), "run": settings} | changes
-        return dataclasses.replace(plain, **changes)
+        return plain.replace(**changes)
 
     return made
 
@@ -199,15 +198,13 @@ def test_a_tile_that_cannot_be_read_costs_its_item_alone(week, job, cluster, tmp
     assert json.loads(catalog.read_text())
     settings = ClusterSettings(kind="address", address=cluster.address)
     broken = job(tmp_path / "there", settings)
-    broken = dataclasses.replace(
-        broken,
-        sources=(dataclasses.replace(broken.sources[0], catalog=str(catalog)),),
-        run=dataclasses.replace(broken.run, min_completeness=0.0),
+    broken = broken.replace(
+        sources=(broken.sources[0].replace(catalog=str(catalog)),),
+        run=broken.run.replace(min_completeness=0.0),
     )
-    here = dataclasses.replace(
-        broken,
+    here = broken.replace(
         store=str(tmp_path / "here"),
-        run=dataclasses.replace(broken.run, cluster=ClusterSettings()),
+        run=broken.run.replace(cluster=ClusterSettings()),
     )
     one, other = run.run(broken), run.run(here)
     same(contents(broken.store), contents(here.store))
@@ -249,10 +246,10 @@ def test_workers_too_small_for_a_tile_are_refused(job, cluster, tmp_path, monkey
 def test_a_run_with_nothing_to_do_starts_no_worker(job, tmp_path, monkeypatch):
     there = job(tmp_path / "store")
     run.run(there)
-    settings = dataclasses.replace(
-        there.run, cluster=ClusterSettings(kind="address", address="tcp://127.0.0.1:1")
+    settings = there.run.replace(
+        cluster=ClusterSettings(kind="address", address="tcp://127.0.0.1:1")
     )
     monkeypatch.setattr(
         clusters, "open_cluster", lambda _: pytest.fail("a cluster was started")
     )
-    assert run.run(dataclasses.replace(there, run=settings)).snapshot is None
+    assert run.run(there.replace(run=settings)).snapshot is None

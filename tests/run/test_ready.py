@@ -95,9 +95,7 @@ def test_a_gpu_that_is_not_there(region):
             run.require_ready(wanted)
         assert str(caught.value) == machine.NO_GPU
         far = ClusterSettings(kind="address", address="tcp://127.0.0.1:1")
-        job = dataclasses.replace(
-            wanted.job, run=dataclasses.replace(plan.job.run, cluster=far)
-        )
+        job = wanted.job.replace(run=plan.job.run.replace(cluster=far))
         run.require_ready(dataclasses.replace(wanted, job=job))
 
 
@@ -119,7 +117,7 @@ def test_a_scheduler_that_does_not_answer(region):
         address = f"tcp://127.0.0.1:{held.getsockname()[1]}"
         settings = ClusterSettings(kind="address", address=address)
         job = region.job()
-        job = dataclasses.replace(job, run=dataclasses.replace(job.run, cluster=settings))
+        job = job.replace(run=job.run.replace(cluster=settings))
         with pytest.raises(WorkersError, match=f"run.cluster.address {address}"):
             run.require_scheduler(job)
         held.listen()
@@ -138,9 +136,7 @@ def test_rasters_that_are_not_there_are_found_by_their_headers(region):
     assert "'blue'" in missing.reason
     # Four of six cells would do; more than that is refused, as a run would.
     run.require_readable(plan, [missing])
-    strict = dataclasses.replace(
-        plan.job, run=dataclasses.replace(plan.job.run, min_completeness=0.9)
-    )
+    strict = plan.job.replace(run=plan.job.run.replace(min_completeness=0.9))
     with pytest.raises(IncompleteError, match="4 of 6 cells"):
         ready.require_readable(dataclasses.replace(plan, job=strict), [missing])
 
@@ -153,7 +149,7 @@ def test_a_catalogue_on_the_store_or_on_the_archive_is_refused(region, folder):
     text = small.JOB + f"stac: {{folder: {folder}}}\n"
     path = region.folder / "job.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=r"job.yaml:\d+: stac.folder: .*a place apart from"):
+    with pytest.raises(ConfigError, match=r"job.yaml:\d+: stac.folder: .*a path apart from"):
         config.load_job(path)
 
 
@@ -176,5 +172,5 @@ def test_outputs_do_not_overwrite_what_is_read_or_kept(region, option, place):
     before = job.read_bytes()
     result = CliRunner().invoke(app, ["plan", str(job), option, str(job.parent / place)])
     assert result.exit_code == 2
-    assert f"error: {option}: expected a place apart from" in result.stderr
+    assert f"error: {option}: expected a path apart from" in result.stderr
     assert job.read_bytes() == before

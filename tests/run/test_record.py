@@ -162,8 +162,7 @@ def test_without_composites_there_is_one_period(region):
 
 
 def test_the_record_says_what_was_searched_even_without_a_scene(region):
-    job = dataclasses.replace(
-        region.job(composite=None),
+    job = region.job(composite=None).replace(
         period=Period(
             start=datetime(2023, 1, 1, tzinfo=UTC), end=datetime(2100, 1, 1, tzinfo=UTC)
         ),
@@ -182,10 +181,10 @@ def test_the_record_says_what_was_searched_even_without_a_scene(region):
 def test_the_record_says_for_which_sensors_was_searched(region):
     job = region.job(composite=None)
     (source,) = job.sources
-    narrow = dataclasses.replace(
-        source, collections=("sentinel-2-l2a",), query={"eo:cloud_cover": {"lt": 101}}
+    narrow = source.replace(
+        collections=("sentinel-2-l2a",), query={"eo:cloud_cover": {"lt": 101}}
     )
-    searched = run.run(dataclasses.replace(job, sources=(narrow,))).searched
+    searched = run.run(job.replace(sources=(narrow,))).searched
     assert searched is not None
     assert (searched.sensors, searched.filtered) == (("sentinel-2",), True)
 

@@ -117,12 +117,14 @@ def _by_model(
     """Load a model; return what masks by it, and the bands to read: its own, and true colour."""
     from pipeline.evaluate.labelled import by_model
     from pipeline.models import load, resolve
-    from pipeline.types import CleanSettings
+    from pipeline.types import CleanGroup, CleanSettings
 
     if not dataset.roles:
         raise ConfigError(f"--model: the images of {dataset.name} come apart; give --masks")
     card = resolve(
         name, level=dataset.level, roles=dataset.roles, options=read_options(option or ())
     )
-    cleaning = {"cloud": CleanSettings(dilate_m=dilate_m)} if dilate_m else None
+    cleaning: dict[CleanGroup, CleanSettings] | None = (
+        {"cloud": CleanSettings(dilate_m=dilate_m)} if dilate_m else None
+    )
     return by_model(load(card), dataset, cleaning), {*card.roles, "red", "green", "blue"}

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.types import CleanSettings, Code
+from pipeline.types import CleanGroup, CleanSettings, Code
 
-GROUPS: Mapping[str, tuple[Code, ...]] = {
+GROUPS: Mapping[CleanGroup, tuple[Code, ...]] = {
     "cloud": (Code.THICK_CLOUD, Code.THIN_CLOUD),
     "shadow": (Code.CLOUD_SHADOW,),
 }
@@ -27,7 +27,7 @@ Flags = NDArray[np.bool_]
 _EIGHT = np.ones((3, 3), bool)
 
 
-def reach_px(settings: Mapping[str, CleanSettings], resolution_m: float) -> int:
+def reach_px(settings: Mapping[CleanGroup, CleanSettings], resolution_m: float) -> int:
     """Return how far, in pixels, the pixels lie that decide what one becomes.
 
     The sum of the radii; an object of fewer than n pixels is at most n pixels long.
@@ -36,7 +36,7 @@ def reach_px(settings: Mapping[str, CleanSettings], resolution_m: float) -> int:
 
 
 def clean(
-    codes: NDArray[np.uint8], settings: Mapping[str, CleanSettings], resolution_m: float
+    codes: NDArray[np.uint8], settings: Mapping[CleanGroup, CleanSettings], resolution_m: float
 ) -> NDArray[np.uint8]:
     """Clean a mask, group by group.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -91,10 +90,10 @@ def model_text(card: ModelCard, settings: MaskSettings) -> str:
             [lattice.core_px, lattice.halo_px, *more],
             # Where weights lie is no part of what they are: their hash is.
             sorted((key, value) for key, value in card.options.items() if key != "weights"),
-            *([dataclasses.asdict(settings.shadows)] if settings.shadows else []),
+            *([settings.shadows.model_dump()] if settings.shadows else []),
             *(["confidence"] if settings.confidence else []),
             *(
-                [{key: dataclasses.asdict(each) for key, each in settings.clean.items()}]
+                [{key: each.model_dump() for key, each in settings.clean.items()}]
                 if settings.clean
                 else []
             ),
@@ -122,7 +121,7 @@ def scene_text(time: str, fingerprint: int, unread: Sequence[str] = ()) -> str:
 def settings_text(settings: CompositeSettings, guard: GuardSettings | None = None) -> str:
     """Return the method's part of a composite's fingerprint."""
     # Unsaid where there is none, so that what was composed before it was known still counts.
-    guarded = [dataclasses.asdict(guard)] if guard else []
+    guarded = [guard.model_dump()] if guard else []
     return _text([settings.method, list(settings.bands), *guarded])
 
 

@@ -1,0 +1,303 @@
+"""The sections of a job: what can be set, what each value may be, and what it is if nothing is said.
+
+The only list of settings: job files, the JSON schema and all code use these models. A docstring
+under a field is its description in the schema. Checks that need more than the value itself, such as
+a file that must exist, are made in `pipeline.config`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from pipeline.types.values import (
+    Bytes,
+    Count,
+    Host,
+    Json,
+    Metres,
+    ReflectanceRole,
+    Share,
+    Slug,
+    SquareMetres,
+    Text,
+    refuse,
+)
+from pipeline.wording import did_you_mean
+
+
+class Section(BaseModel):
+    """A part of a job: frozen, and without keys that it does not know.
+
+    `pydantic.ValidationError` tells mistakes without the values, which may be secret.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    def replace(self, **changes: object) -> Self:
+        """Return a copy with some values changed, checked as any others.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            A value is not allowed.
+        """
+        return type(self)(**(dict(self) | changes))
+
+
+class CubeSettings(Section):
+    """How pixels are read."""
+
+    loader: Literal["odc-stac", "stackstac"] = "odc-stac"
+    """What lays out reads; both give the same cube. ``stackstac`` is an extra."""
+    unreadable: Literal["drop", "fail"] = "drop"
+    """What happens when an asset stays unreadable: ``drop`` its item, with the reason on the record,
+    or ``fail`` the run."""
+    hosts: tuple[Host, ...] = ()
+    """Hosts with private addresses at which assets may lie, e.g. ``minio.internal`` or ``10.1.2.3``;
+    ``host:port`` allows one port only. All other private addresses are refused."""
+
+
+AnchorName = Literal["auto", "crs", "landsat", "sentinel-2"]
+_ANCHORS = get_args(AnchorName)
+
+
+def _anchor(value: object) -> object:
+    if isinstance(value, str):
+        if value in _ANCHORS:
+            return value
+        refuse(f"{' | '.join(_ANCHORS)}{did_you_mean(value, _ANCHORS)}, or [x, y] in metres")
+    numbers = value if isinstance(value, list | tuple) else ()
+    # In Python, and so in YAML, yes and no count as numbers.
+    sound = [
+        isinstance(each, int | float) and not isinstance(each, bool) and math.isfinite(each)
+        for each in numbers
+    ]
+    if sound != [True, True]:
+        refuse(f"{' | '.join(_ANCHORS)}, or [x, y], two numbers of metres in grid.crs")
+    return tuple(map(float, numbers))
+
+
+def _crs(text: str) -> str:
+    if text == "utm":
+        return text
+    import pyproj  # noqa: PLC0415 -- most jobs need none
+
+    wanted = "utm, or a projected CRS in metres such as EPSG:3035"
+    try:
+        crs = pyproj.CRS.from_user_input(text)
+    except pyproj.exceptions.CRSError:
+        refuse(f"{wanted} (pyproj does not know it)")
+    units = {axis.unit_name for axis in crs.axis_info}
+    if not crs.is_projected or not units <= {"metre", "meter"}:
+        refuse(f"{wanted} (this one is in {' and '.join(sorted(units))})")
+    return text
+
+
+class GridSettings(Section):
+    """The pixel grid of the region."""
+
+    crs: Annotated[str, AfterValidator(_crs)] = "utm"
+    """``utm`` for the UTM zone of the AOI, or any projected CRS in metres (``EPSG:3035``)."""
+    resolution_m: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 10.0
+    """Edge of a pixel."""
+    anchor: Annotated[AnchorName | tuple[float, float], BeforeValidator(_anchor)] = "auto"
+    """Where corners of pixels lie. ``crs``: on multiples of the pixel from the origin of the CRS.
+    ``landsat``: 15 m beside them, as Landsat's own. ``sentinel-2``: as its own (and those of HLS),
+    which are on the multiples. ``[x, y]``: any corner, in metres of the CRS. ``auto``: as the store
+    has it already; in a new store as Landsat's where all items are Landsat's, so that native pixels
+    stay as they are, and on the multiples otherwise."""
+    tile_px: Count = 2048
+    """Edge of a tile, the unit of work, retry and commit; a multiple of `chunk_px`."""
+    chunk_px: Annotated[int, Field(strict=True, ge=16, multiple_of=16)] = 256
+    """Edge of a stored chunk; a multiple of 16."""
+
+    @model_validator(mode="after")
+    def _whole_chunks(self) -> Self:
+        if self.tile_px % self.chunk_px:
+            refuse(
+                f"a multiple of chunk_px ({self.chunk_px})", key="tile_px", found=self.tile_px
+            )
+        return self
+
+
+class CleanSettings(Section):
+    """What is done with one group of classes after masking, in this order; zero leaves a step out."""
+
+    open_m: Metres = 0.0
+    """Remove parts into which no disc of this radius fits."""
+    close_m: Metres = 0.0
+    """Fill gaps into which no disc of this radius fits."""
+    min_object_m2: SquareMetres = 0.0
+    """Remove smaller objects."""
+    min_hole_m2: SquareMetres = 0.0
+    """Fill smaller holes."""
+    dilate_m: Metres = 0.0
+    """Add what lies within this distance."""
+
+
+CleanGroup = Literal["cloud", "shadow"]
+"""A group of classes that is cleaned by itself."""
+
+
+class ShadowSettings(Section):
+    """How shadows are checked against the sun."""
+
+    drop: bool = True
+    """Remove shadows that no cloud in reach can throw."""
+    add: bool = False
+    """Make shadows of dark clear ground where clouds must throw some."""
+    lowest_m: Metres = 200.0
+    """Lowest height of clouds above the ground."""
+    highest_m: Metres = 3000.0
+    """Highest height of clouds above the ground."""
+    lowest_sun: Annotated[float, Field(strict=True, ge=5, le=90)] = 30.0
+    """Degrees above the horizon; when the sun is lower, a scene's shadows stay as they are. The mask
+    is computed as far beyond each tile as the highest clouds throw their shadows under this sun: by
+    default 5 km."""
+    tolerance_m: Metres = 100.0
+    """How far beside the zone a shadow may lie: terrain, and views from the side."""
+    dark_by: Share = 0.05
+    """How much darker, in near infrared reflectance, ground must be than what surrounds it."""
+    dark_within_m: Metres = 500.0
+    """How far away surroundings are looked at."""
+
+    @model_validator(mode="after")
+    def _heights_in_order(self) -> Self:
+        if self.highest_m < self.lowest_m:
+            refuse(
+                f"at least lowest_m ({self.lowest_m:g})", key="highest_m", found=self.highest_m
+            )
+        return self
+
+
+class GuardSettings(Section):
+    """When a cloud that always stands at one place is taken for ground."""
+
+    history_days: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 365
+    """How many days of masks are looked at, counted back from the end of the period."""
+    min_dates: Annotated[int, Field(strict=True, ge=2, le=10_000)] = 10
+    """On how many dates, at least, a pixel must have been seen while its surroundings were clear."""
+    share: Annotated[float, Field(strict=True, ge=0.5, le=1)] = 0.8
+    """On which share of these, at least, it must have been cloud."""
+    clear: Annotated[float, Field(strict=True, ge=0.5, le=1)] = 0.9
+    """Surroundings count as clear when at least this share of them is usable."""
+    cell_px: Count = 256
+    """Edge of the square cells in which surroundings are counted; divides the chunk."""
+
+
+class MaskSettings(Section):
+    """Which model masks, and how."""
+
+    model: Text = "ukis-csmask"
+    """Name of a model; `cloudmask models list` names them."""
+    options: Json = {}
+    """Options of the model; `cloudmask models show NAME` lists them."""
+    clean: Mapping[CleanGroup, CleanSettings] = {}
+    """Group of classes, ``cloud`` or ``shadow``, -> how it is cleaned, e.g.
+    ``{cloud: {dilate_m: 60}}``."""
+    shadows: ShadowSettings | None = None
+    """Check shadows against the sun, before cleaning; none: they stay as the model sees them."""
+    confidence: bool = False
+    """Store, beside each mask, the probability of the chosen class in per cent; 0 where no model
+    chose it: no data, and what cleaning or the check of shadows changed."""
+    guard: GuardSettings | None = None
+    """In composites, take for ground what a model calls cloud whenever all around is clear; none:
+    masks are used as they are. Masks in the store are not changed by it."""
+
+
+def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        refuse("each band once")
+    return values
+
+
+class CompositeSettings(Section):
+    """What is composed from the clear observations."""
+
+    name: Slug = "monthly"
+    """Name of the composite in the store."""
+    method: Literal["median"] = "median"
+    """How observations become one value."""
+    period: Literal["month", "season", "year", "all"] = "month"
+    """One composite for each of these; a season is DJF, MAM, JJA or SON."""
+    bands: Annotated[
+        tuple[ReflectanceRole, ...], Field(min_length=1), AfterValidator(_each_once)
+    ] = ("blue", "green", "red", "nir", "swir16")
+    """Bands by their roles."""
+
+
+class ClusterSettings(Section):
+    """Which processes do the tiles."""
+
+    kind: Literal["threads", "local", "address"] = "threads"
+    """``threads``: the run's own process, tile by tile. ``local``: worker processes of this machine,
+    started and stopped by the run. ``address``: those of a Dask cluster that runs already."""
+    workers: Count = 2
+    """Processes of a ``local`` cluster, each with as many threads as `run.workers` says."""
+    address: str = ""
+    """Of the scheduler, e.g. ``tcp://scheduler:8786``. Its workers must reach the store under the
+    same name, and the catalogue's assets, with credentials of their own environment."""
+    mask_on: Mapping[Text, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    """Dask resources that a worker must have to mask, e.g. ``{GPU: 1}`` for workers started with
+    ``--resources GPU=1``; any worker makes composites. Empty: a GPU if the model runs on one."""
+
+    @model_validator(mode="after")
+    def _address_where_needed(self) -> Self:
+        if self.kind == "address" and not self.address:
+            refuse("a URL such as tcp://scheduler:8786", key="address", found=self.address)
+        if self.kind != "address" and self.address:
+            refuse("nothing unless kind is address", key="address", found=self.address)
+        return self
+
+
+class RunSettings(Section):
+    """How a run behaves; none of it changes a pixel."""
+
+    workers: Count = 2
+    """Threads that read and mask inside a tile."""
+    cluster: ClusterSettings = ClusterSettings()
+    memory_bytes: Bytes | None = None
+    """What the run may use, in bytes or as ``4 GiB``; none: what the machine has."""
+    overviews: bool = False
+    """Store smaller copies of masks and composites, for maps; a third more bytes."""
+    min_completeness: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.9
+    """Share of the expected cells (scene × tile, 0 to 1) that must be complete, else nothing is
+    published. Expected are the cells that the job's items cover. An item that was dropped, at the
+    search or later, makes the cells incomplete that it covers or, by its footprint, would have
+    covered; one without a footprint, all. Not counted: what a newer processing replaces."""
+
+
+class StacSettings(Section):
+    """A static STAC catalogue of the whole store, updated by every run."""
+
+    folder: Text
+    """Local folder of the catalogue; one that cloudmask wrote before is updated."""
+    cogs: bool = False
+    """Write the pixels beside the items as COGs, for GDAL, QGIS and odc-stac."""
+
+
+class Source(Section):
+    """Where items come from."""
+
+    catalog: Text
+    """Name of a row of `pipeline.catalogs`, URL of a STAC API or static catalogue, or path of a
+    catalogue, collection, or file of items (``.json``, ``.ndjson``, ``.parquet``)."""
+    collections: tuple[Text, ...] = ()
+    """Collection ids; empty takes all that `pipeline.sensors` knows."""
+    query: Json = {}
+    """STAC API query extension, e.g. ``{"eo:cloud_cover": {"lt": 80}}``."""
+    filter: Json = {}
+    """CQL2 as JSON, e.g. ``{op: "<", args: [{property: "eo:cloud_cover"}, 80]}``."""

@@ -1,0 +1,89 @@
+"""Kinds of values that settings have, and how a value is refused.
+
+Numbers are strict: ``"10"``, ``yes`` and, for whole numbers, ``512.5`` are mistakes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, NoReturn
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
+from pydantic_core import PydanticCustomError
+
+from pipeline.types.roles import REFLECTANCE_ROLES, THERMAL_ROLES
+from pipeline.wording import did_you_mean
+
+
+def refuse(expected: str, *, key: str | None = None, found: object = None) -> NoReturn:
+    """Refuse a value, inside a validator of pydantic.
+
+    Parameters
+    ----------
+    expected
+        What there should be.
+    key
+        Which key is wrong, where the validator looks at a section as a whole.
+    found
+        Its value, where `key` is given.
+    """
+    # pydantic fills in a template: the text may have braces of its own.
+    template = "{key}: expected {expected}" if key else "expected {expected}"
+    raise PydanticCustomError(
+        "refused", template, {"expected": expected, "key": key, "found": found}
+    )
+
+
+def _plain_json(value: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- JSON
+    """Return a mapping as JSON gives it back: it is stored with the results and hashed."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        refuse(f"values that JSON can have ({error})")
+
+
+def _reflectance_role(text: str) -> str:
+    if text in THERMAL_ROLES:
+        refuse(
+            f"a band of reflectance, and this one is a temperature: {' | '.join(REFLECTANCE_ROLES)}"
+        )
+    if text not in REFLECTANCE_ROLES:
+        hint = did_you_mean(text, REFLECTANCE_ROLES)
+        refuse(f"a band by its role{hint}: {' | '.join(REFLECTANCE_ROLES)}")
+    return text
+
+
+def _slug(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
+        refuse("letters, digits, - and _, up to 64 of them")
+    return text
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", text):
+        refuse("the name or address of a host, with a port or without, and no scheme or path")
+    return text.lower()
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        refuse('a size such as 4000000000 or "4 GiB"')
+    return value
+
+
+Json = Annotated[Mapping[str, Any], AfterValidator(_plain_json)]
+Text = Annotated[str, Field(min_length=1)]
+Slug = Annotated[str, AfterValidator(_slug)]
+Host = Annotated[str, AfterValidator(_host)]
+ReflectanceRole = Annotated[
+    str,
+    AfterValidator(_reflectance_role),
+    Field(json_schema_extra={"enum": list(REFLECTANCE_ROLES)}),
+]
+Count = Annotated[int, Field(strict=True, gt=0)]
+Bytes = Annotated[ByteSize, BeforeValidator(_no_bool), Field(gt=0), AfterValidator(int)]
+Metres = Annotated[float, Field(strict=True, ge=0, le=10_000)]
+SquareMetres = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
+Share = Annotated[float, Field(strict=True, gt=0, le=1)]
