@@ -1,4 +1,4 @@
-"""What goes wrong below a store, said in one line, and told apart by whether waiting can help."""
+"""Errors of storage as errors of ours: one line each, classified by whether a retry can help."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from pipeline.errors import (
 )
 
 ICECHUNK_ERRORS = (icechunk.IcechunkError, icechunk.ConflictError, icechunk.RebaseFailedError)
-"""What Icechunk raises: the three have no ancestor of their own."""
+"""What Icechunk raises: the three have no common base class."""
 
 CODE = re.compile(r'code: "(\w+)"')
-"""How the client of S3 tells the server's name for an error."""
+"""The S3 client writes the server's error code so."""
 SKEWED = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
 WHERE = re.compile(r"\s*\|\s|\s+at ")
 WORDLESS = re.compile(r"service error", re.IGNORECASE)
@@ -53,7 +53,7 @@ def explained(what: str) -> Iterator[None]:
 
 
 def as_store_error(what: str, error: Exception) -> StoreError:
-    """Say in one line what went wrong, and whether waiting can help."""
+    """Return an error as one of ours, in one line, of the class that says whether a retry can help."""
     text = f"{what}: {_reason(error)}"
     code = _code(error)
     if code in SKEWED:
@@ -83,7 +83,7 @@ def _code(error: Exception) -> str:
 
 
 def _passes(error: Exception, code: str) -> bool:
-    """Say whether the same may work later."""
+    """Say whether a retry may succeed."""
     if isinstance(error, OSError):
         return verdict_of_os_error(error) is Verdict.TRANSIENT
     if code:
