@@ -11,7 +11,6 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 import icechunk
 from filelock import FileLock, Timeout
 
-from pipeline.access import RetryPolicy, Verdict
 from pipeline.errors import StoreConflictError, StoreDamagedError, StoreError
 from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 
@@ -28,8 +27,6 @@ PUBLISHED = {"published": True}
 # are unsafe, which our lock rules out.
 icechunk.set_logs_filter("off")
 LOCK_SECONDS = 0.5
-CREATE = RetryPolicy(attempts=4, first_wait_s=0.2, longest_wait_s=2.0)
-"""While another run is making the same repository on an object store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +106,7 @@ class Location:
             # A local path is kept to one run by the lock.
             if self.path is not None or self.exists():
                 return self._open_or_create()
-            return CREATE.call(self._open_or_create, judge=_verdict_of_race)
+            return _retried(self._open_or_create)
 
     def _open_or_create(self) -> icechunk.Repository:
         do = icechunk.Repository.open if self.exists() else icechunk.Repository.create
@@ -121,9 +118,16 @@ class Location:
         return icechunk.local_filesystem_storage(str(self.path))
 
 
-def _verdict_of_race(error: Exception) -> Verdict:
-    """Judge a repository that could not be made: by the next attempt another run may have made it."""
-    return Verdict.UNKNOWN if isinstance(error, ICECHUNK_ERRORS) else Verdict.PERMANENT
+def _retried(do: Callable[[], icechunk.Repository]) -> icechunk.Repository:
+    """Open or create, again if that fails: another run may be creating the same repository."""
+    # Brings along what opens rasters, which a command that only reads does not need.
+    from pipeline.access import RetryPolicy, Verdict  # noqa: PLC0415
+
+    def judge(error: Exception) -> Verdict:
+        return Verdict.UNKNOWN if isinstance(error, ICECHUNK_ERRORS) else Verdict.PERMANENT
+
+    policy = RetryPolicy(attempts=4, first_wait_s=0.2, longest_wait_s=2.0)
+    return policy.call(do, judge=judge)
 
 
 def locate(url: str) -> Location:
