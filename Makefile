@@ -81,6 +81,7 @@ bench: $(INSTALLED)  ## ratios against peers and physical limits
 	$(BIN)/python -W ignore benchmarks/masking.py
 	$(BIN)/python -W ignore benchmarks/scaling.py
 	$(BIN)/python -W ignore benchmarks/region.py
+	$(BIN)/python benchmarks/starting.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudmask needs Python 3.11 or newer")'

@@ -114,7 +114,9 @@ def clear_sky(
     QueryError
         The area lies outside of the region, or a sensor is not in the archive.
     """
-    return query.clear_sky(_masks(archive, sensors), _area(aoi), _period(datetime))
+    opened = _opened(archive)
+    stored = {each: opened.stored_masks(each) for each in _sensors(opened, sensors)}
+    return query.clear_sky(stored, _area(aoi), _period(datetime))
 
 
 def masks(
@@ -124,7 +126,9 @@ def masks(
     sensors: Collection[str] | None = None,
 ) -> xr.Dataset:
     """Return the masks of an area, all sensors on one time axis; arguments as of `clear_sky`."""
-    return query.select_masks(_masks(archive, sensors), _area(aoi), _period(datetime))
+    opened = _opened(archive)
+    found = {each: opened.masks(each) for each in _sensors(opened, sensors)}
+    return query.select_masks(found, _area(aoi), _period(datetime))
 
 
 def composite(
@@ -157,8 +161,8 @@ def composite(
     QueryError
         None of its periods begins then, it has no such band, or the area lies outside of the region.
     """
-    opened = archive if isinstance(archive, Archive) else open(archive)
-    return query.select_composite(opened.composite(name), _area(aoi), _period(datetime), bands)
+    made = _opened(archive).composite(name)
+    return query.select_composite(made, _area(aoi), _period(datetime), bands)
 
 
 def load_model(
@@ -172,18 +176,16 @@ def load_model(
     return models.load(models.resolve(name, level=level, roles=roles, options=options))
 
 
-def _masks(
-    archive: Archive | str | Path, sensors: Collection[str] | None
-) -> dict[str, xr.Dataset]:
-    opened = archive if isinstance(archive, Archive) else open(archive)
-    unknown = sorted(set(sensors or ()) - set(opened.sensors))
-    if unknown:
+def _sensors(archive: Archive, wanted: Collection[str] | None) -> list[str]:
+    if unknown := sorted(set(wanted or ()) - set(archive.sensors)):
         raise QueryError(
-            f"the archive has no masks of {', '.join(unknown)}; it has {', '.join(opened.sensors) or 'none'}"
+            f"the archive has no masks of {', '.join(unknown)}; it has {', '.join(archive.sensors) or 'none'}"
         )
-    return {
-        each: opened.masks(each) for each in opened.sensors if not sensors or each in sensors
-    }
+    return [each for each in archive.sensors if not wanted or each in wanted]
+
+
+def _opened(archive: Archive | str | Path) -> Archive:
+    return archive if isinstance(archive, Archive) else open(archive)
 
 
 def _area(aoi: Area | None) -> BaseGeometry | None:

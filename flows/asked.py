@@ -7,9 +7,10 @@ from typing import Any
 
 from prefect.runtime import flow_run
 
-from pipeline import access, config
+from pipeline import config
 from pipeline.errors import ConfigError
 from pipeline.types import Job
+from pipeline.watch import watch_output
 
 Asked = dict[str, Any] | str
 """Path of a job file on the worker, or the content of one."""
@@ -26,7 +27,7 @@ def read_job(asked: Asked) -> Job:
     ConfigError
         There is no such file, or the job has mistakes.
     """
-    access.watch_output()
+    watch_output()
     budget = config.read_settings().memory_bytes
     over = {} if budget is None else {"run.memory_bytes": int(budget)}
     if isinstance(asked, str):

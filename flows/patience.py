@@ -28,8 +28,8 @@ from prefect.settings import (
 from prefect.tasks import Task
 
 from pipeline.access import RetryPolicy
-from pipeline.access.watch import fit
 from pipeline.errors import CloudmaskError, StoreConflictError
+from pipeline.watch import fit
 
 T = TypeVar("T")
 

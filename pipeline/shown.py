@@ -1,7 +1,7 @@
 """Text that is fit to be seen: without secrets, and without what steers a terminal.
 
 The one place that decides it, below everything else, so that whatever carries text outward can pass
-it through here: errors and reasons when they are made, log records when they are made (`pipeline.access.watch`),
+it through here: errors and reasons when they are made, log records when they are made (`pipeline.watch`),
 records and reports when they are written, the console when it prints.
 
 ::

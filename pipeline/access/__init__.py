@@ -14,45 +14,11 @@
     alternates   which of an asset's locations is read
     failures     which failures are worth another attempt: one table for all
     retry        the retry policy: how often, how long to wait, when to give up
-    watch        what libraries log, warn of and die of
     keeping      what is kept of an item: no secret, and links that know their signature in this run
+
+Nothing is imported before it is used: what only retries needs neither requests nor pystac.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from pipeline.access.alternates import preferred_href
-from pipeline.access.failures import FailedAttempt, Verdict
-from pipeline.access.keeping import Href, keep, kept_document, signatures, signed, whole
-from pipeline.access.opening import Opening, forget, opening
-from pipeline.access.references import reference, resolved
-from pipeline.access.retry import RetryPolicy
-from pipeline.access.secrets import Credentials
-from pipeline.access.trust import is_remote, refused
-from pipeline.access.watch import watch_output
-from pipeline.shown import bare, heard, printable, shown
-
-__all__ = [
-    "Credentials",
-    "FailedAttempt",
-    "Href",
-    "Opening",
-    "RetryPolicy",
-    "Verdict",
-    "bare",
-    "forget",
-    "heard",
-    "is_remote",
-    "keep",
-    "kept_document",
-    "opening",
-    "preferred_href",
-    "printable",
-    "reference",
-    "refused",
-    "resolved",
-    "shown",
-    "signatures",
-    "signed",
-    "watch_output",
-    "whole",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,6 +5,7 @@
     app        every command by its name; errors become one line and an exit code
     commands/
     ├── jobs       run · plan · schema           what a job file asks for
+    ├── init      init                          a first job file
     ├── inspect    inspect                       what is understood of an item
     ├── archives   query · evaluate · report     what a store holds
     ├── export    export                        pixels as files
@@ -19,6 +20,8 @@
     material   what is shown of a store, gathered from it
     progress   bars on a terminal, lines elsewhere
     understanding  what an item is, and why it would be refused
+    template       the job file that init and demo write
+    verbosity      -v and -q, which every command has
     show       tables, sizes, JSON and CSV
 
 Results go to stdout; progress, messages and errors to stderr. The rooms bring torch, geopandas and

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from pipeline.cli.commands import (
     demo,
     export,
     history,
+    init,
     inspect,
     jobs,
     labelled,
@@ -23,6 +25,7 @@ from pipeline.cli.commands import (
     verify,
 )
 from pipeline.cli.commands import models as masking
+from pipeline.cli.verbosity import set_log_level, with_verbosity
 from pipeline.errors import CloudmaskError
 
 
@@ -59,7 +62,6 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     # Its tracebacks show the values of local variables.
     pretty_exceptions_enable=False,
 )
@@ -70,25 +72,31 @@ evaluate = typer.Typer(
     help="Measure masks and composites against a truth, or a model against labels.",
 )
 
-app.command()(jobs.run)
-app.command()(jobs.plan)
-app.command()(inspect.inspect)
-app.command()(archives.query)
-app.command()(export.export)
+
+def _add(command: Callable[..., None], name: str | None = None, to: typer.Typer = app) -> None:
+    to.command(name)(with_verbosity(command))
+
+
+_add(jobs.run)
+_add(jobs.plan)
+_add(init.init)
+_add(inspect.inspect)
+_add(archives.query)
+_add(export.export)
 app.add_typer(evaluate, name="evaluate")
-app.command()(archives.report)
-app.command()(stac.stac)
-app.command()(history.runs)
-app.command()(history.log)
-app.command()(history.rollback)
-app.command()(history.expire)
-app.command()(verify.verify)
-app.command()(demo.demo)
-app.command()(data.simulate)
-app.command()(jobs.schema)
+_add(archives.report)
+_add(stac.stac)
+_add(history.runs)
+_add(history.log)
+_add(history.rollback)
+_add(history.expire)
+_add(verify.verify)
+_add(demo.demo)
+_add(data.simulate)
+_add(jobs.schema)
 app.add_typer(models, name="models")
-evaluate.command(labelled.AGAINST_TRUTH)(archives.evaluate)
-evaluate.command("labelled")(labelled.evaluate_labelled)
+_add(archives.evaluate, labelled.AGAINST_TRUTH, evaluate)
+_add(labelled.evaluate_labelled, "labelled", evaluate)
 
 
 @models.callback()
@@ -97,9 +105,9 @@ def _models(context: typer.Context) -> None:
         masking.list_models()
 
 
-models.command("list")(masking.list_models)
-models.command("show")(masking.show_model)
-models.command("fetch")(masking.fetch_model)
+_add(masking.list_models, "list", models)
+_add(masking.show_model, "show", models)
+_add(masking.fetch_model, "fetch", models)
 
 
 def main() -> None:
@@ -125,11 +133,9 @@ def _cloudmask(
     ] = False,
 ) -> None:
     """Mask clouds and their shadows in satellite archives, and make composites of what is clear."""
-    from pipeline.access import watch_output
     from pipeline.config import read_settings
+    from pipeline.watch import watch_output
 
     watch_output()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    level = "DEBUG" if debug else read_settings().log_level
-    for ours in ("pipeline", "flows"):
-        logging.getLogger(ours).setLevel(level)
+    set_log_level("DEBUG" if debug else read_settings().log_level)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.evaluate import Accuracy
     from pipeline.store import Archive
-    from pipeline.types import Job, Period, Series
+    from pipeline.types import Job, Series, StoredMasks
 
 T = TypeVar("T", bound="xr.Dataset | None")
 
@@ -27,13 +27,25 @@ def open_store(store: str, as_of: str | None = None) -> Archive:
     return open_archive(read_store(store, "STORE"), as_of=as_of)
 
 
-def masks_of(archive: Archive, wanted: Sequence[str] | None = None) -> dict[str, xr.Dataset]:
-    """Return the masks of some sensors, or of all."""
+def sensors_of(archive: Archive, wanted: Sequence[str] | None = None) -> Sequence[str]:
+    """Return the sensors that are wanted, or all, each known to the archive."""
     if unknown := sorted(set(wanted or ()) - set(archive.sensors)):
         raise QueryError(
             f"--sensor: found {', '.join(unknown)}, expected {' | '.join(archive.sensors)}"
         )
-    return {sensor: archive.masks(sensor) for sensor in wanted or archive.sensors}
+    return wanted or archive.sensors
+
+
+def masks_of(archive: Archive, wanted: Sequence[str] | None = None) -> dict[str, xr.Dataset]:
+    """Return the pixels of some sensors, or of all."""
+    return {sensor: archive.masks(sensor) for sensor in sensors_of(archive, wanted)}
+
+
+def stored_masks_of(
+    archive: Archive, wanted: Sequence[str] | None = None
+) -> dict[str, StoredMasks]:
+    """Return what statistics of some sensors, or of all, are made from."""
+    return {sensor: archive.stored_masks(sensor) for sensor in sensors_of(archive, wanted)}
 
 
 def composites_of(archive: Archive) -> dict[str, xr.Dataset]:
@@ -80,7 +92,7 @@ def write_report(
     if record is None:
         raise QueryError(f"{archive.url} has no record of a run: run `cloudmask run` first")
     masks = masks_of(archive)
-    series = _series(masks, job)
+    series = _series(stored_masks_of(archive), job)
     material = Material(
         record=record,
         series=series,
@@ -143,28 +155,15 @@ def _cropped(dataset: T, job: Job | None) -> T:
     return cropped
 
 
-def _series(masks: Mapping[str, xr.Dataset], job: Job | None) -> Series:
+def _series(masks: Mapping[str, StoredMasks], job: Job | None) -> Series:
     """Return the statistics of the job's area and dates, or of all that the archive has."""
     from pipeline.query import clear_sky
-    from pipeline.types import Series
+    from pipeline.types import Period, Series
 
     if job is not None:
         return clear_sky(masks, job.aoi, job.period)
-    period = _whole_period(masks)
-    if period is None:
-        return Series(scenes=())
-    return clear_sky(masks, None, period)
-
-
-def _whole_period(masks: Mapping[str, xr.Dataset]) -> Period | None:
-    from pipeline.types import Period
-
-    times = [_utc(time) for each in masks.values() for time in each["time"].to_numpy()]
+    times = [scene.time for each in masks.values() for scene in each.scenes]
     if not times:
-        return None
-    return Period(start=min(times), end=max(times) + timedelta(seconds=1))
-
-
-def _utc(time: Any) -> datetime:  # noqa: ANN401 -- a numpy.datetime64
-    microseconds = int(time.astype("datetime64[us]").astype(int))
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
+        return Series(scenes=())
+    period = Period(start=min(times), end=max(times) + timedelta(seconds=1))
+    return clear_sky(masks, None, period)

@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline.cli.show import is_quiet
 from pipeline.shown import printable
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def showing(console: Console, *, quiet: bool) -> Iterator[ShowsProgress]:
+def showing(console: Console) -> Iterator[ShowsProgress]:
     """Choose how progress is shown on a console, and tidy up afterwards."""
-    if quiet:
+    if is_quiet():
         from pipeline.run import Silent
 
         yield Silent()

@@ -6,7 +6,9 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,30 @@ def console(*, stderr: bool = False) -> Console:
 def say(text: str, *, err: bool = False) -> None:
     """Print a line, or several."""
     typer.echo(printable(shown(text)), err=err)
+
+
+_quiet = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quietly(wanted: bool) -> Iterator[None]:
+    """Leave out notes and progress for a while, if wanted."""
+    before = _quiet.set(wanted)
+    try:
+        yield
+    finally:
+        _quiet.reset(before)
+
+
+def is_quiet() -> bool:
+    """Say whether notes and progress are left out."""
+    return _quiet.get()
+
+
+def note(text: str) -> None:
+    """Print a line that is no result, to stderr, unless they are left out."""
+    if not is_quiet():
+        say(text, err=True)
 
 
 def table(rows: Sequence[Row], title: str | None = None) -> None:

@@ -9,33 +9,10 @@
                        └─ mistakes ─▶ ConfigError, one line a mistake
     dump_job(job)   ─▶ plain JSON; parse_job(dump_job(job)) == job
     Settings        ─▶ the environment (``CLOUDMASK_…``), read nowhere else
+
+Nothing is imported before it is used: a command that reads no job starts without what jobs need.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from pipeline.config.aoi import AOI_FORMS, read_aoi
-from pipeline.config.jobs import dump_job, job_schema, load_job, parse_job
-from pipeline.config.paths import store_url
-from pipeline.config.periods import PERIOD_FORMS, read_period
-from pipeline.config.settings import (
-    Settings,
-    read_settings,
-    set_prefect_defaults,
-    set_prefect_login,
-)
-
-__all__ = [
-    "AOI_FORMS",
-    "PERIOD_FORMS",
-    "Settings",
-    "dump_job",
-    "job_schema",
-    "load_job",
-    "parse_job",
-    "read_aoi",
-    "read_period",
-    "read_settings",
-    "set_prefect_defaults",
-    "set_prefect_login",
-    "store_url",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

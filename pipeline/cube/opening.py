@@ -30,6 +30,7 @@ from pipeline.access import RetryPolicy, Verdict
 from pipeline.access.failures import verdict_of, verdict_of_text
 from pipeline.cube import datasets, gdal
 from pipeline.errors import AccessError, AssetError, AssetUnavailableError
+from pipeline.shown import shown
 from pipeline.wording import counted
 
 T = TypeVar("T")
@@ -196,7 +197,7 @@ def _words(error: BaseException) -> str:
     words: list[str] = []
     each: BaseException | None = error
     while each is not None:
-        said = access.shown(str(each)).strip()
+        said = shown(str(each)).strip()
         if said and said not in words:
             words.append(said)
         each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)

@@ -1,4 +1,4 @@
-"""Results against the truth: scenes, periods, and both as rows of tables."""
+"""What an evaluation found: scenes, periods, and both as rows of tables."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class PeriodAccuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """Accuracy of an archive against the truth."""
+    """An archive against the truth. It judges nothing."""
 
     scenes: tuple[SceneAccuracy, ...]
     periods: tuple[PeriodAccuracy, ...]

@@ -1,4 +1,4 @@
-"""Which model was trained on which data set: scores on those are too good."""
+"""Which model was trained on which data set: scores on those flatter it."""
 
 from __future__ import annotations
 

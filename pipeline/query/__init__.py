@@ -9,21 +9,10 @@
     selection    the pixels themselves, of masks and composites, cropped to the AOI
     export       files: Zarr and NetCDF (cf), COG (geotiff), PNG (picture)
 
-Masks come as xarray Datasets by sensor, as `pipeline.store.Archive.masks` gives them.
+Statistics read `StoredMasks`, pixels are xarray Datasets; both come by sensor, as `pipeline.store.Archive`
+gives them. Nothing is imported before it is used: statistics need no xarray, and so start at once.
 """
 
-from pipeline.query.answer import in_words, require_archived, to_dict, to_rows
-from pipeline.query.export import export
-from pipeline.query.selection import select_composite, select_masks
-from pipeline.query.statistics import clear_sky
+import lazy_loader
 
-__all__ = [
-    "clear_sky",
-    "export",
-    "in_words",
-    "require_archived",
-    "select_composite",
-    "select_masks",
-    "to_dict",
-    "to_rows",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 
 import numpy as np
 import odc.geo.xr  # noqa: F401 (the accessor .odc)
@@ -13,7 +14,6 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.errors import QueryError
 from pipeline.query.area import area_on, bounding_window, draw
 from pipeline.query.cf import referenced
-from pipeline.query.statistics import scenes_in
 from pipeline.types import Period
 
 NONE = {"count": 0, "day": -1, "source": -1}
@@ -75,6 +75,20 @@ def _cut(dataset: xr.Dataset, sensor: str, aoi: BaseGeometry | None) -> xr.Datas
     sensors = np.full(window.sizes["time"], sensor, object)
     platforms = np.array([str(each) for each in dataset["platform"].to_numpy()], object)
     return cut.assign_coords(sensor=("time", sensors), platform=("time", platforms))
+
+
+def scenes_in(dataset: xr.Dataset, period: Period | None) -> xr.Dataset:
+    """Return what of a dataset, sorted by time, lies in a period; none: all."""
+    if period is None:
+        return dataset
+    edges = np.array(
+        [each.astimezone(UTC).replace(tzinfo=None) for each in (period.start, period.end)],
+        "datetime64[us]",
+    )
+    times = dataset["time"].to_numpy().astype("datetime64[us]")
+    # A slice stays lazy and cheap where a list of positions would not.
+    chosen: xr.Dataset = dataset.isel(time=slice(*times.searchsorted(edges)))
+    return chosen
 
 
 def select_composite(

@@ -13,12 +13,12 @@ from urllib3.util import Retry
 
 from pipeline.access import FailedAttempt, Verdict
 from pipeline.access.failures import verdict_of_status
-from pipeline.access.watch import fit
 from pipeline.errors import CatalogUnavailableError, SearchError
 from pipeline.search.documents import parsed
 from pipeline.search.limits import Limits
 from pipeline.search.reaching import plain
 from pipeline.shown import heard
+from pipeline.watch import fit
 
 TOO_LARGE = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}

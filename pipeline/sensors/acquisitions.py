@@ -20,8 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-import pystac
+from typing import TYPE_CHECKING
 
 from pipeline.errors import RadiometryError
 from pipeline.sensors.metadata import processing_baseline
@@ -30,6 +29,9 @@ from pipeline.sensors.passes import SAME_PLATFORM, platform_of, sighting, whole_
 from pipeline.sensors.profiles import profile
 from pipeline.sensors.types import Profile
 from pipeline.types import footprint
+
+if TYPE_CHECKING:
+    import pystac
 
 ONE_STRIP = timedelta(seconds=1)
 """Within which two datastrips begin that are one: rounding."""

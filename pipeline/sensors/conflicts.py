@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-
-import pystac
+from typing import TYPE_CHECKING
 
 from pipeline.sensors.metadata import stated_offsets
 from pipeline.sensors.profiles import profile
 from pipeline.sensors.types import Radiometry
 from pipeline.types.roles import THERMAL_ROLES
+
+if TYPE_CHECKING:
+    import pystac
 
 
 def compared(item: pystac.Item, decided: Radiometry) -> Radiometry:

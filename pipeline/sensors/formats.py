@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import pystac
+if TYPE_CHECKING:
+    import pystac
 
 READ = "GeoTIFF and JPEG 2000 are read"
 

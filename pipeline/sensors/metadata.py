@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pystac
+if TYPE_CHECKING:
+    import pystac
 
 _PROPERTY_MARKS = {
     "earthsearch:": "earth-search",

@@ -20,9 +20,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import pystac
+if TYPE_CHECKING:
+    import pystac
 
 T = TypeVar("T")
 Version = tuple[int, ...]

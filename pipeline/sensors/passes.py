@@ -25,13 +25,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
-
-import pystac
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import RadiometryError
 from pipeline.sensors.names import Named, first, names_of, parse
 from pipeline.sensors.profiles import PROFILES, profile
+
+if TYPE_CHECKING:
+    import pystac
 
 FAMILIES = tuple(sorted({each.family for each in PROFILES.values()}))
 """Families of platforms that fly the same instrument."""

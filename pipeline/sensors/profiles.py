@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-
-import pystac
+from typing import TYPE_CHECKING
 
 from pipeline.errors import RadiometryError
 from pipeline.sensors import bands, qa
 from pipeline.sensors.types import Limits, Profile
+
+if TYPE_CHECKING:
+    import pystac
 
 _ESA = Limits(saturated=(65535, 64535))
 """65535 is SATURATED of the special values in MTD_MSIL1C.xml and MTD_MSIL2A.xml (ESA, "Sentinel-2 Products

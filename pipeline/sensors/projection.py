@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pystac
 from pyproj import CRS
 from pyproj.exceptions import CRSError
+
+if TYPE_CHECKING:
+    import pystac
 
 _FIELDS = ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson")
 

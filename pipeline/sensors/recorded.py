@@ -6,10 +6,13 @@ follow it, and nobody has to ask the pixels again.
 
 from __future__ import annotations
 
-import pystac
+from typing import TYPE_CHECKING
 
 from pipeline.sensors.profiles import profile
 from pipeline.sensors.types import Radiometry
+
+if TYPE_CHECKING:
+    import pystac
 
 OFFSET = "cloudmask:offset"
 """Property: the offset of Sentinel-2 reflectances that was decided, 0 or -0.1."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-
-import pystac
+from typing import TYPE_CHECKING
 
 from pipeline.errors import RadiometryError
 from pipeline.sensors.conflicts import compared, reflectance_keys
@@ -15,6 +14,9 @@ from pipeline.sensors.profiles import profile
 from pipeline.sensors.recorded import recorded
 from pipeline.sensors.types import Radiometry
 from pipeline.types.roles import THERMAL_ROLES
+
+if TYPE_CHECKING:
+    import pystac
 
 
 def radiometry(item: pystac.Item, role: str | None = None) -> Radiometry:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import pystac
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import RadiometryError
 from pipeline.sensors.formats import no_raster, refusal
 from pipeline.types.roles import THERMAL_ROLES
 from pipeline.wording import counted
+
+if TYPE_CHECKING:
+    import pystac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@
     Grid ─▶ Tile                                                 Lattice: where inference windows sit
     Model: the seam between `mask` and `models`, described by a ModelCard
     CellReceipt ─▶ TileReceipt ─▶ Record: what was done, from what, at which cost
-    Series: clear-sky statistics of an AOI, one row a scene, and what is not known of its dates
+    StoredMasks ─▶ Series: clear-sky statistics of an AOI, one row a scene, and what is not known of its dates
 
 Three contracts are xarray Datasets, so they have no class here:
 
@@ -67,6 +67,7 @@ from pipeline.types.settings import (
     Source,
     StacSettings,
 )
+from pipeline.types.stored_masks import StoredMasks, StoredScene
 
 __all__ = [
     "CLOUD",
@@ -112,6 +113,8 @@ __all__ = [
     "Stage",
     "State",
     "Step",
+    "StoredMasks",
+    "StoredScene",
     "Stretch",
     "Summary",
     "Then",

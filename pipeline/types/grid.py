@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from odc.geo.geobox import GeoBox
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
 
 
 def beside(place_m: float, pixel_m: float) -> float:

@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pystac
 from shapely import make_valid
 from shapely.errors import ShapelyError
 from shapely.geometry import shape
@@ -16,6 +15,9 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.shown import printable, starred
 from pipeline.types.lonlat import cut, cut_box
+
+if TYPE_CHECKING:
+    import pystac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import access, catalogs
-from pipeline.access import Credentials, shown
+from pipeline.access import Credentials
 from pipeline.catalogs import Storage
 from pipeline.errors import AccessError
+from pipeline.shown import shown
 
 SECRET = "s3cr3t/Value+x=="
 QUOTED = "s3cr3t%2FValue%2Bx%3D%3D"

@@ -49,6 +49,9 @@ class FakePlan:
             {"sensor": "landsat", "state": "changed", "reason": "its items have changed"},
         ]
 
+    def composite_rows(self) -> list[dict[str, Any]]:
+        return []
+
     def to_dict(self) -> dict[str, Any]:
         return {"job": self.job.name, "cells": self.rows()}
 
@@ -128,6 +131,9 @@ class FakeArchive:
 
     def masks(self, sensor: str) -> str:
         return f"masks of {sensor}"
+
+    def stored_masks(self, sensor: str) -> SimpleNamespace:
+        return SimpleNamespace(name=f"masks of {sensor}", scenes=())
 
     def records(self) -> list[dict[str, Any]]:
         return [{"job": "demo"}]

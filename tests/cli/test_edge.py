@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.access import watch_output
-from pipeline.access.watch import _Factory, fit
 from pipeline.cli import show
 from pipeline.cli.progress import Bars, Lines, _bars
+from pipeline.watch import _Factory, fit, watch_output
 
 HOSTILE = (
     "z[/x]",

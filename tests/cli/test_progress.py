@@ -17,7 +17,7 @@ def console(*, terminal: bool) -> Console:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_steps_from_many_threads_are_all_counted(terminal):
     screen = console(terminal=terminal)
-    with showing(screen, quiet=False) as progress, ThreadPoolExecutor(4) as threads:
+    with showing(screen) as progress, ThreadPoolExecutor(4) as threads:
         progress.start("tiles", 200)
         list(threads.map(lambda _: progress.advance("tiles"), range(200)))
         progress.message("a [word] in brackets")
@@ -29,7 +29,7 @@ def test_steps_from_many_threads_are_all_counted(terminal):
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_stage_can_begin_again_and_be_empty(terminal):
     screen = console(terminal=terminal)
-    with showing(screen, quiet=False) as progress:
+    with showing(screen) as progress:
         for total in (3, 5, 0):
             progress.start("tiles", total)
             progress.advance("tiles", 1)
@@ -38,7 +38,7 @@ def test_a_stage_can_begin_again_and_be_empty(terminal):
 
 def test_a_failure_passes_through_the_bars():
     def fail() -> None:
-        with showing(console(terminal=True), quiet=False) as progress:
+        with showing(console(terminal=True)) as progress:
             progress.start("tiles", 1)
             raise KeyError
 

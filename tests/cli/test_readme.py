@@ -12,7 +12,8 @@ from shapely.geometry import box
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli.commands.demo import EXAMPLE, example_job
+from pipeline.cli.commands.demo import example_job
+from pipeline.cli.template import TEXT
 from pipeline.config import load_job
 from pipeline.simulate import ArchiveSettings, make_archive
 from pipeline.simulate.grids import CRS, landscape_window
@@ -103,7 +104,7 @@ def test_the_job_file_is_valid(demo, tmp_path):
     job = load_job(tmp_path / "job.yaml", {})
     assert job.name == "alpine-foreland"
     # Every key of the example that the demo writes stands there, too.
-    for key in re.findall(r"^\s*(\w+):", EXAMPLE, re.MULTILINE):
+    for key in re.findall(r"^\s*(\w+):", TEXT, re.MULTILINE):
         assert f"{key}:" in README
 
 

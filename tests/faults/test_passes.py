@@ -253,7 +253,7 @@ def test_two_passes_of_one_day_are_two_scenes(archive, name, late, clear):
     named = {opened.item_ids[n] for n in np.unique(month["source"].to_numpy()[seen])}
     assert named == {passes[clear][1]}
     assert record.expected == record.complete
-    rows = to_rows(clear_sky({sensor: masks}, None))
+    rows = to_rows(clear_sky({sensor: opened.stored_masks(sensor)}, None))
     assert sorted(row["clear_pct"] > 0 for row in rows) == [False, True]
     assert select_masks({sensor: masks}, None).sizes["time"] == 2
     published = publish(opened, archive.folder.parent / "stac")

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from pipeline import store
-from pipeline.access import watch_output
 from pipeline.search import finding
+from pipeline.watch import watch_output
 from tests.faults.hostile_catalogue import Hostile, signing_server
 from tests.faults.small_region import AOI
 from tests.finding import Planted

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from pipeline import config
-from pipeline.access import watch_output
 from pipeline.errors import CloudmaskError, SearchError
 from pipeline.run.executors import local
 from pipeline.search import finding
+from pipeline.watch import watch_output
 from tests.faults.hostile_catalogue import Hostile, signing_server
 from tests.finding import Planted
 from tests.search.serving import QUICK

@@ -23,6 +23,7 @@ class Region:
     archive: store.Archive
     grid: Grid
     masks: dict[str, xr.Dataset]
+    stored: dict[str, types.StoredMasks]
     whole: dict[str, np.ndarray]
     """Codes (time, y, x) by sensor, -1 where nothing is known."""
 
@@ -90,4 +91,5 @@ def region(tmp_path_factory) -> Region:
         writer.publish({})
     archive = store.open_archive(url)
     masks = {sensor: archive.masks(sensor) for sensor in archive.sensors}
-    return Region(archive=archive, grid=grid, masks=masks, whole=whole)
+    stored = {sensor: archive.stored_masks(sensor) for sensor in archive.sensors}
+    return Region(archive=archive, grid=grid, masks=masks, stored=stored, whole=whole)

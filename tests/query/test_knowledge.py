@@ -132,7 +132,7 @@ def asked(start: str, end: str) -> Period:
 
 
 def series_of(archive, aoi, period):
-    masks = {sensor: archive.masks(sensor) for sensor in archive.sensors}
+    masks = {sensor: archive.stored_masks(sensor) for sensor in archive.sensors}
     return query.clear_sky(masks, aoi, period)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from pipeline.cli import show
 from pipeline.cli.given import keep_apart, read_area, read_store, read_when
-from pipeline.cli.material import masks_of, measure, open_store, write_report
+from pipeline.cli.material import masks_of, measure, open_store, stored_masks_of, write_report
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,23 +55,25 @@ def query(
 
     Ends with status 8 if no run ever searched or masked the area on any of the dates.
     """
-    from pipeline.query import clear_sky, export, require_archived, select_masks, to_dict
+    from pipeline.query import clear_sky, require_archived, to_dict
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: expected one of them")
     if out is not None:
         keep_apart("--out", out, read_store(store, "STORE"), [aoi])
     area, period = read_area(aoi), read_when(when)
-    masks = masks_of(open_store(store, as_of), sensor)
-    series = clear_sky(masks, area, period)
+    archive = open_store(store, as_of)
+    series = clear_sky(stored_masks_of(archive, sensor), area, period)
     if as_json:
         show.as_json(to_dict(series))
     else:
         show_series(series, as_csv=as_csv)
     require_archived(series)
     if out is not None:
-        export(select_masks(masks, area, period), out, overwrite=overwrite)
-        show.say(f"masks: {out}", err=True)
+        from pipeline.query import export, select_masks
+
+        export(select_masks(masks_of(archive, sensor), area, period), out, overwrite=overwrite)
+        show.note(f"masks: {out}")
 
 
 def show_series(series: Series, *, as_csv: bool) -> None:

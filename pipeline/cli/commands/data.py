@@ -34,7 +34,7 @@ def simulate(
         seed=usual.seed if seed is None else seed,
         size_px=usual.size_px if size_px is None else size_px,
     )
-    with showing(show.console(stderr=True), quiet=False) as progress:
+    with showing(show.console(stderr=True)) as progress:
         catalogue = make_archive(path, settings, workers=workers, progress=_counted(progress))
     show.say(f"catalogue: {catalogue}")
 

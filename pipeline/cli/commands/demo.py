@@ -13,29 +13,8 @@ from pipeline.cli.commands.archives import show_accuracy
 from pipeline.cli.commands.data import simulate
 from pipeline.cli.commands.jobs import Plain, carry_out, read_job
 from pipeline.cli.material import measure, open_store, write_report
+from pipeline.cli.template import Answers
 from pipeline.errors import ConfigError
-
-EXAMPLE = """\
-# A job of cloudmask: `cloudmask run job.yaml`. `cloudmask schema` says what may stand here.
-name: {name}
-aoi: {aoi}  # west, south, east, north; or GeoJSON, WKT, a vector file
-datetime: {datetime}
-sources:
-  - catalog: {catalog}
-grid:
-  crs: utm
-  resolution_m: 20
-  tile_px: 512
-mask:
-  model: ukis-csmask
-composite:
-  name: monthly
-  method: median
-  period: month
-  bands: [blue, green, red, nir, swir16]
-store: {store}
-"""
-"""The example of a job file, here and in the README."""
 
 _SHARE = 0.05
 """How far inside the landscape the demo's AOI begins, as a share of its extent."""
@@ -65,7 +44,7 @@ def demo(
         f"cloudmask query {asked.store} --aoi {bbox} --datetime 2023-06",
     )
     report = path / "report.html"
-    record = carry_out(asked, plain=plain, quiet=False)
+    record = carry_out(asked, plain=plain)
     if record is not None or not report.exists():
         stored = open_store(asked.store)
         accuracy = measure(stored, truth_path(archive))
@@ -80,13 +59,14 @@ def example_job(archive: Path) -> str:
     west, south, east, north = _extent(archive / "catalog.json")
     dx, dy = _SHARE * (east - west), _SHARE * (north - south)
     bbox = (west + dx, south + dy, east - dx, north - dy)
-    return EXAMPLE.format(
+    return Answers(
         name="demo",
-        aoi=f"[{_bbox_text(bbox)}]",
+        aoi=_bbox_text(bbox),
         datetime="2023-06-01/2023-08-31",
         catalog=f"{archive.name}/catalog.json",
         store="store",
-    )
+        tile_px=512,
+    ).text()
 
 
 def _bbox_text(bbox: tuple[float, ...]) -> str:

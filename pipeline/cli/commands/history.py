@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from pipeline.errors import ConfigError, QueryError
 from pipeline.wording import counted
 
 if TYPE_CHECKING:
-    from pipeline.store import Archive
+    from pipeline.store import Archive, Snapshot
 
 Record = Mapping[str, Any]
 """As a store keeps it; older ones lack what came later."""
@@ -30,16 +31,21 @@ _UNITS = {"d": "days", "h": "hours", "w": "weeks"}
 
 def log(store: StoreUrl, *, as_json: AsJson = False) -> None:
     """List what was published, newest first; any of it can be read by --as-of."""
-    rows = [
-        {"snapshot": each.id, "published": show.instant(each.time), "what": each.message}
-        for each in open_store(store).log()
-    ]
+    rows = [_snapshot(each) for each in open_store(store).log()]
     if as_json:
         show.as_json(rows)
     elif rows:
         show.table(rows)
     else:
         show.say("nothing was published yet")
+
+
+def _snapshot(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "snapshot": snapshot.id,
+        "published": show.instant(snapshot.time),
+        "what": snapshot.message,
+    }
 
 
 def runs(
@@ -75,11 +81,16 @@ def rollback(
     snapshot: Annotated[
         str, typer.Argument(help="Id, or its beginning, of a state that `cloudmask log` lists.")
     ],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Show readers an earlier state; the one they saw stays under a tag until `expire`."""
     from pipeline.store import roll_back
 
     now = roll_back(read_store(store, "STORE"), snapshot)
+    if as_json:
+        show.as_json(_snapshot(now))
+        return
     show.say(f"readers see {now.id} of {show.instant(now.time)}: {now.message}")
 
 
@@ -89,6 +100,7 @@ def expire(
     older_than: Annotated[
         str, typer.Option(help="Age (30d, 12h, 4w) or instant in ISO 8601, UTC.")
     ] = "30d",
+    as_json: AsJson = False,
 ) -> None:
     """Forget states published before an instant, and delete what nothing points at any more.
 
@@ -97,6 +109,9 @@ def expire(
     from pipeline import store as stores
 
     gone = stores.expire(read_store(store, "STORE"), _before(older_than))
+    if as_json:
+        show.as_json(dataclasses.asdict(gone))
+        return
     show.say(
         f"{counted(gone.snapshots, 'snapshot')} forgotten, {counted(gone.chunks, 'chunk')} deleted, "
         f"{show.size(gone.bytes)} freed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
@@ -47,25 +48,26 @@ def run(
         typer.Option(help="Where the report goes; NAME-report.html beside JOB if not given."),
     ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the record of the run as JSON.")
+    ] = False,
 ) -> None:
     """Mask and compose what is new or has changed since the last run."""
-    from pipeline.store import find_archive
-
     asked = read_job(job, store=store, workers=workers)
     if report is not None:
         keep_apart("--report", report, asked.store, [str(job), *_catalogues(asked)])
-    record = carry_out(asked, plain=plain, quiet=quiet)
-    _follow(asked, quiet=quiet)
+    record = carry_out(asked, plain=plain, as_json=as_json)
+    _follow(asked)
     if no_report:
         return
+    from pipeline.store import find_archive
+
     path = report or job.with_name(f"{asked.name}-report.html")
     archive = find_archive(asked.store)
     if archive is None or (record is None and not lacks_report(archive, path, asked)):
         return
     write_report(archive, path, job=asked)
-    if not quiet:
-        show.say(f"report: {path}")
+    show.note(f"report: {path}")
 
 
 def plan(
@@ -88,13 +90,14 @@ def plan(
 
     Of pixels only overviews of doubtful items are read.
     """
-    from pipeline.run import plan_job, require_ready, require_scheduler
-    from pipeline.search import save_items
-
     asked = read_job(job, store=store)
     if items is not None:
         keep_apart("--items", items, asked.store, [str(job), *_catalogues(asked)])
-    found = plan_job(asked, _aloud(quiet=False))
+    # Imported once the job is read: a mistake is answered at once.
+    from pipeline.run import plan_job, require_ready, require_scheduler
+    from pipeline.search import save_items
+
+    found = plan_job(asked, show.note)
     if items is not None:
         save_items(found.items, items)
     if as_json:
@@ -120,7 +123,7 @@ def _check_rasters(plan: Plan) -> None:
     rows = [{"item": each.item_id, "reason": each.reason} for each in missing]
     show.table(rows, title=f"{len(rows)} items whose rasters cannot be read")
     if not missing:
-        show.say("every raster can be opened", err=True)
+        show.note("every raster can be opened")
     require_readable(plan, missing)
 
 
@@ -149,52 +152,58 @@ def read_job(path: Path, *, store: str | None = None, workers: int | None = None
     return load_job(path, overrides)
 
 
-def carry_out(job: Job, *, plain: bool, quiet: bool) -> Record | None:
-    """Run a job and say what came of it; none: there was nothing to do."""
+def carry_out(job: Job, *, plain: bool, as_json: bool = False) -> Record | None:
+    """Run a job and show what came of it; none: there was nothing to do."""
     from pipeline.run import execute, plan_job, require_ready, tell_unchanged
 
-    plan = plan_job(job, _aloud(quiet=quiet))
+    plan = plan_job(job, show.note)
     if plan.nothing_to_do:
         tell_unchanged(job.name)
-        if not quiet:
-            show.say(f"{job.name} is up to date")
-            _show_dropped(plan.dropped)
+        _show_up_to_date(plan, as_json=as_json)
         return None
     # Before Prefect starts, which takes a while.
     require_ready(plan)
-    with showing(show.console(stderr=True), quiet=quiet) as progress:
+    with showing(show.console(stderr=True)) as progress:
         if plain:
             record: Record | None = execute(plan, progress)
         else:
             progress.message("starting Prefect (--plain runs without it) …")
-            record = _find_flow(quiet=quiet)(job, progress)
+            record = _find_flow()(job, progress)
     # Nothing, too, if another run has done it all between the two plans.
-    if record is not None and not quiet:
+    if record is None:
+        return None
+    if as_json:
+        show.as_json(record.to_dict())
+    elif not show.is_quiet():
         _show_record(record, job)
     return record
 
 
-def _aloud(*, quiet: bool) -> Callable[[str], None]:
-    """Return what tells, beside the output, which catalogue is asked and how it answers."""
-    return lambda text: None if quiet else show.say(text, err=True)
+def _show_up_to_date(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        dropped = [dataclasses.asdict(each) for each in plan.dropped]
+        show.as_json({"job": plan.job.name, "nothing_to_do": True, "dropped": dropped})
+    elif not show.is_quiet():
+        show.say(f"{plan.job.name} is up to date")
+        _show_dropped(plan.dropped)
 
 
-def _follow(job: Job, *, quiet: bool) -> None:
+def _follow(job: Job) -> None:
     """Write the catalogue that a job asks for, where its flow has not done it."""
     if job.stac is None:
         return
     from pipeline.publish import follow
 
     published = follow(job)
-    if published is not None and not quiet:
-        show.say(f"catalogue: {published}")
+    if published is not None:
+        show.note(f"catalogue: {published}")
 
 
-def _find_flow(*, quiet: bool) -> Callable[[Job, Progress], Record | None]:
+def _find_flow() -> Callable[[Job, Progress], Record | None]:
     """Find the Prefect flow by its name, so that nothing here imports Prefect."""
     from pipeline.config import set_prefect_defaults
 
-    set_prefect_defaults(quiet=quiet)
+    set_prefect_defaults(quiet=show.is_quiet())
     (found, *_) = [*entry_points(group="cloudmask.flows", name="region"), None]
     if found is None:
         raise ConfigError(

@@ -84,7 +84,7 @@ def evaluate_labelled(
     else:
         show_results(results)
     if report is not None:
-        show.say(f"report: {write_page(results, report)}", err=True)
+        show.note(f"report: {write_page(results, report)}")
 
 
 def show_results(results: Results) -> None:

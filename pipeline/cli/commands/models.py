@@ -90,17 +90,11 @@ def show_model(
         show.table([{"key": key, "value": _words(value)} for key, value in card.items()])
 
 
-def fetch_model(
-    name: Name,
-    *,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print the paths alone.")
-    ] = False,
-) -> None:
+def fetch_model(name: Name) -> None:
     """Download the weights of a model, check them, and keep them: from then on it works offline."""
     from pipeline.models import download
 
-    with showing(show.console(stderr=True), quiet=quiet) as progress:
+    with showing(show.console(stderr=True)) as progress:
         paths = download.fetch(name, _in_kilobytes(progress))
     show.lines(str(path) for path in paths)
 

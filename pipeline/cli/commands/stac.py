@@ -49,6 +49,6 @@ def stac(
         cogs=cogs,
         aoi=None if aoi is None else read_area(aoi),
         period=None if when is None else read_when(when),
-        said=lambda item: show.say(f"item {item}", err=True),
+        said=lambda item: show.note(f"item {item}"),
     )
     show.say(f"catalogue: {published}")

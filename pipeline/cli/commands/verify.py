@@ -30,14 +30,13 @@ def verify(
             help="Mend what can be mended; mark the rest, so that the next run makes it again.",
         ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read everything in a store and say what is damaged, cell by cell."""
     from pipeline import store as stores
 
     url = read_store(store, "STORE")
-    with showing(show.console(stderr=True), quiet=quiet) as progress:
+    with showing(show.console(stderr=True)) as progress:
         done = 0
 
         def told(now: int, total: int) -> None:

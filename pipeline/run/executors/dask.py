@@ -33,7 +33,7 @@ from distributed import (
 from distributed.comm import CommClosedError
 from distributed.scheduler import NoValidWorkerError
 
-from pipeline import access, models, store
+from pipeline import models, store
 from pipeline.errors import CloudmaskError, MemoryBudgetError, WorkersError
 from pipeline.run.common.progress import Steps
 from pipeline.run.executors.base import Done
@@ -42,6 +42,7 @@ from pipeline.run.plan.ready import no_scheduler
 from pipeline.run.tile.task import TileOrder
 from pipeline.run.tile.work import compose_tile, mask_tile
 from pipeline.types import PIXEL_VERSION, ClusterSettings, ModelCard, TileReceipt
+from pipeline.watch import watch_output
 
 TILES_A_WORKER = 4
 """Tiles of a batch for each worker: enough that they end at about the same time."""
@@ -172,7 +173,7 @@ class SetUp(WorkerPlugin):  # type: ignore[misc]
                 f"worker {worker.address} makes pixels of version {PIXEL_VERSION}, the run of "
                 f"version {self._version}: install the same cloudmask on both"
             )
-        access.watch_output()
+        watch_output()
         models.prepare_process()
 
 

@@ -1,4 +1,4 @@
-"""Position of the sun."""
+"""Where the sun stands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sun:
-    """The direction of the sun."""
+    """The direction of the sun at one place and instant."""
 
     zenith: float
     """Radians from the vertical."""

@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from pipeline.store.arrays import layout
+from pipeline.types import StoredScene
 
 SceneRow = tuple[datetime, str, Sequence[str]]
 """Time, platform and item ids of a scene."""
@@ -51,6 +52,18 @@ def scene_rows(group: zarr.Group | None) -> list[SceneRow]:
             layout.instants(times(group)), platforms, items, strict=True
         )
     ]
+
+
+def stored_scenes(group: zarr.Group) -> list[StoredScene]:
+    """Return the scenes of a sensor, sorted by time."""
+    instants = layout.instants(times(group))
+    found = [
+        StoredScene(time=time, platform=str(platform), position=at)
+        for at, (time, platform) in enumerate(
+            zip(instants, layout.values_of(group, "platform"), strict=True)
+        )
+    ]
+    return sorted(found, key=lambda scene: scene.time)
 
 
 def fingerprints(group: zarr.Group) -> dict[datetime, NDArray[np.uint64]]:

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from pipeline.store.arrays import create, layout
 from pipeline.store.arrays.contents import FACTORS, level_name, levels
@@ -47,6 +46,8 @@ def level_grids(grid: Grid) -> dict[int, Grid]:
 
 
 def _shrunk(grid: Grid, factor: int) -> Grid:
+    from odc.geo.geobox import GeoBox  # noqa: PLC0415 -- not every reader needs pixels
+
     ny, nx = grid.geobox.shape
     box = GeoBox(
         (-(-ny // factor), -(-nx // factor)),
@@ -114,7 +115,7 @@ class Levels:
         return bool(self._groups)
 
     def set_times(self, times: NDArray[np.int64]) -> None:
-        """Copy the time axis of the group."""
+        """Take the time axis of the group over."""
         for level in self._groups.values():
             if layout.array_of(level, "time").shape[0] < times.size:
                 create.grow(level, times.size)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import zarr
-from affine import Affine
-from odc.geo.geobox import GeoBox
 
 from pipeline.errors import StoreError
 from pipeline.types import Grid
@@ -35,6 +33,9 @@ def grid_attributes(grid: Grid) -> dict[str, Any]:
 
 def grid_from(attributes: Mapping[str, Any]) -> Grid:
     """Read a grid; the inverse of `grid_attributes`."""
+    from affine import Affine  # noqa: PLC0415 -- not every reader needs pixels
+    from odc.geo.geobox import GeoBox  # noqa: PLC0415 -- brings pyproj and Dask along
+
     geobox = GeoBox(
         tuple(attributes["shape"]), Affine(*attributes["affine"]), attributes["crs"]
     )
@@ -42,7 +43,15 @@ def grid_from(attributes: Mapping[str, Any]) -> Grid:
 
 
 def grid_of(root: zarr.Group, where: str) -> Grid:
-    """Return the grid of a store.
+    """Return the grid of a store; raises as `require_ours` does."""
+    require_ours(root, where)
+    attributes = root.attrs["grid"]
+    assert isinstance(attributes, Mapping)
+    return grid_from(attributes)
+
+
+def require_ours(root: zarr.Group, where: str) -> None:
+    """Refuse what this version cannot read.
 
     Raises
     ------
@@ -57,9 +66,6 @@ def grid_of(root: zarr.Group, where: str) -> Grid:
             f"{where} has format {version}, this cloudmask reads {READABLE[0]} to {READABLE[-1]}: "
             "use the version of cloudmask that wrote it, or a later one"
         )
-    attributes = root.attrs["grid"]
-    assert isinstance(attributes, Mapping)
-    return grid_from(attributes)
 
 
 def format_of(root: zarr.Group) -> Any:  # noqa: ANN401 -- whatever stands there

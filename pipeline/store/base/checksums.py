@@ -1,13 +1,14 @@
-"""Checksums of the files that Icechunk does not check: snapshots, manifests, transaction logs.
+"""Hashes of the files that Icechunk does not check itself: snapshots, manifests, transaction logs.
 
-Chunks have a checksum of their own. But a flipped bit in a manifest can point at another chunk, or at
-none, which reads as no data; one in a snapshot can change an attribute. So on a local path each commit
-writes ``checksums/SNAPSHOT``, a list that `b2sum` can check, too::
+Chunks carry a checksum of their own. A flipped bit in a manifest, though, can point at another chunk or
+at none, which reads as no data, and one in a snapshot can change an attribute. So in a store on a local
+path, each commit leaves ``checksums/SNAPSHOT``, a list that `b2sum` can check, too::
 
     cd STORE && b2sum --length=128 --check checksums/SNAPSHOT
 
-The snapshot and this list are small and cannot be made again, so there are two copies of both: see
-`Checksums.put_back`. Object stores check their objects themselves: nothing is written there.
+What is small and cannot be made again, the snapshot and this list, is kept twice: see `Checksums.put_back`.
+
+Object stores keep checksums of their objects themselves, so nothing is written there.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from pipeline.store.base.listing import Listed, digest, hash_of, listing, parsed
 
 FOLDER = "checksums"
 EXPIRING = "expiring"
-"""A file that exists while `expire` works, which shortens the history by rewriting a snapshot."""
+"""A file that is there while `expire` works, which cuts the history off by writing a snapshot anew."""
 COPIES = "copies"
 """Folder of second copies of snapshots and lists, by their paths in the store."""
 RESERVE = "reserve"
-"""A file of random bytes: `expire` deletes it first, so that it can rewrite a snapshot on a full disk."""
+"""A file of nothing, kept so that `expire` has room on a disk that is full: it writes a snapshot anew."""
 RESERVED = 1 << 16
 
 
@@ -41,18 +42,18 @@ class Checksums:
     folder: Path | None
     """Of the repository; none: it lies on an object store, and has none."""
     _good: set[str] = field(default_factory=set)
-    """Files whose checksum was right: files of a store never change."""
+    """Files that were found to be right: they never change again."""
 
     # -- writing -------------------------------------------------------------------------------
 
     def keep(self, repository: icechunk.Repository, snapshot: str) -> None:
-        """Write the list of a new snapshot; files on the list of its parent are not hashed again."""
+        """Write the list of a new snapshot; what its parent has listed is not hashed again."""
         if self.folder is None:
             return
         about = repository.lookup_snapshot(snapshot)
         before = self.listed(about.parent_id) if about.parent_id else None
         if before is None and about.parent_id and _is_first(repository, about.parent_id):
-            # Icechunk makes the first, empty snapshot itself; without it no history can be read.
+            # Icechunk makes the empty beginning itself; without it no history can be read.
             self.keep(repository, about.parent_id)
         known = before.files if before is not None and before.whole else {}
         names = [f"snapshots/{snapshot}", f"transactions/{snapshot}"]
@@ -69,11 +70,11 @@ class Checksums:
         assert self.folder is not None
         reserve = self.folder / FOLDER / RESERVE
         if not reserve.exists() or reserve.stat().st_size < size:
-            # A file system may store zeros as a hole, which reserves nothing.
+            # Zeros could be kept as a hole, which reserves nothing.
             reserve.write_bytes(os.urandom(size))
 
     def free_reserve(self) -> None:
-        """Free the reserved room; the next commit reserves it again."""
+        """Give the reserved room up; the next commit reserves it again."""
         if self.folder is not None:
             (self.folder / FOLDER / RESERVE).unlink(missing_ok=True)
 
@@ -92,15 +93,15 @@ class Checksums:
 
     @contextmanager
     def expiring(self, fresh: Callable[[], icechunk.Repository]) -> Iterator[None]:
-        """Let Icechunk rewrite snapshots while the block lasts, and update their lists after it.
+        """Let Icechunk write snapshots anew while the block lasts, and list them anew after it.
 
-        `fresh` opens the repository again: an open one caches snapshots as they were.
+        `fresh` opens the repository again: an open one remembers snapshots as they were.
         """
         if self.folder is None:
             yield
             return
         marker = self.folder / FOLDER / EXPIRING
-        # What was damaged before must not get a valid checksum now.
+        # What is damaged before must not pass for whole afterwards.
         damaged = (
             set()
             if marker.exists()
@@ -149,7 +150,7 @@ class Checksums:
             return None
 
     def put_back(self) -> list[str]:
-        """Restore damaged snapshots and lists from their copies.
+        """Put back, from their copies, the snapshots and lists that are not what was written.
 
         Returns
         -------
@@ -228,7 +229,7 @@ class Checksums:
                     raise StoreDamagedError(path, None, f"manifest {each}: {reason}")
 
     def wrong_files(self, snapshot: str) -> list[str]:
-        """Return the damaged files of a snapshot; all files are checked."""
+        """Return the files of a snapshot that are not what was written, all of them looked at."""
         listed = self.listed(snapshot)
         files = {} if listed is None else listed.files
         return [name for name in files if self._wrong(name, files)]
@@ -273,7 +274,7 @@ def _is_first(repository: icechunk.Repository, snapshot: str) -> bool:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Write a file atomically."""
+    """Write a file that nobody ever sees half of."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     unfinished.write_bytes(content)

@@ -1,4 +1,4 @@
-"""`Archive`: everything that can be read from one state of a store."""
+"""The door of everybody who reads."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from pipeline.store.arrays.composites import require_alike, sensors_of
 from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import locate
+from pipeline.store.base.reading import read
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.read.plain import PlainSession
 from pipeline.store.versions.snapshots import Snapshot, published, shown_as
-from pipeline.types import Grid, Searched, outline_of
+from pipeline.types import Grid, Searched, StoredMasks, outline_of
 from pipeline.types.searched import searched_by
 
 if TYPE_CHECKING:
@@ -55,13 +56,18 @@ class Archive:
         root: zarr.Group,
     ) -> None:
         self.url = url
-        self.grid: Grid = stored_grid.grid_of(root, url)
+        stored_grid.require_ours(root, url)
         if stored_grid.format_of(root) != stored_grid.FORMAT_VERSION:
             _warn_once(url, stored_grid.format_of(root))
         self._repository = repository
         self._checksums = Checksums(None if repository is None else locate(url).path)
         self._session = session
         self._root = root
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The grid of all pixels."""
+        return stored_grid.grid_of(self._root, self.url)
 
     def require_grid(self, grid: Grid) -> None:
         """Refuse a run on another grid, or on a store of an older format, with `StoreError`."""
@@ -119,6 +125,24 @@ class Archive:
         # Not among the attributes: what runs looked for is no part of the masks.
         masks.encoding["searched"] = tuple(each for each in self._searched if each.has(sensor))
         return masks
+
+    def stored_masks(self, sensor: str) -> StoredMasks:
+        """Return cells and pixels of a sensor to be read part by part, without xarray."""
+        group = self._group("masks", sensor)
+
+        def reader(name: str, where: tuple[int | slice, ...]) -> NDArray[Any]:
+            with explained(f"cannot read {group.path} of the store {self.url}"):
+                return read(layout.array_of(group, name), where)
+
+        with self._reading(group.path):
+            scenes = contents.stored_scenes(group)
+        return StoredMasks(
+            geobox=self.grid.geobox,
+            tile_px=self.grid.tile_px,
+            scenes=tuple(scenes),
+            searched=tuple(each for each in self._searched if each.has(sensor)),
+            reader=reader,
+        )
 
     def composite(
         self, name: str, chunks: Mapping[str, int] | None = None, *, level: int = 1

@@ -1,6 +1,7 @@
 """Records of runs that failed, on a branch of their own: readers of ``main`` see nothing of them.
 
-The failed run's own branch stays for its next try, and is dropped like others when ``main`` moves on.
+They are nobody's work: a failed run's own branch stays for its next try, and is dropped as ever when
+``main`` moves on.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pipeline.store.versions import branches
 
 BRANCH = "failed-runs"
 TRIES = 5
-"""Tries to commit: other runs may fail at the same moment."""
+"""Other runs may fail at the same moment."""
 
 
 def keep_failure(
@@ -31,7 +32,7 @@ def keep_failure(
     Parameters
     ----------
     repository
-        Only the branch of these records changes.
+        Nothing of it changes but the branch of these records.
     record
         JSON values.
     checksums
@@ -58,7 +59,7 @@ def keep_failure(
 
 
 def failed_records(url: str) -> list[dict[str, Any]]:
-    """Return the records of the runs that failed, oldest first, whatever was published since.
+    """Return the records of the runs that failed, oldest first; of all times, whatever is published.
 
     A plain Zarr store keeps none.
 
@@ -85,7 +86,7 @@ def failed_records(url: str) -> list[dict[str, Any]]:
 def _make_branch(repository: icechunk.Repository) -> None:
     if branches.tip(repository, BRANCH) is not None:
         return
-    # On the first, empty snapshot, so that the branch keeps no pixels from being expired.
+    # The empty beginning of every repository: the branch holds no pixels back from `expire`.
     *_, first = repository.ancestry(branch=MAIN)
     try:
         repository.create_branch(BRANCH, first.id)

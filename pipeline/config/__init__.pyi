@@ -1,0 +1,26 @@
+from .aoi import AOI_FORMS, read_aoi
+from .jobs import dump_job, job_schema, load_job, parse_job
+from .paths import store_url
+from .periods import PERIOD_FORMS, read_period
+from .settings import (
+    Settings,
+    read_settings,
+    set_prefect_defaults,
+    set_prefect_login,
+)
+
+__all__ = [
+    "AOI_FORMS",
+    "PERIOD_FORMS",
+    "Settings",
+    "dump_job",
+    "job_schema",
+    "load_job",
+    "parse_job",
+    "read_aoi",
+    "read_period",
+    "read_settings",
+    "set_prefect_defaults",
+    "set_prefect_login",
+    "store_url",
+]

@@ -1,0 +1,79 @@
+"""Commands that look something up answer within a second: they import nothing heavy."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from pipeline import store
+from pipeline.types import Grid
+
+ASK = """
+import sys
+from pipeline.cli import app
+
+heavy = set({heavy})
+try:
+    app({words})
+except SystemExit as end:
+    assert end.code == {code}, end.code
+print("heavy:", *sorted(heavy & set(sys.modules)))
+"""
+HEAVY = (
+    *("boto3", "dask.array", "distributed", "geopandas", "matplotlib", "pandas", "prefect"),
+    *("pystac", "pystac_client", "rasterio", "requests", "scipy", "torch", "xarray"),
+)
+LIGHTER = (*HEAVY, "dask", "icechunk", "numpy", "pydantic", "shapely", "zarr")
+
+
+def heavy_of(words, code=0, heavy=HEAVY):
+    """Run a command in a process of its own; return what it imported that is heavy, and its output."""
+    script = ASK.format(heavy=heavy, words=[str(each) for each in words], code=code)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *output, last = done.stdout.splitlines()
+    return last.split()[1:], output
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> str:
+    url = str(tmp_path_factory.mktemp("cold") / "store")
+    box = GeoBox((64, 64), Affine(20, 0, 500_000, 0, -20, 5_300_000), "EPSG:32632")
+    grid = Grid(geobox=box, tile_px=32, chunk_px=16)
+    time = datetime(2026, 6, 1, 10, tzinfo=UTC)
+    with store.open_writer(url, grid, title="cold", run_key="run") as writer:
+        writer.set_scenes("landsat", [(time, "landsat-8", ["a"])])
+        for tile in grid.tiles():
+            writer.write_mask("landsat", time, tile, np.ones(tile.geobox.shape, np.uint8), 7)
+        writer.publish({})
+    return url
+
+
+def test_help_names_every_command_and_imports_next_to_nothing():
+    found, output = heavy_of(["--help"], heavy=LIGHTER)
+    assert found == []
+    names = {line.split()[1] for line in output if line.startswith("│ ") and line[2] != " "}
+    assert {"run", "plan", "query", "export", "init", "models", "report", "demo"} <= names
+    assert heavy_of(["--version"], heavy=LIGHTER)[0] == []
+
+
+def test_a_mistake_in_a_job_imports_nothing_heavy(tmp_path):
+    (tmp_path / "job.yaml").write_text("nam: x\n")
+    for command in ("plan", "run"):
+        assert heavy_of([command, tmp_path / "job.yaml"], code=2)[0] == []
+    assert heavy_of(["schema"])[0] == []
+
+
+def test_a_store_is_read_without_anything_heavy(archive):
+    # Nothing was searched, so that the query ends with the status of what is not archived, or without.
+    area = ["--aoi", "9.001,47.845,9.01,47.85", "--datetime", "2026-06"]
+    for words in (["log", archive], ["query", archive, *area]):
+        found, output = heavy_of(words)
+        assert found == []
+        assert output
