@@ -1,4 +1,4 @@
-"""How good masks and composites are, in numbers.
+"""Accuracy of masks and composites.
 
 ::
 
@@ -13,7 +13,7 @@
     scoring.py      one image: integer counts, with and without borders
     statistics.py   pooled, by image, and bootstrap intervals over images
     labelled.py     all images of a data set: `evaluate_labelled`
-    results.py      tables and JSON
+    results.py      rows of tables and JSON
     page.py         one HTML page, with pictures of the worst images (templates/)
 """
 

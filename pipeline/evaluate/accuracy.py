@@ -1,4 +1,4 @@
-"""What an evaluation found: scenes, periods, and both as rows of tables."""
+"""Results against the truth: scenes, periods, and both as rows of tables."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class PeriodAccuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """An archive against the truth. It judges nothing."""
+    """Accuracy of an archive against the truth."""
 
     scenes: tuple[SceneAccuracy, ...]
     periods: tuple[PeriodAccuracy, ...]

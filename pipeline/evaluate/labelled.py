@@ -42,10 +42,10 @@ class Masker:
     classes: tuple[Code, ...]
     """What its masks can say."""
     leak: str
-    """What it has seen of the data set, in words; part of every table."""
+    """Whether it was trained on the data set, as text for every table."""
     predict: Predict
     remarks: tuple[str, ...] = ()
-    """What else matters for reading the numbers."""
+    """Notes for the reader of the numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Evaluation:
     worst: tuple[Example, ...]
     """Images with the most wrong pixels of the first scheme, worst first; of those with pixels."""
     remarks: tuple[str, ...]
-    """What else matters for reading the numbers."""
+    """Notes for the reader of the numbers."""
 
 
 def evaluate_labelled(
@@ -148,7 +148,7 @@ def by_model(
     dataset: DatasetCard,
     cleaning: Mapping[CleanGroup, CleanSettings] | None = None,
 ) -> Masker:
-    """Return what masks images by a model, through the same engine as a run.
+    """Return a masker that runs a model through the same engine as a run.
 
     An image lies with its upper left on the origin of a grid of its own; beyond it there is no
     data.
@@ -234,7 +234,7 @@ def _cube(labelled: Labelled, roles: Sequence[str], geobox: GeoBox, read: GeoBox
 
 
 def by_masks(folder: Path) -> Masker:
-    """Return what looks up an image's mask: ``<folder>/<id>.tif`` of codes of `Code`.
+    """Return a masker that reads existing masks: ``<folder>/<id>.tif`` of codes of `Code`.
 
     Masks of points are whole scenes. Others are of the labels' shape, or whole scenes that their
     georeference places: labels are compared at their own pixels, masks by the nearest.

@@ -1,4 +1,4 @@
-"""Which model was trained on which data set: scores on those flatter it."""
+"""Which model was trained on which data set: scores on those are too good."""
 
 from __future__ import annotations
 

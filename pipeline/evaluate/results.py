@@ -57,7 +57,7 @@ class Results:
     # -- tables --------------------------------------------------------------------------------
 
     def title(self) -> str:
-        """Return what stands above every table: what was compared, and what it has seen."""
+        """Return the heading of every table: what was compared, and whether the model was trained on it."""
         which = self.evaluation
         return f"{which.masker} on {which.dataset.title} ({counted(len(which.images), 'image')}); {which.leak}"
 

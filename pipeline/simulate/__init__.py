@@ -2,8 +2,8 @@
 
 ::
 
-    archive/write ─ make_archive: the story of an archive
-      story             ArchiveSettings ─▶ Pass…: dates, satellites, clouds, swath edges, processings
+    archive/write ─ make_archive: all of an archive
+      passes            ArchiveSettings ─▶ Pass…: dates, satellites, clouds, swath edges, processings
       archive/products  one Pass ─▶ COGs, items and truth
         scene           ground + clouds + air ─▶ Level-2A reflectance
           landscape     fields, woods, water on gentle relief, through the summer
@@ -12,7 +12,7 @@
         archive/encode  reflectance ─▶ digital numbers ─▶ COG
         archive/items_sentinel2, items_landsat, stac: STAC in the words of Earth Search v1
       archive/truth     clean surface, optical depth and light beside it, as Zarr
-    bands, grids, noise: what the rest is counted in
+    bands, grids: bands of the sensors and grids of their products
     patches/ ─ make_patch: labelled patches without end, of any sensor, for training
 
 Everything follows from the seed; each pass draws from its own randomness, so that the passes can be
@@ -21,7 +21,7 @@ made in any order and by any number of processes.
 
 from pipeline.simulate.archive.truth import cloud_truth, open_truth, shadow_truth, truth_path
 from pipeline.simulate.archive.write import make_archive
-from pipeline.simulate.story import ArchiveSettings
+from pipeline.simulate.passes import ArchiveSettings
 
 __all__ = [
     "ArchiveSettings",

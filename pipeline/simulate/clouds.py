@@ -22,7 +22,7 @@ EDGE_M = 25.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """What is asked of a layer."""
+    """Settings of a layer."""
 
     kind: Kind
     share: float
@@ -43,7 +43,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class _Canvas:
-    """The place and the randomness a layer is drawn with."""
+    """The grid and the random numbers that a layer is drawn with."""
 
     rng: np.random.Generator
     shape: tuple[int, int]

@@ -1,4 +1,4 @@
-"""One look at the landscape: ground, clouds, air and sensor become Level-2A reflectance.
+"""One scene: from ground, clouds, air and sensor to Level-2A reflectance.
 
 ::
 
@@ -96,7 +96,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What a sensor brings to a stage: randomness, air, and the sky over it."""
+    """What differs by sensor: random numbers, air, and the sky."""
 
     rng: np.random.Generator
     air: Air

@@ -23,7 +23,7 @@ from pipeline.simulate import (
 from pipeline.simulate.archive import products as products_module
 from pipeline.simulate.bands import SENTINEL2
 from pipeline.simulate.grids import halve, same
-from pipeline.simulate.story import passes
+from pipeline.simulate.passes import passes
 
 
 def read(item, key):

@@ -278,7 +278,7 @@ def test_items_that_were_stored_with_keys_are_stored_anew_without(damaged, monke
     assert "SECRET" in str(store.open_archive(str(damaged)).items())
     found = store.verify(str(damaged), mend=True)
     assert found.damages == ()
-    assert found.cleaned[0] == "3 items stored anew without keys"
+    assert found.cleaned[0] == "3 items stored again without keys"
     items = store.open_archive(str(damaged)).items()
     assert "SECRET" not in str(items)
     assert items[0]["assets"]["a"]["href"] == "https://example.com/a.tif"

@@ -1,4 +1,4 @@
-"""Landsat items in the words of Earth Search v1's ``landsat-c2-l2``."""
+"""Landsat items as Earth Search writes them: v1's ``landsat-c2-l2``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.simulate.archive.stac import (
 )
 from pipeline.simulate.bands import LANDSAT, Band
 from pipeline.simulate.grids import Window
-from pipeline.simulate.story import Pass
+from pipeline.simulate.passes import Pass
 
 _QA_FIELDS = (
     ("fill", 1),

@@ -1,4 +1,4 @@
-"""Sentinel-2 items in the words of Earth Search v1's ``sentinel-2-l2a``."""
+"""Sentinel-2 items as Earth Search writes them: v1's ``sentinel-2-l2a``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.simulate.archive.stac import (
 )
 from pipeline.simulate.bands import SENTINEL2
 from pipeline.simulate.grids import Window
-from pipeline.simulate.story import TILES, Pass, Processing
+from pipeline.simulate.passes import TILES, Pass, Processing
 
 
 def sentinel2_id(overflight: Pass, tile: str, processing: Processing) -> str:
@@ -104,7 +104,7 @@ def _sentinel2_product(overflight: Pass, tile: str, processing: Processing) -> J
     take = f"{overflight.instant - timedelta(seconds=443):%Y%m%dT%H%M%S}"
     made = f"{generated:%Y%m%dT%H%M%S}"
     strip = f"S{overflight.instant - timedelta(seconds=110):%Y%m%dT%H%M%S}"
-    # The station code is all that tells a reprocessing from a first processing.
+    # Only the station code distinguishes a reprocessing from a first processing.
     station = "S2RP" if processing.sequence else "2APS"
     return {
         "s2:product_type": "S2MSI2A",

@@ -1,4 +1,4 @@
-"""One pass becomes files: COGs and items of its products, and the truth that goes beside them."""
+"""Making the files of one pass: COGs and items of its products, and its truth."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from pipeline.simulate.grids import (
     to_landsat,
 )
 from pipeline.simulate.landscape import Landscape, make_landscape
+from pipeline.simulate.passes import TILES, ArchiveSettings, Pass, Processing
 from pipeline.simulate.physics.atmosphere import band_air
 from pipeline.simulate.physics.noise import Floats
 from pipeline.simulate.scene import Look, Stage, level2a, set_stage, take_look
-from pipeline.simulate.story import TILES, ArchiveSettings, Pass, Processing
 
 _Number = TypeVar("_Number", np.float32, np.uint8)
 
@@ -45,7 +45,7 @@ TRUTH_ROLES = ("blue", "green", "red", "nir", "nir08", "swir16", "swir22")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What a pass left behind."""
+    """What was made of a pass."""
 
     items: tuple[Json, ...]
     instant: datetime

@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.simulate.bands import Band
 from pipeline.simulate.grids import CRS, EPSG
-from pipeline.simulate.story import Pass
+from pipeline.simulate.passes import Pass
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ _PREFIXES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What the pixels of an item turned out to hold."""
+    """Statistics of the pixels of an item."""
 
     footprint: BaseGeometry
     """Valid pixels, in metres of the archive's CRS."""
@@ -62,7 +62,7 @@ def collection(name: str, items: Sequence[Json]) -> Json:
         "type": "Collection",
         "stac_version": "1.0.0",
         "id": name,
-        "description": f"Simulated scenes in the manner of {name} on Earth Search v1.",
+        "description": f"Simulated scenes, modelled on {name} of Earth Search v1.",
         "license": "CC0-1.0",
         "extent": {
             "spatial": {"bbox": [extent]},

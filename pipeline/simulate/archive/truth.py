@@ -1,4 +1,4 @@
-"""What the scenes would have to give back: the truth, as one Zarr store on the 20 m grid.
+"""The truth of all scenes, as one Zarr store on the 20 m grid.
 
 Dims ``(time, y, x)``, one time a scene: ``clean_<role>`` is the surface reflectance without cloud or
 shadow, ``optical_depth`` that of the clouds, ``light`` the near-infrared light on the ground with 1 =
@@ -42,7 +42,7 @@ class SceneTruth:
 
 
 def truth_path(path: Path) -> Path:
-    """Return where an archive keeps its truth."""
+    """Return the path of an archive's truth."""
     return Path(path) / "truth.zarr"
 
 

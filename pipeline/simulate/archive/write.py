@@ -1,4 +1,4 @@
-"""The story of an archive: every pass is simulated and written, then the truth, then the catalogue."""
+"""Making an archive: every pass is simulated and written, then the truth, then the catalogue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.simulate.archive.products import Made, make_pass
 from pipeline.simulate.archive.stac import Json, catalog, collection
 from pipeline.simulate.archive.truth import SceneTruth, truth_path, write_truth
-from pipeline.simulate.story import ArchiveSettings, Pass, passes
+from pipeline.simulate.passes import ArchiveSettings, Pass, passes
 
 VERSION = 1
 """Raised when the same settings no longer give the same archive."""
@@ -45,7 +45,7 @@ def make_archive(
         Processes to make it with; 1: this one. More need an importable ``__main__``, as
         `multiprocessing` always does.
     progress
-        Told about every finished step.
+        Called after every finished step.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def make_archive(
     write_truth(path, settings.size_px, scenes)
     progress("truth", 1, 1)
     _write_catalog(path, [item for _, each in made for item in each.items])
-    # The stamp comes last: a folder without it is not an archive yet, whatever it holds.
+    # The stamp comes last: a folder without it is not an archive yet.
     _write(path / STAMP, _stamp(settings))
     (path / UNFINISHED).unlink()
     return root
@@ -98,7 +98,7 @@ def _is_made(path: Path, settings: ArchiveSettings) -> bool:
 
 
 def _clear(path: Path) -> None:
-    """Make the folder ready, without what a broken-off attempt left."""
+    """Make the folder, without the files of an interrupted attempt."""
     path.mkdir(parents=True, exist_ok=True)
     (path / UNFINISHED).touch()
     for left in (*(path / name for name in COLLECTIONS), truth_path(path)):
@@ -158,4 +158,4 @@ def _write(path: Path, content: Json) -> None:
 
 
 def _say_nothing(stage: str, done: int, total: int) -> None:
-    """Take the place of a progress display."""
+    """Ignore progress."""

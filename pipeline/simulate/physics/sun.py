@@ -1,4 +1,4 @@
-"""Where the sun stands."""
+"""Position of the sun."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sun:
-    """The direction of the sun at one place and instant."""
+    """The direction of the sun."""
 
     zenith: float
     """Radians from the vertical."""

@@ -59,9 +59,9 @@ class CellGroup(ABC):
         return group
 
     def reopen(self, group: zarr.Group) -> None:
-        """Go on with the same group of another session, or after the time axis grew.
+        """Use the same group of another session, or after the time axis grew.
 
-        An array object keeps the shape and the session that it was opened with.
+        An array object has the shape and the session that it was opened with for ever.
         """
         for name, cells in self._cells.items():
             cells.reopen(layout.array_of(group, name))
@@ -79,7 +79,7 @@ class CellGroup(ABC):
     # -- overviews -----------------------------------------------------------------------------
 
     def keep_levels(self, grid: Grid) -> None:
-        """Make the overviews, of the stored pixels too, if they are not there."""
+        """Make the overviews if there are none, also of the pixels that are stored already."""
         if self._levels:
             return
         self._levels = Levels.create(self._group, grid, self._sources())
@@ -155,7 +155,7 @@ class CellGroup(ABC):
         return at
 
     def forget(self) -> None:
-        """Read cells anew when they are next asked for."""
+        """Read cells again when they are next asked for."""
         for cells in self._cells.values():
             cells.forget()
 

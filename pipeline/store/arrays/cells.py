@@ -1,4 +1,4 @@
-"""Small arrays with one value a cell (scene × tile)."""
+"""Small arrays with one value for each cell (scene × tile)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Cells:
     """An array of cells whose writes wait until the tile is done.
 
     All times of a tile share a chunk: written one by one, each scene of a tile would write the
-    chunk anew and leave the one before as garbage in the repository. Read once, the values are
-    kept in memory, because a run asks for them cell by cell.
+    chunk again and leave the old one as garbage in the repository. Values that were read stay in
+    memory, because a run asks for them cell by cell.
     """
 
     def __init__(self, array: zarr.Array[Any]) -> None:
@@ -36,7 +36,7 @@ class Cells:
             self._values = np.pad(self._values, [(0, more)] + [(0, 0)] * (array.ndim - 1))
 
     def forget(self) -> None:
-        """Read anew when asked: somebody else has written."""
+        """Read again when next asked: another process has written."""
         self._columns.clear()
         self._values = None
 
@@ -50,7 +50,7 @@ class Cells:
             self._columns[where][index] = value
 
     def get(self, index: int, tile: Tile) -> int:
-        """Return the one value of a cell; the chunk of the tile alone is read, and kept."""
+        """Return the one value of a cell; reads only the chunk of the tile, once."""
         if self._values is not None:
             return int(self._values[index, tile.row, tile.col])
         where = tile.row, tile.col
@@ -62,7 +62,7 @@ class Cells:
         return int(self._columns[where][index])
 
     def clear_one(self, index: int, tile: Tile) -> None:
-        """Set a cell to 0 at once, if it is not: what is written now must not pass for whole."""
+        """Set a cell to 0 at once, so that a half-written cell never looks complete."""
         if self.get(index, tile):
             self.flush()
             self._array[index, tile.row, tile.col] = 0

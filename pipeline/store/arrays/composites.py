@@ -24,7 +24,7 @@ SCALE = 1e-4
 """Reflectance of one stored step."""
 MISSING = -32768
 LARGEST = 32767
-"""Of what is stored; reflectances that are believed (`pipeline.sensors.Limits`) are nowhere near it."""
+"""Largest stored step; valid reflectances (`pipeline.sensors.Limits`) are far below it."""
 
 ROLE_ATTRIBUTES = {"scale_factor": SCALE, "_FillValue": MISSING, "units": "1"}
 PROVENANCE: Mapping[str, tuple[str, int, layout.Attributes]] = {
@@ -60,7 +60,7 @@ def encode(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
     Raises
     ------
     StoreError
-        A value has no place in 16 bits.
+        A value does not fit into 16 bits.
     """
     # In float64: the product of two float32 is not exact, and halves would round either way.
     steps = np.rint(reflectance.astype(np.float64) / SCALE)
@@ -68,7 +68,7 @@ def encode(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
     if beyond.any():
         raise StoreError(
             f"pixels of a composite ({np.count_nonzero(beyond)}) are beyond ±{LARGEST * SCALE:g}, e.g. "
-            f"{reflectance[beyond][0]:g}: they are no reflectance and are not stored as one"
+            f"{reflectance[beyond][0]:g}: this is not reflectance and is not stored; check the inputs and the method"
         )
     return np.where(np.isnan(steps), MISSING, steps).astype(np.int16)
 
@@ -76,7 +76,7 @@ def encode(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
 SENSORS = "sensors"
 """Attribute of the group: whose scenes it is made of."""
 MADE_BY = ("method", "period")
-"""Attributes of the group that tell of all of its steps how they are made."""
+"""Attributes of the group that say how all of its periods are made."""
 
 
 def sensors_of(group: zarr.Group) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def sensors_of(group: zarr.Group) -> tuple[str, ...]:
 def require_alike(
     group: zarr.Group, name: str, roles: Sequence[str], made_by: Mapping[str, Any]
 ) -> None:
-    """Refuse to put steps into a composite that are not like those that it has.
+    """Refuse periods that do not match those that a composite already has.
 
     Raises
     ------
@@ -157,7 +157,7 @@ class CompositeGroup(CellGroup):
             self._levels.write_steps(role, at, tile, steps, MISSING)
 
     def require(self, roles: Sequence[str], made_by: Mapping[str, Any]) -> None:
-        """Refuse steps that are not like those that are stored; see `require_alike`."""
+        """Refuse periods that do not match the stored ones; see `require_alike`."""
         require_alike(self._group, self._name, roles, made_by)
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:

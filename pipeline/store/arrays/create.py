@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import zarr
-from zarr.core.metadata import ArrayV3Metadata
 
 from pipeline.store.arrays import layout
 from pipeline.types import Grid
@@ -129,7 +128,5 @@ def write_coordinates(group: zarr.Group, grid: Grid, only: str = "") -> None:
 def grow(group: zarr.Group, length: int, dimension: str = "time") -> None:
     """Lengthen every array of a group that has a dimension, which is its first."""
     for _, array in group.arrays():
-        metadata = array.metadata
-        names = metadata.dimension_names if isinstance(metadata, ArrayV3Metadata) else None
-        if names and names[0] == dimension:
+        if array.ndim and layout.dimensions_of(array)[0] == dimension:
             array.resize((length, *array.shape[1:]))

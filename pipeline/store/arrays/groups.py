@@ -79,7 +79,7 @@ class Groups:
     # -- all of them ---------------------------------------------------------------------------
 
     def reopen(self, root: zarr.Group) -> None:
-        """Go on with the same groups of another session."""
+        """Use the same groups of another session."""
         self.root = root
         for path, group in self._opened.items():
             found = layout.group_of(root, path)
@@ -87,7 +87,7 @@ class Groups:
             group.reopen(found)
 
     def forget(self) -> None:
-        """Read cells anew when they are next asked for: somebody else has written some."""
+        """Read cells again when they are next asked for: another process has written some."""
         for group in self._opened.values():
             group.forget()
 

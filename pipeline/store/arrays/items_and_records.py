@@ -23,7 +23,7 @@ LISTS: tuple[tuple[str, str | type[str], str, layout.Attributes], ...] = (
     ("document", str, "item", {"long_name": "STAC items, JSON", "chunk": 32}),
     ("digest", "u8", "item", {"long_name": "hash of the items' properties"}),
     ("record", str, "run", {"long_name": "records of runs, JSON", "chunk": 1}),
-    # Apart from the records, of which a year of nights has many megabytes: every query asks for it.
+    # Separate from the records, which are many megabytes after a year of nights: every query reads it.
     ("searched", str, "run", {"long_name": "where and when runs searched, JSON", "chunk": 256}),
 )
 """Name, dtype, dimension and attributes of the arrays."""
@@ -32,7 +32,7 @@ LISTS: tuple[tuple[str, str | type[str], str, layout.Attributes], ...] = (
 class Ledger:
     """Two append-only lists: items by position, and records of runs.
 
-    An item keeps its position for ever, because ``source`` of every composite points at it.
+    The position of an item never changes, because ``source`` of every composite points at it.
     """
 
     def __init__(self, group: zarr.Group) -> None:
@@ -71,7 +71,7 @@ class Ledger:
         return self._read("record")
 
     def searched(self) -> list[dict[str, Any] | None]:
-        """Return where and when the runs searched, oldest first; none: a run does not say."""
+        """Return where and when the runs searched, oldest first; none: a run did not record it."""
         if "searched" not in self._group:
             return [each.get("searched") for each in self.records()]
         return self._read("searched")
@@ -88,8 +88,8 @@ class Ledger:
         step = int(array.chunks[0])
         texts: dict[int, str] = {}
         for start in np.unique(positions // step) * step:
-            held = read(array, slice(int(start), int(start) + step))
-            texts |= {int(start) + n: str(each) for n, each in enumerate(held)}
+            stored = read(array, slice(int(start), int(start) + step))
+            texts |= {int(start) + n: str(each) for n, each in enumerate(stored)}
         return {each: (n, json.loads(texts[n])) for each, n in wanted.items()}
 
     def _read(self, name: str) -> list[Any]:
@@ -101,13 +101,13 @@ class Ledger:
 
         A known item whose properties changed, because it was processed again, gets the new
         document. Properties decide, because hrefs may be signed anew at every search; ``updated``
-        is left out, because catalogues touch it without touching a pixel. One of another collection
-        that has the id of a known item takes no place of its: it goes by ``COLLECTION/ID``.
+        is left out, because catalogues change it without changing a pixel. An item of another
+        collection with the id of a known one is stored as ``COLLECTION/ID``.
         """
-        # Whoever brings them: what is written here is read by everybody.
+        # Whoever calls: what is stored here is read by everybody.
         documents = {name: _without_secrets(each) for name, each in documents.items()}
         known = {each: at for at, each in enumerate(self.ids)}
-        documents = self._told_apart(known, documents)
+        documents = self._renamed(known, documents)
         positions = known | {
             each: len(known) + n
             for n, each in enumerate(e for e in documents if e not in known)
@@ -129,14 +129,14 @@ class Ledger:
         layout.array_of(self._group, "digest")[...] = digests
         return [positions[each] for each in documents]
 
-    def _told_apart(
+    def _renamed(
         self, known: Mapping[str, int], documents: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, Mapping[str, Any]]:
-        """Name those otherwise that have the id of a known item of another collection."""
+        """Rename items that have the id of a known item of another collection."""
         digests, named = self.digests, {}
         for name, document in documents.items():
             at = known.get(name)
-            # Who has the properties of the known one is the known one: its document is not read.
+            # The same properties mean the same item: its document need not be read.
             other = (
                 at is not None
                 and digests[at] != _digest(document)
@@ -151,7 +151,7 @@ class Ledger:
         return bool(known.get("collection") != document.get("collection"))
 
     def clean(self) -> int:
-        """Store items anew that an older version kept with signatures; return how many."""
+        """Write items again that an older version stored with signatures; return how many."""
         before = self.documents()
         after = {at: _without_secrets(each) for at, each in enumerate(before)}
         changed = [at for at, each in after.items() if each != before[at]]
@@ -164,7 +164,7 @@ class Ledger:
         return len(changed)
 
     def clean_records(self) -> int:
-        """Store records anew that an older version kept with signatures; return how many."""
+        """Write records again that an older version stored with signatures; return how many."""
         found: set[int] = set()
         for name in {"record", "searched"} & set(self._group.array_keys()):
             before = self._read(name)

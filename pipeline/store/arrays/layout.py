@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.metadata import ArrayV3Metadata
 
 from pipeline.errors import StoreError
 from pipeline.store.base.reading import read
@@ -89,3 +90,10 @@ def group_of(parent: zarr.Group, name: str) -> zarr.Group | None:
     """Return a group of a group, if it is there."""
     found = parent.get(name)
     return found if isinstance(found, zarr.Group) else None
+
+
+def dimensions_of(array: zarr.Array[Any]) -> tuple[str | None, ...]:
+    """Return the names of an array's dimensions; none where it has no names."""
+    metadata = array.metadata
+    names = metadata.dimension_names if isinstance(metadata, ArrayV3Metadata) else None
+    return names or (None,) * array.ndim

@@ -90,8 +90,8 @@ class MaskGroup(CellGroup):
     ) -> int:
         if time in self._axis:
             return self._axis[time]
-        # A late item can be the earliest of its scene, whose time then moves. The scene is known
-        # by the items that it shares: it must not stay behind as a second one.
+        # An item that arrives late can be the earliest of its scene, whose time then moves. The
+        # items that both have identify the scene: it must not be stored twice.
         for old, at in self._axis.items():
             if old not in claimed and set(ids) & set(items[at]):
                 times = [time if each == old else each for each in self._axis]
@@ -136,7 +136,7 @@ class MaskGroup(CellGroup):
             self._confidence[(at, *tile.window)] = _pixels(confidence, tile)
         elif confidence is not None:
             raise ValueError(
-                f"the masks of {self._name} keep no confidence: ask for it in set_scenes"
+                f"the masks of {self._name} have no array of confidences: ask for it in set_scenes"
             )
 
     def read(self, times: Iterable[datetime], tile: Tile) -> NDArray[np.uint8]:

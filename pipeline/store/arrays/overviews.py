@@ -115,7 +115,7 @@ class Levels:
         return bool(self._groups)
 
     def set_times(self, times: NDArray[np.int64]) -> None:
-        """Take the time axis of the group over."""
+        """Copy the time axis of the group."""
         for level in self._groups.values():
             if layout.array_of(level, "time").shape[0] < times.size:
                 create.grow(level, times.size)

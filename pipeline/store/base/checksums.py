@@ -1,14 +1,13 @@
-"""Hashes of the files that Icechunk does not check itself: snapshots, manifests, transaction logs.
+"""Checksums of the files that Icechunk does not check: snapshots, manifests, transaction logs.
 
-Chunks carry a checksum of their own. A flipped bit in a manifest, though, can point at another chunk or
-at none, which reads as no data, and one in a snapshot can change an attribute. So in a store on a local
-path, each commit leaves ``checksums/SNAPSHOT``, a list that `b2sum` can check, too::
+Chunks have a checksum of their own. But a flipped bit in a manifest can point at another chunk, or at
+none, which reads as no data; one in a snapshot can change an attribute. So on a local path each commit
+writes ``checksums/SNAPSHOT``, a list that `b2sum` can check, too::
 
     cd STORE && b2sum --length=128 --check checksums/SNAPSHOT
 
-What is small and cannot be made again, the snapshot and this list, is kept twice: see `Checksums.put_back`.
-
-Object stores keep checksums of their objects themselves, so nothing is written there.
+The snapshot and this list are small and cannot be made again, so there are two copies of both: see
+`Checksums.put_back`. Object stores check their objects themselves: nothing is written there.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from pipeline.store.base.listing import Listed, digest, hash_of, listing, parsed
 
 FOLDER = "checksums"
 EXPIRING = "expiring"
-"""A file that is there while `expire` works, which cuts the history off by writing a snapshot anew."""
+"""A file that exists while `expire` works, which shortens the history by rewriting a snapshot."""
 COPIES = "copies"
 """Folder of second copies of snapshots and lists, by their paths in the store."""
 RESERVE = "reserve"
-"""A file of nothing, kept so that `expire` has room on a disk that is full: it writes a snapshot anew."""
+"""A file of random bytes: `expire` deletes it first, so that it can rewrite a snapshot on a full disk."""
 RESERVED = 1 << 16
 
 
@@ -42,18 +41,18 @@ class Checksums:
     folder: Path | None
     """Of the repository; none: it lies on an object store, and has none."""
     _good: set[str] = field(default_factory=set)
-    """Files that were found to be right: they never change again."""
+    """Files whose checksum was right: files of a store never change."""
 
     # -- writing -------------------------------------------------------------------------------
 
     def keep(self, repository: icechunk.Repository, snapshot: str) -> None:
-        """Write the list of a new snapshot; what its parent has listed is not hashed again."""
+        """Write the list of a new snapshot; files on the list of its parent are not hashed again."""
         if self.folder is None:
             return
         about = repository.lookup_snapshot(snapshot)
         before = self.listed(about.parent_id) if about.parent_id else None
         if before is None and about.parent_id and _is_first(repository, about.parent_id):
-            # Icechunk makes the empty beginning itself; without it no history can be read.
+            # Icechunk makes the first, empty snapshot itself; without it no history can be read.
             self.keep(repository, about.parent_id)
         known = before.files if before is not None and before.whole else {}
         names = [f"snapshots/{snapshot}", f"transactions/{snapshot}"]
@@ -70,11 +69,11 @@ class Checksums:
         assert self.folder is not None
         reserve = self.folder / FOLDER / RESERVE
         if not reserve.exists() or reserve.stat().st_size < size:
-            # Zeros could be kept as a hole, which reserves nothing.
+            # A file system may store zeros as a hole, which reserves nothing.
             reserve.write_bytes(os.urandom(size))
 
     def free_reserve(self) -> None:
-        """Give the reserved room up; the next commit reserves it again."""
+        """Free the reserved room; the next commit reserves it again."""
         if self.folder is not None:
             (self.folder / FOLDER / RESERVE).unlink(missing_ok=True)
 
@@ -93,15 +92,15 @@ class Checksums:
 
     @contextmanager
     def expiring(self, fresh: Callable[[], icechunk.Repository]) -> Iterator[None]:
-        """Let Icechunk write snapshots anew while the block lasts, and list them anew after it.
+        """Let Icechunk rewrite snapshots while the block lasts, and update their lists after it.
 
-        `fresh` opens the repository again: an open one remembers snapshots as they were.
+        `fresh` opens the repository again: an open one caches snapshots as they were.
         """
         if self.folder is None:
             yield
             return
         marker = self.folder / FOLDER / EXPIRING
-        # What is damaged before must not pass for whole afterwards.
+        # What was damaged before must not get a valid checksum now.
         damaged = (
             set()
             if marker.exists()
@@ -150,7 +149,7 @@ class Checksums:
             return None
 
     def put_back(self) -> list[str]:
-        """Put back, from their copies, the snapshots and lists that are not what was written.
+        """Restore damaged snapshots and lists from their copies.
 
         Returns
         -------
@@ -229,7 +228,7 @@ class Checksums:
                     raise StoreDamagedError(path, None, f"manifest {each}: {reason}")
 
     def wrong_files(self, snapshot: str) -> list[str]:
-        """Return the files of a snapshot that are not what was written, all of them looked at."""
+        """Return the damaged files of a snapshot; all files are checked."""
         listed = self.listed(snapshot)
         files = {} if listed is None else listed.files
         return [name for name in files if self._wrong(name, files)]
@@ -274,7 +273,7 @@ def _is_first(repository: icechunk.Repository, snapshot: str) -> bool:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Write a file that nobody ever sees half of."""
+    """Write a file atomically."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     unfinished.write_bytes(content)

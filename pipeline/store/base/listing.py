@@ -1,4 +1,4 @@
-"""A list of hashes of files, as text that `b2sum` reads, and that tells whether it is whole itself."""
+"""A list of checksums of files, as text that `b2sum` reads; its first line is its own checksum."""
 
 from __future__ import annotations
 

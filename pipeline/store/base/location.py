@@ -1,4 +1,4 @@
-"""Where a repository is: URL to Icechunk storage, and the lock of a run."""
+"""Where a store is: from its URL to Icechunk's storage, and the lock of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 import icechunk
 from filelock import FileLock, Timeout
 
-from pipeline.access import RetryPolicy, Verdict
 from pipeline.errors import StoreConflictError, StoreDamagedError, StoreError
 from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 
@@ -21,15 +20,13 @@ PLAIN = "zarr+"
 RUN = "run-"
 """Prefix of the branches of runs."""
 REPLAY = "replay-"
-"""Prefix of branches on which a run's work is done again; nobody else looks at them."""
+"""Prefix of the scratch branches on which a run's commits are replayed."""
 PUBLISHED = {"published": True}
-"""Metadata of the snapshots that readers see; those between are steps of a run."""
-# What it logs it raises as well, which is told in one line; and each open of local storage logs that
-# it is unsafe for concurrent commits, where the lock leaves one committer.
+"""Metadata of the snapshots that readers see; those between are commits of a run."""
+# Icechunk raises what it logs, too; and it warns at each opening of local storage that concurrent commits
+# are unsafe, which our lock rules out.
 icechunk.set_logs_filter("off")
 LOCK_SECONDS = 0.5
-CREATE = RetryPolicy(attempts=4, first_wait_s=0.2, longest_wait_s=2.0)
-"""While another run is making the same repository on an object store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +57,7 @@ class Location:
             )
 
     def lock(self) -> AbstractContextManager[object]:
-        """Return the lock that a run holds while it works.
+        """Return the lock that a run takes while it works.
 
         Only local repositories have one: Icechunk's local storage loses acknowledged commits of
         concurrent processes (its issues 804 and 1494); object stores check for themselves.
@@ -72,7 +69,7 @@ class Location:
         if self.path is not None and not self.path.is_dir():
             if self.path.exists():
                 raise StoreError(
-                    f"{self.url} is a file: a store is a folder, name another place"
+                    f"{self.url} is a file, and a store is a folder: name another path"
                 )
             return False
         if icechunk.Repository.exists(self._storage()):
@@ -89,7 +86,7 @@ class Location:
         StoreError
             There is none, or it cannot be read.
         """
-        self.require_history("nothing of the kind can be asked")
+        self.require_history("this needs one")
         with explained(f"cannot open the store {self.url}"):
             if not self.exists():
                 raise StoreError(
@@ -103,13 +100,13 @@ class Location:
         Raises
         ------
         StoreError
-            It cannot be read, or other things are in its place.
+            It cannot be read, or the folder has other content.
         """
         with explained(f"cannot open or make the store {self.url}"):
             # A local path is kept to one run by the lock.
             if self.path is not None or self.exists():
                 return self._open_or_create()
-            return CREATE.call(self._open_or_create, judge=_verdict_of_race)
+            return _retried(self._open_or_create)
 
     def _open_or_create(self) -> icechunk.Repository:
         do = icechunk.Repository.open if self.exists() else icechunk.Repository.create
@@ -121,9 +118,16 @@ class Location:
         return icechunk.local_filesystem_storage(str(self.path))
 
 
-def _verdict_of_race(error: Exception) -> Verdict:
-    """Judge a repository that could not be made: by the next attempt another run may have made it."""
-    return Verdict.UNKNOWN if isinstance(error, ICECHUNK_ERRORS) else Verdict.PERMANENT
+def _retried(do: Callable[[], icechunk.Repository]) -> icechunk.Repository:
+    """Open or create, again if that fails: another run may be creating the same repository."""
+    # Brings along what opens rasters, which a command that only reads does not need.
+    from pipeline.access import RetryPolicy, Verdict  # noqa: PLC0415
+
+    def judge(error: Exception) -> Verdict:
+        return Verdict.UNKNOWN if isinstance(error, ICECHUNK_ERRORS) else Verdict.PERMANENT
+
+    policy = RetryPolicy(attempts=4, first_wait_s=0.2, longest_wait_s=2.0)
+    return policy.call(do, judge=judge)
 
 
 def locate(url: str) -> Location:
@@ -224,7 +228,7 @@ _OBJECT_STORES: dict[str, Callable[[SplitResult], icechunk.Storage]] = {
 
 
 def _configuration() -> icechunk.RepositoryConfig:
-    """Split manifests by place, so that a commit of one tile does not rewrite those of all tiles."""
+    """Split manifests by tile, so that a commit of one tile does not rewrite the manifests of all."""
     split = {"y": 4, "x": 4, "tile_y": 8, "tile_x": 8}
     name = icechunk.ManifestSplitDimCondition.DimensionName
     splitting = icechunk.ManifestSplittingConfig.from_dict(
@@ -246,16 +250,16 @@ def _locked(path: Path) -> Iterator[None]:
     lock = path.with_name(path.name + ".lock")
     with explained(f"cannot make the lock {lock}"):
         lock.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(lock)
+    file_lock = FileLock(lock)
     try:
-        held.acquire(timeout=LOCK_SECONDS)
+        file_lock.acquire(timeout=LOCK_SECONDS)
     except OSError as error:
         if not isinstance(error, Timeout):
             raise StoreError(f"cannot take the lock {lock}: {error}") from error
         raise StoreConflictError(
-            f"another run writes to {path} (it holds {lock}): wait until it ends, or use another store"
+            f"another run writes to {path} (and has the lock {lock}): wait until it ends, or use another store"
         ) from error
     try:
         yield
     finally:
-        held.release()
+        file_lock.release()

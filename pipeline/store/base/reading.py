@@ -1,7 +1,7 @@
-"""Every reading of a stored array: what is damaged is named by array and chunk.
+"""All reads of stored arrays go through here, so that errors name the damaged array and chunk.
 
 A flipped bit shows as an error of a codec (`crc32c`), a lost object as one of Icechunk, and neither
-says which chunk it was. So what fails is read again, chunk by chunk, until the one is found.
+says which chunk it was. So a read that fails is repeated chunk by chunk until the damaged one is found.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CANNOT_READ = (
     LookupError,
     MemoryError,
 )
-"""What codecs and Icechunk raise for bytes that are not what was written."""
+"""What codecs and Icechunk raise for damaged bytes."""
 
 Selection = Any
 """What an array is indexed by."""
@@ -49,14 +49,13 @@ def read(array: zarr.Array[Any], where: Selection = ...) -> NDArray[Any]:
 
 
 def explain(array: zarr.Array[Any], where: Selection, error: Exception) -> NoReturn:
-    """Raise what reading a part of an array has failed with, as an error of the store.
+    """Raise the error of a failed read as an error of the store.
 
-    An index that is wrong damages nothing: where every chunk can be read, the error is raised as
-    it is.
+    Where every chunk can be read, the index was wrong, not the store: the error is raised as it is.
     """
-    told = as_store_error(f"cannot read {array.path}", error)
-    if isinstance(told, StoreUnavailableError):
-        raise told from error
+    known = as_store_error(f"cannot read {array.path}", error)
+    if isinstance(known, StoreUnavailableError):
+        raise known from error
     chunk = damaged_chunk(array, where)
     if chunk is None:
         raise error
@@ -64,7 +63,7 @@ def explain(array: zarr.Array[Any], where: Selection, error: Exception) -> NoRet
 
 
 def reason(error: Exception) -> str:
-    """Say in one line what a codec or Icechunk has against what it read."""
+    """Return in one line why a codec or Icechunk rejected what it read."""
     if "checksum do not match" in str(error):
         return "its checksum is another"
     lines = str(error).strip().splitlines() or [repr(error)]
@@ -96,7 +95,7 @@ def part_of(array: zarr.Array[Any], chunk: tuple[int, ...]) -> tuple[slice, ...]
 
 
 def _chunks(array: zarr.Array[Any], where: Selection) -> Iterator[range]:
-    """Yield the positions of chunks along each dimension that hold a selection."""
+    """Yield, for each dimension, the range of chunks that a selection touches."""
     asked = where if isinstance(where, tuple) else (where,)
     if Ellipsis in asked:
         asked = (slice(None),) * array.ndim

@@ -1,4 +1,4 @@
-"""What goes wrong below a store, said in one line, and told apart by whether waiting can help."""
+"""Errors of storage as errors of ours: one line each, classified by whether a retry can help."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from contextlib import contextmanager
 
 import icechunk
 
-from pipeline.access import Verdict
-from pipeline.access.failures import (
-    TRANSIENT_CODES,
-    verdict_of_os_error,
-    verdict_of_text,
-)
 from pipeline.errors import (
     StoreConflictError,
     StoreDamagedError,
@@ -23,10 +17,10 @@ from pipeline.errors import (
 )
 
 ICECHUNK_ERRORS = (icechunk.IcechunkError, icechunk.ConflictError, icechunk.RebaseFailedError)
-"""What Icechunk raises: the three have no ancestor of their own."""
+"""What Icechunk raises: the three have no common base class."""
 
 CODE = re.compile(r'code: "(\w+)"')
-"""How the client of S3 tells the server's name for an error."""
+"""The S3 client writes the server's error code so."""
 SKEWED = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
 WHERE = re.compile(r"\s*\|\s|\s+at ")
 WORDLESS = re.compile(r"service error", re.IGNORECASE)
@@ -53,7 +47,7 @@ def explained(what: str) -> Iterator[None]:
 
 
 def as_store_error(what: str, error: Exception) -> StoreError:
-    """Say in one line what went wrong, and whether waiting can help."""
+    """Return an error as one of ours, in one line, of the class that says whether a retry can help."""
     text = f"{what}: {_reason(error)}"
     code = _code(error)
     if code in SKEWED:
@@ -66,11 +60,11 @@ def as_store_error(what: str, error: Exception) -> StoreError:
             f"{what}: the clock of this machine stands before the newest state of the store: set it "
             f"right, e.g. by NTP, and start again; nothing is lost ({_reason(error)})"
         )
-    if not _passes(error, code):
+    if not _is_transient(error, code):
         return StoreError(f"{text} ({code})" if code else text)
     if code:
         return StoreUnavailableError(f"{text} ({code}): the storage is busy, try again later")
-    if WORDLESS.search(text) and verdict_of_text(str(error)) is not Verdict.TRANSIENT:
+    if WORDLESS.search(text) and not _is_transient(error, code, wordless=False):
         return StoreUnavailableError(
             f"{text}: the storage gave no reason; if this lasts, check the permission to write"
         )
@@ -82,18 +76,21 @@ def _code(error: Exception) -> str:
     return found[1] if found else ""
 
 
-def _passes(error: Exception, code: str) -> bool:
-    """Say whether the same may work later."""
+def _is_transient(error: Exception, code: str, *, wordless: bool = True) -> bool:
+    """Say whether a retry may succeed; `wordless`: also where the server gave no reason."""
+    # The room's door brings along what opens rasters, which a command that only reads does not need.
+    from pipeline.access import failures  # noqa: PLC0415
+
     if isinstance(error, OSError):
-        return verdict_of_os_error(error) is Verdict.TRANSIENT
+        return failures.verdict_of_os_error(error) is failures.Verdict.TRANSIENT
     if code:
-        return code in TRANSIENT_CODES
-    # Not the lines between, which tell where in Icechunk it happened: they are full of numbers.
-    said = "\n".join(line for line in str(error).splitlines() if not WHERE.match(line))
-    verdict = verdict_of_text(said)
-    return verdict is Verdict.TRANSIENT or (
-        verdict is Verdict.UNKNOWN and WORDLESS.search(said) is not None
-    )
+        return code in failures.TRANSIENT_CODES
+    # Without the lines that name source files of Icechunk: their line numbers look like status codes.
+    message = "\n".join(line for line in str(error).splitlines() if not WHERE.match(line))
+    verdict = failures.verdict_of_text(message)
+    if verdict is failures.Verdict.UNKNOWN:
+        return wordless and WORDLESS.search(message) is not None
+    return verdict is failures.Verdict.TRANSIENT
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Whether a run could write to a store, found without writing."""
+"""Checks, without writing, that a run can write to a store."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ICECHUNK = {
 
 
 def require_writable(url: str) -> None:
-    """Refuse a local place that a run could not write to.
+    """Refuse a local path that a run cannot write to.
 
     Raises
     ------
     StoreError
-        A file is in the way, something else lies there, or the folder (of the lock, too, which lies
-        beside it) cannot be written. What an object store allows is found when it is written.
+        A file is in the way, the folder has other content, or it or its parent (for the lock) is not
+        writable. Object stores are not checked: their permissions show when a run writes.
     """
     where = locate(url)
     path = where.path
@@ -36,8 +36,8 @@ def require_writable(url: str) -> None:
     there = where.exists()
     if path.is_dir():
         _require_ours(path, plain=where.plain, there=there)
-    held = [path, path.with_name(path.name + ".lock"), path.parent]
-    for each in held:
+    needed = [path, path.with_name(path.name + ".lock"), path.parent]
+    for each in needed:
         near = next(one for one in (each, *each.parents) if one.exists())
         if near != each and not near.is_dir():
             raise StoreError(f"cannot make the store {path}: {near} is a file")
@@ -45,7 +45,7 @@ def require_writable(url: str) -> None:
         if not os.access(near, wanted):
             raise StoreError(
                 f"cannot write the store {path}: {near} may not be written by this user, or lies on a "
-                "read-only disk; name another place, or change that"
+                "read-only disk; name another path, or change that"
             )
 
 
@@ -53,4 +53,4 @@ def _require_ours(path: Path, *, plain: bool, there: bool) -> None:
     found = {each.name for each in path.iterdir()}
     ours = "zarr.json" in found if plain else there or found <= ICECHUNK
     if found and not ours:
-        raise StoreError(f"{path} holds other things than a store: name another place")
+        raise StoreError(f"{path} holds other things than a store: name another folder")

@@ -1,4 +1,4 @@
-"""The door of everybody who reads."""
+"""`Archive`: everything that can be read from one state of a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How readers find a store, as it is or as it was."""
+"""Opening a store to read it, as it is or as it was."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def find_archive(url: str) -> Archive | None:
 
 
 def find_unfinished(url: str, run_key: str) -> Archive | None:
-    """Open what a run with a key has committed and not published, as its next start will find it.
+    """Open what a run has committed but not published, as its next start will find it.
 
-    None: there is nothing, or it will be done again because what it builds on was rolled back. A plain
-    store shows at once what a run writes.
+    None: there is nothing, or it builds on a state that was rolled back and will be made again. A plain
+    store has no such state: readers see at once what a run writes.
     """
     where = locate(url)
     with explained(f"cannot look for a store at {url}"):

@@ -1,4 +1,4 @@
-"""A plain Zarr store, read: there is one state, whatever is there."""
+"""Reading a plain Zarr store, which has one state: what its files are now."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipeline.errors import StoreDamagedError
 from pipeline.store.arrays import layout
 
 PUBLISHED = "published"
-"""Attribute of the root: a new word at each publish."""
+"""Attribute of the root: a new id at each publish."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlainSession:
-    """What readers read: whatever is there."""
+    """The one state of a plain store."""
 
     store: Store
 

@@ -70,7 +70,9 @@ def _small(state: State, group: str) -> Iterator[Damage]:
         base, copy = f"{group}/time", f"{group}/by{factor}/time"
         theirs, ours = state.values(copy), state.values(base)
         if theirs is not None and ours is not None and not np.array_equal(theirs, ours):
-            yield Damage(path=copy, reason="other times than its base", mend="times")
+            yield Damage(
+                path=copy, reason="its times differ from those of the pixels", mend="times"
+            )
 
 
 def _mend(group: str, level: str, name: str) -> Mend:
@@ -148,11 +150,11 @@ class _Cell:
         )
 
     def disagreements(self, fingerprint: int) -> Iterator[Damage]:
-        """Yield what contradicts something else."""
+        """Yield pixels that contradict other arrays."""
         raise NotImplementedError
 
     def overviews(self, name: str, missing: int | None) -> Iterator[Damage]:
-        """Yield the overviews of an array that are not its own."""
+        """Yield the overviews that do not match their array."""
         base = self.pixels[f"{self.group}/{name}"]
         smaller = (
             {factor: nearest(base, factor) for factor in FACTORS}
@@ -162,7 +164,9 @@ class _Cell:
         for factor, expected in smaller.items():
             path = f"{self.group}/by{factor}/{name}"
             if path in self.pixels and not np.array_equal(self.pixels[path], expected):
-                yield self.damage(path, "an overview of other pixels", "overview")
+                yield self.damage(
+                    path, "it does not match the pixels that it is an overview of", "overview"
+                )
 
 
 def _cell(state: State, group: str, cell: tuple[int, int, int]) -> _Cell:
@@ -179,7 +183,7 @@ class _MaskCell(_Cell):
         counts = np.bincount(codes.ravel(), minlength=layout.CLASSES)
         if kept is not None and not np.array_equal(kept, counts):
             yield self.damage(
-                f"{self.group}/mask", "its pixels are not those that were counted", "again"
+                f"{self.group}/mask", "its pixels do not match their histogram", "again"
             )
         else:
             yield from self.overviews("mask", None)
@@ -206,11 +210,11 @@ class _CompositeCell(_Cell):
             or ((day >= 0) & empty).any()
         ):
             yield self.damage(
-                f"{self.group}/count", "pixels of no observation have values", "again"
+                f"{self.group}/count", "pixels without an observation have values", "again"
             )
         elif (source >= known).any():
             yield self.damage(
-                f"{self.group}/source", "it points at items that are not there", "again"
+                f"{self.group}/source", "it points at items that do not exist", "again"
             )
         else:
             for role in roles:

@@ -1,4 +1,4 @@
-"""Taking out of a store what an older version has kept there and nobody may see: signatures, keys, logins."""
+"""Removing signatures, keys and logins that an older version stored."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pipeline.types.record import seen
 from pipeline.wording import counted
 
 Cleaned = Counter[str]
-"""What was stored anew -> how many."""
+"""What was cleaned -> how many."""
 
 
 def clean(root: zarr.Group) -> Cleaned:
     """Clean one state: items, records of runs, and every other text in its arrays and attributes.
 
-    What is clean is not written.
+    Clean arrays are not written.
     """
     ledger = layout.group_of(root, NAME)
     found: Cleaned = Counter()
@@ -34,7 +34,7 @@ def clean(root: zarr.Group) -> Cleaned:
         found["record of a run"] = Ledger(ledger).clean_records()
     for path, each in [("", root), *root.members(max_depth=None)]:
         found["attribute"] += _clean_attributes(each)
-        if isinstance(each, zarr.Array) and _holds_names(each, path):
+        if isinstance(each, zarr.Array) and _has_names(each, path):
             found["name"] += _clean_names(each)
     return +found
 
@@ -54,11 +54,11 @@ def clean_failures(repository: icechunk.Repository, checksums: Checksums) -> Cle
 
 
 def in_words(cleaned: Cleaned) -> tuple[str, ...]:
-    """Say what was done; nothing where nothing was."""
+    """Describe what was done; empty where nothing was."""
     if not cleaned:
         return ()
     parts = " and ".join(_counted(number, what) for what, number in cleaned.items())
-    return (f"{parts} stored anew without keys",)
+    return (f"{parts} stored again without keys",)
 
 
 def _counted(number: int, what: str) -> str:
@@ -74,8 +74,8 @@ def _clean_attributes(each: zarr.Group | zarr.Array[Any]) -> int:
     return len(changed)
 
 
-def _holds_names(array: zarr.Array[Any], path: str) -> bool:
-    """Say whether an array holds texts that are no documents, as ids of items."""
+def _has_names(array: zarr.Array[Any], path: str) -> bool:
+    """Say whether an array has texts that are no documents, e.g. ids of items."""
     parent, _, name = path.rpartition("/")
     documents = parent == NAME and name in ("document", "record", "searched")
     return array.dtype.kind in "OT" and array.ndim == 1 and not documents

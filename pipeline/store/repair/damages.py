@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 Mend = Literal["again", "overview", "histogram", "georeference", "times", "state", "none"]
-"""What brings it back: the next run makes the cells again; it follows from what is there (the next
-four); an earlier state of the store; or nothing, but then readers of now miss nothing."""
+"""What mends it: the next run, which makes the cells again; computing it from other arrays (the next
+four); going back to an earlier state; or nothing, where only the history is damaged."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of cells that are read, and of all cells."""
@@ -17,7 +17,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """One thing that is not what was written."""
+    """One damaged thing."""
 
     path: str
     """Of the array; or ``snapshots/ID``."""
@@ -52,7 +52,7 @@ MENDS: dict[Mend, str] = {
 
 
 def shown(damage: Damage) -> dict[str, str]:
-    """Return a damage in words, for a table or JSON."""
+    """Return a damage as texts, for a table or JSON."""
     return {
         "array": damage.path,
         "chunk": "" if damage.chunk is None else "/".join(map(str, damage.chunk)),
@@ -73,9 +73,9 @@ class Verified:
     cells: int
     """How many cells were read."""
     earlier: str = ""
-    """A state before it that is whole where this one is lost; empty: none is needed, or there is none."""
+    """An earlier state without damage, where this one is lost; empty: none is needed, or there is none."""
     repaired: str = ""
-    """The state that readers see since; empty: nothing was mended."""
+    """The mended state that readers see now; empty: nothing was mended."""
     cleaned: tuple[str, ...] = ()
     """What else was done."""
 

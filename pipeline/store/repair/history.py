@@ -1,4 +1,4 @@
-"""The states before one: which of them are whole."""
+"""The states before one, and which of them are undamaged."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pipeline.store.repair.damages import Damage
 def damaged_before(
     repository: icechunk.Repository, checksums: Checksums, snapshot: str
 ) -> Iterator[Damage]:
-    """Yield what of the history is damaged: readers of now see all, but not how it came about."""
+    """Yield the damaged states of the history, which readers of the newest state do not need."""
     for each in _ancestors(repository, checksums, snapshot):
         if reason := unreadable(repository, checksums, each):
             yield Damage(path=f"snapshots/{each}", reason=reason, mend="none")
 
 
 def unreadable(repository: icechunk.Repository, checksums: Checksums, snapshot: str) -> str:
-    """Say why the file of a snapshot cannot be used; empty: it can."""
+    """Return why a snapshot cannot be read; empty: it can."""
     if reason := checksums.wrong_with(snapshot):
         return reason
     try:
@@ -60,7 +60,7 @@ def _lost_small(root: zarr.Group) -> Iterator[bool]:
 def _ancestors(
     repository: icechunk.Repository, checksums: Checksums, snapshot: str
 ) -> Iterator[str]:
-    """Yield the states before one, newest first, by the lists where a snapshot cannot be read."""
+    """Yield the states before one, newest first, from the lists of checksums where a snapshot cannot be read."""
     while True:
         listed = checksums.listed(snapshot)
         if listed is not None and listed.whole:
@@ -77,7 +77,7 @@ def _ancestors(
 
 
 def _has_content(repository: icechunk.Repository, snapshot: str) -> bool:
-    """Say whether a snapshot is not the empty beginning of the repository."""
+    """Say whether a snapshot is not the first, empty one of the repository."""
     try:
         return repository.lookup_snapshot(snapshot).parent_id is not None
     except icechunk.IcechunkError:

@@ -1,6 +1,6 @@
-"""Mending a damaged store: what follows from what is there is made anew, the rest is marked as never made.
+"""Mending a damaged store: derived arrays are computed again, damaged cells are marked as never made.
 
-A run then makes it again, as it would have been. Cells are not mended here: only a run reads imagery.
+The next run makes those cells again, as they were: only a run reads imagery.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def mend_store(where: Location, found: Verified, progress: Progress) -> Verified
         with _branch(repository, state.snapshot) as branch:
             mended, cleaned = _mend_state(repository, branch, state, damages, found)
         if mended:
-            # What runs had begun builds on what was damaged.
+            # The branches of runs build on the damaged state.
             for each in repository.list_branches():
                 if each.startswith(RUN):
                     drop(repository, each)
@@ -142,6 +142,4 @@ def _message(damages: Sequence[Damage], cleaned: Sequence[str], base: str) -> st
     again = {(each.group, each.cell) for each in damages if each.mend == "again"}
     words = [f"{counted(len(again), 'cell')} to be made again" if again else "", *cleaned]
     words.append(f"back to {base}" if base else "")
-    return (
-        ", ".join(each for each in words if each) or "what follows from the rest was made anew"
-    )
+    return ", ".join(each for each in words if each) or "derived arrays were computed again"

@@ -80,7 +80,7 @@ class MendArrays:
     # -- arrays --------------------------------------------------------------------------------
 
     def _georeference(self, path: str) -> None:
-        """Write coordinates again: they follow from the grid."""
+        """Write coordinates again, from the grid."""
         group, _, name = path.rpartition("/")
         factor = int(group.rpartition("/by")[2]) if "/by" in group else 1
         grid = self.state.grid if factor == 1 else level_grids(self.state.grid)[factor]
@@ -100,7 +100,7 @@ class MendArrays:
         return self.state.grid.tile(cell[1], cell[2])
 
     def _never(self, group: str, cell: tuple[int, int, int]) -> None:
-        """Take a cell away: its pixels, and what is known of it."""
+        """Mark a cell as never made, and delete its pixels."""
         for factor, path in self.state.pixel_arrays(group):
             array = layout.array_of(self.root, path)
             for y, x in copy_chunks.objects_of(array, self._tile(cell), factor):
@@ -110,7 +110,7 @@ class MendArrays:
             layout.array_of(self.root, f"{group}/histogram")[cell] = 0
 
     def _histograms(self, group: str) -> None:
-        """Count the pixels again, of every cell whose counts are lost."""
+        """Count the pixels of every cell whose histogram is lost."""
         fingerprints = layout.values_of(self.root, f"{group}/fingerprint")
         counts = layout.array_of(self.root, f"{group}/histogram")
         stored = layout.values_of(self.root, f"{group}/histogram")
@@ -123,11 +123,11 @@ class MendArrays:
     def _pixels(self, path: str, cell: tuple[int, int, int]) -> Any:  # noqa: ANN401
         found = self.state.values(path, (cell[0], *self._tile(cell).window))
         if found is None:
-            raise StoreDamagedError(path, cell, "it was whole a moment ago")
+            raise StoreDamagedError(path, cell, "it was readable a moment ago")
         return found
 
     def _overview(self, group: str, cell: tuple[int, int, int]) -> None:
-        """Shrink the pixels of a cell again."""
+        """Make the overviews of a cell again."""
         opened = self.root[group]
         assert isinstance(opened, zarr.Group)
         tile, levels = self._tile(cell), Levels(opened)

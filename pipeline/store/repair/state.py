@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,9 +31,15 @@ class State:
     lost: dict[str, str] = field(default_factory=dict)
     """Array -> what is wrong with its manifests: none of its chunks can be trusted."""
 
+    _arrays: dict[str, zarr.Array[Any]] = field(default_factory=dict)
+    _pixels: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """What was opened before: each cell asks again."""
+
     def array(self, path: str) -> zarr.Array[Any]:
         """Return an array."""
-        return layout.array_of(self.root, path)
+        if path not in self._arrays:
+            self._arrays[path] = layout.array_of(self.root, path)
+        return self._arrays[path]
 
     def values(self, path: str, where: Any = ...) -> NDArray[Any] | None:  # noqa: ANN401
         """Read a part of an array; none: it is damaged."""
@@ -45,14 +50,18 @@ class State:
         except StoreDamagedError:
             return None
 
-    def pixel_arrays(self, group: str) -> Iterator[tuple[int, str]]:
-        """Yield factor and path of the arrays of pixels of a group, overviews too."""
-        opened = layout.group_of(self.root, group)
-        assert opened is not None, group
-        for factor, level in {1: opened, **contents.levels(opened)}.items():
-            for _, array in level.arrays():
-                if array.ndim == 3 and array.metadata.dimension_names[1] == "y":  # type: ignore[union-attr,index]
-                    yield factor, array.path
+    def pixel_arrays(self, group: str) -> list[tuple[int, str]]:
+        """Return factor and path of the arrays of pixels of a group, overviews too."""
+        if group not in self._pixels:
+            opened = layout.group_of(self.root, group)
+            assert opened is not None, group
+            self._pixels[group] = [
+                (factor, array.path)
+                for factor, level in {1: opened, **contents.levels(opened)}.items()
+                for _, array in level.arrays()
+                if array.ndim == 3 and layout.dimensions_of(array)[1] == "y"
+            ]
+        return self._pixels[group]
 
 
 def wrong_manifests(

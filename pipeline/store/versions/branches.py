@@ -1,8 +1,8 @@
-"""The branches of runs: made, adopted, dropped, and moved by compare-and-swap.
+"""The branches of runs: creating, adopting, dropping, and moving them by compare-and-swap.
 
-An object store has no lock, so that whatever is looked up here may change before the next line.
-Each function is right nevertheless: a run that loses its branch is told so by `StoreConflictError`
-when it next commits, and nothing of it was shown to readers.
+An object store has no lock: whatever is looked up here may change before the next line. Each function
+is correct nevertheless: a run that loses its branch gets a `StoreConflictError` at its next commit, and
+readers have seen nothing of it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from pipeline.store.base.location import MAIN, REPLAY, RUN
 from pipeline.store.base.translate_errors import ICECHUNK_ERRORS
 
 ABANDONED = timedelta(days=1)
-"""Age of a run's last commit from which on its branch is dropped once ``main`` has left it."""
+"""Age of its last commit at which a run's branch is dropped, once ``main`` has moved on."""
 
 
 def own_branch(repository: icechunk.Repository, run_key: str) -> tuple[str, str]:
     """Return the branch of a run and the published snapshot that its work builds on.
 
-    A branch of this run that a killed process left is adopted. If ``main`` has moved since, the
-    base is not ``main``: the work must be done again on top of it (`pipeline.store.versions.rebase`) before
-    it can be published. Work on what was rolled back since, or is published already, is dropped.
+    A branch that a killed process of this run left is adopted. If ``main`` has moved since, the base
+    is not ``main``, and the commits must be replayed on top of it (`pipeline.store.versions.rebase`)
+    before they can be published. Commits on a state that was rolled back, or that are published
+    already, are dropped.
 
     Raises
     ------
@@ -49,12 +50,11 @@ def own_branch(repository: icechunk.Repository, run_key: str) -> tuple[str, str]
 def drop_dead(repository: icechunk.Repository, age: timedelta, keep: str = "") -> str:
     """Delete the branches that no run will publish; return where ``main`` is.
 
-    They are those that are published already, those that build on what was rolled back, and
-    those that ``main`` has left behind and that were not touched for long: a run whose process was
-    killed is started again by its scheduler within hours, or never. A run that is alive and hears
-    of it, hears of the conflict at its next commit.
+    These are branches that are published already, that build on a state that was rolled back, or that
+    ``main`` has moved away from and that had no commit for `age`: a scheduler starts a killed run again
+    within hours, or never. A run that is alive after all gets a conflict at its next commit.
     """
-    # Branches first: one that appears later is not looked at, and cannot be taken for dead.
+    # List branches before looking up main: a branch made in between cannot be taken for dead.
     found = sorted(each for each in repository.list_branches() if each.startswith(RUN))
     main = repository.lookup_branch(MAIN)
     for branch in found:
@@ -87,7 +87,7 @@ def root(repository: icechunk.Repository, head: str, main: str) -> str | None:
     steps = iter(repository.ancestry(snapshot_id=head))
     first = next(steps)
     base = next((each for each in steps if each.metadata.get("published")), None)
-    # What was written before the base cannot come after it.
+    # States older than the base cannot come after it.
     if base is None:
         return None
     for snapshot in repository.ancestry(snapshot_id=main):
@@ -125,8 +125,8 @@ def tip(repository: icechunk.Repository, branch: str) -> str | None:
 def builds_on(repository: icechunk.Repository, head: str, base: str) -> bool:
     """Say whether a run's work starts at `base`, so that ``main`` can move from there to it.
 
-    To have `base` among the ancestors is not enough: after a rollback, work that was built on
-    what was rolled back has it, too.
+    `base` among the ancestors is not enough: after a rollback, that is also true of work on the state
+    that was rolled back.
     """
     for n, snapshot in enumerate(repository.ancestry(snapshot_id=head)):
         if snapshot.id == base:
@@ -138,7 +138,7 @@ def builds_on(repository: icechunk.Repository, head: str, base: str) -> bool:
 
 
 def take_back(repository: icechunk.Repository, branch: str, base: str) -> None:
-    """Drop the record of a run that was stopped between writing it and moving ``main``."""
+    """Remove the record of a run that stopped between committing it and moving ``main``."""
     head = next(iter(repository.ancestry(branch=branch)))
     if head.id != base and head.metadata.get("published") and head.parent_id is not None:
         repository.reset_branch(branch, head.parent_id, from_snapshot_id=head.id)
@@ -172,7 +172,7 @@ def committed(repository: icechunk.Repository, branch: str, token: str) -> bool:
 
 
 def taken(repository: icechunk.Repository, branch: str, head: str | None) -> str | None:
-    """Say what another process did that makes this run's work impossible; none: nothing.
+    """Return what another process did to this run's branch; none: nothing.
 
     `head` is where the run left its branch, if it knows.
     """
@@ -185,13 +185,13 @@ def taken(repository: icechunk.Repository, branch: str, head: str | None) -> str
 
 
 def revive(repository: icechunk.Repository, branch: str, base: str) -> None:
-    """Make the branch of a run again, if it is gone, where nothing was committed on it."""
+    """Make the branch of a run again if it was deleted before its first commit."""
     if tip(repository, branch) is None:
         _create(repository, branch, base)
 
 
 def drop_replays(repository: icechunk.Repository, age: timedelta) -> None:
-    """Delete the branches that killed runs left while they moved their work."""
+    """Delete the scratch branches that killed runs left."""
     for branch in sorted(repository.list_branches()):
         head = tip(repository, branch) if branch.startswith(REPLAY) else None
         if head and datetime.now(UTC) - repository.lookup_snapshot(head).written_at > age:
@@ -220,8 +220,8 @@ def advance(repository: icechunk.Repository, branch: str, head: str, target: str
 
 
 def _is_gone(error: icechunk.IcechunkError) -> bool:
-    # Icechunk has one class for all. To look again would not do: another run may have made the
-    # branch anew meanwhile.
+    # Icechunk has one class for all errors. Looking up the branch again would not do: another run may
+    # have made it in between.
     return "ref not found" in str(error)
 
 
@@ -232,7 +232,7 @@ def _create(repository: icechunk.Repository, branch: str, base: str) -> None:
         head = tip(repository, branch)
         if head is None:
             raise
-        # At the base: it is ours although the answer was lost, or empty as ours would be.
+        # At the base: ours although the answer was lost, or an empty one as good as ours.
         if head != base:
             raise StoreConflictError(
                 f"another process has just started the same run (branch {branch}): "
@@ -241,7 +241,7 @@ def _create(repository: icechunk.Repository, branch: str, base: str) -> None:
 
 
 def _reached(repository: icechunk.Repository, now: str, target: str, base: str) -> bool:
-    """Say whether ``main`` went through a snapshot: then it moved, and only the answer was lost."""
+    """Say whether ``main`` has passed a snapshot: then it moved, and only the answer was lost."""
     for snapshot in repository.ancestry(snapshot_id=now):
         if snapshot.id == target:
             return True

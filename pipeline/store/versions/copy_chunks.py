@@ -1,4 +1,4 @@
-"""The moving of cells from one state of a store to another, as stored bytes."""
+"""Copying cells from one state of a store to another, as stored bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.store.base.reading import read
 from pipeline.types import NEVER, Grid, Tile
 
 AT_ONCE = 16
-"""Stored objects on their way at the same time: some MB each at most."""
+"""Objects copied at the same time: a few MB each at most."""
 
 # -- what changed ------------------------------------------------------------------------------
 
@@ -31,9 +31,9 @@ AT_ONCE = 16
 def places(
     mine: NDArray[np.int64], known: int, axis: Mapping[datetime, int]
 ) -> NDArray[np.int64]:
-    """Return the place of each scene or period of a run on another time axis, -1 = none.
+    """Return the position of each scene or period of a run on another time axis, -1 = none.
 
-    Those that the common base knew (the first `known`) keep their place for ever.
+    The first `known`, which the common base has, are at the same position on both.
     """
     found = [axis.get(each, -1) for each in layout.instants(mine[known:])]
     return np.array([*range(known), *found], np.int64)
@@ -41,15 +41,15 @@ def places(
 
 @dataclass(slots=True, kw_only=True)
 class States:
-    """Which cells (time, tile_y, tile_x) who changed; times are those of this run's axis."""
+    """Which run changed which cells (time, tile_y, tile_x); times are those of this run's axis."""
 
     fingerprints: NDArray[np.uint64]
-    """What this run made of them."""
+    """Of this run."""
     mine_changed: NDArray[np.bool_]
     theirs_changed: NDArray[np.bool_]
-    """By *their* time axis."""
+    """On *their* time axis."""
     same: NDArray[np.bool_]
-    """Whether theirs is what this run made, too."""
+    """Whether both runs made the same."""
     rival: NDArray[np.bool_]
     """Whether the other run changed what this one changes, or its inputs."""
 
@@ -58,7 +58,7 @@ class States:
         self.mine_changed[list(at)] = False
 
     def block_where(self, at: int, tiles: NDArray[np.bool_]) -> None:
-        """Take the other run for a rival in some tiles of a period."""
+        """Mark tiles of a period as changed by the other run."""
         self.rival[at] |= tiles
 
     def overlaps(self) -> Iterator[tuple[int, str]]:
@@ -77,13 +77,13 @@ def compare(
     theirs: zarr.Group | None,
     at: NDArray[np.int64],
 ) -> States:
-    """Compare fingerprints; `at` gives the place of each of this run's times on their axis."""
+    """Compare fingerprints; `at` is the position of each of this run's times on their axis."""
     made = layout.values_of(mine, "fingerprint")
     count = max(made.shape[0], contents.length(theirs), int(at.max(initial=-1)) + 1)
     before, now = _cells(base, made, count), _cells(theirs, made, count)
     theirs_changed = now != before
     old = before[: made.shape[0]]
-    # What is appended here was never there before, whatever stands in that place of theirs.
+    # Times that this run appended were never in the base, whatever they have at that position.
     there, touched = now[at], theirs_changed[at]
     return States(
         fingerprints=made,
@@ -109,7 +109,7 @@ def _cells(
 
 @dataclass(kw_only=True)
 class Move:
-    """The cells of one group on their way to another state of it."""
+    """The cells of one group that are copied to another state of it."""
 
     mine: zarr.Group
     group: CellGroup
@@ -132,7 +132,7 @@ class Move:
         for row, col in np.argwhere(moved.any(axis=0)):
             tile = grid.tile(int(row), int(col))
             chosen = np.flatnonzero(moved[:, row, col])
-            # Anew for each tile: there may have been a commit, which ends what was opened before.
+            # Open arrays for each tile: a commit in between closes those that were open.
             sync(self._copy(list(self._pairs()), tile, chosen))
             for at in chosen:
                 self._put(tile, int(at))
@@ -153,7 +153,7 @@ class Move:
                     "since: start this run again"
                 )
             for name, array in arrays.items():
-                if "y" in (array.metadata.dimension_names or ()):  # type: ignore[union-attr]
+                if "y" in layout.dimensions_of(array):
                     yield factor, array, layout.array_of(theirs, name)
 
     async def _copy(
@@ -192,7 +192,7 @@ def _unmoved(positions: NDArray[np.int64]) -> bool:
 
 
 def objects_of(array: zarr.Array[Any], tile: Tile, factor: int) -> Iterator[tuple[int, int]]:
-    """Yield the stored objects (y, x) of a tile: whole ones, as no tile shares them."""
+    """Yield the stored objects (y, x) of a tile; no object belongs to two tiles."""
     edges = (array.shards or array.chunks)[1:]
     spans = []
     for part, edge, size in zip(tile.window, edges, array.shape[1:], strict=True):

@@ -1,7 +1,6 @@
 """Records of runs that failed, on a branch of their own: readers of ``main`` see nothing of them.
 
-They are nobody's work: a failed run's own branch stays for its next try, and is dropped as ever when
-``main`` moves on.
+The failed run's own branch stays for its next try, and is dropped like others when ``main`` moves on.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pipeline.store.versions import branches
 
 BRANCH = "failed-runs"
 TRIES = 5
-"""Other runs may fail at the same moment."""
+"""Tries to commit: other runs may fail at the same moment."""
 
 
 def keep_failure(
@@ -32,7 +31,7 @@ def keep_failure(
     Parameters
     ----------
     repository
-        Nothing of it changes but the branch of these records.
+        Only the branch of these records changes.
     record
         JSON values.
     checksums
@@ -59,7 +58,7 @@ def keep_failure(
 
 
 def failed_records(url: str) -> list[dict[str, Any]]:
-    """Return the records of the runs that failed, oldest first; of all times, whatever is published.
+    """Return the records of the runs that failed, oldest first, whatever was published since.
 
     A plain Zarr store keeps none.
 
@@ -86,7 +85,7 @@ def failed_records(url: str) -> list[dict[str, Any]]:
 def _make_branch(repository: icechunk.Repository) -> None:
     if branches.tip(repository, BRANCH) is not None:
         return
-    # The empty beginning of every repository: the branch holds no pixels back from `expire`.
+    # On the first, empty snapshot, so that the branch keeps no pixels from being expired.
     *_, first = repository.ancestry(branch=MAIN)
     try:
         repository.create_branch(BRANCH, first.id)

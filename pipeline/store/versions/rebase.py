@@ -1,12 +1,12 @@
-"""A run's work done again on top of what another run has published meanwhile.
+"""Replaying a run's commits on top of what another run has published.
 
-Icechunk can rebase a session, not a branch of commits whose time axes grew on both sides. But all
-that a run does is to write cells, and each cell says by its fingerprint what made it: so the cells
-that the run wrote are found by comparing fingerprints, and moved as stored bytes, to where their
-scene or period now has its place. Nothing is masked or composed again, and no pixel is decoded.
+Icechunk can rebase a session, but not a branch of commits whose time axes grew on both sides. A run only
+writes cells, and a cell's fingerprint identifies what made it. So comparing fingerprints finds the cells
+that the run wrote; they are copied as stored bytes to the position that their scene or period has now.
+Nothing is masked or composed again, and no pixel is decoded.
 
-Two runs overlap where both wrote one cell differently, or where one composed a period of a tile
-whose masks the other changed: the composite would miss them. What both did alike is kept once.
+Two runs overlap where both wrote a cell differently, or where one composed a period of a tile whose masks
+the other changed, which the composite would not include. A cell that both made alike is no overlap.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from pipeline.types import Grid, Period
 
 @dataclass(kw_only=True)
 class Replay:
-    """The move of a run's work; `steps` does it."""
+    """The replay of a run's work; `steps` does it."""
 
     base: zarr.Group
-    """What the run built on."""
+    """State that both runs started from."""
     mine: zarr.Group
-    """What it made of it."""
+    """State with this run's commits."""
     theirs: zarr.Group
-    """What another run made of it, and published."""
+    """State that the other run published."""
     target: Groups
     """An open session that starts at `theirs`."""
     grid: Grid
     strict: bool
-    """Whether an overlap is an error; else their cell stays, to be done again by who wants it."""
+    """Whether an overlap is an error; else their cell stays, and a later run makes it again."""
     overlaps: list[str] = field(default_factory=list)
     _masked: dict[str, tuple[NDArray[np.int64], NDArray[np.bool_]]] = field(
         default_factory=dict
@@ -66,13 +66,13 @@ class Replay:
         plans = [*self._mask_plans(), *self._composite_plans()]
         if self.strict and self.overlaps:
             raise StoreConflictError(
-                f"another run has published meanwhile and both wrote {self._told()}: "
+                f"another run has published meanwhile and both wrote {self._listed()}: "
                 "start this run again, it takes up what does not overlap"
             )
         for plan in plans:
             yield from plan.run(self.grid)
 
-    def _told(self) -> str:
+    def _listed(self) -> str:
         shown = "; ".join(self.overlaps[:3])
         more = len(self.overlaps) - 3
         return f"{shown} and {more} more" if more > 0 else shown
@@ -192,9 +192,9 @@ class Replay:
 def _rival(
     sensor: str, row: SceneRow, at: int, old: Sequence[SceneRow], other: Sequence[SceneRow]
 ) -> SceneRow | None:
-    """Return what the other run made of a scene, if it changed it or added it, too.
+    """Return the other run's row of a scene, if it changed or added the same scene.
 
-    It may have found other items of the same pass, and know it by another time.
+    It may have found other items of the same pass, and so another time.
     """
     if at < len(old):
         return other[at] if other[at] != old[at] else None

@@ -1,4 +1,4 @@
-"""Going back to what was published, and forgetting what is old."""
+"""Going back to a published state, and expiring old states."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pipeline.store.versions.branches import drop, drop_dead, move_main
 from pipeline.store.versions.snapshots import Snapshot, published
 
 SAFE_AGE = timedelta(days=1)
-"""On an object store, where no lock tells of a run in progress, younger objects are kept: they may
-be a run's that has not committed them yet."""
+"""Objects younger than this stay on an object store, which has no lock that shows a run in progress: a
+run may not have committed them yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
-    """What was forgotten."""
+    """What was deleted."""
 
     snapshots: int
-    """Published states and steps of runs."""
+    """Published states and commits of runs."""
     bytes: int
     chunks: int
     """Orphans included: what killed runs had written and never committed."""
@@ -41,7 +41,7 @@ def roll_back(url: str, snapshot: str) -> Snapshot:
     url
         Path or URL of the repository.
     snapshot
-        Id of a state that `Archive.log` tells; the beginning of one will do.
+        Id of a state in `Archive.log`, or the beginning of one.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def roll_back(url: str, snapshot: str) -> Snapshot:
             except StoreConflictError:
                 repository.delete_tag(tag)
                 raise
-            # What runs had begun on the state that is taken back must not bring it back.
+            # Branches of runs on the state that is rolled back must not bring it back.
             for branch in repository.list_branches():
                 if branch.startswith(RUN):
                     drop(repository, branch)
@@ -79,11 +79,11 @@ def roll_back(url: str, snapshot: str) -> Snapshot:
 
 
 def expire(url: str, older_than: datetime) -> Expired:
-    """Forget what was published before an instant, and delete what nothing points at any more.
+    """Delete states that were published before an instant, and what no state points at any more.
 
-    The newest published state is kept whatever its age, and so are branches of runs that can
-    still be published. Somebody who still reads an older state gets an error for the next chunk
-    that is gone, never other pixels, and opens the store anew.
+    The newest published state stays whatever its age, and so do branches of runs that can still be
+    published. A reader of a deleted state gets an error at the next chunk, never other pixels, and has
+    to open the store again.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def expire(url: str, older_than: datetime) -> Expired:
             age = timedelta(0) if where.path is not None else SAFE_AGE
             branches.drop_replays(repository, age)
             tip = drop_dead(repository, age)
-            # First what needs no room: to forget states is to write the oldest that is kept anew.
+            # First what needs no room: expiring rewrites the oldest state that stays.
             checksums = Checksums(where.path)
             checksums.free_reserve()
             unfinished = 0 if where.path is None else _drop_unfinished(where.path)
@@ -133,32 +133,32 @@ def _chosen(
     found = {each.id: each for each in states if each.id.startswith(wanted)}
     if len(found) == 1:
         return next(iter(found.values()))
-    trouble = "several published states" if found else "no published state"
+    matches = "several published states" if found else "no published state"
     raise StoreError(
-        f"{where.url} has {trouble} whose id begins with {wanted!r}: `cloudmask log` lists them"
+        f"{where.url} has {matches} whose id begins with {wanted!r}: `cloudmask log` lists them"
     )
 
 
 def _kept_whole(repository: icechunk.Repository, tip: str, older_than: datetime) -> datetime:
-    """Return an instant that leaves the branches of runs tied to what they build on."""
+    """Return an instant before the states that branches of runs build on."""
     before = older_than
     for branch in repository.list_branches():
         head = branches.tip(repository, branch) if branch.startswith(RUN) else None
         base = head and branches.root(repository, head, tip)
         if base:
-            # A branch whose older commits are cut away has lost the state that it builds on.
+            # Without its older commits a branch has lost the state that it builds on.
             before = min(before, repository.lookup_snapshot(base).written_at)
     return before
 
 
 _UNFINISHED = re.compile(r".+#\d+")
-"""How a file is called while it is written: under its own name nobody ever sees half of one."""
+"""Name of a file while Icechunk writes it."""
 
 
 def _drop_unfinished(folder: Path) -> int:
-    """Delete what killed processes had not finished writing, and say how many bytes it had.
+    """Delete files that killed processes left unfinished; return their size in bytes.
 
-    No listing of Icechunk's has such files, so it never collects them. The caller holds the lock.
+    Icechunk does not list such files, so it never collects them. The caller has the lock.
     """
     freed = 0
     for each in folder.rglob("*#*"):
@@ -170,5 +170,5 @@ def _drop_unfinished(folder: Path) -> int:
 
 def _orphans_before(where: Location, older_than: datetime) -> datetime:
     now = datetime.now(UTC)
-    # The lock of a local path says that no run is at work.
+    # On a local path, the lock proves that no run is at work.
     return now if where.path is not None else min(older_than, now - SAFE_AGE)

@@ -34,7 +34,7 @@ def open_root(
     Raises
     ------
     StoreDamagedError
-        Something was written, but its root is not there: not a store to be filled.
+        The root group of a store that was written to is lost.
     """
     root = layout.open_root(session.store)
     if root is None:
@@ -63,23 +63,23 @@ def history(
             yield each
             at = each.parent_id
     except icechunk.IcechunkError as error:
-        told = as_store_error(f"cannot read snapshot {at}", error)
-        if isinstance(told, StoreUnavailableError):
-            raise told from error
+        known = as_store_error(f"cannot read snapshot {at}", error)
+        if isinstance(known, StoreUnavailableError):
+            raise known from error
         raise StoreDamagedError(f"snapshot {at}", None, reason(error)) from error
 
 
 def published(
     repository: icechunk.Repository, checksums: Checksums, tip: str
 ) -> Iterator[Snapshot]:
-    """Yield what readers could see, latest first, without the steps between; see `history`."""
+    """Yield the published states, latest first, without the commits between; see `history`."""
     for each in history(repository, checksums, tip):
         if each.metadata.get("published"):
             yield Snapshot(id=each.id, time=each.written_at, message=each.message)
 
 
 def shown_as(repository: icechunk.Repository, checksums: Checksums, tip: str) -> dict[str, str]:
-    """Return, of every step of a run up to a state, the published state that it became part of."""
+    """Return for each commit of a run up to a state the published state that it became part of."""
     found: dict[str, str] = {}
     newest = ""
     for each in history(repository, checksums, tip):

@@ -1,4 +1,4 @@
-"""What a worker process writes through."""
+"""`Fork`: what a worker process writes through."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.store.write.tilestore import TileStore
 
 
 class Origin(Protocol):
-    """What a fork writes to: it survives pickling, and takes what was written along."""
+    """What a fork writes to; pickling carries along what was written."""
 
     @property
     def store(self) -> Store:
@@ -25,9 +25,9 @@ class Fork(TileStore):
     """A part of a run's work that another process does; made by `Writer.fork`.
 
     It sees what was committed when it was made, and what was written through it. Pickle it to a
-    worker, write tiles, pickle it home and give it to `Writer.merge`. One that is never merged
-    has written nothing that anybody sees. Forks never collide as long as no two of them write
-    the same tile: a tile is a whole number of stored objects.
+    worker, write tiles, pickle it back and give it to `Writer.merge`; without a merge nobody sees
+    what it wrote. Forks do not conflict as long as no two write the same tile, because a tile is a
+    whole number of stored objects.
     """
 
     def __init__(self, origin: Origin) -> None:
@@ -35,7 +35,7 @@ class Fork(TileStore):
         self._opened: Groups | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Take what was written along, not the open arrays."""
+        """Pickle what was written, without the open arrays."""
         self.flush()
         return {"_origin": self._origin, "_opened": None}
 
@@ -52,9 +52,9 @@ class Fork(TileStore):
         return self._origin
 
     def flush(self) -> None:
-        """Hand over what waits: the last step of a tile's work, and where its errors belong.
+        """Write waiting cells: the last step of a tile's work, so that its errors name the tile.
 
-        Pickling does it, too, but an error of pickling loses its words on the way home.
+        Pickling does it, too, but an error while pickling loses its message on the way back.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""How a run gets its writer: the lock, the repository, its grid, the branch of the run."""
+"""Opening a store to write: its lock, repository and grid, and the branch of the run."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def open_writer(
     url
         Path or URL of the repository; see `pipeline.store.base.location.locate`.
     grid
-        The region's grid. A store keeps one grid for ever (an empty one takes a new grid).
+        The region's grid. A store has one grid for ever (an empty one takes a new grid).
     title
         Name of the archive, given to a new store.
     run_key
-        Names the work: a run with the same key goes on where a killed one stopped. Letters,
+        Identifies the work: a run with the same key continues where a killed one stopped. Letters,
         digits and ``._-``.
     overviews
-        Keep smaller copies of the pixels of what this run writes to, for maps; what has them
-        keeps them.
+        Make overviews of the sensors and composites that this run writes; existing overviews are
+        always updated.
 
     Yields
     ------
-    The writer. What it has not published when the block ends stays on the run's branch as far as
-    it was committed, and is found again by the next run with this key.
+    The writer. What it committed and did not publish when the block ends stays on the run's branch,
+    and the next run with this key continues from it.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def require_sound(repository: icechunk.Repository, checksums: Checksums, snapsho
 
 
 def _drop_damaged(repository: icechunk.Repository, checksums: Checksums, run_key: str) -> None:
-    """Forget what a killed run has left, if it is damaged: nobody saw it, and it is done again."""
+    """Drop the branch of a killed run if it is damaged: no reader saw it, and it is made again."""
     head = tip(repository, RUN + run_key)
     if head is None:
         return
@@ -113,7 +113,7 @@ def _drop_damaged(repository: icechunk.Repository, checksums: Checksums, run_key
 
 def _ensure_root(repository: icechunk.Repository, url: str, grid: Grid, title: str) -> None:
     """Write the grid into an empty store, or compare it with the one that is there."""
-    # One session for both: what another run writes after the comparison is a conflict.
+    # One session for both, so that a write of another run after the comparison is a conflict.
     with explained(f"cannot read the store {url}"):
         session = repository.writable_session(MAIN)
         root = open_root(repository, session)

@@ -1,12 +1,12 @@
-"""A plain Zarr v3 store on a local path: every reader of Zarr opens it; what it cannot do is said.
+"""Writing a plain Zarr v3 store on a local path, which every reader of Zarr opens.
 
-It has the groups and arrays of the Icechunk store, and no transactions:
+It has the groups and arrays of the Icechunk store, but no transactions:
 
 - readers see a run while it works, cell by cell, and there is no ``--as-of``, log or rollback;
 - one run writes at a time, under the lock of the path;
-- a killed run leaves whole cells and unfinished ones. A cell's fingerprint is written last, and taken
-  away before the cell is written again, so that an unfinished cell is one that was never made: the
-  next run does it. What readers see of it until then are pixels of neither run or of both;
+- a killed run leaves complete and incomplete cells. A cell's fingerprint is written last, and cleared
+  before the cell is written again, so that an incomplete cell counts as never made and the next run
+  makes it. Until then readers see pixels of either run, or a mixture;
 - a run killed while it publishes is recorded twice if it is started again.
 """
 
@@ -33,7 +33,7 @@ from pipeline.store.write.fork import Origin
 from pipeline.types import Grid
 
 PENDING = "unpublished"
-"""Attribute of the root: whether a run has written what it has not published."""
+"""Attribute of the root: whether a run has written and not yet published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,17 @@ class PlainOrigin:
 
 
 class Noting(WrapperStore[LocalStore]):
-    """Knows whether anything was written through it."""
+    """A store that records whether anything was written through it."""
 
     written = False
 
     async def set(self, key: str, value: Buffer) -> None:
-        """Write, and know it."""
+        """Write, and record it."""
         self.written = True
         await super().set(key, value)
 
     async def delete(self, key: str) -> None:
-        """Delete, and know it."""
+        """Delete, and record it."""
         self.written = True
         await super().delete(key)
 
@@ -96,7 +96,7 @@ class PlainWork:
         return PlainOrigin(self._path)
 
     def merge(self, origins: Sequence[Origin]) -> None:
-        """Look again: forks have written already."""
+        """Read cells again: forks have written to the store itself."""
         for origin in origins:
             if origin != PlainOrigin(self._path):
                 raise TypeError(f"a fork of another kind of store: {type(origin).__qualname__}")
@@ -110,7 +110,7 @@ class PlainWork:
         return self._open_groups.dirty or self._store.written or pending
 
     def commit(self, message: str) -> str:  # noqa: ARG002
-        """Write the cells that wait; the message goes nowhere."""
+        """Write the waiting cells; there is no history for the message."""
         groups = self.groups()
         with explained("cannot write; what is finished is kept"):
             groups.flush()
@@ -119,7 +119,7 @@ class PlainWork:
         return str(groups.root.attrs.get(PUBLISHED, ""))
 
     def discard(self) -> None:
-        """Forget the cells that wait: their pixels are there, but nothing says so."""
+        """Drop the waiting cells: their pixels are stored, but without a fingerprint."""
         self.groups()
         written = self._store.written
         self._begin()
@@ -139,10 +139,10 @@ class PlainWork:
         return shown
 
     def keep_failure(self, record: Mapping[str, Any]) -> None:
-        """Refuse: readers of a plain store would take the record for that of a finished run."""
+        """Refuse: to readers of a plain store it would look like the record of a finished run."""
         raise StoreError(
             f"the record of the failed run {record.get('run_id', '')} is not kept: "
-            "a plain Zarr store has no place for it"
+            "a plain Zarr store has no branch for it"
         )
 
     def bytes_stored(self) -> int:
@@ -157,12 +157,12 @@ def ensure_root(path: Path, url: str, grid: Grid, attributes: Mapping[str, Any])
     Raises
     ------
     StoreError
-        It has another grid, or something else lies there.
+        It has another grid, or the folder has other content.
     """
     with explained(f"cannot open or make the store {url}"):
         root = open_root(path)
         if root is None and path.is_dir() and any(path.iterdir()):
-            raise StoreError(f"{path} holds other things than a store: name another place")
+            raise StoreError(f"{path} holds other things than a store: name another folder")
         if root is not None and stored_grid.same_grid(root, grid, url):
             return
         zarr.open_group(LocalStore(path), mode="a").attrs.update(dict(attributes))

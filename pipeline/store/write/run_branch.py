@@ -1,4 +1,4 @@
-"""The transactions of one run: on a branch of its own, committed batch by batch, published once."""
+"""The transactions of one run: commits on a branch of its own, published once."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class BranchWork:
         self._begin()
 
     def _begin(self) -> None:
-        """Open a session on the tip of the branch; what was not committed is forgotten."""
-        # Until it is open: whatever the session before holds must never be committed.
+        """Open a session on the tip of the branch; uncommitted changes are dropped."""
+        # Until the new session is open, changes of the old one must never be committed.
         self._stale = True
         self._require_branch()
         self._head = None
@@ -77,7 +77,7 @@ class BranchWork:
         return zarr.open_group(self._session.store, mode="r+")
 
     def _go_on(self) -> None:
-        """Open a session after a commit, which ends the one before."""
+        """Open a new session after a commit, which closed the old one."""
         root = self._open_session()
         self._head = self._tip
         self._open_groups.reopen(root)
@@ -111,12 +111,12 @@ class BranchWork:
             return self._pristine.fork()
 
     def merge(self, origins: Sequence[Origin]) -> None:
-        """Take over what forks have written, of this commit or of earlier ones."""
+        """Add what forks of this commit, or of earlier ones, have written."""
         groups = self.groups()
         for origin in origins:
             if not isinstance(origin, ForkSession):
                 raise TypeError(f"a fork of another kind of store: {type(origin).__qualname__}")
-            with explained("cannot take over what a worker has written"):
+            with explained("cannot merge what a worker has written"):
                 self._session.merge(origin)
         groups.forget()
 
@@ -124,7 +124,7 @@ class BranchWork:
 
     @property
     def changed(self) -> bool:
-        """Whether this run, or the killed one that it goes on with, has anything to publish."""
+        """Whether this run, or the killed one that it continues, has anything to publish."""
         if self._stale:
             self._begin()
         waiting = self._open_groups.dirty or self._session.has_uncommitted_changes
@@ -135,7 +135,7 @@ class BranchWork:
         return str(self._session.snapshot_id)
 
     def commit(self, message: str) -> str:
-        """Keep what was written since the last commit, all of it or nothing."""
+        """Commit what was written since the last commit, all of it or nothing."""
         self.groups()
         return self._commit(message)
 
@@ -150,7 +150,7 @@ class BranchWork:
             with explained("cannot commit; what was committed before is kept"):
                 self._session.commit(message, metadata={**(metadata or {}), "commit": token})
         except StoreError:
-            # An object store may have done what was asked, and the answer was lost.
+            # An object store may have committed although its answer was lost.
             with explained("cannot commit, nor see what became of it; start this run again"):
                 kept = branches.committed(self._repository, self._branch, token)
             if not kept:
@@ -165,7 +165,7 @@ class BranchWork:
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:
-        """Raise errors of the store as conflicts if another run is their cause."""
+        """Raise a conflict instead of an error of the store if another run caused it."""
         try:
             with explained(what):
                 yield
@@ -174,10 +174,10 @@ class BranchWork:
             raise
 
     def _require_branch(self) -> None:
-        """Check that the branch is still this run's: better now than hours later, at the end."""
+        """Check that the branch is still this run's: a conflict should not show hours later, at the end."""
         with explained(f"cannot look for the branch {self._branch}"):
             if self._head == self._base:
-                # An empty branch is easily taken for one that is left; nothing of it is lost.
+                # Another run may have dropped an empty branch as abandoned; nothing was lost.
                 branches.revive(self._repository, self._branch, self._base)
             cause = branches.taken(self._repository, self._branch, self._head)
         if cause is not None:
@@ -190,7 +190,7 @@ class BranchWork:
         raise self._lost
 
     def discard(self) -> None:
-        """Forget what was written since the last commit."""
+        """Drop what was written since the last commit."""
         self._stale = True
         self.groups()
 
@@ -203,11 +203,11 @@ class BranchWork:
             try:
                 self._record_and_show(record)
             except StoreError:
-                # The record may be on the branch already: the next use takes it back.
+                # The record may be committed already: the next use removes it.
                 self._stale = True
                 raise
         tip, self._published = self._tip, True
-        # Readers see the run: a branch that cannot be deleted is dropped by a later run.
+        # Readers see the run already: a branch that cannot be deleted now is dropped by a later run.
         with suppress(*ICECHUNK_ERRORS):
             self._repository.delete_branch(self._branch)
         return tip
@@ -249,7 +249,7 @@ class BranchWork:
     # -- on top of what others publish ---------------------------------------------------------
 
     def catch_up(self, *, strict: bool) -> None:
-        """Do what is committed again on top of ``main``, if ``main`` has moved.
+        """Replay the commits on top of ``main``, if ``main`` has moved.
 
         Parameters
         ----------
@@ -286,5 +286,5 @@ class BranchWork:
         except StoreError as error:
             if strict or isinstance(error, StoreUnavailableError):
                 raise
-            # What a killed run left and cannot be moved, e.g. of another grid, is done again.
+            # Commits of a killed run that cannot be replayed, e.g. of another grid, are made again.
             return main

@@ -1,4 +1,4 @@
-"""What the work on a tile may ask of a store: the same of a run's writer and of its forks."""
+"""Reading and writing the cells of a tile: the interface that a run's writer and its forks share."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class TileStore(ABC):
     def fingerprints(self, sensor: str) -> dict[datetime, NDArray[np.uint64]]:
         """Return the fingerprints (tile_y, tile_x) of every stored scene; {} for a new sensor.
 
-        They are read-only views, kept in memory: later writes show in them. All tiles are read;
-        the work on one tile asks `mask_fingerprint`.
+        They are read-only views of values in memory: later writes show in them. All tiles are read;
+        for one tile use `mask_fingerprint`.
         """
         with explained(f"cannot read what is there of {sensor}"):
             groups = self._groups()
             return groups.masks(sensor).fingerprints() if groups.has("masks", sensor) else {}
 
     def mask_fingerprint(self, sensor: str, time: datetime, tile: Tile) -> int:
-        """Return the fingerprint of one cell; what is read is the tile's alone, and kept.
+        """Return the fingerprint of one cell; reads only the tile's, and caches them.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class TileStore(ABC):
     ) -> None:
         """Write one period of a composite in one tile.
 
-        Reflectance is rounded half to even to whole 1e-4 and clipped to ±3.2767.
+        Reflectance is rounded half to even to multiples of 1e-4; beyond ±3.2767 it is an error.
 
         Parameters
         ----------

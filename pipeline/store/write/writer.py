@@ -1,4 +1,4 @@
-"""What the one run that writes may do."""
+"""`Writer`: everything that a run can write."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Work(Protocol):
         ...
 
     def merge(self, origins: Sequence[Origin]) -> None:
-        """Take over what forks have written."""
+        """Add what forks have written."""
         ...
 
     @property
@@ -36,11 +36,11 @@ class Work(Protocol):
         ...
 
     def commit(self, message: str) -> str:
-        """Keep what was written since the last commit; return where the store then is."""
+        """Commit what was written since the last commit; return the snapshot."""
         ...
 
     def discard(self) -> None:
-        """Forget what was written since the last commit."""
+        """Drop what was written since the last commit."""
         ...
 
     def publish(self, record: Mapping[str, Any]) -> str:
@@ -59,7 +59,7 @@ class Work(Protocol):
 class Writer(TileStore):
     """What a run may do to a store; made by `open_writer`.
 
-    Nothing is kept before `commit`, and no reader sees anything before `publish`.
+    Nothing is durable before `commit`, and no reader sees anything before `publish`.
     """
 
     def __init__(self, work: Work, grid: Grid, *, overviews: bool = False) -> None:
@@ -75,11 +75,11 @@ class Writer(TileStore):
     def set_scenes(
         self, sensor: str, scenes: Sequence[SceneRow], *, confidence: bool = False
     ) -> None:
-        """Give scenes a place on the time axis of a sensor.
+        """Give scenes a position on the time axis of a sensor.
 
-        Known times keep their place and take the new platform and items; a scene whose time moved
-        (known by an item that it shares with a stored scene) keeps its place and its cells; others
-        are appended. No scene is ever removed. The axis need not be sorted: readers sort.
+        Scenes of a known time keep their position and get the new platform and items. So do scenes
+        whose time moved, which an item in common with a stored scene identifies. Others are appended.
+        No scene is ever removed. The axis need not be sorted: readers sort.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class Writer(TileStore):
         scenes
             (time, platform, item ids) each; times are unique and timezone-aware.
         confidence
-            Make room for the confidence of masks; a sensor that has it keeps it.
+            Make an array for the confidence of masks; a sensor that has one keeps it.
         """
         with explained(f"cannot write the scenes of {sensor}"):
             group = self._groups().masks_made(sensor, self._grid)
@@ -105,14 +105,14 @@ class Writer(TileStore):
         periods: Sequence[Period],
         attributes: Mapping[str, Any],
     ) -> None:
-        """Give the periods of a composite a place on its time axis, and make it if it is new.
+        """Give periods a position on the time axis of a composite, and make it if it is new.
 
         Parameters
         ----------
         name
             Of the composite.
         roles
-            Its bands; a stored composite keeps those that it has.
+            Its bands, the same as those of a stored composite.
         periods
             One time each.
         attributes
@@ -186,7 +186,7 @@ class Writer(TileStore):
         return Fork(self._work.fork())
 
     def merge(self, forks: Sequence[Fork]) -> None:
-        """Take over what forks have written; `commit` then keeps it.
+        """Add what forks have written to the next commit.
 
         Each tile was written through one of them, or here. Fingerprints that were asked before
         are stale then: ask again.
@@ -204,11 +204,11 @@ class Writer(TileStore):
 
     @property
     def changed(self) -> bool:
-        """Whether this run, or the killed one that it goes on with, has anything to publish."""
+        """Whether this run, or the killed one that it continues, has anything to publish."""
         return self._work.changed
 
     def commit(self, message: str) -> str:
-        """Keep what was written since the last commit, all of it or nothing.
+        """Commit what was written since the last commit, all of it or nothing.
 
         Returns
         -------
@@ -217,7 +217,7 @@ class Writer(TileStore):
         return self._work.commit(message)
 
     def discard(self) -> None:
-        """Forget what was written since the last commit."""
+        """Drop what was written since the last commit."""
         self._work.discard()
 
     def publish(self, record: Mapping[str, Any]) -> str:
@@ -228,7 +228,7 @@ class Writer(TileStore):
         Parameters
         ----------
         record
-            JSON values; ``snapshot`` is set to the snapshot that holds the last of the pixels.
+            JSON values; ``snapshot`` is set to the snapshot of the last commit of pixels.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What happens in the summer: the settings, and the passes of the satellites that follow from them.
+"""Settings of an archive, and the satellite passes of its summer.
 
 ::
 
@@ -29,7 +29,7 @@ SIZE_STEP_PX = 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveSettings:
-    """What archive to make; checked at birth."""
+    """Settings of an archive; invalid ones raise `ConfigError`."""
 
     seed: int = 7
     size_px: int = 1536
@@ -99,7 +99,7 @@ class SwathEdge:
         return east_of if self.keep == "east" else ~east_of
 
     def line_x(self, y: NDArray[np.float64], size_px: int) -> NDArray[np.float64]:
-        """Return where the edge is at some northings, in metres."""
+        """Return the easting of the edge at northings `y`, in metres."""
         landscape = landscape_window(size_px)
         middle = landscape.north_m - size_px * PIXEL_M / 2
         # A descending sun-synchronous orbit runs about 14° west of south here.
@@ -128,11 +128,11 @@ class Pass:
 
     @property
     def sun(self) -> Sun:
-        """Return where the sun stood."""
+        """Direction of the sun."""
         return sun_at(self.instant, LONGITUDE, LATITUDE)
 
     def rng(self, seed: int) -> np.random.Generator:
-        """Return the pass's own randomness, whatever was drawn before it."""
+        """Return the random numbers of this pass, which do not depend on other passes."""
         return np.random.default_rng(
             [seed, 3 if self.sensor == "sentinel-2" else 4, self.index]
         )
@@ -157,7 +157,7 @@ APPLIED = Processing(
     listed_offset=-0.1,
     generated_after=timedelta(hours=5),
 )
-APPLIED_AND_SAID = Processing(
+APPLIED_AND_LISTED = Processing(
     sequence=0,
     baseline="05.09",
     offset_in_pixels=0,
@@ -186,12 +186,12 @@ _ENCODINGS: tuple[tuple[Processing, ...], ...] = (
     (APPLIED,),
     (OLD, REPROCESSED),
     (SHIFTED,),
-    (APPLIED_AND_SAID,),
+    (APPLIED_AND_LISTED,),
     (OLD,),
     (SHIFTED,),
     (APPLIED,),
     (SHIFTED,),
-    (APPLIED_AND_SAID,),
+    (APPLIED_AND_LISTED,),
     (OLD,),
     (APPLIED,),
     (SHIFTED,),
