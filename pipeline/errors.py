@@ -23,7 +23,8 @@
     ├── IncompleteError             more was dropped than the job allows: nothing is published
     ├── QueryError                  a question that the archive cannot answer
     │   └── NotArchivedError        … because no run ever searched or masked what it asks for
-    └── LabelledDataError           a file of a labelled data set is not what its layout says
+    ├── LabelledDataError           a file of a labelled data set is not what its layout says
+    └── TrainingError               a training cannot go on: no numbers any more, or nowhere to write
 
 Each class says whether trying the same again can help (`retryable`) and with which status the
 command line ends (`exit_code`). Messages are fit to be seen from the start: whoever prints, logs, keeps or
@@ -208,3 +209,7 @@ class LabelledDataError(CloudmaskError):
     """A file of a labelled data set is not what its layout says."""
 
     exit_code = 2
+
+
+class TrainingError(CloudmaskError):
+    """A training cannot go on; what it wrote before is still there."""

@@ -22,6 +22,7 @@ from pipeline.cli.commands import (
     jobs,
     labelled,
     stac,
+    training,
     verify,
 )
 from pipeline.cli.commands import models as masking
@@ -94,6 +95,7 @@ _add(verify.verify)
 _add(demo.demo)
 _add(data.simulate)
 _add(jobs.schema)
+_add(training.train)
 app.add_typer(models, name="models")
 _add(archives.evaluate, labelled.AGAINST_TRUTH, evaluate)
 _add(labelled.evaluate_labelled, "labelled", evaluate)
@@ -108,6 +110,7 @@ def _models(context: typer.Context) -> None:
 _add(masking.list_models, "list", models)
 _add(masking.show_model, "show", models)
 _add(masking.fetch_model, "fetch", models)
+_add(training.export_model, "export", models)
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.datasets.labels import Reader
+from pipeline.datasets.readers.alberta import AlbertaShadows
+from pipeline.datasets.readers.biome_patches import BiomePatches
 from pipeline.datasets.readers.cesbio import Cesbio
 from pipeline.datasets.readers.chips import Chips
 from pipeline.datasets.readers.cloud38 import Cloud38
@@ -34,6 +36,8 @@ _ALL: tuple[Reader, ...] = (
     Cloud38(),
     PixBox("s2"),
     PixBox("l8"),
+    BiomePatches(),
+    AlbertaShadows(),
 )
 
 READERS: Mapping[str, Reader] = {reader.card.name: reader for reader in _ALL}

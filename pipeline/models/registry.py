@@ -18,6 +18,7 @@ from pipeline.models.families.omnicloudmask import OmniCloudMask
 from pipeline.models.families.product_masks import ProductMasks
 from pipeline.models.families.provider import provider, register
 from pipeline.models.families.s2cloudless import S2cloudless
+from pipeline.models.families.trained import Trained
 from pipeline.models.families.ukis_csmask import UkisCsmask
 from pipeline.models.weights.files import require
 from pipeline.types import Model, ModelCard
@@ -29,6 +30,7 @@ register(
         DlL8s2Uv(),
         S2cloudless(),
         ProductMasks(),
+        Trained(),
         Tta(),
         Ensemble(),
     )

@@ -27,7 +27,8 @@ class Provider(Protocol):
     (`pipeline.models.download`), which its option ``weights`` replaces; ``files_of(card)``, if a card may
     mean other files than those; ``inside(card)``, the models that
     its model is made of, and ``alignment_px(card)``, if it sees a few pixels only
-    (`pipeline.models.combined.members`).
+    (`pipeline.models.combined.members`); ``claims(name)``, if it knows names that are not in a list, as
+    those of folders.
     """
 
     def names(self) -> Collection[str]:
@@ -73,12 +74,16 @@ def provider(name: str) -> Provider:
     """
     for own in OWN:
         # Other packages are imported only for the sake of names that are not ours.
-        if name in own.names():
+        if name in own.names() or _claims(own, name):
             return own
     for other in installed():
         if name in other.names():
             return other
     raise ModelError(f"there is no model {name!r}; known are {', '.join(names())}")
+
+
+def _claims(one: Any, name: str) -> bool:  # noqa: ANN401 - a provider may have it or not
+    return hasattr(one, "claims") and bool(one.claims(name))
 
 
 @functools.cache

@@ -46,9 +46,9 @@ class PatchSettings:
             "grounds", self.grounds, {**ground.GROUNDS, **dict.fromkeys(ground.KEPT_BACK)}
         )
         self._known("skies", self.skies, {**clouds.WEATHER, **dict.fromkeys(clouds.KEPT_BACK)})
-        if self.size_px < 64 or self.size_px % 8:
+        if self.size_px < 32 or self.size_px % 8:
             raise ConfigError(
-                f"size_px: a multiple of 8 from 64 on is expected; got {self.size_px}"
+                f"size_px: a multiple of 8 from 32 on is expected; got {self.size_px}"
             )
         if not 1 <= self.bands[0] <= self.bands[1]:
             raise ConfigError(f"bands: fewest and most are expected; got {self.bands}")

@@ -1,0 +1,120 @@
+"""Models against the labelled real images at hand: chips, Biome patches, hand-painted shadows; and the stream.
+
+``python -m benchmarks.real_data MODEL… [--data ../shared/data] [--only Forest_00,chip_3] [--json OUT]``
+
+MODEL is a name as in `cloudmask models list` or a model folder. Pixels of all images of a set together: precision,
+recall and F1 of cloud and of shadow, the share of clear ground kept, where labels decide them; nothing is buffered.
+With ``--only``, images whose ids begin so: what a training left out, so that folds by scene are one run each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets import labels, reader_of
+from pipeline.datasets.labels import Labelled
+from pipeline.errors import ModelError
+from pipeline.evaluate import Agreement
+from pipeline.evaluate.labelled import by_model
+from pipeline.models import load, resolve
+from pipeline.types import CLOUD, USABLE, Code
+
+SETS = {
+    "chips": "labelled",
+    "biome-patches": "clouds/l8_biome",
+    "alberta": "clouds/s2_shadow_alberta",
+}
+GROUPS = {"cloud": (labels.CLOUD, CLOUD), "shadow": (labels.SHADOW, (Code.CLOUD_SHADOW,))}
+
+
+def agreement(codes, drawn, group: str) -> Agreement:
+    """Count a group against the rest, where the labels leave no doubt."""
+    bits, members = GROUPS[group]
+    found = np.isin(codes, members)
+    yes = (drawn != 0) & (drawn & ~np.uint8(bits) == 0)
+    no = (drawn & np.uint8(bits) == 0) & (drawn & np.uint8(labels.NO_DATA) == 0) & (drawn != 0)
+    seen = codes != Code.NO_DATA
+    return Agreement(
+        tp=int((found & yes & seen).sum()),
+        fn=int((~found & yes & seen).sum()),
+        fp=int((found & no & seen).sum()),
+        tn=int((~found & no & seen).sum()),
+    )
+
+
+def added(one: Agreement, other: Agreement) -> Agreement:
+    return Agreement(
+        tp=one.tp + other.tp, fn=one.fn + other.fn, fp=one.fp + other.fp, tn=one.tn + other.tn
+    )
+
+
+def measured(model: str, images: Iterator[Labelled], card) -> dict[str, object]:
+    """Mask images and add up what agrees."""
+    chosen = resolve(model, level=card.level, roles=card.roles)
+    masker = by_model(load(chosen), card)
+    sums = {name: Agreement(tp=0, fn=0, fp=0, tn=0) for name in GROUPS}
+    clear = kept = count = 0
+    worst: list[tuple[float, str]] = []
+    for image in images:
+        codes = masker.predict(image)
+        here = {name: agreement(codes, image.labels, name) for name in GROUPS}
+        sums = {name: added(sums[name], here[name]) for name in GROUPS}
+        ground = (image.labels != 0) & (image.labels & ~np.uint8(labels.CLEAR) == 0)
+        clear += int(ground.sum())
+        kept += int((ground & np.isin(codes, USABLE)).sum())
+        worst.append((1 - f1(here["cloud"]), image.id))
+        count += 1
+    row: dict[str, object] = {"set": card.name, "model": chosen.name, "images": count}
+    for name, each in sums.items():
+        if each.tp + each.fn:
+            row |= {
+                f"{name} P": part(each.tp, each.tp + each.fp),
+                f"{name} R": part(each.tp, each.tp + each.fn),
+                f"{name} F1": round(f1(each), 3),
+            }
+    return row | {"clear kept": part(kept, clear), "leak": masker.leak, "worst": max(worst)[1]}
+
+
+def part(some: int, all_: int) -> float | None:
+    return round(some / all_, 3) if all_ else None
+
+
+def f1(each: Agreement) -> float:
+    both = 2 * each.tp
+    return both / (both + each.fn + each.fp) if both + each.fn + each.fp else 1.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--only", default="")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    begins = tuple(each for each in given.only.split(",") if each)
+    rows = []
+    for name in given.sets.split(","):
+        reader = reader_of(name)
+        for model in given.models:
+            images = (
+                each
+                for each in reader.read(given.data / SETS[name])
+                if each.id.startswith(begins or ("",))
+            )
+            try:
+                rows.append(measured(model, images, reader.card))
+            except ModelError as error:
+                rows.append({"set": name, "model": model, "images": 0, "leak": str(error)})
+            print(json.dumps(rows[-1]))
+    if given.json is not None:
+        given.json.write_text(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()

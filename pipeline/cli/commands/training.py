@@ -1,0 +1,64 @@
+"""Commands that make models: training from an experiment file, and export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli import show
+from pipeline.cli.commands.models import read_options
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.training import Experiment
+
+
+def train(
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT", help="YAML file; see docs/training.md.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model folder; goes on if begun.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="As in the file: train.steps=100."),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the folder alone.")
+    ] = False,
+) -> None:
+    """Train a model, or go on with a training that was stopped."""
+    from pipeline.training import read_experiment
+
+    read = read_experiment(experiment, read_options(given or ()))
+    _start(read, out, quiet=quiet)
+
+
+def _start(experiment: Experiment, out: Path, *, quiet: bool) -> None:
+    try:
+        from pipeline.training.loop import train as run
+    except ModuleNotFoundError as error:
+        if error.name != "lightning_fabric":
+            raise
+        raise ConfigError("training needs Lightning Fabric: install cloudmask[train]") from None
+
+    def tell(line: str) -> None:
+        if not quiet:
+            show.say(line, err=True)
+
+    show.lines([str(run(experiment, out, tell))])
+
+
+def export_model(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="That `train` wrote.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="ONNX file to write.")],
+    roles: Annotated[str, typer.Option(help="Bands, in their order.")] = "blue,green,red,nir",
+) -> None:
+    """Write a trained model as ONNX, for some bands."""
+    from pipeline.models.export import export_onnx
+
+    names = [each.strip() for each in roles.split(",") if each.strip()]
+    show.lines([str(export_onnx(folder, names, out))])

@@ -1,0 +1,145 @@
+"""Models that were trained here: ``mask.model`` is the path of the folder that `cloudmask train` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ModelError
+from pipeline.models.families import options as option
+from pipeline.models.weights.files import UserFile, WeightsFile, given
+from pipeline.models.weights.folder import FILES, FolderCard, is_folder, read_card
+from pipeline.types import Code, Lattice, Model, ModelCard
+
+PREFIX = "trained-"
+"""How names of cards begin: a card says what was trained, its option ``weights`` where it lies."""
+
+ROLE_UM: Mapping[str, tuple[float, float]] = {
+    "coastal": (0.443, 0.020),
+    "blue": (0.490, 0.065),
+    "green": (0.560, 0.040),
+    "red": (0.662, 0.033),
+    "rededge1": (0.704, 0.015),
+    "rededge2": (0.740, 0.015),
+    "rededge3": (0.783, 0.020),
+    "nir": (0.840, 0.110),
+    "nir08": (0.865, 0.025),
+    "swir16": (1.612, 0.090),
+    "swir22": (2.202, 0.180),
+}
+"""Role -> centre and width, µm, of the mean sensor that has it."""
+
+USUAL = ("blue", "green", "red", "nir")
+"""What is read unless the option ``roles`` says otherwise; ``nir08`` stands in for ``nir``."""
+
+FEWEST_BANDS = 3
+
+# Multiples of the network's stride, so that pixels of its lowest level lie on one grid everywhere.
+LATTICE = Lattice(core_px=768, halo_px=96)
+
+OPTIONS: Mapping[str, tuple[object, option.Check]] = {
+    "precision": ("float32", option.one_of(*option.PRECISION)),
+    "device": ("cpu", option.one_of(*option.DEVICE)),
+    "weights": ("", option.path),
+    "roles": ("", option.path),
+}
+
+
+class Trained:
+    """The provider of model folders; see `pipeline.models.Provider`."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return none: folders are found by their paths (`claims`)."""
+        return ()
+
+    def claims(self, name: str) -> bool:
+        """Say whether a name is a folder's, or that of a card which `resolve` gave."""
+        return name.startswith(PREFIX) or is_folder(name)
+
+    def files(self, name: str) -> tuple[WeightsFile, ...]:  # noqa: ARG002 - one of `Provider`
+        """Return none: nothing is downloaded."""
+        return ()
+
+    def files_of(self, card: ModelCard) -> tuple[UserFile, ...]:  # noqa: ARG002 - one of `Provider`
+        """Return the files that must be in the folder."""
+        return FILES
+
+    def resolve(
+        self, name: str, *, level: str, roles: Collection[str], options: Mapping[str, Any]
+    ) -> ModelCard:
+        """Read a folder's card; see `pipeline.models.resolve`."""
+        folder = Path(str(options.get("weights") or name)).expanduser()
+        card = read_card(folder)
+        chosen = option.on_this_machine(
+            option.resolve(card.name, {**options, "weights": str(folder)}, OPTIONS)
+        )
+        if level not in card.levels:
+            raise ModelError(
+                f"{card.name} was trained on {', '.join(card.levels)}; the items are {level!r}"
+            )
+        return _card(card, folder, _bands(card.name, roles, chosen["roles"]), chosen)
+
+    def load(self, card: ModelCard) -> Model:
+        """Load a network; see `pipeline.models.load`."""
+        # torch takes seconds to import: runs that find everything done must not pay for it.
+        from pipeline.models.networks import trained as network  # noqa: PLC0415
+
+        return network.load(card)
+
+    def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
+        """State the memory of inference; see `pipeline.models.bytes_needed`."""
+        number = 2 if option.counted_as(card) == "bfloat16" else 4
+        # Features of all bands in float32, and four layers of the width of full size at a time.
+        one = card.lattice.window_px**2 * (4 * 4 * len(card.roles) + number * 4 * 2 * 16)
+        return FIRST_USE_BYTES + windows * one
+
+
+FIRST_USE_BYTES = 100 * 10**6
+"""Weights, and kernels that oneDNN compiles."""
+
+
+def _bands(model: str, offered: Collection[str], asked: str) -> tuple[str, ...]:
+    """Choose bands: those asked for, else the usual ones, as far as the items have them."""
+    wanted = [each.strip() for each in asked.split(",") if each.strip()] or list(USUAL)
+    unknown = [each for each in wanted if each not in ROLE_UM]
+    if unknown:
+        raise ModelError(
+            f"option roles of {model}: {', '.join(unknown)} is no optical band; known are "
+            f"{', '.join(ROLE_UM)}"
+        )
+    if not asked and "nir" not in offered:
+        wanted = [*wanted[:-1], "nir08"]
+    found = [each for each in wanted if each in offered]
+    if (asked and len(found) < len(wanted)) or len(found) < FEWEST_BANDS:
+        lacking = [each for each in wanted if each not in offered]
+        raise ModelError(
+            f"{model} needs {FEWEST_BANDS} bands at least, of {', '.join(wanted)}; the items lack "
+            f"{', '.join(lacking)}"
+        )
+    return tuple(found)
+
+
+def _card(
+    card: FolderCard, folder: Path, roles: tuple[str, ...], options: dict[str, str]
+) -> ModelCard:
+    weights = given(card.name, FILES, str(folder))
+    return ModelCard(
+        name=PREFIX + card.name,
+        version=card.version,
+        roles=roles,
+        levels=card.levels,
+        resolution_m=card.resolution_m,
+        normalisation="reflectance and its logarithm, by a fixed rule; NaN mirrored",
+        lattice=LATTICE,
+        classes=tuple(Code(code) for code in card.classes),
+        scores="logits",
+        weights=card.weights,
+        weights_sha256=weights.sha256,
+        licence=card.licence,
+        source=f"`cloudmask train`, experiment {card.name}",
+        accuracy=card.accuracy,
+        caveats=card.caveats,
+        batch=16 if options["device"] == "cuda" else 1,
+        options=options,
+    )

@@ -1,0 +1,85 @@
+"""A model folder: weights, a card that says what they are, and how good they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pipeline.errors import ModelError
+from pipeline.models.weights.files import UserFile
+
+WEIGHTS = "model.safetensors"
+CARD = "card.json"
+METRICS = "metrics.json"
+
+FILES = (UserFile(name=WEIGHTS, where="the folder that `cloudmask train` wrote"),)
+
+MOST_BYTES = 2**20
+"""What a card may hold."""
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class FolderCard(BaseModel):
+    """What a folder says of its model: JSON, written by training and read before anything is loaded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    """Of this file."""
+    network: Literal["spectral-unet"] = "spectral-unet"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    version: str
+    """What was trained: the seed and the step."""
+    channels: Annotated[
+        tuple[Annotated[int, Field(ge=4, le=1024)], ...],
+        BeforeValidator(_listed),
+        Field(min_length=5, max_length=5),
+    ]
+    spectral: Annotated[int, Field(ge=8, le=512)]
+    classes: Annotated[tuple[Annotated[int, Field(ge=1, le=6)], ...], BeforeValidator(_listed)]
+    """Codes of `Code`, in the order of the scores."""
+    levels: Annotated[tuple[Literal["L1C", "L2A"], ...], BeforeValidator(_listed)]
+    resolution_m: Annotated[tuple[float, float], BeforeValidator(_listed)]
+    weights: str
+    """What they were trained on, in words."""
+    licence: str
+    leaks: Annotated[tuple[str, ...], BeforeValidator(_listed)]
+    """Data sets that it has seen, whose scores flatter it."""
+    accuracy: str
+    caveats: str
+
+
+def is_folder(name: str) -> bool:
+    """Say whether a name of a model is that of a folder, by its look or because it is there."""
+    return "/" in name or name.startswith((".", "~")) or (Path(name) / CARD).is_file()
+
+
+def read_card(folder: Path) -> FolderCard:
+    """Read the card of a model folder.
+
+    Raises
+    ------
+    ModelError
+        There is none, or it is not what training writes.
+    """
+    path = folder / CARD
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ModelError(f"{path} is too long for the card of a model")
+        return FolderCard.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{folder} is no model folder: there is no {CARD} in it; `cloudmask train` writes such folders"
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ModelError(f"{path}: {where}: {first['msg'].lower()}") from None

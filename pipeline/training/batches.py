@@ -1,0 +1,147 @@
+"""Batches in order: batch number *n* is the same whoever makes it, in this process or in several.
+
+Four batches in a row are made of the same scenes, of each scene one crop: a scene costs most of its time at
+once, and two crops of one scene in one batch would teach less than two scenes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.training.augment import cropped, turned, varied
+from pipeline.training.experiment import Experiment
+from pipeline.training.samples import Floats, Mixture, Sample
+
+CROPS = 4
+"""Crops of a scene."""
+
+AHEAD = 2
+"""Groups of batches that are made before they are asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """Samples with bands of different numbers side by side."""
+
+    images: Floats
+    """(N, B, Y, X); zero where a band is absent."""
+    bands_um: Floats
+    """(N, B, 2)."""
+    present: NDArray[np.bool_]
+    """(N, B)."""
+    labels: NDArray[np.uint8]
+    """(N, Y, X)."""
+
+
+def together(samples: Sequence[Sample]) -> Batch:
+    """Put samples of one size into a batch."""
+    most = max(len(each.bands_um) for each in samples)
+    shape = samples[0].labels.shape
+    images = np.zeros((len(samples), most, *shape), np.float32)
+    # What stands for an absent band is never looked at, but must have a logarithm.
+    bands = np.full((len(samples), most, 2), (0.55, 0.05), np.float32)
+    present = np.zeros((len(samples), most), bool)
+    for row, each in enumerate(samples):
+        count = len(each.bands_um)
+        images[row, :count], bands[row, :count] = each.pixels, each.bands_um
+        present[row, :count] = True
+    return Batch(
+        images=images,
+        bands_um=bands,
+        present=present,
+        labels=np.stack([each.labels for each in samples]),
+    )
+
+
+def crops(mixture: Mixture, experiment: Experiment, number: int) -> list[Sample]:
+    """Make the crops of a scene."""
+    scene, rng = mixture.scene(number)
+    how, size = experiment.augment, experiment.train.crop_px
+    cut = (cropped(scene, rng, size, how.scale) for _ in range(CROPS))
+    return [varied(turned(each, rng), rng, how) for each in cut]
+
+
+def batches(
+    experiment: Experiment, start: int, *, rank: int = 0, ranks: int = 1
+) -> Generator[Batch, None, None]:
+    """Yield batches from number `start` on, without end.
+
+    Parameters
+    ----------
+    experiment
+        Its `train.workers` says how many processes make them; they end when the iterator is closed.
+    start
+        Number of the first batch.
+    rank, ranks
+        Which of how many trainings that share the work.
+
+    Raises
+    ------
+    LabelledDataError
+        A data set cannot be read.
+    """
+    size = experiment.train.batch
+    group, first = divmod(start, CROPS)
+    with _Maker(experiment) as maker:
+        waiting: deque[list[Future[list[Sample]]]] = deque()
+        ahead = group
+        while True:
+            while len(waiting) < (AHEAD if experiment.train.workers else 1):
+                begin = (ahead * ranks + rank) * size
+                waiting.append([maker.crops(begin + slot) for slot in range(size)])
+                ahead += 1
+            scenes = [each.result() for each in waiting.popleft()]
+            for crop in range(first, CROPS):
+                yield together([scene[crop] for scene in scenes])
+            first = 0
+
+
+class _Maker:
+    """Makes crops, here or in processes of its own."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        # Read here first: what is wrong with a data set should be said by this process.
+        self._mixture = Mixture(experiment)
+        self._pool: ProcessPoolExecutor | None = None
+        if experiment.train.workers:
+            self._pool = ProcessPoolExecutor(
+                experiment.train.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_begin,
+                initargs=(experiment,),
+            )
+
+    def crops(self, number: int) -> Future[list[Sample]]:
+        if self._pool is not None:
+            return self._pool.submit(_crops, number)
+        done: Future[list[Sample]] = Future()
+        done.set_result(crops(self._mixture, self._experiment, number))
+        return done
+
+    def __enter__(self) -> _Maker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+_here: list[tuple[Mixture, Experiment]] = []
+"""Of a worker: what it makes crops of."""
+
+
+def _begin(experiment: Experiment) -> None:
+    _here[:] = [(Mixture(experiment), experiment)]
+
+
+def _crops(number: int) -> list[Sample]:
+    mixture, experiment = _here[0]
+    return crops(mixture, experiment, number)

@@ -1,0 +1,250 @@
+"""An experiment file: what is trained on what, and how; every key checked, every mistake on a line of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from pipeline.config.files import read_yaml
+from pipeline.config.mistakes import Location, mistakes, path_of, refuse
+from pipeline.datasets import READERS
+from pipeline.errors import ConfigError
+from pipeline.simulate.patches import SENSORS, PatchSettings
+from pipeline.types import Code
+
+KNOWN_LOSSES = ("cross_entropy", "square", "tversky", "lovasz")
+CLASSES = tuple(code for code in Code if code != Code.NO_DATA)
+"""What a network of ours tells apart."""
+
+
+class Section(BaseModel):
+    """A mapping of the file: no other keys, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+
+
+class NetworkSection(Section):
+    """The network; see `pipeline.models.networks.spectral_unet.Width`."""
+
+    channels: Annotated[tuple[int, int, int, int, int], BeforeValidator(_listed)] = (
+        16,
+        32,
+        64,
+        112,
+        176,
+    )
+    spectral: Annotated[int, Field(ge=8, le=512, multiple_of=4)] = 48
+    init: str = ""
+    """Model folder whose weights it begins with; its shape must be the same."""
+
+
+class StreamSection(Section):
+    """The simulator as a source; see `pipeline.simulate.patches.PatchSettings`."""
+
+    sensors: Words = PatchSettings().sensors
+    levels: Annotated[tuple[Literal["L1C", "L2A"], ...], BeforeValidator(_listed)] = (
+        "L1C",
+        "L2A",
+    )
+    pixels_m: Annotated[tuple[Positive, Positive], BeforeValidator(_listed)] = (10.0, 60.0)
+    bands: Annotated[tuple[Count, Count], BeforeValidator(_listed)] = (3, 6)
+    main_bands: Share = 0.5
+    grounds: Mapping[str, float] | None = None
+    """Kind of ground -> how often; none: all but those kept back."""
+    skies: Mapping[str, float] | None = None
+
+    def settings(self, size_px: int) -> PatchSettings:
+        """Return what the simulator takes.
+
+        Raises
+        ------
+        ConfigError
+            It names a sensor, ground or sky that there is not.
+        """
+        given: dict[str, Any] = {
+            key: value for key, value in dict(self).items() if value is not None
+        }
+        return PatchSettings(size_px=size_px, **given)
+
+
+class DatasetSection(Section):
+    """A labelled data set as a source."""
+
+    name: Literal[tuple(READERS)]  # type: ignore[valid-type]
+    path: str
+    sensor: Literal[tuple(SENSORS)]  # type: ignore[valid-type]
+    """Whose wavelengths its bands have."""
+    roles: Words = ("blue", "green", "red", "nir")
+    """Bands to use, where the set has them."""
+    leave_out: Words = ()
+    """Images whose ids begin so are never trained on: for judging."""
+
+
+class SourceSection(Section):
+    """One source of the mixture: a stream or a data set."""
+
+    weight: Positive = 1.0
+    stream: StreamSection | None = None
+    dataset: DatasetSection | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> SourceSection:
+        if (self.stream is None) == (self.dataset is None):
+            refuse("either `stream` or `dataset`", key="stream", found=None)
+        return self
+
+
+class AugmentSection(Section):
+    """How samples are varied; see `pipeline.training.augment`."""
+
+    gain: Annotated[float, Field(ge=0, le=0.5)] = 0.12
+    band_gain: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    haze: Annotated[float, Field(ge=0, le=0.3)] = 0.03
+    noise: Annotated[float, Field(ge=0, le=0.1)] = 0.006
+    blur: Share = 0.15
+    scale: Annotated[tuple[Positive, Positive], BeforeValidator(_listed)] = (0.6, 1.25)
+    gaps: Share = 0.15
+    """Share of samples of which a part is no data."""
+
+
+class LossSection(Section):
+    """Losses by their weights, and how much each class counts."""
+
+    cross_entropy: Annotated[float, Field(ge=0)] = 1.0
+    square: Annotated[float, Field(ge=0)] = 0.0
+    tversky: Annotated[float, Field(ge=0)] = 0.0
+    lovasz: Annotated[float, Field(ge=0)] = 0.0
+    class_weights: Mapping[str, Positive] = {}
+    """Class, as `thin_cloud`, -> weight; 1 where none is given."""
+
+    @model_validator(mode="after")
+    def _some(self) -> LossSection:
+        if not any(getattr(self, name) for name in KNOWN_LOSSES):
+            refuse("a weight above zero for one of the losses", key="cross_entropy", found=0)
+        known = [code.name.lower() for code in CLASSES]
+        for name in self.class_weights:
+            if name not in known:
+                refuse(f"classes among {', '.join(known)}", key="class_weights", found=name)
+        return self
+
+
+class TrainSection(Section):
+    """How long, how fast, on what."""
+
+    steps: Count = 4000
+    batch: Count = 12
+    crop_px: Annotated[int, Field(ge=32, multiple_of=16)] = 256
+    lr: Positive = 2e-3
+    """Highest learning rate, reached after `warm_up` steps, from which it falls to zero as a cosine."""
+    warm_up: Annotated[int, Field(ge=0)] = 200
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    clip: Positive = 1.0
+    """Longest gradient."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    devices: Count = 1
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Count = 1
+    """Of torch on a CPU."""
+    workers: Annotated[int, Field(ge=0)] = 1
+    """Processes that make samples; none: the training's own."""
+    check_every: Count = 250
+    """Steps after which it is judged, and a checkpoint written."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Checks without a better score after which it ends; 0: never before `steps`."""
+    check_patches: Count = 32
+    """Simulated patches that it is judged on: of another seed than those it learns from."""
+
+
+class Experiment(Section):
+    """The file as a whole."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    seed: Annotated[int, Field(ge=0)] = 1
+    licence: str = "Apache-2.0"
+    """Of the weights."""
+    notes: str = ""
+    network: NetworkSection = NetworkSection()
+    sources: Annotated[
+        tuple[SourceSection, ...], BeforeValidator(_listed), Field(min_length=1)
+    ] = (SourceSection(stream=StreamSection()),)
+    augment: AugmentSection = AugmentSection()
+    loss: LossSection = LossSection()
+    train: TrainSection = TrainSection()
+
+
+def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+    """Read an experiment file.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    overrides
+        Values that stand above those of the file, by key path: ``{"train.steps": 100}``.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, or it has mistakes: one line each, with its line in the file.
+    """
+    file = read_yaml(path)
+    values = _with(dict(file.values), overrides or {})
+    try:
+        found = Experiment.model_validate(values)
+    except ValidationError as error:
+        wrong = mistakes(error.errors(include_url=False), _known_keys, lambda _: "a value")
+    else:
+        for source in found.sources:
+            if source.stream is not None:
+                source.stream.settings(64)
+        return found
+    raise ConfigError(
+        "\n".join(f"{file.place(at)}: {path_of(at)}: {words}" for at, words in wrong)
+    )
+
+
+def _with(values: dict[Any, Any], overrides: Mapping[str, Any]) -> dict[Any, Any]:
+    for path, value in overrides.items():
+        *sections, key = path.split(".")
+        inner = values
+        for section in sections:
+            inner[section] = dict(inner.get(section) or {})
+            inner = inner[section]
+        inner[key] = value
+    return values
+
+
+_INNER: Mapping[str, type[BaseModel]] = {
+    "network": NetworkSection,
+    "sources": SourceSection,
+    "stream": StreamSection,
+    "dataset": DatasetSection,
+    "augment": AugmentSection,
+    "loss": LossSection,
+    "train": TrainSection,
+}
+
+
+def _known_keys(location: Location) -> Sequence[str]:
+    names = [step for step in location if step in _INNER]
+    return list((_INNER[str(names[-1])] if names else Experiment).model_fields)

@@ -1,0 +1,89 @@
+"""How good a network is on patches that it never learns from: same sky, another seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.evaluate import confusion
+from pipeline.models.networks.spectral_unet import SpectralUnet
+from pipeline.simulate.patches import Patch, PatchSettings, make_patch
+from pipeline.training.experiment import CLASSES, Experiment
+from pipeline.types import CLOUD, USABLE, Code
+
+SEED_APART = 1_000_003
+"""Between the seed of what is learnt and that of what is judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Scores on some patches, pixels of all of them together."""
+
+    counts: NDArray[np.int64]
+    """(7, 7) pixels by true and found code."""
+
+    @property
+    def measures(self) -> Mapping[str, float]:
+        """Return the measures that a curve shows; 0 where a class does not occur."""
+        return {
+            "cloud_f1": self._f1(CLOUD),
+            "shadow_f1": self._f1((Code.CLOUD_SHADOW,)),
+            "thin_recall": self._found((Code.THIN_CLOUD,), CLOUD),
+            "clear_kept": self._found(USABLE, USABLE),
+            "water_f1": self._f1((Code.WATER,)),
+            "snow_f1": self._f1((Code.SNOW,)),
+        }
+
+    @property
+    def score(self) -> float:
+        """Return the one number by which the best step is chosen: the mean F1 of cloud and shadow."""
+        found = self.measures
+        return (found["cloud_f1"] + found["shadow_f1"]) / 2
+
+    def _f1(self, codes: Sequence[Code]) -> float:
+        inside = np.isin(np.arange(len(Code)), codes)
+        both = int(self.counts[np.ix_(inside, inside)].sum())
+        either = int(self.counts[inside].sum() + self.counts[:, inside].sum())
+        return 2 * both / either if either else 0.0
+
+    def _found(self, true: Sequence[Code], found: Sequence[Code]) -> float:
+        rows = self.counts[list(map(int, true))]
+        total = int(rows.sum())
+        return int(rows[:, list(map(int, found))].sum()) / total if total else 0.0
+
+
+def check_patches(experiment: Experiment) -> list[Patch]:
+    """Return the patches that an experiment is judged on: those of its first stream, or of any."""
+    streams = [each.stream for each in experiment.sources if each.stream is not None]
+    size = experiment.train.crop_px
+    settings = streams[0].settings(size) if streams else PatchSettings(size_px=size)
+    seed = experiment.seed + SEED_APART
+    return [make_patch(seed, n, settings) for n in range(experiment.train.check_patches)]
+
+
+def judge(net: SpectralUnet, patches: Sequence[Patch], device: torch.device) -> Judged:
+    """Count what a network finds on patches, one at a time."""
+    counts = np.zeros((len(Code), len(Code)), np.int64)
+    was_training = net.training
+    net.eval()
+    with torch.inference_mode():
+        for patch in patches:
+            counts += confusion(patch.codes, _codes(net, patch, device), len(Code))
+    net.train(was_training)
+    return Judged(counts=counts)
+
+
+def _codes(net: SpectralUnet, patch: Patch, device: torch.device) -> NDArray[np.uint8]:
+    described = [(band.wavelength_um, band.width_um) for band in patch.bands]
+    scores = net(
+        torch.from_numpy(patch.pixels)[None].to(device),
+        torch.tensor([described], device=device),
+        torch.ones(1, len(described), dtype=torch.bool, device=device),
+    )
+    best = scores[0].float().argmax(dim=0).cpu().numpy()
+    codes: NDArray[np.uint8] = np.array([int(code) for code in CLASSES], np.uint8)[best]
+    return codes

@@ -1,0 +1,140 @@
+"""What is learnt from: crops of simulated patches and of labelled images, each following from seed and number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets import labels, reader_of
+from pipeline.datasets.labels import Labelled
+from pipeline.errors import LabelledDataError
+from pipeline.simulate.patches import SENSORS, PatchSettings, make_patch
+from pipeline.training.experiment import DatasetSection, Experiment
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """An image, its labels, and what its bands are."""
+
+    pixels: Floats
+    """(B, Y, X) reflectance, finite."""
+    labels: NDArray[np.uint8]
+    """(Y, X) sets of codes as bits; nothing allowed but no data: not learnt from."""
+    bands_um: Floats
+    """(B, 2) centre and width."""
+
+
+class Source(Protocol):
+    """Something that samples are drawn from."""
+
+    def scene(self, rng: np.random.Generator) -> Sample:
+        """Draw a scene, at least as large as a crop."""
+        ...
+
+
+class Stream:
+    """The simulator; a scene is four crops large."""
+
+    def __init__(self, settings: PatchSettings) -> None:
+        """Draw from what the settings say."""
+        self._settings = settings
+
+    def scene(self, rng: np.random.Generator) -> Sample:
+        """Make a patch that nobody has seen."""
+        patch = make_patch(int(rng.integers(2**31)), int(rng.integers(2**31)), self._settings)
+        described = [(band.wavelength_um, band.width_um) for band in patch.bands]
+        return Sample(
+            pixels=patch.pixels, labels=patch.labels, bands_um=np.array(described, np.float32)
+        )
+
+
+class Dataset:
+    """A labelled data set, in memory; images that are kept for judging are left out."""
+
+    def __init__(self, section: DatasetSection, crop_px: int) -> None:
+        """Read the images.
+
+        Raises
+        ------
+        LabelledDataError
+            A file is missing or malformed, or nothing is left to learn from.
+        """
+        self._scenes = [
+            _as_sample(image, section, crop_px)
+            for image in reader_of(section.name).read(Path(section.path), section.roles)
+            if not image.id.startswith(section.leave_out or ("\0",))
+        ]
+        if not self._scenes:
+            raise LabelledDataError(
+                f"data set {section.name} at {section.path}: no image is left to learn from; "
+                f"leave_out names {', '.join(section.leave_out) or 'none'}"
+            )
+
+    def scene(self, rng: np.random.Generator) -> Sample:
+        """Take one of the images."""
+        return self._scenes[int(rng.integers(len(self._scenes)))]
+
+
+def _as_sample(image: Labelled, section: DatasetSection, crop_px: int) -> Sample:
+    if image.pixels is None or not image.roles:
+        raise LabelledDataError(
+            f"data set {section.name}: image {image.id} has none of the bands "
+            f"{', '.join(section.roles)}; its images may come apart from its labels"
+        )
+    known = {band.role: band for band in SENSORS[section.sensor].bands}
+    # Narrow and broad near infrared are one band of sensors that have but one.
+    for one, other in (("nir", "nir08"), ("nir08", "nir")):
+        if one not in known and other in known:
+            known[one] = known[other]
+    lacking = [role for role in image.roles if role not in known]
+    if lacking:
+        raise LabelledDataError(
+            f"data set {section.name}: sensor {section.sensor} has no {', '.join(lacking)}; it has "
+            f"{', '.join(known)}"
+        )
+    described = [(known[role].wavelength_um, known[role].width_um) for role in image.roles]
+    missing = np.isnan(image.pixels).any(axis=0)
+    drawn = np.where(missing, np.uint8(labels.NO_DATA), image.labels)
+    height, width = drawn.shape
+    around = ((0, max(0, crop_px - height)), (0, max(0, crop_px - width)))
+    return Sample(
+        pixels=np.pad(np.nan_to_num(image.pixels), ((0, 0), *around)),
+        labels=np.pad(drawn, around, constant_values=labels.NO_DATA),
+        bands_um=np.array(described, np.float32),
+    )
+
+
+class Mixture:
+    """Sources by their weights; draw number *n* is the same whenever and wherever it is made."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        """Open the sources of an experiment.
+
+        Raises
+        ------
+        LabelledDataError
+            A data set cannot be read.
+        """
+        crop_px = experiment.train.crop_px
+        self._seed = experiment.seed
+        self._sources: list[Source] = []
+        for each in experiment.sources:
+            if each.stream is not None:
+                self._sources.append(Stream(each.stream.settings(2 * crop_px)))
+            if each.dataset is not None:
+                self._sources.append(Dataset(each.dataset, crop_px))
+        weights = np.array([each.weight for each in experiment.sources])
+        self._shares: Sequence[float] = (weights / weights.sum()).tolist()
+
+    def scene(self, number: int) -> tuple[Sample, np.random.Generator]:
+        """Draw a scene, and the randomness that its crops are to be varied by."""
+        rng = np.random.default_rng([self._seed, 17, number])
+        source = self._sources[int(rng.choice(len(self._sources), p=self._shares))]
+        return source.scene(rng), rng

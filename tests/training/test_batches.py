@@ -1,0 +1,72 @@
+"""Samples and batches: what is drawn follows from its number, and labels stay with their pixels."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import LabelledDataError
+from pipeline.training import Experiment
+from pipeline.training.augment import cropped, turned, varied
+from pipeline.training.batches import batches, together
+from pipeline.training.samples import Sample
+
+
+def sample(size=48, bands=3):
+    rng = np.random.default_rng(1)
+    pixels = rng.random((bands, size, size), np.float32)
+    labels = np.where(pixels[0] > 0.5, 64, 2).astype(np.uint8)
+    described = np.array([(0.49 + 0.1 * n, 0.05) for n in range(bands)], np.float32)
+    return Sample(pixels=pixels, labels=labels, bands_um=described)
+
+
+def test_a_batch_is_the_same_wherever_one_begins(tiny):
+    first = batches(tiny, 0)
+    several = [next(first) for _ in range(6)]
+    later = next(batches(tiny, 5))
+    np.testing.assert_array_equal(later.images, several[5].images)
+    np.testing.assert_array_equal(later.labels, several[5].labels)
+    assert several[0].labels.any()
+
+
+def test_absent_bands_are_told_from_those_that_are_there():
+    batch = together([sample(bands=3), sample(bands=5)])
+    assert batch.images.shape == (2, 5, 48, 48)
+    assert batch.present.tolist() == [[True] * 3 + [False] * 2, [True] * 5]
+    assert (batch.images[0, 3:] == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_labels_turn_with_their_pixels(seed):
+    found = turned(sample(), np.random.default_rng(seed))
+    np.testing.assert_array_equal(found.labels == 64, found.pixels[0] > 0.5)
+
+
+def test_a_crop_at_its_own_scale_is_a_part_of_the_image():
+    whole = sample()
+    found = cropped(whole, np.random.default_rng(0), 32, (1.0, 1.0))
+    assert found.pixels.shape == (3, 32, 32)
+    np.testing.assert_array_equal(found.labels == 64, found.pixels[0] > 0.5)
+
+
+def test_a_crop_of_another_scale_has_the_size_that_was_asked_for():
+    found = cropped(sample(), np.random.default_rng(2), 32, (0.7, 0.8))
+    assert found.pixels.shape == (3, 32, 32)
+    assert found.labels.shape == (32, 32)
+    assert set(np.unique(found.labels)) <= {2, 64}
+
+
+def test_what_is_varied_stays_finite_and_gaps_are_no_data(tiny):
+    how = tiny.augment.model_copy(update={"gaps": 1.0})
+    found = varied(sample(), np.random.default_rng(0), how)
+    assert np.isfinite(found.pixels).all()
+    assert (found.labels == 1).any()
+
+
+def test_a_data_set_that_is_not_there_is_named(tiny, tmp_path):
+    missing = {
+        "dataset": {"name": "chips", "path": str(tmp_path / "no"), "sensor": "sentinel-2"}
+    }
+    wrong = Experiment.model_validate(
+        tiny.model_dump(exclude={"sources"}) | {"sources": [missing]}
+    )
+    with pytest.raises(LabelledDataError, match="no"):
+        next(batches(wrong, 0))
