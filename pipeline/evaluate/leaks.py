@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pipeline.types import ModelCard
@@ -23,6 +24,7 @@ TRAINED_ON: Mapping[str, Mapping[str, str]] = {
     },
     "dl-l8s2-uv": {
         "l8biome": "trained on Landsat 8 Biome",
+        "biome-patches": "trained on Landsat 8 Biome",
     },
     "clouds2mask": {
         "cmc": "trained on the Cloud Mask Catalogue",
@@ -39,6 +41,10 @@ TRAINED_ON: Mapping[str, Mapping[str, str]] = {
 
 def leak(card: ModelCard, dataset: str) -> str:
     """Say whether a model has seen a data set, ensembles by their members; for every table."""
+    if card.name.startswith("trained-"):
+        # Names of data sets are words of their own in what training writes.
+        ours = dataset in re.split(r"[^a-z0-9-]+", card.weights)
+        return f"leak: {'' if ours else 'none, '}{card.name} was {card.weights}"
     named = " ".join((card.name, *card.options.values()))
     families = [family for family in TRAINED_ON if family in named]
     if not families:

@@ -70,6 +70,7 @@ class Dataset:
             _as_sample(image, section, crop_px)
             for image in reader_of(section.name).read(Path(section.path), section.roles)
             if not image.id.startswith(section.leave_out or ("\0",))
+            and (image.labels > labels.NO_DATA).any()
         ]
         if not self._scenes:
             raise LabelledDataError(

@@ -55,6 +55,21 @@ def chip(root, name="chip_1", codes=(0, 1)):
     return root
 
 
+def biome_patch(root, name, codes=(0, 64, 128, 192, 255)):
+    names = ("blue", "green", "red", "nir", "swir16", "swir22", "cirrus", "tir11")
+    tiff(root / f"{name}.tif", numbers(8, (4, 10)), descriptions=names)
+    tiff(root / f"{name}_label.tif", stripes(codes, (4, 10)))
+    return root
+
+
+def alberta(root, codes=(0, 1, 99)):
+    names = ("B02_8bit", "B03_8bit", "B04_8bit", "B08", "CLP", "CLD", "SCL", "shadow")
+    painted = stripes(codes, (4, 6), np.uint16)[np.newaxis]
+    data = np.concatenate([numbers(7, (4, 6), first=102), painted])
+    tiff(root / "2020-06-15.tif", data, descriptions=names)
+    return root
+
+
 def cloudsen12(root, codes=(0, 1, 2, 3)):
     folder = root / "high" / "ROI_0001" / "20200101T1_T32"
     tiff(folder / "S2L1C.tif", numbers(13, (509, 509), dtype=np.int16))

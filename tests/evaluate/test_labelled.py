@@ -230,6 +230,11 @@ def test_leaks():
     assert told("ukis-csmask-4b-l2a", "sparcs") == "leak: ukis-csmask was trained on SPARCS"
     assert told("ukis-csmask-4b-l2a", "chips").startswith("leak: none known")
     assert "test split was excluded" in told("omnicloudmask-v4", "cloudsen12")
+    ours = dataclasses.replace(
+        card, name="trained-x", weights="trained on the simulator's stream and chips"
+    )
+    assert leak(ours, "chips").startswith("leak: trained-x was trained on")
+    assert leak(ours, "sparcs").startswith("leak: none, trained-x")
     both = told("ensemble", "kappaset", members="omnicloudmask, ukis-csmask")
     assert both == "leak: omnicloudmask was trained on KappaSet"
     assert {name for seen in TRAINED_ON.values() for name in seen} <= set(READERS)

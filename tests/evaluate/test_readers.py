@@ -22,6 +22,8 @@ def columns(image, count):
 def test_there_is_a_reader_for_every_data_set():
     assert set(READERS) == {
         *(
+            "alberta",
+            "biome-patches",
             "chips",
             "cloudsen12",
             "cloudsen12-memmap",
@@ -49,6 +51,24 @@ def test_bands_are_read_as_asked(tmp_path):
     assert image.roles == ("red", "nir")
     assert image.pixels[:, 0, 0].tolist() == pytest.approx([0.12, 0.13])
     assert only("chips", tmp_path, set()).pixels is None
+
+
+@pytest.mark.parametrize(
+    ("scene", "clear"), [("Forest_00", L.CLEAR), ("Urban_11", L.NOT_CLOUD)]
+)
+def test_biome_patches(tmp_path, scene, clear):
+    image = only(
+        "biome-patches", layouts.biome_patch(tmp_path, f"{scene}_0001"), {"red", "cirrus"}
+    )
+    assert (image.id, image.tags["scene"]) == (f"{scene}_0001", scene)
+    assert image.pixels[:, 0, 0].tolist() == pytest.approx([0.12, 0.16])
+    assert columns(image, 5) == [L.NO_DATA, L.SHADOW, clear, L.THIN, L.THICK]
+
+
+def test_shadows_of_alberta(tmp_path):
+    image = only("alberta", layouts.alberta(tmp_path), {"blue", "nir"})
+    assert image.pixels[:, 0, 0].tolist() == pytest.approx([102 / 637.5, 402 / 65535])
+    assert columns(image, 3) == [L.CLEAR | L.CLOUD, L.SHADOW, L.IGNORED]
 
 
 def test_cloudsen12(tmp_path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.datasets import labels
-from pipeline.datasets.files import Array, chosen, geobox_of, need, opened, some
+from pipeline.datasets.file_reader import FileReader
+from pipeline.datasets.files import Array, geobox_of, opened
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 
 BANDS = ("B02_8bit", "B03_8bit", "B04_8bit", "B08", "CLP", "CLD", "SCL", "shadow")
@@ -18,7 +19,7 @@ NOT_SHADOW = labels.CLEAR | labels.CLOUD
 TABLE = {0: NOT_SHADOW, 1: labels.SHADOW, 99: labels.IGNORED}
 
 
-class AlbertaShadows:
+class AlbertaShadows(FileReader):
     """``<date>.tif``: four bands, others' masks, and the painted shadow."""
 
     card = DatasetCard(
@@ -34,20 +35,16 @@ class AlbertaShadows:
         notes=(
             "clouds are not labelled: what is not shadow may be clear or cloud",
             "blue, green and red are clipped at a reflectance of 0.4",
-            "dates on which nothing was painted are left out",
+            "on three of six dates nothing was painted: they count nowhere",
         ),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the dates on which shadows were painted; see `pipeline.datasets.labels.Reader`."""
-        root = need(path, self.card.layout)
-        found = [each for each in root.glob("*.tif") if not each.stem.endswith("_angles")]
-        for file in some(found, path, self.card.layout):
-            image = self._date(file, chosen(self.card.roles, roles))
-            if (image.labels != labels.IGNORED).any():
-                yield image
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the dates."""
+        return [each for each in root.glob("*.tif") if not each.stem.endswith("_angles")]
 
-    def _date(self, file: Path, wanted: tuple[str, ...]) -> Labelled:
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
+        """Read a date; its bands must have the names of `BANDS`."""
         with opened(file, file) as raster:
             if tuple(raster.descriptions) != BANDS:
                 raise malformed(file, f"its bands are {raster.descriptions}", ", ".join(BANDS))
@@ -55,12 +52,10 @@ class AlbertaShadows:
             geobox = geobox_of(raster)
         rows = [self.card.roles.index(role) for role in wanted]
         scales = np.array(SCALES, np.float32)[rows, None, None]
-        return Labelled(
-            id=file.stem,
-            labels=recoded(data[-1], TABLE, file),
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=data[rows].astype(np.float32) * scales if wanted else None,
+        return self.labelled(
+            file.stem,
+            recoded(data[-1], TABLE, file),
+            pixels=data[rows].astype(np.float32) * scales,
             roles=wanted,
             geobox=geobox,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.datasets import labels
-from pipeline.datasets.files import Array, chosen, need, opened, read_band, reflectance, some
+from pipeline.datasets.file_reader import FileReader
+from pipeline.datasets.files import Array, opened, read_band, reflectance
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 from pipeline.datasets.readers.landsat8_biome import CODES
 
@@ -15,7 +16,7 @@ SHADOWS_DRAWN = ("Forest_00", "Forest_01", "Forest_05", "Forest_08", "GrassCrops
 """Scenes in which shadows are labelled; in the others clear may be shadow."""
 
 
-class BiomePatches:
+class BiomePatches(FileReader):
     """``<scene>_<patch>.tif`` with ``<scene>_<patch>_label.tif`` beside it."""
 
     card = DatasetCard(
@@ -31,16 +32,15 @@ class BiomePatches:
         notes=(f"shadows are labelled in {', '.join(SHADOWS_DRAWN)} alone",),
     )
 
-    def read(self, path: Path, roles: Collection[str] | None = None) -> Iterator[Labelled]:
-        """Read the patches; see `pipeline.datasets.labels.Reader`."""
-        root = need(path, self.card.layout)
-        for mask in some([*root.glob("*_label.tif")], path, self.card.layout):
-            yield self._patch(mask, chosen(self.card.roles, roles))
+    def files(self, root: Path) -> Iterable[Path]:
+        """Return the files of labels."""
+        return root.glob("*_label.tif")
 
-    def _patch(self, mask: Path, wanted: tuple[str, ...]) -> Labelled:
-        name = mask.stem.removesuffix("_label")
-        codes, _ = read_band(mask)
-        image = mask.with_name(f"{name}.tif")
+    def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
+        """Read a patch; its bands must have the names of `BANDS`."""
+        name = file.stem.removesuffix("_label")
+        codes, _ = read_band(file)
+        image = file.with_name(f"{name}.tif")
         with opened(image, image) as raster:
             if tuple(raster.descriptions) != BANDS or raster.shape != codes.shape:
                 raise malformed(
@@ -48,15 +48,13 @@ class BiomePatches:
                     f"it is {raster.shape} of {raster.descriptions}",
                     f"{codes.shape} of {', '.join(BANDS)}",
                 )
-            data: Array = raster.read([BANDS.index(role) + 1 for role in wanted] or [1])
-        drawn = name.rpartition("_")[0] in SHADOWS_DRAWN
-        table = CODES if drawn else CODES | {128: labels.NOT_CLOUD}
-        return Labelled(
-            id=name,
-            labels=recoded(codes, table, mask),
-            resolution_m=self.card.resolution_m,
-            level=self.card.level,
-            pixels=reflectance(data, 1e-4) if wanted else None,
+            data: Array = raster.read()
+        scene = name.rpartition("_")[0]
+        table = CODES if scene in SHADOWS_DRAWN else CODES | {128: labels.NOT_CLOUD}
+        return self.labelled(
+            name,
+            recoded(codes, table, file),
+            pixels=reflectance(data[[BANDS.index(role) for role in wanted]], 1e-4),
             roles=wanted,
-            tags={"scene": name.rpartition("_")[0]},
+            tags={"scene": scene},
         )
