@@ -16,11 +16,12 @@ from pydantic import (
 )
 
 from pipeline.config.files import read_yaml
-from pipeline.config.mistakes import Location, mistakes, path_of, refuse
+from pipeline.config.mistakes import Location, mistakes, path_of
 from pipeline.datasets import READERS
 from pipeline.errors import ConfigError
 from pipeline.simulate.patches import SENSORS, PatchSettings
 from pipeline.types import Code
+from pipeline.types.values import refuse
 
 KNOWN_LOSSES = ("cross_entropy", "square", "tversky", "lovasz")
 CLASSES = tuple(code for code in Code if code != Code.NO_DATA)
