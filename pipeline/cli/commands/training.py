@@ -25,30 +25,22 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="As in the file: train.steps=100."),
     ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print the folder alone.")
-    ] = False,
 ) -> None:
     """Train a model, or go on with a training that was stopped."""
     from pipeline.training import read_experiment
 
     read = read_experiment(experiment, read_options(given or ()))
-    _start(read, out, quiet=quiet)
+    show.lines([str(_run(read, out))])
 
 
-def _start(experiment: Experiment, out: Path, *, quiet: bool) -> None:
+def _run(experiment: Experiment, out: Path) -> Path:
     try:
         from pipeline.training.loop import train as run
     except ModuleNotFoundError as error:
         if error.name != "lightning_fabric":
             raise
         raise ConfigError("training needs Lightning Fabric: install cloudmask[train]") from None
-
-    def tell(line: str) -> None:
-        if not quiet:
-            show.say(line, err=True)
-
-    show.lines([str(run(experiment, out, tell))])
+    return run(experiment, out, show.note)
 
 
 def export_model(
