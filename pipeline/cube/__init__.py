@@ -2,18 +2,20 @@
 
 ::
 
-    metadata/     what items and headers say: roles, outlines, places, and what settles a contradiction
-    opening.py    one raster opened and read with patience
-    datasets.py   GDAL in each thread; what a raster must be to be read      gdal.py  what rasterio leaves out
-    meter.py      what was read, and what GDAL asked the network for
-    unfit.py      numbers that are no reflectance                              (pure)
-    windows.py    which of a raster's own pixels a geobox needs                (pure)
-    seen.py       what is read of a window                                     (pure)
-    resample.py   source pixels -> pixels of the grid                          (pure)
-    reader.py     one window of one asset, the same pixels however it is cut
-    layers.py     one item made ready for reading
-    loaders.py    who lays out the reads of a block: odc-stac or stackstac
-    build.py      scenes -> Dataset: load, radiometry per item, mosaic         (lazy)
+    metadata/         what items and headers state: roles, outlines, hrefs, and what settles a contradiction
+    opening.py        one raster opened and read, with retries
+    datasets.py       GDAL set up in each thread; which rasters are refused; rasters kept open
+    gdal.py           functions of GDAL that rasterio does not offer
+    meter.py          counts what was read, and GDAL's requests
+    unfit.py          numbers that are no reflectance                            (pure)
+    windows.py        which of a raster's own pixels a geobox needs              (pure)
+    raster_pixels.py  the pixels of a window, and which of them are unfit        (pure)
+    positions.py      where pixels of the grid lie in a raster                   (pure)
+    resample.py       source pixels -> pixels of the grid                        (pure)
+    reader.py         one geobox of one asset, the same pixels however it is cut
+    layers.py         one item prepared for reading
+    loaders.py        ``cube.loader``: odc-stac or stackstac
+    build.py          scenes -> Dataset: load, radiometry per item, mosaic       (lazy)
 """
 
 from pipeline.cube.build import bytes_needed, open_cube, open_measured

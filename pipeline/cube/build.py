@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
-from pipeline.cube.layers import Layer, Manner, make_layer
+from pipeline.cube.layers import CubeRequest, ItemLayer, make_layer
 from pipeline.cube.loaders import LOADERS
 from pipeline.cube.unfit import Found, Kinds
 from pipeline.types import CubeSettings, Items, Scene
@@ -68,8 +68,10 @@ def open_cube(
     AssetError
         A role is not the first band of its asset; when computed: an asset cannot be read.
     """
-    manner = Manner(roles=tuple(roles), settings=settings or CubeSettings(), measured=False)
-    return _cube(scenes, items, geobox, manner, chunk_px)
+    request = CubeRequest(
+        roles=tuple(roles), settings=settings or CubeSettings(), measured=False
+    )
+    return _cube(scenes, items, geobox, request, chunk_px)
 
 
 def open_measured(
@@ -86,16 +88,18 @@ def open_measured(
     What is saturated is no data either, and so is what a quality band of the item (QA_RADSAT, SCL) says
     to be saturated, defective, dropped or hidden.
     """
-    manner = Manner(roles=tuple(roles), settings=settings or CubeSettings(), measured=True)
-    return _cube(scenes, items, geobox, manner, chunk_px)
+    request = CubeRequest(
+        roles=tuple(roles), settings=settings or CubeSettings(), measured=True
+    )
+    return _cube(scenes, items, geobox, request, chunk_px)
 
 
 def _cube(
-    scenes: Sequence[Scene], items: Items, geobox: GeoBox, manner: Manner, chunk_px: int
+    scenes: Sequence[Scene], items: Items, geobox: GeoBox, request: CubeRequest, chunk_px: int
 ) -> xr.Dataset:
     dims = ("time", "y", "x")
-    whole = da.stack([_scene(scene, items, geobox, manner, chunk_px) for scene in scenes])
-    variables = {role: (dims, whole[:, index]) for index, role in enumerate(manner.roles)}
+    whole = da.stack([_scene(scene, items, geobox, request, chunk_px) for scene in scenes])
+    variables = {role: (dims, whole[:, index]) for index, role in enumerate(request.roles)}
     packed = whole[:, -1].astype("int32")
     variables["source"] = (dims, packed >> KIND_BITS)
     variables["unfit"] = (dims, (packed & KIND_MASK).astype("uint8"))
@@ -124,14 +128,14 @@ KIND_BITS = 2
 KIND_MASK = 2**KIND_BITS - 1
 
 _Edge = tuple[tuple[slice, slice], NDArray[np.float32], int, NDArray[np.uint8]]
-"""Where an item was read in a block, its pixels, its position, and its `Layer.open_sides`."""
+"""Where an item was read in a block, its pixels, its position, and its `ItemLayer.open_sides`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
     """The block function of one scene."""
 
-    layers: Mapping[int, Layer]
+    layers: Mapping[int, ItemLayer]
     """Position of an item -> how to read it, in mosaic order."""
     geobox: GeoBox
     roles: tuple[str, ...]
@@ -179,20 +183,20 @@ def _note(kinds: Kinds, found: Found, missing: NDArray[np.bool_]) -> None:
 
 
 def _scene(
-    scene: Scene, items: Items, geobox: GeoBox, manner: Manner, chunk_px: int
+    scene: Scene, items: Items, geobox: GeoBox, request: CubeRequest, chunk_px: int
 ) -> da.Array:
     """Return one scene's (role + 1, y, x) float32: reflectance, and the items' positions and kinds."""
-    every = {p: make_layer(items.items[p], geobox, manner) for p in scene.items}
+    every = {p: make_layer(items.items[p], geobox, request) for p in scene.items}
     layers = {position: layer for position, layer in every.items() if layer.touches(geobox)}
-    shape = (len(manner.roles) + 1, *geobox.shape)
+    shape = (len(request.roles) + 1, *geobox.shape)
     chunks = normalize_chunks((-1, chunk_px, chunk_px), shape=shape, dtype=np.float32)
     hrefs = [list(layer.facts) for layer in layers.values()]
     return da.map_blocks(
-        _Block(layers, geobox, manner.roles, manner.settings.loader),
+        _Block(layers, geobox, request.roles, request.settings.loader),
         chunks=chunks,
         dtype=np.float32,
         meta=np.empty((0, 0, 0), np.float32),
-        name=f"scene-{tokenize(list(layers), hrefs, str(geobox), manner, chunk_px)}",
+        name=f"scene-{tokenize(list(layers), hrefs, str(geobox), request, chunk_px)}",
     )
 
 

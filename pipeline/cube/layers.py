@@ -36,13 +36,13 @@ CODES: Mapping[str, int] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """What a block needs to know to read one item."""
+class ItemLayer:
+    """One item, prepared for reading on a grid."""
 
     item: pystac.Item
     """A slim copy whose assets are named by role."""
     sources: Mapping[str, RasterSource]
-    """Role -> what odc-stac makes of its asset."""
+    """Role -> raster and band to read, as odc-stac parsed them."""
     facts: dict[str, AssetFacts]
     """Href -> what is known of the asset."""
     scale: NDArray[np.float32]
@@ -83,8 +83,8 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """What is read of every item, and how."""
+class CubeRequest:
+    """Which roles are read of every item, and by which rules."""
 
     roles: tuple[str, ...]
     settings: CubeSettings
@@ -93,7 +93,7 @@ class Manner:
     Otherwise a model sees it as the largest there is, since a saturated cloud is a cloud."""
 
 
-def make_layer(item: pystac.Item, geobox: GeoBox, manner: Manner) -> Layer:
+def make_layer(item: pystac.Item, geobox: GeoBox, request: CubeRequest) -> ItemLayer:
     """Prepare an item for reading on a grid.
 
     Raises
@@ -101,7 +101,7 @@ def make_layer(item: pystac.Item, geobox: GeoBox, manner: Manner) -> Layer:
     AssetError
         A role is not the first band of its asset.
     """
-    roles, settings = manner.roles, manner.settings
+    roles, settings = request.roles, request.settings
     keys = asset_keys(item)
     rules = [_radiometry(item, role) for role in roles]
     refs = [asset_ref(item, keys[role], settings.hosts) for role in roles]
@@ -111,8 +111,8 @@ def make_layer(item: pystac.Item, geobox: GeoBox, manner: Manner) -> Layer:
             rule.nodata,
             raster_outline(item),
             nearest=role in CODES,
-            bounds=_bounds(item, role, rule, manner),
-            quality=_quality(item, role, manner),
+            bounds=_bounds(item, role, rule, request),
+            quality=_quality(item, role, request),
         )
         for role, rule, ref in zip(roles, rules, refs, strict=True)
     }
@@ -128,7 +128,7 @@ def make_layer(item: pystac.Item, geobox: GeoBox, manner: Manner) -> Layer:
     hrefs = {role: ref.href for role, ref in zip(roles, refs, strict=True)}
     slim = _slim(item, hrefs, geobox)
     (parsed,) = odc.stac.parse_items([slim])
-    return Layer(
+    return ItemLayer(
         item=slim,
         sources={role: parsed[role] for role in roles},
         facts=facts,
@@ -140,23 +140,23 @@ def make_layer(item: pystac.Item, geobox: GeoBox, manner: Manner) -> Layer:
 
 
 def _bounds(
-    item: pystac.Item, role: str, rule: sensors.Radiometry, manner: Manner
+    item: pystac.Item, role: str, rule: sensors.Radiometry, request: CubeRequest
 ) -> Bounds | None:
     if role in CODES:
         return None
     limits = sensors.profile(item).limits_of(role)
-    return Bounds.of(limits, rule, shown=not manner.measured)
+    return Bounds.of(limits, rule, shown=not request.measured)
 
 
-def _quality(item: pystac.Item, role: str, manner: Manner) -> Quality | None:
+def _quality(item: pystac.Item, role: str, request: CubeRequest) -> Quality | None:
     """Return which quality band is asked about a role, if an item has one."""
     profile = sensors.profile(item)
-    flags = profile.flags_of(role) if manner.measured and role not in CODES else None
+    flags = profile.flags_of(role) if request.measured and role not in CODES else None
     key = profile.masks(item).get(flags.qa) if flags else None
     # Nothing else reads it: without an href there is merely nothing to ask.
     if flags is None or key is None or not item.assets[key].href:
         return None
-    href = href_of(item, key, manner.settings.hosts)
+    href = href_of(item, key, request.settings.hosts)
     return Quality(asset=key, href=href, flags=flags)
 
 

@@ -1,14 +1,14 @@
 """One window of one asset: the same pixels, bit for bit, however a region is cut into windows.
 
-odc-stac asks a driver for pixels. This one resamples every pixel for itself (`resample` says why), leaves out
-numbers that are no reflectance (`unfit`), counts what it reads, and says which item and asset could not be
-read. `opening` has the patience.
+It resamples every pixel independently (`resample` says why), leaves out numbers that are no reflectance
+(`unfit`), counts what it reads, and names the item and asset that could not be read. `opening` tries again where a
+failure may pass.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
-from odc.loader import RioDriver
-from odc.loader.types import RasterLoadParams, RasterSource
+from odc.loader.types import RasterSource
 from rasterio.io import DatasetReader
 
 from pipeline.cube import datasets
 from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.meter import METER
 from pipeline.cube.opening import read_asset
+from pipeline.cube.raster_pixels import Marked, RasterPixels, ReadPlan, stacked
 from pipeline.cube.resample import (
     bilinear,
     block_max,
@@ -31,7 +31,6 @@ from pipeline.cube.resample import (
     finer,
     shrink_factor,
 )
-from pipeline.cube.seen import How, Marked, Seen, joined
 from pipeline.cube.unfit import INSIDE, MARGIN_PX, Found, Kinds, Quality
 from pipeline.cube.windows import (
     Needed,
@@ -49,20 +48,6 @@ from pipeline.wording import counted
 T = TypeVar("T")
 
 
-class ExactDriver(RioDriver):  # type: ignore[misc]
-    """Driver for odc-stac: nodata becomes NaN, DNs become float32, coordinates are exact."""
-
-    def __init__(self, facts: Mapping[str, AssetFacts], found: Found) -> None:
-        super().__init__()
-        self._facts = facts
-        self._found = found
-
-    def open(self, src: RasterSource, ctx: object) -> ExactReader:
-        """Return a reader for one asset; nothing is opened yet."""
-        del ctx
-        return ExactReader(src, self._facts[src.uri], self._found)
-
-
 class ExactReader:
     """Reads windows of one asset."""
 
@@ -73,75 +58,61 @@ class ExactReader:
         self._facts = facts
         self._found = found or Found()
 
-    def read(
-        self,
-        cfg: RasterLoadParams,
-        dst_geobox: GeoBox,
-        *,
-        dst: NDArray[np.float32] | None = None,
-        selection: object = None,
-    ) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
-        """Read a geobox.
+    def pixels(
+        self, geobox: GeoBox, part: tuple[slice, slice] | None = None
+    ) -> NDArray[np.float32]:
+        """Read a geobox, or a part of one.
 
         Reflectance is averaged over whole blocks, or taken from an overview, where the geobox is
         coarser than the asset by two or more, and interpolated bilinearly where grids differ. Of
-        codes the pixel is taken in which the centre lies.
+        codes the pixel is taken in which the centre lies. Numbers that are no reflectance are left out
+        and noted in `Found`.
 
         Returns
         -------
-        The (y, x) slices of the whole geobox, and its DNs as float32, NaN = no data.
+        (y, x) float32 DNs, NaN = no data.
 
         Raises
         ------
         AssetError, AssetUnavailableError
             The asset cannot be read: see `opening.read_asset`.
         """
-        del cfg, selection
-        pixels = self.pixels(dst_geobox)
-        everywhere = (slice(0, dst_geobox.shape.y), slice(0, dst_geobox.shape.x))
-        if dst is not None:
-            dst[:] = pixels
-        return everywhere, pixels
-
-    def pixels(
-        self, geobox: GeoBox, part: tuple[slice, slice] | None = None
-    ) -> NDArray[np.float32]:
-        """Read a geobox, or a part of one: (y, x) float32 DNs; see `read`.
-
-        What is no reflectance is noted as found.
-        """
         place = geobox if part is None else geobox[part]
-        seen = self._seen(place)
-        self._found.note(seen.kinds, (geobox.shape.y, geobox.shape.x), part)
-        return seen.pixels
+        read = self._read_pixels(place)
+        self._found.note(read.kinds, (geobox.shape.y, geobox.shape.x), part)
+        return read.pixels
 
-    def _seen(self, geobox: GeoBox) -> Seen:
+    def _read_pixels(self, geobox: GeoBox) -> RasterPixels:
         marked = self._marked(geobox, whole=False)
         read = self._ask(partial(self._read, geobox=geobox, marked=marked))
         if not isinstance(read, Overview):
             return read
-        how = How(shrink=read.shrink, marked=marked, overview=True)
-        coarse = self._ask(partial(self._averaged, geobox=geobox, how=how), read.level)
-        box = coarse.box()
+        plan = ReadPlan(shrink=read.shrink, marked=marked, overview=True)
+        coarse = self._ask(partial(self._averaged, geobox=geobox, plan=plan), read.level)
+        box = coarse.unfit_box()
         if box is None:
-            return Seen(coarse.pixels)
+            return RasterPixels(coarse.pixels)
         # Whoever made the overview averaged numbers that are none: there the raster itself is read.
         part = geobox[box]
-        how = How(shrink=read.whole, marked=self._marked(part, whole=True), overview=False)
-        fine = self._ask(partial(self._averaged, geobox=part, how=how))
-        return coarse.mended(fine, box)
+        plan = ReadPlan(
+            shrink=read.whole, marked=self._marked(part, whole=True), overview=False
+        )
+        fine = self._ask(partial(self._averaged, geobox=part, plan=plan))
+        return coarse.corrected(fine, box)
 
     def _ask(self, use: Callable[[DatasetReader], T], overview_level: int | None = None) -> T:
         return read_asset(self._facts.ref, use, overview_level=overview_level)
 
-    def _read(self, raster: DatasetReader, geobox: GeoBox, marked: Marked) -> Seen | Overview:
+    def _read(
+        self, raster: DatasetReader, geobox: GeoBox, marked: Marked
+    ) -> RasterPixels | Overview:
         """Read a geobox, or say from which overview to read it."""
         self._check(raster)
         shrink = shrink_factor(geobox_of(raster), geobox)
         if self._facts.nearest:
-            return Seen(self._nearest(raster, geobox, shrink))
-        how = How(shrink=shrink, marked=marked, overview=False)
-        return self._overview(raster, shrink) or self._averaged(raster, geobox, how)
+            return RasterPixels(self._nearest(raster, geobox, shrink))
+        plan = ReadPlan(shrink=shrink, marked=marked, overview=False)
+        return self._overview(raster, shrink) or self._averaged(raster, geobox, plan)
 
     def _overview(self, raster: DatasetReader, shrink: int) -> Overview | None:
         """Say from which overview to read, if there is one that fits."""
@@ -168,28 +139,28 @@ class ExactReader:
                 f"it has {counted(raster.count, 'band')}, band {self._src.band} was asked for"
             )
 
-    def _averaged(self, raster: DatasetReader, geobox: GeoBox, how: How) -> Seen:
+    def _averaged(self, raster: DatasetReader, geobox: GeoBox, plan: ReadPlan) -> RasterPixels:
         """Resample to pixels `shrink` times finer and average them, a few rows at a time."""
-        return joined(
+        return stacked(
             [
-                self._strip(raster, finer(strip, how.shrink), how)
-                for strip in strips(geobox, how.shrink)
+                self._strip(raster, finer(strip, plan.shrink), plan)
+                for strip in strips(geobox, plan.shrink)
             ]
         )
 
-    def _strip(self, raster: DatasetReader, geobox: GeoBox, how: How) -> Seen:
-        needed, shrink = needed_of(geobox_of(raster), geobox), how.shrink
+    def _strip(self, raster: DatasetReader, geobox: GeoBox, plan: ReadPlan) -> RasterPixels:
+        needed, shrink = needed_of(geobox_of(raster), geobox), plan.shrink
         if needed is None:
             shape = (geobox.shape.y // shrink, geobox.shape.x // shrink)
-            return Seen(np.full(shape, np.nan, np.float32))
-        seen = self._window(raster, needed, how)
-        pixels, kinds = seen.pixels, seen.kinds
+            return RasterPixels(np.full(shape, np.nan, np.float32))
+        read = self._window(raster, needed, plan)
+        pixels, kinds = read.pixels, read.kinds
         if needed.positions is not None:
             pixels = bilinear(pixels, needed.positions)
             if kinds is not None:
                 near = nearest_of(kinds.astype(np.float32), needed.positions)
                 kinds = np.nan_to_num(near).astype(np.uint8)
-        return Seen(
+        return RasterPixels(
             block_mean(pixels, shrink), None if kinds is None else block_max(kinds, shrink)
         )
 
@@ -211,25 +182,25 @@ class ExactReader:
         codes = self._pixels(raster, needed)
         return codes if needed.positions is None else nearest_of(codes, needed.positions)
 
-    def _window(self, raster: DatasetReader, needed: Needed, how: How) -> Seen:
+    def _window(self, raster: DatasetReader, needed: Needed, plan: ReadPlan) -> RasterPixels:
         """Read rows and columns, and find numbers that are no reflectance.
 
         In an overview they are suspected, with what lies about them; in the raster itself they are settled.
         """
         bounds = self._facts.bounds
-        pixels = self._pixels(raster, needed.grown(MARGIN_PX) if how.overview else needed)
-        if how.overview:
+        pixels = self._pixels(raster, needed.grown(MARGIN_PX) if plan.overview else needed)
+        if plan.overview:
             kinds = None if bounds is None else bounds.suspect(pixels)
             pixels = pixels[INSIDE, INSIDE]
         else:
             kinds = None if bounds is None else bounds.find(pixels)
-        said = how.marked.get((needed.start, needed.stop))
+        said = plan.marked.get((needed.start, needed.stop))
         if said is not None:
             said = np.where(np.isfinite(pixels), said, 0).astype(np.uint8)
             kinds = said if kinds is None else np.maximum(kinds, said)
-        if kinds is not None and bounds is not None and not how.overview:
+        if kinds is not None and bounds is not None and not plan.overview:
             bounds.settle(pixels, kinds)
-        return Seen(pixels, kinds)
+        return RasterPixels(pixels, kinds)
 
     def _pixels(self, raster: DatasetReader, needed: Needed) -> NDArray[np.float32]:
         """Read rows and columns: DNs, NaN = no data, also outside the raster."""

@@ -1,22 +1,21 @@
-"""Source pixels -> pixels of the grid, each computed for itself.
+"""Source pixels -> pixels of the grid, each computed independently.
 
 GDAL's warper is not used: its approximate transformer interpolates coordinates along the rows of
 whatever window it is given, and its kernel is scaled by that window's size, so the same pixel
 differs between one tiling and another (seen with GDAL 3.10: up to 0.02 source pixels, 500 of
-10 000 DN at an edge). Here a pixel depends on its own place and on the raster alone.
+10 000 DN at an edge). Here a pixel depends on its own position (`positions`) and on the raster alone.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
+
+from pipeline.cube.positions import Positions
 
 ALIGNED = 1e-3
 """Share of a pixel by which two grids may differ and still count as the same."""
@@ -83,64 +82,6 @@ def aligned_offset(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
     return (row, col) if off < ALIGNED else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Positions:
-    """Where the centres of a block's pixels lie in a source, 0.0 at its first pixel's centre."""
-
-    rows: NDArray[np.float64]
-    cols: NDArray[np.float64]
-    """(y, x), or (y, 1) and (1, x) where `parallel`; not finite: nowhere."""
-    parallel: bool
-    """Whether a row of the block lies in a row of the source, and a column in a column."""
-
-    def window(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
-        """Return the first and the last-but-one (row, column) that interpolation needs, if any.
-
-        It may reach a pixel beyond the source of `height` × `width` pixels.
-        """
-        spans = []
-        inside = (
-            (self.rows > -1) & (self.rows < height) & (self.cols > -1) & (self.cols < width)
-        )
-        if not inside.any():
-            return None
-        everywhere = bool(inside.all())
-        for axis in (self.rows, self.cols):
-            held = axis if everywhere else np.broadcast_to(axis, inside.shape)[inside]
-            spans.append((math.floor(held.min()), math.floor(held.max()) + 2))
-        (top, bottom), (left, right) = spans
-        return (top, left), (bottom, right)
-
-    def within(self, start: tuple[int, int]) -> Positions:
-        """Return the same positions counted from another pixel of the source."""
-        return Positions(self.rows - start[0], self.cols - start[1], self.parallel)
-
-
-@lru_cache(maxsize=4)
-def source_positions(source_crs: CRS, source_transform: Affine, target: GeoBox) -> Positions:
-    """Return where the centres of the target's pixels lie in the source.
-
-    Between CRSs, the nodes of a net of `NODE_PX` pixels are projected and the pixels interpolated
-    between them; a mesh whose middle is then more than `NET_ERROR` source pixels off is projected
-    pixel by pixel. The net is fixed in the CRS plane, not in the window, so that where a pixel lies
-    does not depend on the window. Cached, since bands share them.
-    """
-    turned = any((target.transform.b, target.transform.d))
-    if target.crs != source_crs and not turned:
-        rows, cols = _interpolated(source_crs, source_transform, target)
-        return Positions(rows, cols, parallel=False)
-    x, y = np.arange(target.shape.x) + 0.5, np.arange(target.shape.y) + 0.5
-    if not (turned or source_transform.b or source_transform.d):
-        back = ~source_transform @ target.transform
-        return Positions(
-            (back.e * y + back.f - 0.5)[:, None],
-            (back.a * x + back.c - 0.5)[None],
-            parallel=True,
-        )
-    rows, cols = _projected(source_crs, source_transform, target, *_centres(target))
-    return Positions(rows, cols, parallel=False)
-
-
 def bilinear(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
     """Interpolate between the four nearest source pixels, over those that have data.
 
@@ -179,98 +120,6 @@ def nearest(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.flo
     result = np.full(inside.shape, np.nan, np.float32)
     result[inside] = pixels[row, col]
     return result
-
-
-# -- positions ------------------------------------------------------------------------------------
-
-NODE_PX = 32
-"""Pixels between two nodes of the net on which positions are projected."""
-
-POSITION_BITS = 20
-"""The position of a pixel on the net is known to this binary fraction of a pixel."""
-
-NET_ERROR = 1e-3
-"""Share of a source pixel by which a position may be off."""
-
-EDGE = NET_ERROR / 2
-"""The same along one edge of a mesh: rows and columns of the net add up."""
-
-
-def _centres(target: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    cols, rows = np.meshgrid(np.arange(target.shape.x) + 0.5, np.arange(target.shape.y) + 0.5)
-    x = target.transform.c + cols * target.transform.a + rows * target.transform.b
-    y = target.transform.f + cols * target.transform.d + rows * target.transform.e
-    return x, y
-
-
-def _projected(
-    source_crs: CRS,
-    source_transform: Affine,
-    target: GeoBox,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rows and columns of the source at positions of the target's CRS, each for itself."""
-    if target.crs != source_crs:
-        assert target.crs is not None
-        x, y = target.crs.transformer_to_crs(source_crs)(x, y)
-    # Infinite where a CRS has no coordinates for it.
-    x, y = (np.where(np.isfinite(x) & np.isfinite(y), axis, np.nan) for axis in (x, y))
-    back = ~source_transform
-    return (
-        back.d * x + back.e * y + back.f - 0.5,
-        back.a * x + back.b * y + back.c - 0.5,
-    )
-
-
-def _interpolated(
-    source_crs: CRS, source_transform: Affine, target: GeoBox
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    step_x, step_y = NODE_PX * target.transform.a, NODE_PX * target.transform.e
-    mesh_y, part_y = _meshes(target.transform.f / target.transform.e, target.shape.y)
-    mesh_x, part_x = _meshes(target.transform.c / target.transform.a, target.shape.x)
-    # Nodes, and the middles between them, by which the net is judged.
-    half_y = np.arange(2 * mesh_y[0], 2 * mesh_y[-1] + 3) / 2
-    half_x = np.arange(2 * mesh_x[0], 2 * mesh_x[-1] + 3) / 2
-    halves = _projected(
-        source_crs, source_transform, target, *np.meshgrid(half_x * step_x, half_y * step_y)
-    )
-    below, beside = mesh_y - mesh_y[0], mesh_x - mesh_x[0]
-    bad = np.zeros((half_y.size // 2, half_x.size // 2), bool)
-    positions = []
-    for axis in halves:
-        bad |= _is_bent(axis)
-        nodes = axis[::2, ::2]
-        along = nodes[below] + (nodes[below + 1] - nodes[below]) * part_y[:, None]
-        start = along[:, beside]
-        positions.append(start + (along[:, beside + 1] - start) * part_x)
-    rows, cols = positions
-    if bad.any():
-        off = bad[np.ix_(below, beside)]
-        x, y = _centres(target)
-        rows[off], cols[off] = _projected(source_crs, source_transform, target, x[off], y[off])
-    return rows, cols
-
-
-def _is_bent(halves: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say for each mesh whether its edges are bent by more than `NET_ERROR`, or not finite.
-
-    `halves` holds nodes at even rows and columns and the middles between them at odd ones.
-    """
-    # Written so that what is not finite is bent, too.
-    across = ~(np.abs(halves[::2, 1::2] - (halves[::2, :-1:2] + halves[::2, 2::2]) / 2) <= EDGE)
-    down = ~(np.abs(halves[1::2, ::2] - (halves[:-1:2, ::2] + halves[2::2, ::2]) / 2) <= EDGE)
-    return across[:-1] | across[1:] | down[:, :-1] | down[:, 1:]
-
-
-def _meshes(first: float, count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the mesh of each pixel centre, counted from the CRS origin, and how far into it."""
-    # What division leaves beside a grid's corners differs from window to window: on a binary fraction of a
-    # pixel all of what follows is exact.
-    start = round(first * 2**POSITION_BITS) / 2**POSITION_BITS
-    place = (start + np.arange(count) + 0.5) / NODE_PX
-    mesh = np.floor(place)
-    return mesh.astype(np.intp), place - mesh
 
 
 # -- sampling ----------------------------------------------------------------------------------

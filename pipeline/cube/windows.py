@@ -12,7 +12,8 @@ from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from rasterio.io import DatasetReader
 
-from pipeline.cube.resample import Positions, aligned_offset, finer, nearest, source_positions
+from pipeline.cube.positions import Positions, source_positions
+from pipeline.cube.resample import aligned_offset, finer, nearest
 
 Window = tuple[tuple[int, int], tuple[int, int]]
 """First (row, column) of a part of a raster, and the first after."""

@@ -61,7 +61,8 @@ class CubeSettings(Section):
     """How pixels are read."""
 
     loader: Literal["odc-stac", "stackstac"] = "odc-stac"
-    """What lays out reads; both give the same cube. ``stackstac`` is an extra."""
+    """Which library turns an item into reads: odc-stac parses its assets, stackstac (an extra) lays out a Dask
+    array. The pixels are the same."""
     unreadable: Literal["drop", "fail"] = "drop"
     """What happens when an asset stays unreadable: ``drop`` its item, with the reason on the record,
     or ``fail`` the run."""

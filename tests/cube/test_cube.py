@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from pipeline import cube
-from pipeline.cube.layers import Manner, make_layer
+from pipeline.cube.layers import CubeRequest, make_layer
 from pipeline.errors import AssetError
 from pipeline.types import CubeSettings, Items, Scene
 
@@ -173,11 +173,11 @@ def test_an_item_is_read_where_its_raster_lies_whatever_its_outline(archive):
     item = archive.items.items[0].clone()
     item.geometry = None
     far = GeoBox((64, 64), Affine(10, 0, 0, 0, -10, 100_000), "EPSG:32632")
-    manner = Manner(roles=("blue",), settings=CubeSettings(), measured=False)
-    assert make_layer(item, archive.geobox, manner).touches(archive.geobox)
-    assert not make_layer(item, far, manner).touches(far)
+    request = CubeRequest(roles=("blue",), settings=CubeSettings(), measured=False)
+    assert make_layer(item, archive.geobox, request).touches(archive.geobox)
+    assert not make_layer(item, far, request).touches(far)
     item.properties.pop("proj:epsg")
-    assert make_layer(item, far, manner).touches(far)
+    assert make_layer(item, far, request).touches(far)
 
 
 def test_projection_is_read_from_either_version_of_the_extension(archive):

@@ -11,15 +11,8 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.warp import Resampling, reproject
 
-from pipeline.cube.resample import (
-    Positions,
-    aligned_offset,
-    bilinear,
-    block_mean,
-    nearest,
-    shrink_factor,
-    source_positions,
-)
+from pipeline.cube.positions import Positions, source_positions
+from pipeline.cube.resample import aligned_offset, bilinear, block_mean, nearest, shrink_factor
 
 
 def geobox(resolution, left, top, shape=(40, 50), crs="EPSG:32632"):

@@ -1,4 +1,4 @@
-"""What is read of a window: pixels, and where numbers stood that are no reflectance."""
+"""The pixels of a raster's window, with a map of the numbers in it that are no reflectance."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pipeline.cube.unfit import Kinds
 from pipeline.cube.windows import Window
 
 Marked = Mapping[Window, Kinds]
-"""What a quality band says of the windows of another band; where it says nothing, a window is left out."""
+"""What a quality band flags in the windows of another band; windows without a flag are left out."""
 
 Box = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class How:
+class ReadPlan:
     """How a geobox is read from a raster, or from its overview."""
 
     shrink: int
@@ -28,39 +28,39 @@ class How:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What a window holds."""
+class RasterPixels:
+    """The pixels of a window, or of part of a geobox."""
 
     pixels: NDArray[np.float32]
     """(y, x) DNs, NaN = no data."""
     kinds: Kinds | None = None
-    """Where numbers stood that are no reflectance, or may stand in an overview; none: nowhere."""
+    """(y, x) where numbers are no reflectance or, in an overview, may be averaged from such; None: nowhere."""
 
-    def box(self) -> Box | None:
-        """Return the rows and columns that hold all such numbers, none if there are none."""
+    def unfit_box(self) -> Box | None:
+        """Return the rows and columns that hold all numbers of `kinds`, None if there are none."""
         if self.kinds is None or not self.kinds.any():
             return None
         rows, cols = (np.flatnonzero(self.kinds.any(axis=axis)) for axis in (1, 0))
         return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
 
-    def mended(self, fine: Seen, box: Box) -> Seen:
-        """Return this with what is better known of a part, where such numbers were suspected."""
+    def corrected(self, fine: RasterPixels, box: Box) -> RasterPixels:
+        """Return these pixels, read from an overview, with those that were suspected replaced by finer ones."""
         assert self.kinds is not None
         suspected = self.kinds[box] > 0
         pixels, kinds = self.pixels.copy(), np.zeros_like(self.kinds)
         np.copyto(pixels[box], fine.pixels, where=suspected)
         if fine.kinds is not None:
             np.copyto(kinds[box], fine.kinds, where=suspected)
-        return Seen(pixels, kinds if kinds.any() else None)
+        return RasterPixels(pixels, kinds if kinds.any() else None)
 
 
-def joined(parts: Sequence[Seen]) -> Seen:
-    """Put windows one below the other."""
+def stacked(parts: Sequence[RasterPixels]) -> RasterPixels:
+    """Concatenate row strips from top to bottom."""
     pixels = np.concatenate([each.pixels for each in parts])
     if all(each.kinds is None for each in parts):
-        return Seen(pixels)
-    held = (
+        return RasterPixels(pixels)
+    kinds = (
         np.zeros(each.pixels.shape, np.uint8) if each.kinds is None else each.kinds
         for each in parts
     )
-    return Seen(pixels, np.concatenate(list(held)))
+    return RasterPixels(pixels, np.concatenate(list(kinds)))
