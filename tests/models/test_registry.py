@@ -51,8 +51,8 @@ def test_resolves_to_the_network_for_level_and_bands(name, level, roles, expecte
         ("ukis-csmask", "L2A", ("blue", "green", "red"), "lack nir"),
         ("ukis-csmask", "L2A", ("nir", "swir16"), "lack blue, green, red"),
         ("ukis-csmask-6b-l2a", "L2A", FOUR, "lack swir16, swir22"),
-        ("ukis-csmask-6b-l2a", "L1C", SIX, "trained on L2A reflectance; the items are 'L1C'"),
-        ("ukis-csmask", "L3A", SIX, "trained on L1C or L2A reflectance; the items are 'L3A'"),
+        ("ukis-csmask-6b-l2a", "L1C", SIX, "is for L2A items; these are 'L1C'"),
+        ("ukis-csmask", "L3A", SIX, "is for L1C or L2A items; these are 'L3A'"),
     ],
 )
 def test_refuses_what_does_not_fit(name, level, roles, complaint):

@@ -149,11 +149,7 @@ class Ensemble:
             An option is wrong, a member is unknown or does not fit the items, or the members have no
             resolution in common.
         """
-        unknown = sorted(set(options) - {"members", "rule", "weights"})
-        if unknown:
-            raise ModelError(
-                f"{NAME} has no option {unknown[0]!r}; it has members, rule, weights"
-            )
+        option.refuse_unknown(NAME, options, ("members", "rule", "weights"))
         rule = option.one_of(*RULES)(f"option rule of {NAME}", options.get("rule", RULES[0]))
         members = _members(options.get("members"), level, roles)
         weights = _weights(options.get("weights"), len(members))

@@ -134,11 +134,7 @@ class Tta:
         options: Mapping[str, Any],
     ) -> ModelCard:
         """Find the model inside for some items; see `pipeline.models.resolve`."""
-        unknown = sorted(set(options) - {"model", "options", "depth"})
-        if unknown:
-            raise ModelError(
-                f"{NAME} has no option {unknown[0]!r}; it has model, options, depth"
-            )
+        option.refuse_unknown(NAME, options, ("model", "options", "depth"))
         if "model" not in options:
             raise ModelError(
                 f"{NAME} needs its option model, the model to ask, e.g. ukis-csmask"

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ModelError
 from pipeline.models.families import options as option
 from pipeline.models.weights.dl_l8s2_uv import ALIGNMENT_PX, FAMILY, FILES, RGBI, RGBISWIR
 from pipeline.models.weights.files import WeightsFile, given
@@ -35,8 +34,7 @@ CLASSES = (Code.THICK_CLOUD, Code.CLEAR)
 """Cloud first, so that a tie is cloud: the original cuts its sigmoid at ``>= 0.5``."""
 
 OPTIONS: Mapping[str, tuple[object, option.Check]] = {
-    "precision": ("float32", option.one_of(*option.PRECISION)),
-    "device": ("cpu", option.one_of(*option.DEVICE)),
+    **option.OF_NETWORKS,
     "weights": ("", option.path),
 }
 
@@ -56,16 +54,8 @@ class DlL8s2Uv:
         self, name: str, *, level: str, roles: Collection[str], options: Mapping[str, Any]
     ) -> ModelCard:
         """Choose the network for some items; see `pipeline.models.resolve`."""
-        if level != "L1C":
-            raise ModelError(
-                f"{name} was trained on top-of-atmosphere (L1C) reflectance; the items are {level!r}"
-            )
         network = name if name in BANDS else _best(roles)
-        missing = [role for role in BANDS[network] if role not in roles]
-        if missing:
-            raise ModelError(
-                f"{name} needs {', '.join(BANDS[network])}; the items lack {', '.join(missing)}"
-            )
+        option.require_fit(name, BANDS[network], roles, level=level, levels=("L1C",))
         chosen = option.on_this_machine(option.resolve(FAMILY, options, OPTIONS))
         return _card(network, chosen)
 

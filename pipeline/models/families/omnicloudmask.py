@@ -13,13 +13,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipeline.errors import ModelError
 from pipeline.models.families import omnicloudmask_earlier as earlier
 from pipeline.models.families import options as option
 from pipeline.models.weights import omnicloudmask_earlier as earlier_weights
 from pipeline.models.weights.files import UserFile, WeightsFile, given
 from pipeline.models.weights.omnicloudmask import CLASSES, FILES, NAME, ROLES, STRIDE
 from pipeline.types import Lattice, Model, ModelCard
+
+LEVELS = ("L1C", "L2A")
 
 VERSION = "4"
 """The release that is meant unless option ``version`` says otherwise."""
@@ -28,8 +29,7 @@ GPU_BATCH = 4
 """Windows at a time on a GPU: chosen by arithmetic, not measured."""
 
 OPTIONS: Mapping[str, tuple[object, option.Check]] = {
-    "precision": ("float32", option.one_of(*option.PRECISION)),
-    "device": ("cpu", option.one_of(*option.DEVICE)),
+    **option.OF_NETWORKS,
     "weights": ("", option.path),
     "version": (VERSION, option.whole(1, 4)),
     # Windows of 1152 px: as much for the statistics as its own engine's patches of 1000 px. Of a scene
@@ -63,17 +63,11 @@ class OmniCloudMask:
         options: Mapping[str, Any],
     ) -> ModelCard:
         """Choose the card for some items; see `pipeline.models.resolve`."""
-        if level not in ("L1C", "L2A"):
-            raise ModelError(f"{NAME} was trained on L1C and L2A; the items are {level!r}")
         # Sensors with one near infrared only call it nir.
         wanted = tuple(
             "nir" if role == "nir08" and role not in roles else role for role in ROLES
         )
-        missing = [role for role in wanted if role not in roles]
-        if missing:
-            raise ModelError(
-                f"{NAME} needs red, green, and nir08 or nir; the items lack {', '.join(missing)}"
-            )
+        option.require_fit(NAME, wanted, roles, level=level, levels=LEVELS)
         chosen = option.on_this_machine(option.resolve(NAME, options, OPTIONS))
         return _card(wanted, chosen)
 
@@ -115,7 +109,7 @@ def _card(roles: tuple[str, ...], options: dict[str, str]) -> ModelCard:
         name=NAME,
         version=version,
         roles=roles,
-        levels=("L1C", "L2A"),
+        levels=LEVELS,
         resolution_m=(5.0, 50.0),
         normalisation="each band of each window: minus its mean, over its standard deviation, both "
         "over what is not NaN; NaN becomes 0",

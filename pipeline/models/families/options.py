@@ -1,9 +1,9 @@
-"""Options of models: given values checked, defaults filled in, all of them words on the card."""
+"""Which items and options a model takes: values checked, defaults filled in, all of them text on the card."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import ModelError
@@ -11,10 +11,59 @@ from pipeline.models.families import machine
 from pipeline.types import ModelCard
 
 Check = Callable[[str, Any], str]
-"""Takes where the option stands, in words, and its value; returns the word for the card."""
+"""Takes the option's name for messages and its value; returns the text for the card."""
 
 DEVICE = ("cpu", "cuda", "auto")
 PRECISION = ("float32", "bfloat16", "float16", "auto")
+
+
+def require_fit(
+    name: str,
+    needed: Sequence[str],
+    roles: Collection[str],
+    *,
+    level: str,
+    levels: Collection[str],
+) -> None:
+    """Refuse items that a model does not fit.
+
+    Parameters
+    ----------
+    name
+        The model.
+    needed
+        Roles that it needs.
+    roles, level
+        What the items offer, and their processing level.
+    levels
+        Processing levels that it was made for.
+
+    Raises
+    ------
+    ModelError
+        The items are of another level, or lack a role.
+    """
+    if level not in levels:
+        raise ModelError(f"{name} is for {' or '.join(levels)} items; these are {level!r}")
+    missing = [role for role in needed if role not in roles]
+    if missing:
+        raise ModelError(
+            f"{name} needs {', '.join(needed)}; the items lack {', '.join(missing)}"
+        )
+
+
+def refuse_unknown(model: str, given: Collection[str], known: Collection[str]) -> None:
+    """Refuse options that a model does not have.
+
+    Raises
+    ------
+    ModelError
+        There is one; the message lists those that the model has.
+    """
+    for option in given:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ModelError(f"{model} has no option {option!r}; {has}")
 
 
 def resolve(
@@ -36,10 +85,7 @@ def resolve(
     ModelError
         An option or a value is not known; the message says what is.
     """
-    for option in given:
-        if option not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise ModelError(f"{model} has no option {option!r}; {has}")
+    refuse_unknown(model, given, known)
     return {
         option: check(f"option {option} of {model}", given.get(option, default))
         for option, (default, check) in known.items()
@@ -85,10 +131,17 @@ def between(low: float, high: float) -> Check:
 
 
 def path(where: str, value: object) -> str:
-    """Take a path in words, or nothing."""
+    """Take a path as text, which may be empty."""
     if not isinstance(value, str):
         raise ModelError(f"{where} is a path; got {value!r}")
     return value
+
+
+OF_NETWORKS: Mapping[str, tuple[object, Check]] = {
+    "precision": ("float32", one_of(*PRECISION)),
+    "device": ("cpu", one_of(*DEVICE)),
+}
+"""Options of every network."""
 
 
 def on_this_machine(chosen: dict[str, str]) -> dict[str, str]:

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ModelError
 from pipeline.models.families import options as option
 from pipeline.sensors import qa
 from pipeline.types import Code, Lattice, Model, ModelCard
@@ -206,12 +205,7 @@ class ProductMasks:
     ) -> ModelCard:
         """Return the card of a product's mask; see `pipeline.models.resolve`."""
         product = PRODUCTS[name]
-        if level not in product.levels:
-            raise ModelError(
-                f"{name} comes with {' or '.join(product.levels)} products; the items are {level!r}"
-            )
-        if product.role not in roles:
-            raise ModelError(f"{name} needs {product.role}; the items lack it")
+        option.require_fit(name, (product.role,), roles, level=level, levels=product.levels)
         known = {"dilated": (DILATED[0], option.one_of(*DILATED))} if product.dilates else {}
         return _card(name, product, option.resolve(name, options, known))
 

@@ -162,13 +162,8 @@ class S2cloudless:
         options: Mapping[str, Any],
     ) -> ModelCard:
         """Choose the card for some items; see `pipeline.models.resolve`."""
-        if level != "L1C":
-            raise ModelError(
-                f"{NAME} takes Sentinel-2 L1C, which has the cirrus band; the items are {level!r}"
-            )
-        missing = [role for role in ROLES if role not in roles]
-        if missing:
-            raise ModelError(f"{NAME} needs ten bands; the items lack {', '.join(missing)}")
+        # Of Sentinel-2 only L1C has the cirrus band.
+        option.require_fit(NAME, ROLES, roles, level=level, levels=("L1C",))
         trees_file()
         return _card(option.resolve(NAME, options, OPTIONS))
 

@@ -64,11 +64,6 @@ CAVEATS = "calls shadow too often, on dark ground and water above all; meant for
 GPU_BATCH = 8
 """Windows at a time on a GPU: chosen by arithmetic, not measured."""
 
-OPTIONS: Mapping[str, tuple[object, option.Check]] = {
-    "precision": ("float32", option.one_of(*option.PRECISION)),
-    "device": ("cpu", option.one_of(*option.DEVICE)),
-}
-
 
 class UkisCsmask:
     """The provider of these networks; see `pipeline.models.Provider`."""
@@ -82,17 +77,9 @@ class UkisCsmask:
     ) -> ModelCard:
         """Choose the network for some items; see `pipeline.models.resolve`."""
         bands, trained = KEYS.get(name) or (_best_bands(roles), level)
-        if level not in LEVELS or level != trained:
-            fits = trained if name in KEYS else " or ".join(LEVELS)
-            raise ModelError(
-                f"{name} was trained on {fits} reflectance; the items are {level!r}"
-            )
-        missing = [role for role in BANDS[bands] if role not in roles]
-        if missing:
-            raise ModelError(
-                f"{name} needs {', '.join(BANDS[bands])}; the items lack {', '.join(missing)}"
-            )
-        chosen = option.on_this_machine(option.resolve(FAMILY, options, OPTIONS))
+        levels = (trained,) if name in KEYS else LEVELS
+        option.require_fit(name, BANDS[bands], roles, level=level, levels=levels)
+        chosen = option.on_this_machine(option.resolve(FAMILY, options, option.OF_NETWORKS))
         return _card(bands, level, chosen)
 
     def load(self, card: ModelCard) -> Model:

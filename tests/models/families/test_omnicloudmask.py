@@ -206,8 +206,8 @@ def test_the_window_is_an_option(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"level": "L1T"}, "trained on L1C and L2A; the items are 'L1T'"),
-        ({"roles": ("red", "green")}, "red, green, and nir08 or nir; the items lack nir"),
+        ({"level": "L1T"}, "is for L1C or L2A items; these are 'L1T'"),
+        ({"roles": ("red", "green")}, "red, green, nir; the items lack nir"),
         ({"options": {"core_px": 100}}, "from 32 to 4096 in steps of 32; got 100"),
         ({"options": {"core_px": "wide"}}, "got 'wide'"),
     ],

@@ -206,7 +206,7 @@ def test_the_family_takes_the_most_bands_there_are():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"level": "L2A"}, r"top-of-atmosphere \(L1C\) reflectance; the items are 'L2A'"),
+        ({"level": "L2A"}, r"is for L1C items; these are 'L2A'"),
         ({"roles": SIX[:3]}, "the items lack nir"),
         ({"options": {"core": 3}}, "no option 'core'; it has precision, device, weights"),
         (

@@ -158,8 +158,8 @@ def test_scores_stay_with_their_windows(name):
 @pytest.mark.parametrize(
     ("name", "asked", "message"),
     [
-        ("scl", {"level": "L1C"}, "scl comes with L2A products; the items are 'L1C'"),
-        ("qa-pixel", {"roles": ("blue",)}, "qa-pixel needs qa_pixel; the items lack it"),
+        ("scl", {"level": "L1C"}, "scl is for L2A items; these are 'L1C'"),
+        ("qa-pixel", {"roles": ("blue",)}, "qa-pixel needs qa_pixel; the items lack qa_pixel"),
         ("scl", {"options": {"dilated": "cloud"}}, "scl has no option 'dilated'; it has none"),
         ("fmask", {"options": {"dilated": "yes"}}, "is one of cloud, ignore; got 'yes'"),
     ],
