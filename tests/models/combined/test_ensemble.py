@@ -315,7 +315,7 @@ def test_all_that_decides_its_pixels_is_on_the_card():
         ({"members": [3]}, "a member of ensemble is a name or"),
         ({"members": [{"model": "scl", "weight": 2}]}, "a member of ensemble is a name or"),
         ({"members": ["nonesuch"]}, "there is no model 'nonesuch'"),
-        ({"members": ["dl-l8s2-uv"]}, "top-of-atmosphere"),
+        ({"members": ["dl-l8s2-uv"]}, "is for L1C items"),
         ({"members": ["scl"], "rule": "vote"}, "one of mean, majority, union; got 'vote'"),
         ({"members": ["scl"], "weights": [1, 2]}, "one positive number for each of its 1"),
         ({"members": ["scl"], "weights": [0]}, "one positive number"),

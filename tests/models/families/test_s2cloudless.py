@@ -44,7 +44,7 @@ def test_says_how_to_install_it(monkeypatch):
 
 def test_level_and_bands_are_checked_first():
     provider = S2cloudless()
-    with pytest.raises(ModelError, match="takes Sentinel-2 L1C"):
+    with pytest.raises(ModelError, match="is for L1C items"):
         provider.resolve("s2cloudless", level="L2A", roles=s2cloudless.ROLES, options={})
     roles = set(s2cloudless.ROLES) - {"nir09", "cirrus"}
     with pytest.raises(ModelError, match="the items lack nir09, cirrus"):
