@@ -5,7 +5,13 @@
     periods.py        a span of time -> the calendar periods that it touches
     observations.py   the seam: what a method sees, and what it gives
     methods.py        the table of methods, those of other packages included
+    means.py          mean, weighted_mean
     ranks.py          median, percentile
+    geomedian.py      geomedian, with its median deviations
+    choices.py        one observation, whole: medoid, nearest, max, first, latest
+    best.py           best, the best available pixel; scores.py: what makes an observation good
+    indices.py        spectral indices by name
+    distances.py      which observation is nearest, in whole numbers
     blocks.py         cube + usable -> composite: blocks, counts, and which day each pixel comes from
     memory.py         how large a block may be, and what a tile needs
 

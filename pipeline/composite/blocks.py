@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline.composite.distances import nearest
 from pipeline.composite.methods import method as named
 from pipeline.composite.observations import Group, Method, Observations, equally_often
 
@@ -26,15 +27,6 @@ NOT_BANDS = ("source", "unfit")
 
 STRIP_PX = 8192
 """Pixels that are worked on at a time: their observations of one band fit a processor's cache."""
-
-STEPS_PER_UNIT = 800_000
-"""Distances from a value are compared in whole steps of 1.25e-6 of reflectance.
-
-Every sensor's surface reflectance is a whole number of 2.5e-6 (Sentinel-2 and HLS: 1e-4, Landsat:
-2.75e-5), and half the sum of two of them a whole number of steps; float32 tells them apart up to 8.
-So observations that are equally near in the sensors' own integers are equal here, whatever became of
-them in float32.
-"""
 
 _LAYERS: Mapping[str, str] = {
     "count": "usable observations",
@@ -67,7 +59,7 @@ def compose(
         A name in `pipeline.composite.METHODS`, or what `pipeline.composite.method` made.
     evidence
         What the method needs besides, named like the fields of `Observations`: ``to_cloud_m``,
-        ``to_shadow_m``, ``confidence`` (time, y, x); ``sensor``, ``view_deg`` (time).
+        ``to_shadow_m``, ``confidence`` (time, y, x); ``sensor``, ``view_deg`` (time); ``middle`` ().
 
     Returns
     -------
@@ -75,7 +67,7 @@ def compose(
     float32; ``count`` uint16 of usable observations; ``day`` int32 (days since 1970-01-01) and
     ``source`` int32 of the observation that the method chose, or else of the one
     nearest to the value (least sum over the bands of squared differences, in whole
-    `STEPS_PER_UNIT`; the earliest of equals), -1 = none. Lazy, in the cube's (y, x) chunks, where cube or usable are.
+    `pipeline.composite.distances.STEPS_PER_UNIT`; the earliest of equals), -1 = none. Lazy, in the cube's (y, x) chunks, where cube or usable are.
 
     Raises
     ------
@@ -100,6 +92,7 @@ def compose(
         roles=roles,
         of_pixels=of_pixels,
         of_scenes={n: given[n].to_numpy() for n in _OF_SCENES if n in made.needs},
+        middle=float(given["middle"]) if "middle" in made.needs else None,
         days=times.astype("datetime64[D]").astype(np.int32),
         order=np.argsort(times, kind="stable"),
     )
@@ -185,6 +178,7 @@ class _Block:
     roles: tuple[str, ...]
     of_pixels: tuple[str, ...]
     of_scenes: Mapping[str, NDArray[Any]]
+    middle: float | None
     days: NDArray[np.int32]
     """(T,) days since 1970-01-01."""
     order: NDArray[np.intp]
@@ -226,7 +220,7 @@ class _Block:
             composed = self.method.compose(group.seen)
             chosen = composed.chosen
             if chosen is None:
-                chosen = _nearest(group.seen.bands, composed.values)
+                chosen = nearest(group.seen.bands, composed.values)
             floats = [*composed.values, *(composed.layers[name] for name in self.method.layers)]
             for layer, values in zip(layers, floats, strict=False):
                 layer[group.pixels] = values.astype(np.float32).view(np.int32)
@@ -248,6 +242,7 @@ class _Block:
             bands=bands.transpose(1, 0, 2),
             usable=arrays[n_bands + 1][self.order] & finite,
             day=np.broadcast_to(self.days[self.order, np.newaxis], (n_times, n_px)),
+            middle=self.middle,
             **{name: values[self.order] for name, values in more.items()},
         )
 
@@ -265,23 +260,3 @@ def _strips(n_px: int) -> Iterator[slice]:
     """Yield the pixels of a block, a few at a time."""
     for start in range(0, n_px, STRIP_PX):
         yield slice(start, min(start + STRIP_PX, n_px))
-
-
-def _nearest(bands: NDArray[np.float32], values: NDArray[Any]) -> NDArray[np.intp]:
-    """Find the observation of (T, B, N) nearest to the values (B, N), the earliest of equals.
-
-    Returns
-    -------
-    (N,) positions on the time axis.
-    """
-    distance = np.zeros((len(bands), bands.shape[2]))
-    steps = np.empty_like(distance)
-    for b, value in enumerate(values):
-        np.subtract(bands[:, b], value, out=steps)
-        steps *= STEPS_PER_UNIT
-        np.rint(steps, out=steps)
-        steps *= steps
-        # Whole numbers, and sums of them: exact up to 2**53, in whatever order they are added.
-        distance += steps
-    nearest: NDArray[np.intp] = distance.argmin(axis=0)
-    return nearest

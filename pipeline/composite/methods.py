@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
+from pipeline.composite.best import Best
+from pipeline.composite.choices import First, Latest, Max, Medoid, Nearest
+from pipeline.composite.geomedian import Geomedian
+from pipeline.composite.means import Mean, WeightedMean
 from pipeline.composite.observations import Method
 from pipeline.composite.ranks import Median, Percentile
 
@@ -14,7 +18,16 @@ ENTRY_POINTS = "cloudmask.composites"
 
 METHODS: Mapping[str, Callable[..., Method]] = {
     "median": Median,
+    "mean": Mean,
     "percentile": Percentile,
+    "geomedian": Geomedian,
+    "medoid": Medoid,
+    "nearest": Nearest,
+    "best": Best,
+    "max": Max,
+    "first": First,
+    "latest": Latest,
+    "weighted_mean": WeightedMean,
 }
 """Name -> class; its options are its fields."""
 

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
-OPTIONAL = ("sensor", "to_cloud_m", "to_shadow_m", "confidence", "view_deg", "reference")
+OPTIONAL = (
+    "sensor",
+    "to_cloud_m",
+    "to_shadow_m",
+    "confidence",
+    "view_deg",
+    "reference",
+    "middle",
+)
 """Fields of `Observations` that a method must ask for (`Method.needs`)."""
 
 
@@ -48,6 +56,8 @@ class Observations:
     """(T, N) view zenith angle in degrees."""
     reference: NDArray[np.float32] | None = None
     """(B, N) what the ground looks like in this season."""
+    middle: float | None = None
+    """The middle of the period, days since 1970-01-01."""
 
     def band(self, role: str) -> NDArray[np.float32]:
         """Return (T, N) reflectance of one role."""
@@ -161,11 +171,13 @@ def _optional(
     strip: Observations, at: NDArray[np.intp], pixels: NDArray[np.intp]
 ) -> dict[str, Any]:
     there = {name: getattr(strip, name) for name in OPTIONAL}
-    reference = there.pop("reference")
-    taken = {
-        name: None if field is None else field.reshape(-1)[at] for name, field in there.items()
+    there = {name: each for name, each in there.items() if each is not None}
+    if "reference" in there:
+        there["reference"] = there["reference"][:, pixels]
+    alike = ("reference", "middle")
+    return {
+        name: each if name in alike else each.reshape(-1)[at] for name, each in there.items()
     }
-    return {**taken, "reference": None if reference is None else reference[:, pixels]}
 
 
 def _packed(
@@ -179,21 +191,19 @@ def _packed(
     pixels, and where its n · K observations begin.
     """
     n_times, n_px = usable.shape
-    rank = np.cumsum(usable, axis=0, dtype=np.int32)
-    count = rank[-1].copy()
+    count = np.count_nonzero(usable, axis=0)
     by_count = np.argsort(count, kind="stable")
     sizes = np.bincount(count, minlength=n_times + 1)
     starts = np.concatenate([[0], np.cumsum(np.arange(n_times + 1) * sizes)])
     firsts = np.concatenate([[0], np.cumsum(sizes)])
-    # An observation stands at: start of its group + its rank · pixels of the group + its pixel's place.
-    first = np.empty(n_px, np.int32)
-    first[by_count] = (starts - firsts)[count[by_count]] + np.arange(n_px)
-    rank -= 1
-    rank *= sizes[count].astype(np.int32)
-    rank += first
-    flat = np.flatnonzero(usable)
-    index = np.empty(flat.size, np.intp)
-    index[rank.reshape(-1)[flat]] = flat
+    # A pixel's next observation stands one row of its group after the one before.
+    size, place = sizes[count], np.empty(n_px, np.intp)
+    place[by_count] = (starts - firsts)[count[by_count]] + np.arange(n_px)
+    index = np.empty(starts[-1], np.intp)
+    for t in range(n_times):
+        seen = np.flatnonzero(usable[t])
+        index[place[seen]] = t * n_px + seen
+        place[seen] += size[seen]
     groups = [
         (n, by_count[firsts[n] : firsts[n + 1]], int(starts[n]))
         for n in range(1, n_times + 1)

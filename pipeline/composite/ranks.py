@@ -29,10 +29,7 @@ class Median(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        ranked, n = sort(seen.bands), len(seen.bands)
-        # For odd n both are the same one, and half of its double is exact.
-        middle = (ranked[(n - 1) // 2].astype(np.float64) + ranked[n // 2]) * 0.5
-        return Composed(values=middle)
+        return Composed(values=middle(seen.bands))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +46,16 @@ class Percentile(Plain):
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
         return Composed(values=percentile(seen.bands, self.q))
+
+
+def middle(bands: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the median along the first axis, (B, N) of (T, B, N)."""
+    ranked, n = sort(bands), len(bands)
+    # For odd n both are the same one, and half of its double is exact.
+    found: NDArray[np.float64] = (
+        ranked[(n - 1) // 2].astype(np.float64) + ranked[n // 2]
+    ) * 0.5
+    return found
 
 
 def percentile(bands: NDArray[np.float32], q: float) -> NDArray[np.float64]:

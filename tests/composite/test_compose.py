@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.composite import compose, nothing
-from pipeline.composite.blocks import STEPS_PER_UNIT
+from pipeline.composite.distances import STEPS_PER_UNIT
 
 ROLES = ("blue", "red", "nir")
 

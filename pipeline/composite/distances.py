@@ -1,0 +1,55 @@
+"""How far apart observations are, in whole numbers, so that equals are equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STEPS_PER_UNIT = 800_000
+"""Reflectance is compared in whole steps of 1.25e-6.
+
+Every sensor's surface reflectance is a whole number of 2.5e-6 (Sentinel-2 and HLS: 1e-4, Landsat:
+2.75e-5), and half the sum of two of them a whole number of steps; float32 tells them apart up to 8.
+So observations that are equally near in the sensors' own integers are equal here, whatever became of
+them in float32.
+"""
+
+SCORE_STEPS = 1_000_000
+"""Scores and indices are compared in whole steps of 1e-6."""
+
+
+def nearest(bands: NDArray[np.float32], values: NDArray[Any]) -> NDArray[np.intp]:
+    """Find the observation of (T, B, N) nearest to the values (B, N), the earliest of equals.
+
+    Returns
+    -------
+    (N,) positions on the time axis.
+    """
+    distance = np.zeros((len(bands), bands.shape[2]))
+    steps = np.empty_like(distance)
+    for b, value in enumerate(values):
+        np.subtract(bands[:, b], value, out=steps)
+        steps *= STEPS_PER_UNIT
+        np.rint(steps, out=steps)
+        steps *= steps
+        # Whole numbers, and sums of them: exact up to 2**53, in whatever order they are added.
+        distance += steps
+    found: NDArray[np.intp] = distance.argmin(axis=0)
+    return found
+
+
+def highest(score: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Find the best score of (T, N), the earliest of equals; NaN is worse than any number."""
+    steps = np.rint(score * SCORE_STEPS)
+    found: NDArray[np.intp] = np.where(np.isnan(steps), -np.inf, steps).argmax(axis=0)
+    return found
+
+
+def at(bands: NDArray[np.float32], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return (B, N) of (T, B, N) at one time for each pixel, (N,)."""
+    taken: NDArray[np.float32] = np.take_along_axis(
+        bands, chosen[np.newaxis, np.newaxis], axis=0
+    )[0]
+    return taken
