@@ -1,0 +1,190 @@
+"""Prints what composing costs: CPU seconds a megapixel, by method, against numpy and geomad.
+
+``python benchmarks/composing.py`` takes one thread and about a minute. Everything is composed of the same
+synthetic observations (whole numbers of 1e-4; a season, light, noise and missed clouds), in turns, and the
+median of the turns is printed with the least. ``--dates``, ``--bands``, ``--masked`` and ``--edge`` change them.
+Residuals are of the geometric median, by the definition in `pipeline.composite.geomedian`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from pipeline.composite import bytes_needed, compose, method
+
+ROLES = (
+    "blue",
+    "green",
+    "red",
+    "nir",
+    "swir16",
+    "swir22",
+    "rededge1",
+    "rededge2",
+    "rededge3",
+    "nir08",
+)
+GROUND = np.array([0.05, 0.08, 0.09, 0.28, 0.22, 0.14, 0.12, 0.22, 0.25, 0.28])
+OURS = {
+    "median": {},
+    "mean": {},
+    "percentile": {"q": 25},
+    "geomedian": {},
+    "geomedian, deviations": {"mads": True},
+    "medoid": {},
+    "nearest": {},
+    "best": {},
+    "max": {},
+    "latest": {},
+    "weighted_mean": {},
+}
+
+
+def observations(
+    dates: int, bands: int, masked: float, edge: int
+) -> tuple[xr.Dataset, xr.DataArray, xr.Dataset]:
+    """Return a cube, what of it is usable, and evidence."""
+    rng = np.random.default_rng(0)
+    shape = (dates, edge, edge)
+    light = rng.lognormal(0, 0.12, shape)
+    cloud = 0.4 * rng.random(shape) * (rng.random(shape) < 0.05)
+    phase = np.linspace(0, 1, dates)[:, None, None] + rng.random((edge, edge))
+    dims = ("time", "y", "x")
+    layers = {}
+    for role, level in zip(ROLES[:bands], GROUND, strict=False):
+        ground = level * rng.lognormal(0, 0.3, (edge, edge))
+        season = 1 + 0.3 * rng.uniform(-1, 1) * np.sin(2 * np.pi * phase)
+        value = ground * season * light + rng.normal(0, 0.006, shape) + cloud
+        layers[role] = (dims, (np.rint(value * 1e4) / 1e4).astype(np.float32))
+    layers["source"] = (dims, np.zeros(shape, np.int32))
+    time_ = np.datetime64("2024-01-05", "ns") + np.arange(dates) * np.timedelta64(5, "D")
+    usable = xr.DataArray(rng.random(shape) > masked, dims=dims)
+    metres = (dims, rng.uniform(0, 6000, shape).astype(np.float32))
+    evidence = xr.Dataset(
+        {"to_cloud_m": metres, "to_shadow_m": metres, "middle": ((), 19800.0)}
+    )
+    return xr.Dataset(layers, coords={"time": time_}), usable, evidence
+
+
+def residual(seen: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return (N,) of (N, B, T), NaN where unusable, at (N, B)."""
+    off = np.nan_to_num(seen - values[..., None].astype(np.float64))
+    distance = np.sqrt((off**2).sum(axis=1))
+    far = (distance > 1e-6) & np.isfinite(seen[:, 0])
+    weight = np.where(far, 1 / np.where(far, distance, 1), 0)
+    strength = np.sqrt(((off * weight[:, None]).sum(axis=2) ** 2).sum(axis=1))
+    there = (np.isfinite(seen[:, 0]) & ~far).sum(axis=1)
+    return np.maximum(strength - there, 0) / np.maximum(weight.sum(axis=1), 1)
+
+
+def nanmedian(seen: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.nanmedian(seen, axis=-1)
+
+
+def works(
+    cube: xr.Dataset, usable: xr.DataArray, evidence: xr.Dataset
+) -> dict[str, Callable[[], object]]:
+    """Return what is timed, by name."""
+    roles = [name for name in cube.data_vars if name != "source"]
+    seen = np.stack([np.where(usable, cube[role], np.nan) for role in roles], axis=-1)
+    seen = np.ascontiguousarray(np.moveaxis(seen, 0, -1), np.float32)
+    found: dict[str, Callable[[], object]] = {"numpy.nanmedian": lambda: nanmedian(seen)}
+    try:
+        import geomad  # noqa: PLC0415
+    except ImportError:
+        print("geomad is not installed: pip install geomad")
+    else:
+        found["geomad, eps 1e-4"] = lambda: geomad.nangeomedian_pcm(
+            seen, maxiters=1000, eps=1e-4, num_threads=1
+        )
+    for name, options in OURS.items():
+        made = method(name.split(",")[0], options)
+        found[name] = lambda made=made: compose(cube, usable, made, evidence)
+    return found
+
+
+def spent(work: Callable[[], object]) -> float:
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dates", type=int, default=24)
+    parser.add_argument("--bands", type=int, default=6)
+    parser.add_argument("--masked", type=float, default=0.45)
+    parser.add_argument("--edge", type=int, default=192)
+    parser.add_argument("--turns", type=int, default=5)
+    given = parser.parse_args()
+    cube, usable, evidence = observations(given.dates, given.bands, given.masked, given.edge)
+    timed = works(cube, usable, evidence)
+    turns = {name: [] for name in timed}
+    for _ in range(given.turns):
+        for name, work in timed.items():
+            turns[name].append(spent(work) * 1e6 / given.edge**2)
+    print(
+        f"{given.dates} dates × {given.bands} bands, {given.masked:.0%} masked; CPU seconds a megapixel"
+    )
+    print(f"{'':24}{'median':>8}{'least':>8}{'ns a pixel and date':>22}")
+    for name, each in turns.items():
+        middle, least = statistics.median(each), min(each)
+        print(f"{name:24}{middle:8.2f}{least:8.2f}{least * 1e3 / given.dates:22.0f}")
+    print_ratios(turns)
+    print_residuals(cube, usable, timed)
+    print_memory(cube, usable, given.edge)
+
+
+def print_ratios(turns: dict[str, list[float]]) -> None:
+    for ours, peer in (("median", "numpy.nanmedian"), ("geomedian", "geomad, eps 1e-4")):
+        if peer in turns:
+            ratios = [b / a for a, b in zip(turns[ours], turns[peer], strict=True)]
+            least = min(turns[peer]) / min(turns[ours])
+            print(
+                f"{peer} / our {ours}: {statistics.median(ratios):.2f} (of the least {least:.2f})"
+            )
+
+
+def print_residuals(
+    cube: xr.Dataset, usable: xr.DataArray, timed: dict[str, Callable[[], object]]
+) -> None:
+    roles = [name for name in cube.data_vars if name != "source"]
+    seen = np.stack([np.where(usable, cube[role], np.nan) for role in roles], axis=-1)
+    seen = np.moveaxis(seen, 0, -1).reshape(-1, len(roles), usable.shape[0])
+    some = usable.values.any(axis=0).reshape(-1)
+    ours = timed["geomedian"]()
+    values = {"geomedian": np.stack([ours[role].values for role in roles], axis=-1)}
+    if "geomad, eps 1e-4" in timed:
+        values["geomad, eps 1e-4"] = timed["geomad, eps 1e-4"]()
+    for name, each in values.items():
+        left = residual(seen, each.reshape(-1, len(roles)))[some]
+        print(f"residual of {name}: median {np.median(left):.1e}, largest {left.max():.1e}")
+
+
+def print_memory(cube: xr.Dataset, usable: xr.DataArray, edge: int) -> None:
+    """Print the peak of composing one block, whose observations are there already, against what is foreseen."""
+    n_times, n_roles = cube.sizes["time"], len(cube.data_vars) - 1
+    there = cube.nbytes + usable.nbytes
+    for name in ("median", "geomedian", "medoid"):
+        tracemalloc.start()
+        compose(cube, usable, name)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        foreseen = bytes_needed(edge, n_times, n_roles, 1)
+        print(
+            f"memory of {name}: {(there + peak) / 2**20:.0f} MiB at its peak, {foreseen / 2**20:.0f} foreseen"
+        )
+
+
+if __name__ == "__main__":
+    main()
