@@ -34,7 +34,7 @@ from pipeline import cube, models
 from pipeline.cube.metadata.outlines import LONLAT, Frame, outlines
 from pipeline.mask import mask_cube, read_geobox
 from pipeline.run import Plan, plan_job
-from pipeline.run.plan import build
+from pipeline.run.plan import prepare
 from pipeline.search import search
 from pipeline.types import (
     CompositeSettings,
@@ -181,7 +181,7 @@ def measure(folder: Path, count: int, side: int, repeats: int) -> dict[str, Any]
 
 def planned(job: Job, found: Items) -> Plan:
     """Plan from the answer of a search."""
-    with patch.object(build, "search", lambda _: found):
+    with patch.object(prepare, "search", lambda *_, **__: found):
         return plan_job(job)
 
 

@@ -3,7 +3,7 @@
     python benchmarks/region.py [SIDE ...]
 
 A region of SIDE × SIDE MGRS tiles has 50 dates; 9 makes 2 000 tiles. Pixels are stubbed: workers
-answer each order with receipts and write nothing. Planning, the scheduler's tasks and memory, and
+answer each task with receipts and write nothing. Planning, the scheduler's tasks and memory, and
 the run are then all there is. The scheduler is a process of its own, started anew for each size.
 """
 
@@ -44,16 +44,16 @@ from pipeline.run.executors import dask as cluster
 from pipeline.types import CellReceipt, TileReceipt
 
 def mask_on_worker(packed, fork):
-    order = pickle.loads(packed)
+    task = pickle.loads(packed)
     cells = tuple(
         CellReceipt(
-            sensor=cell.scene.sensor, time=cell.scene.time, tile=order.tile.name,
+            sensor=cell.scene.sensor, time=cell.scene.time, tile=task.tile.name,
             status="masked" if cell.covered else "uncovered", fingerprint=cell.fingerprint,
-            items=tuple(map(order.item_id, cell.items)),
+            items=tuple(map(task.item_id, cell.items)),
         )
-        for cell in order.cells
+        for cell in task.cells
     )
-    return packed, (TileReceipt(tile=order.tile.name, cells=cells), pickle.loads(fork))
+    return packed, (TileReceipt(tile=task.tile.name, cells=cells), pickle.loads(fork))
 
 def compose_on_worker(masked):
     packed, made = masked

@@ -40,7 +40,7 @@ def plan_job(job: Job, limits: Limits) -> run.Plan:
 
 
 @task(name="tiles", task_run_name="{named}", **PATIENTLY)
-def do_batch(
+def do_tiles(
     session: run.Session,
     tiles: Sequence[Tile],
     limits: Limits,
@@ -88,12 +88,12 @@ def _once(job: Job, manner: Manner) -> Record | None:
         return None
     if manner.check is not None:
         manner.check(plan)
-    progress = FlowProgress(job.name)
-    with run.open_session(plan, progress) as session:
-        for tiles in session.batches():
-            receipts = do_batch(session, tiles, manner.limits, _named(tiles))
-            logger.info("%s done: %s", _named(tiles), _in_words(receipts))
-        record = session.finish()
+
+    def do_batch(session: run.Session, tiles: Sequence[Tile]) -> None:
+        receipts = do_tiles(session, tiles, manner.limits, _named(tiles))
+        logger.info("%s done: %s", _named(tiles), _in_words(receipts))
+
+    record = run.execute(plan, FlowProgress(job.name), do_batch)
     tell_published(job, record, manner.flow)
     show_record(plan, record)
     return record

@@ -2,27 +2,26 @@
 
 ::
 
-    common/      what the stages share: passes and scenes, cells as a table, fingerprints, progress
-    plan/        items that fit, which tile each touches, what the store has ─▶ build.py: a Plan
-    tile/        one tile's work: task.py what is sent, masking.py, composing.py, drop_unreadable.py
-    executors/   who does the tiles: local.py this process, dask.py the workers of a cluster
-    record/      what was expected, used, dropped and spent; metrics.py for whoever watches many
+    common/      what the stages share: passes and scenes, the table of cells, fingerprints, clock, progress
+    plan/        prepare.py: Job ─▶ items, grid, models, stored state; build.py: these ─▶ Plan
+    tile/        one tile's work: task.py what is sent to a worker, masking.py, composing.py
+    executors/   where tiles are done: local.py in this process, dask.py on the workers of a cluster
+    record/      what was expected, used, dropped and spent; metrics.py publishes its numbers
     session.py   one run's work on a store, batch by batch, then its record
-    reopen.py    what a store was made from, opened again
+    ready.py     checks before a run that write nothing
+    reopen.py    the scenes of a store opened again as cubes
     arrays.py    any xarray cube -> its mask, without a job
 
-`run` is the whole story for a caller who wants no say; a flow takes `plan_job` and `open_session`
-and does the tiles its own way.
+`run` does all of it. A flow calls `plan_job` and `execute`, and passes how a batch is done: as a task of
+Prefect, with Prefect's retries.
 """
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from pipeline.access import RetryPolicy
 from pipeline.run.common.progress import TILES, Progress, Silent
 from pipeline.run.plan.build import plan_job
 from pipeline.run.plan.plan import Plan
-from pipeline.run.plan.ready import (
+from pipeline.run.ready import (
     missing_rasters,
     require_readable,
     require_ready,
@@ -30,10 +29,11 @@ from pipeline.run.plan.ready import (
 )
 from pipeline.run.record.metrics import tell_unchanged
 from pipeline.run.reopen import observations
-from pipeline.run.session import Session, open_session
+from pipeline.run.session import RETRY, Session, open_session
 from pipeline.types import Job, Record, Tile
 
 __all__ = [
+    "RETRY",
     "TILES",
     "Plan",
     "Progress",
@@ -51,8 +51,7 @@ __all__ = [
     "tell_unchanged",
 ]
 
-RETRY = RetryPolicy(attempts=3, first_wait_s=0.0)
-"""Of a batch of tiles; reads have waited already, so that the batch need not."""
+DoBatch = Callable[[Session, Sequence[Tile]], object]
 
 
 def run(job: Job, progress: Progress | None = None) -> Record:
@@ -60,30 +59,31 @@ def run(job: Job, progress: Progress | None = None) -> Record:
 
     Returns
     -------
-    The record of what was used, dropped, made and spent; its `snapshot` is none if nothing had
-    changed.
+    The record of what was used, dropped, made and spent; its `snapshot` is None if nothing had changed.
 
     Raises
     ------
     CloudmaskError
-        As `pipeline.errors` says; the store then stands as it stood before.
+        As `pipeline.errors` says; what readers see of the store has not changed.
     """
     return execute(plan_job(job), progress)
 
 
-def execute(plan: Plan, progress: Progress | None = None) -> Record:
-    """Carry out a plan, tile after tile."""
-    watcher = progress or Silent()
-    with open_session(plan, watcher) as session:
+def execute(
+    plan: Plan, progress: Progress | None = None, do_batch: DoBatch = Session.try_tiles
+) -> Record:
+    """Carry out a plan, batch after batch, and publish.
+
+    Parameters
+    ----------
+    plan
+        Of `plan_job`.
+    progress
+        Sees how far the run is.
+    do_batch
+        Does one batch of tiles in a session: calls `Session.do_tiles`, with retries of its own.
+    """
+    with open_session(plan, progress) as session:
         for tiles in session.batches():
-            _do_tiles(session, tiles, watcher)
+            do_batch(session, tiles)
         return session.finish()
-
-
-def _do_tiles(session: Session, tiles: Sequence[Tile], watcher: Progress) -> None:
-    """Try tiles again while what fails may pass; the last attempt goes on without it."""
-    attempts = itertools.count(1)
-    RETRY.call(
-        lambda: session.do_tiles(tiles, last_try=next(attempts) == RETRY.attempts),
-        before_wait=lambda error, _: watcher.message(f"{error}; trying again"),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,18 +11,23 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pipeline import store
+from pipeline.access import RetryPolicy
 from pipeline.errors import CloudmaskError, IncompleteError, StoreError
+from pipeline.run.common.clock import unmeasured
 from pipeline.run.common.progress import Progress, Silent
-from pipeline.run.executors.base import Done, Executor
+from pipeline.run.executors.base import Executor
 from pipeline.run.executors.choose import open_executor
-from pipeline.run.plan.kept import kept_scenes
+from pipeline.run.plan.earlier import find_earlier
 from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.steps import wanted_scenes
 from pipeline.run.plan.stored_state import made_by
-from pipeline.run.record import cost, metrics
+from pipeline.run.record import metrics
 from pipeline.run.record.record import OTHER, make_record, shortfall
-from pipeline.run.tile.task import Held, make_order
+from pipeline.run.tile.task import StoreSide, make_task
 from pipeline.types import Cost, Record, Tile, TileReceipt
+
+RETRY = RetryPolicy(attempts=3, first_wait_s=0.0)
+"""Of a batch of tiles; reads have waited already, so that the batch need not."""
 
 
 class Session:
@@ -32,65 +38,67 @@ class Session:
     ) -> None:
         self.plan = plan
         self._writer = writer
-        self._crew = executor
+        self._executor = executor
         self._progress = progress
         self._started = datetime.now(UTC)
         # What this process did before is no cost of this run.
-        cost.unmeasured()
+        unmeasured()
         self._other = Cost()
         self._receipts: dict[str, TileReceipt] = {}
+        self._store_side = self._announce()
+
+    def _announce(self) -> StoreSide:
+        """Write items, scenes and periods to the run's branch; return what the store knows of them."""
+        plan, writer = self.plan, self._writer
         ids = [item.id for item in plan.items]
-        # pystac would fetch the root of each catalogue to make hrefs relative.
+        # With `transform_hrefs` pystac would fetch each catalogue's root to make hrefs relative.
         documents = [item.to_dict(transform_hrefs=False) for item in plan.items]
         positions = np.array(writer.item_positions(ids, documents), np.int32)
-        # As a rule their ids; not those of items of another collection that the store knew first.
+        # Ids, except where the store has an item of another collection under the same id.
         names = writer.item_names(positions.tolist())
         for sensor in plan.cards:
-            writer.set_scenes(
-                sensor,
-                [
-                    (scene.time, scene.platform, tuple(names[p] for p in scene.items))
-                    for scene in plan.scenes
-                    if scene.sensor == sensor
-                ],
-                confidence=plan.job.mask.confidence,
-            )
-        settings, kept = plan.job.composite, plan.kept
+            rows = [
+                (scene.time, scene.platform, tuple(names[p] for p in scene.items))
+                for scene in plan.scenes
+                if scene.sensor == sensor
+            ]
+            writer.set_scenes(sensor, rows, confidence=plan.job.mask.confidence)
+        settings, earlier = plan.job.composite, plan.earlier
         if settings is not None:
             attrs = {**made_by(settings), "sensors": sorted(plan.composed)}
             writer.set_composite(settings.name, settings.bands, plan.periods, attrs)
-            # Not as planned: another run may have published between the plan and this moment.
-            kept = kept_scenes(writer, wanted_scenes(plan), plan.grid, plan.tiles)
-        self._held = Held(
-            store=writer,
-            positions=positions,
-            kept=kept,
-        )
+            # Looked up again: another run may have published since the plan was made.
+            earlier = find_earlier(writer, wanted_scenes(plan), plan.grid, plan.tiles)
         writer.commit("scenes and periods")
+        return StoreSide(store=writer, positions=positions, earlier=earlier)
 
     def batches(self) -> Iterator[tuple[Tile, ...]]:
         """Yield the tiles to do, as many together as are committed together."""
         waiting = list(self.plan.tiles_to_do)
         while waiting:
-            size = self._crew.batch
+            size = self._executor.batch
             yield tuple(waiting[:size])
             del waiting[:size]
 
-    def do_tile(self, tile: Tile, *, last_try: bool = True) -> TileReceipt:
-        """Do one tile; see `do_tiles`."""
-        return self.do_tiles([tile], last_try=last_try)[0]
+    def try_tiles(self, tiles: Sequence[Tile]) -> tuple[TileReceipt, ...]:
+        """Do a batch, again while what fails may pass; the last attempt goes on without it."""
+        attempts = itertools.count(1)
+        return RETRY.call(
+            lambda: self.do_tiles(tiles, last_try=next(attempts) == RETRY.attempts),
+            before_wait=lambda error, _: self._progress.message(f"{error}; trying again"),
+        )
 
     def do_tiles(
         self, tiles: Sequence[Tile], *, last_try: bool = True
     ) -> tuple[TileReceipt, ...]:
-        """Do a batch and commit it; what a killed run has committed is not done again.
+        """Do a batch once and commit it; tiles that a killed run has committed are not done again.
 
         Parameters
         ----------
         tiles
-            Of `Plan.tiles_to_do`, as `batches` gives them. Those that this session has done are left.
+            Of `Plan.tiles_to_do`, as `batches` gives them. Those that this session has done are skipped.
         last_try
-            Drop the items whose assets fail for reasons that may pass, too, instead of raising.
+            Drop items whose assets fail for reasons that may pass, instead of raising.
 
         Raises
         ------
@@ -98,25 +106,27 @@ class Session:
             One of the tiles failed and stands as before; the others are done. If the error is
             retryable, do the batch again.
         """
-        orders = [
-            make_order(self.plan, tile, self._held, last_try=last_try)
+        tasks = [
+            make_task(self.plan, tile, self._store_side, last_try=last_try)
             for tile in tiles
             if tile.name not in self._receipts
         ]
         try:
-            done = self._crew.do(orders, self._writer) if orders else Done(())
-            self._writer.commit(f"tiles {', '.join(each.tile for each in done.receipts)}")
+            results = self._executor.do(tasks, self._writer) if tasks else ()
+            receipts = [each for each in results if isinstance(each, TileReceipt)]
+            self._writer.commit(f"tiles {', '.join(each.tile for each in receipts)}")
         except BaseException:
             self._writer.discard()
             raise
-        for receipt in done.receipts:
+        for receipt in receipts:
             self._receipts[receipt.tile] = receipt
             for dropped in receipt.dropped:
                 self._progress.message(
                     f"tile {receipt.tile}: item {dropped.item_id} dropped: {dropped.reason}"
                 )
-        for _, error in done.failed:
-            raise error
+        for result in results:
+            if isinstance(result, CloudmaskError):
+                raise result
         return tuple(self._receipts[tile.name] for tile in tiles)
 
     def finish(self) -> Record:
@@ -145,11 +155,11 @@ class Session:
         metrics.tell(record)
         try:
             self._writer.keep_failure(record.to_dict())
-        except StoreError as trouble:
-            self._progress.message(f"the record of the failed run is not kept: {trouble}")
+        except StoreError as refused:
+            self._progress.message(f"the record of the failed run is not kept: {refused}")
 
     def _record(self, failure: str | None = None) -> Record:
-        self._other += cost.unmeasured()
+        self._other += unmeasured()
         return make_record(
             self.plan,
             tuple(self._receipts.values()),
@@ -171,9 +181,9 @@ def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Sessi
     StoreError
         The store cannot be opened, or is of another grid.
     StoreConflictError
-        Another run holds it.
+        Another run writes to it.
     WorkersError
-        The job's cluster does not answer, or has no fit worker.
+        The job's cluster does not answer, or has no worker that can mask.
     """
     job, progress = plan.job, progress or Silent()
     metrics.check()

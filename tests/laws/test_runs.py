@@ -186,7 +186,7 @@ def test_a_killed_run_does_not_do_its_tiles_again(summer, tmp_path, monkeypatch)
 def test_a_reprocessed_item_redoes_its_cells_alone(undisturbed, summer, tmp_path, monkeypatch):
     job = make_job(summer, fresh(tmp_path), tile_px=256)
     run.run(job)
-    search = run.plan.build.search
+    search = run.plan.prepare.search
 
     def reprocessed(job, **_):
         found = search(job)
@@ -194,7 +194,7 @@ def test_a_reprocessed_item_redoes_its_cells_alone(undisturbed, summer, tmp_path
         items[0].properties["s2:generation_time"] = "2030-01-01T00:00:00Z"
         return Items(items=tuple(items), dropped=found.dropped)
 
-    monkeypatch.setattr(run.plan.build, "search", reprocessed)
+    monkeypatch.setattr(run.plan.prepare, "search", reprocessed)
     plan = run.plan_job(job)
     changed = [cell for cell in plan.cells if cell.state == "changed"]
     assert changed

@@ -131,7 +131,7 @@ def test_a_moving_window_has_one_june(summer, tmp_path):
 def test_scenes_that_the_catalogue_has_no_longer_stay(summer, tmp_path, monkeypatch):
     job = make_job(summer, fresh(tmp_path), tile_px=256)
     run.run(job)
-    expected, search = composed(job), run.plan.build.search
+    expected, search = composed(job), run.plan.prepare.search
     first = run.plan_job(job).scenes[0]
 
     def without_the_first(asked, **_):
@@ -139,7 +139,7 @@ def test_scenes_that_the_catalogue_has_no_longer_stay(summer, tmp_path, monkeypa
         left = tuple(item for p, item in enumerate(found) if p not in first.items)
         return dataclasses.replace(found, items=left)
 
-    monkeypatch.setattr(run.plan.build, "search", without_the_first)
+    monkeypatch.setattr(run.plan.prepare, "search", without_the_first)
     plan = run.plan_job(job)
     assert plan.gone
     assert plan.nothing_to_do

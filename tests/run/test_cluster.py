@@ -18,7 +18,7 @@ from distributed import Client
 from pipeline import cube, run
 from pipeline.errors import MemoryBudgetError, WorkersError
 from pipeline.run.executors import dask as clusters
-from pipeline.run.tile.task import make_order
+from pipeline.run.tile.task import make_task
 from pipeline.simulate import ArchiveSettings, make_archive
 from pipeline.types import ClusterSettings, MaskSettings
 from tests.laws.conftest import contents, make_job, same
@@ -130,20 +130,21 @@ def _kill_one_at_work(cluster, gpu):
     return None
 
 
-def test_an_order_is_small_and_survives_the_way(job, tmp_path):
+def test_a_task_is_small_and_survives_pickling(job, tmp_path):
     plan = run.plan_job(job(tmp_path / "store"))
     with run.open_session(plan) as session:
-        orders = [make_order(plan, tile, session._held, last_try=True) for tile in plan.tiles]
-    for order in orders:
-        sent = pickle.dumps(order)
-        assert len(sent) < 8_000 * max(1, len(order.items))
+        side = session._store_side
+        tasks = [make_task(plan, tile, side, last_try=True) for tile in plan.tiles]
+    for task in tasks:
+        sent = pickle.dumps(task)
+        assert len(sent) < 8_000 * max(1, len(task.items))
         back = pickle.loads(sent)
         assert [item.to_dict(transform_hrefs=False) for item in back.items] == [
-            item.to_dict(transform_hrefs=False) for item in order.items
+            item.to_dict(transform_hrefs=False) for item in task.items
         ]
         changed = {"items": None, "positions": None}
-        assert {**vars(back), **changed} == {**vars(order), **changed}
-        assert back.positions.tolist() == order.positions.tolist()
+        assert {**vars(back), **changed} == {**vars(task), **changed}
+        assert back.positions.tolist() == task.positions.tolist()
 
 
 def test_workers_of_this_machine_give_what_threads_give(job, expected, tmp_path):

@@ -19,7 +19,7 @@ from pipeline.errors import ConfigError, StoreError
 from pipeline.mask import read_geobox
 from pipeline.run import plan_job
 from pipeline.run.common.fingerprint import composite_fingerprint, mask_fingerprint
-from pipeline.run.plan import build, selection, steps
+from pipeline.run.plan import build, prepare, selection, steps
 from pipeline.run.plan import plan as plans
 from pipeline.run.plan.plan import CompositeCell
 from pipeline.store import open_writer
@@ -52,7 +52,7 @@ def plan(monkeypatch):
 
     def made(items, **parts):
         found = items if isinstance(items, Items) else Items(items=tuple(items))
-        monkeypatch.setattr(build, "search", lambda *_, **__: found)
+        monkeypatch.setattr(prepare, "search", lambda *_, **__: found)
         whole = {
             "grid": SMALL,
             "run": RunSettings(memory_bytes=2**60),
@@ -371,14 +371,15 @@ def test_what_is_dropped_makes_its_cells_incomplete(plan):
         aoi=box(8.6, 47.8, 9.8, 48.2),
     )
     assert [each.item_id for each in made.items.dropped] == ["beside", "alone"]
-    incomplete = made.cells.incomplete
+    incomplete = np.zeros((len(made.tiles), 3), bool)
+    incomplete[made.missed[2], made.missed[1]] = True
     assert not incomplete[:, 1].any()
     # Only where the dropped item would have been, also where the other is.
     assert 0 < incomplete[:, 0].sum() < len(made.tiles)
     assert (incomplete[:, 0] & made.cells.covered[:, 0]).any()
     assert (incomplete[:, 0] & ~made.cells.covered[:, 0]).any()
     # A day of which nothing is left has no scene, but was expected.
-    assert made.cells.lost == made.cells.covered[:, 1].sum()
+    assert incomplete[:, 2].sum() == made.cells.covered[:, 1].sum()
 
 
 def test_replaced_items_are_not_missed(plan):
@@ -388,8 +389,7 @@ def test_replaced_items_are_not_missed(plan):
     )
     made = plan(found)
     assert made.items.dropped == found.dropped
-    assert not made.cells.incomplete.any()
-    assert made.cells.lost == 0
+    assert not made.missed.size
 
 
 # -- the antimeridian --------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pipeline import config, run, store
 from pipeline.cli import app
 from pipeline.errors import ConfigError, IncompleteError, ModelError, StoreError, WorkersError
 from pipeline.models.families import machine
-from pipeline.run.plan import ready
+from pipeline.run import ready
 from pipeline.types import ClusterSettings, CubeSettings, StacSettings
 from tests.faults import small_region as small
 

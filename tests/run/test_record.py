@@ -31,6 +31,7 @@ from pipeline.config.settings import Prices
 from pipeline.cube import meter as cube_meter
 from pipeline.errors import ConfigError, IncompleteError, StoreError
 from pipeline.mask import queue
+from pipeline.run.common.clock import measured, unmeasured
 from pipeline.run.record import cost, metrics
 from pipeline.run.record.manifest import manifest
 from pipeline.run.record.record import shortfall
@@ -83,9 +84,9 @@ def break_all(region):
 
 
 def check_against_the_plan(plan, record):
-    """The manifest is drawn up item by item, the plan counts cells: both must come to the same."""
-    cells = plan.cells
-    expected = int((cells.covered | cells.incomplete).sum()) + cells.lost
+    """The manifest counts cells by tile and period, the plan has them in a table: both come to the same."""
+    covered = {*map(tuple, np.argwhere(plan.cells.covered).tolist())}
+    expected = len(covered | {(tile, number) for _, number, tile in plan.missed.T.tolist()})
     assert record.expected == sum(row.cells for row in record.manifest) == expected
     assert record.complete == sum(row.complete for row in record.manifest)
 
@@ -232,11 +233,11 @@ def test_a_meter_loses_nothing_to_threads():
 def test_stages_at_the_same_time_count_nothing_twice():
     """Two stages overlap; what happens outside of them is found, and the whole is what was added."""
     before = METER.total().reads
-    cost.unmeasured()
+    unmeasured()
     stages, inside = {}, threading.Barrier(2)
 
     def work(name):
-        with cost.measured(stages, name):
+        with measured(stages, name):
             inside.wait()
             for _ in range(100):
                 METER.add(Cost(reads=1))
@@ -248,33 +249,33 @@ def test_stages_at_the_same_time_count_nothing_twice():
     for thread in threads:
         thread.join()
     METER.add(Cost(reads=5))
-    rest = cost.unmeasured()
+    rest = unmeasured()
     assert rest.reads == 12
     assert sum(each.reads for each in stages.values()) == 200
     assert METER.total().reads - before == 212
 
 
 def test_a_stage_that_fails_is_not_lost():
-    cost.unmeasured()
+    unmeasured()
     stages = {}
 
     def fail():
-        with cost.measured(stages, "mask"):
+        with measured(stages, "mask"):
             METER.add(Cost(reads=3))
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
     assert stages == {}
-    assert cost.unmeasured().reads == 3
-    assert cost.unmeasured().reads == 0
+    assert unmeasured().reads == 3
+    assert unmeasured().reads == 0
 
 
 def test_cpu_and_wall_time_are_told_apart():
     stages = {}
-    with cost.measured(stages, "sleep"):
+    with measured(stages, "sleep"):
         time.sleep(0.2)
-    with cost.measured(stages, "work"):
+    with measured(stages, "work"):
         begun = time.process_time()
         while time.process_time() - begun < 0.2:
             math.factorial(200)
@@ -332,7 +333,7 @@ def test_gdal_may_forget_its_numbers(host, monkeypatch):
 def test_where_gdal_tells_nothing_it_is_unknown_and_not_zero(monkeypatch):
     monkeypatch.setattr(cube_meter, "_library", lambda: None)
     stages = {}
-    with cost.measured(stages, "mask"):
+    with measured(stages, "mask"):
         METER.add(Cost(reads=1))
     assert (stages["mask"].reads, stages["mask"].requests) == (1, None)
     assert (Cost(requests=3) + stages["mask"]).requests is None

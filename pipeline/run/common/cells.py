@@ -51,10 +51,6 @@ class CellTable(Sequence[Cell]):
     """(tile, scene) -> the cell's set."""
     states: NDArray[np.uint8]
     """(tile, scene) -> position in `STATES`."""
-    incomplete: NDArray[np.bool_]
-    """(tile, scene) -> whether an item that was dropped before any was read would have covered it."""
-    lost: int
-    """The same, of passes that have no scene because all of their items were dropped."""
 
     def __len__(self) -> int:
         return self.chosen.size

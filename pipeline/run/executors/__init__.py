@@ -1,1 +1,1 @@
-"""Who does the tiles of a run: its own process, or the workers of a Dask cluster."""
+"""Executors do the tiles of a run: in its own process, or on the workers of a Dask cluster."""

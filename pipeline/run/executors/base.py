@@ -1,23 +1,17 @@
-"""What an executor is: it does batches of tiles, and says what became of each."""
+"""What an executor is: it does batches of tiles, and reports the receipt or the error of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline import store
 from pipeline.errors import CloudmaskError
-from pipeline.run.tile.task import TileOrder
+from pipeline.run.tile.task import TileTask
 from pipeline.types import TileReceipt
 
-
-@dataclass(frozen=True)
-class Done:
-    """What became of a batch: the writer has what the receipts tell, and nothing else of it."""
-
-    receipts: tuple[TileReceipt, ...]
-    failed: tuple[tuple[TileOrder, CloudmaskError], ...] = ()
+Result = TileReceipt | CloudmaskError
+"""How a tile ended."""
 
 
 class Executor(Protocol):
@@ -28,8 +22,12 @@ class Executor(Protocol):
         """How many tiles to hand over at once: they are committed together."""
         ...
 
-    def do(self, orders: Sequence[TileOrder], writer: store.Writer) -> Done:
+    def do(self, tasks: Sequence[TileTask], writer: store.Writer) -> Sequence[Result]:
         """Do tiles, and leave what they wrote in the writer, not committed.
+
+        Returns
+        -------
+        The result of each task, in order. Of a tile that ended with an error the writer has nothing.
 
         Raises
         ------

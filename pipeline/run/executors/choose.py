@@ -1,4 +1,4 @@
-"""Who does the tiles: this process, or the workers of a Dask cluster."""
+"""Which executor does the tiles: this process, or the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipeline.run.plan.plan import Plan
 
 @contextmanager
 def open_executor(plan: Plan, progress: Progress) -> Iterator[Executor]:
-    """Return who does the tiles of a plan, as its job wants; workers that were started are stopped.
+    """Open the executor that a plan's job asks for, and stop the workers that it started.
 
-    The stages of the run begin here: workers of a cluster tell of whole tiles alone.
+    The progress of the run begins here: the workers of a cluster report whole tiles only.
 
     Raises
     ------

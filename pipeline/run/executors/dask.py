@@ -2,8 +2,8 @@
 
 ::
 
-    order, fork ── mask_on_worker (where the job's resources are)
-                ── compose_on_worker (anywhere) ──▶ receipt, fork ──▶ merged and committed here
+    task, fork ── mask_on_worker (where the job's resources are)
+               ── compose_on_worker (anywhere) ──▶ receipt, fork ──▶ merged and committed here
 
 A worker writes chunks to the store itself, through a fork of the run's transaction, and sends back what
 it wrote where: kilobytes. It is lost without a trace until the batch is merged: Dask then gives its tiles
@@ -36,10 +36,10 @@ from distributed.scheduler import NoValidWorkerError
 from pipeline import models, store
 from pipeline.errors import CloudmaskError, MemoryBudgetError, WorkersError
 from pipeline.run.common.progress import Steps
-from pipeline.run.executors.base import Done
+from pipeline.run.executors.base import Result
 from pipeline.run.plan.plan import Plan
-from pipeline.run.plan.ready import no_scheduler
-from pipeline.run.tile.task import TileOrder
+from pipeline.run.ready import no_scheduler
+from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.work import compose_tile, mask_tile
 from pipeline.types import PIXEL_VERSION, ClusterSettings, ModelCard, TileReceipt
 from pipeline.watch import watch_output
@@ -61,22 +61,22 @@ It keeps the last messages to each worker, and waits for ever for a worker that 
 Made = tuple[TileReceipt, store.Fork]
 
 
-def mask_on_worker(order: bytes, fork: bytes) -> tuple[bytes, Made]:
-    """Do the first half of a tile, in a worker; return the order for the second half.
+def mask_on_worker(task: bytes, fork: bytes) -> tuple[bytes, Made]:
+    """Do the first half of a tile, in a worker; return the task for the second half.
 
     What a worker needs comes pickled once more: a scheduler unpacks its tasks, and a hundred items of STAC
     are twenty kilobytes as bytes and ten megabytes as objects.
     """
     writer: store.Fork = pickle.loads(fork)
-    receipt = mask_tile(pickle.loads(order), writer)
+    receipt = mask_tile(pickle.loads(task), writer)
     writer.flush()
-    return order, (receipt, writer)
+    return task, (receipt, writer)
 
 
 def compose_on_worker(masked: tuple[bytes, Made]) -> Made:
     """Do the second half of a tile, in a worker that need not be the same."""
-    order, (receipt, writer) = masked
-    receipt = compose_tile(pickle.loads(order), receipt, writer)
+    task, (receipt, writer) = masked
+    receipt = compose_tile(pickle.loads(task), receipt, writer)
     writer.flush()
     return receipt, writer
 
@@ -96,49 +96,47 @@ class DaskExecutor:
         """See `pipeline.run.executors.base.Executor`: it follows the workers that come and go."""
         return TILES_A_WORKER * max(1, len(_workers(self._client)))
 
-    def do(self, orders: Sequence[TileOrder], writer: store.Writer) -> Done:
+    def do(self, tasks: Sequence[TileTask], writer: store.Writer) -> Sequence[Result]:
         """See `pipeline.run.executors.base.Executor`."""
-        by_key = {}
-        for order in orders:
-            future = self._submit(order, writer.fork())
-            by_key[future.key] = (order, future)
+        futures = [self._submit(task, writer.fork()) for task in tasks]
+        names = {
+            future.key: task.tile.name for future, task in zip(futures, tasks, strict=True)
+        }
         try:
-            done, failed = self._collected(by_key)
+            made = self._collected(futures, names)
         finally:
-            self._client.cancel([future for _, future in by_key.values()])
-        # By tile, not by who was first: the same work leaves the same bytes.
-        made = [done[order.tile.name] for order in orders if order.tile.name in done]
-        writer.merge([fork for _, fork in made])
-        return Done(tuple(receipt for receipt, _ in made), tuple(failed))
+            self._client.cancel(futures)
+        # In the order of the tasks, whichever ended first: the same work leaves the same bytes.
+        results = [made[task.tile.name] for task in tasks]
+        writer.merge([each[1] for each in results if isinstance(each, tuple)])
+        return [each[0] if isinstance(each, tuple) else each for each in results]
 
-    def _submit(self, order: TileOrder, fork: store.Fork) -> Future:
-        name = order.tile.name
+    def _submit(self, task: TileTask, fork: store.Fork) -> Future:
+        name = task.tile.name
         masked = self._client.submit(
             mask_on_worker,
-            pickle.dumps(order),
+            pickle.dumps(task),
             pickle.dumps(fork),
-            key=f"mask-{name}-{id(order)}",
+            key=f"mask-{name}-{id(task)}",
             resources=self._mask_resources or None,
             pure=False,
         )
         return self._client.submit(
-            compose_on_worker, masked, key=f"tile-{name}-{id(order)}", pure=False
+            compose_on_worker, masked, key=f"tile-{name}-{id(task)}", pure=False
         )
 
     def _collected(
-        self, by_key: Mapping[str, tuple[TileOrder, Future]]
-    ) -> tuple[dict[str, Made], list[tuple[TileOrder, CloudmaskError]]]:
-        done: dict[str, Made] = {}
-        failed: list[tuple[TileOrder, CloudmaskError]] = []
-        waited = [future for _, future in by_key.values()]
-        for future in as_completed(waited, loop=self._client.loop):
-            order, _ = by_key[future.key]
-            name = order.tile.name
+        self, futures: Sequence[Future], names: Mapping[str, str]
+    ) -> dict[str, Made | CloudmaskError]:
+        """Wait for futures; return what became of each tile, by name."""
+        made: dict[str, Made | CloudmaskError] = {}
+        for future in as_completed(futures, loop=self._client.loop):
+            name = names[future.key]
             try:
-                done[name] = future.result()
+                made[name] = future.result()
                 self._steps.tile_done(name)
             except CloudmaskError as error:
-                failed.append((order, error))
+                made[name] = error
             except KilledWorker as error:
                 raise WorkersError(
                     f"tile {name}: every worker that took it died ({error.last_worker.address} was "
@@ -155,7 +153,7 @@ class DaskExecutor:
                     f"the cluster was lost while tile {name} was done ({type(error).__name__}): "
                     "start the run again, it goes on after the last batch"
                 ) from error
-        return done, failed
+        return made
 
 
 class SetUp(WorkerPlugin):  # type: ignore[misc]

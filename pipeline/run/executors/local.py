@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pipeline import store
 from pipeline.errors import CloudmaskError
 from pipeline.run.common.progress import CELLS, PERIODS, Steps
-from pipeline.run.executors.base import Done
-from pipeline.run.tile.task import TileOrder
+from pipeline.run.executors.base import Result
+from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.work import compose_tile, mask_tile
 
 
@@ -20,16 +20,16 @@ class LocalExecutor:
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
 
-    def do(self, orders: Sequence[TileOrder], writer: store.Writer) -> Done:
+    def do(self, tasks: Sequence[TileTask], writer: store.Writer) -> Sequence[Result]:
         """See `Executor`."""
-        (order,) = orders
-        name, step = order.tile.name, self._steps.step
+        (task,) = tasks
+        name, step = task.tile.name, self._steps.step
         self._steps.begin(name)
         try:
-            masked = mask_tile(order, writer, lambda: step(CELLS))
-            done = compose_tile(order, masked, writer, lambda: step(PERIODS))
+            masked = mask_tile(task, writer, lambda: step(CELLS))
+            receipt = compose_tile(task, masked, writer, lambda: step(PERIODS))
         except CloudmaskError as error:
             writer.discard()
-            return Done((), ((order, error),))
+            return [error]
         self._steps.tile_done(name)
-        return Done((done,))
+        return [receipt]

@@ -1,31 +1,31 @@
-"""Job -> Plan: search, draw the grid, compare with the store; only what is in doubt is read."""
+"""Job -> Plan: a table of what is new, changed or unchanged, made of items, grid and stored state."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import psutil
+import pystac
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline import cube, grid
-from pipeline.cube.metadata.roles import corner_m, outlines_in
-from pipeline.errors import MemoryBudgetError
+from pipeline import grid, sensors
+from pipeline.cube.metadata.roles import outlines_in
+from pipeline.errors import MemoryBudgetError, RadiometryError
 from pipeline.run.common.cells import CellTable, group_by_cell
+from pipeline.run.common.clock import measured
 from pipeline.run.common.fingerprint import item_text, mask_fingerprint_of, model_text
 from pipeline.run.common.postprocess import reach_px
-from pipeline.run.common.scenes import Passes, find_passes, of_period
-from pipeline.run.plan.dropped_coverage import missed_in
+from pipeline.run.common.scenes import Passes, find_passes
 from pipeline.run.plan.plan import Plan
-from pipeline.run.plan.selection import choose_models, placed, with_roles
+from pipeline.run.plan.prepare import Inputs, Report, prepare
 from pipeline.run.plan.steps import steps_of, with_begun, with_composites
-from pipeline.run.plan.stored_state import Stored, corner_before, settled_before
-from pipeline.run.plan.tile_index import read_boxes, touching
-from pipeline.run.record.cost import measured
-from pipeline.search import search
+from pipeline.run.plan.stored_state import Stored
+from pipeline.run.plan.tile_index import read_boxes, rough_outlines, touching
 from pipeline.types import (
     UNCOVERED,
     Cost,
@@ -39,22 +39,16 @@ from pipeline.types import (
     Tile,
 )
 
-Said = Callable[[str], None]
-"""Hears what is worth a line."""
 
-
-def plan_job(job: Job, said: Said = lambda _: None) -> Plan:
+def plan_job(job: Job, report: Report = lambda _: None) -> Plan:
     """Search, draw the grid and compare with the store.
-
-    No pixel is read, but overviews of items whose metadata leave their offset in doubt, and headers
-    of those that do not say where they lie.
 
     Parameters
     ----------
     job
         What is asked.
-    said
-        Hears which catalogue is asked, and when it is tried again.
+    report
+        Called with a line for each catalogue that is searched, and for each retry.
 
     Raises
     ------
@@ -63,86 +57,62 @@ def plan_job(job: Job, said: Said = lambda _: None) -> Plan:
     """
     stages: dict[str, Cost] = {}
     with measured(stages, "plan"):
-        plan = _planned(job, said)
+        plan = with_begun(make_plan(job, prepare(job, report)))
+    _check_memory(plan)
     return dataclasses.replace(plan, cost=stages["plan"])
 
 
-def _planned(job: Job, said: Said) -> Plan:
-    # A grid that cannot be drawn is known before anything is searched.
-    grid.make_grid(job)
-    found = cube.settled(
-        search(job, said=said), hosts=job.cube.hosts, known=settled_before(job)
-    )
-    drawn = _drawn(job, found)
-    cards = choose_models(job, found)
-    before = Stored.look(job, drawn)
-    items = of_period(placed(job, with_roles(job, found, cards)), before.scenes, job.period)
-    passes = find_passes(items, before.scenes, job.period)
+def make_plan(job: Job, inputs: Inputs) -> Plan:
+    """Compare every scene in every tile, and every step of the composite, with what the store has.
+
+    Asks neither a catalogue nor a raster.
+    """
+    items, stored, cards = inputs.items, inputs.stored, inputs.cards
+    passes = find_passes(items, stored.scenes, job.period)
     scenes = passes.scenes
-    tiles = tuple(grid.tiles(drawn, job.aoi))
+    tiles = tuple(grid.tiles(inputs.grid, job.aoi))
+    region = _Region(inputs.grid, tiles, cards, job.mask)
     plan = Plan(
         job=job,
         items=items,
-        grid=drawn,
+        grid=inputs.grid,
         tiles=tiles,
         scenes=scenes,
-        pass_of_missed=passes.missed,
         cards=cards,
-        periods=steps_of(job, scenes, before.composites),
-        cells=_cells(_Region(drawn, tiles, cards, job.mask), passes, items, before),
-        composed=before.composed | cards.keys(),
-        gone=_gone(job, scenes, before),
+        periods=steps_of(job, scenes, stored.composites),
+        cells=_cells(region, scenes, items, stored),
+        missed=_missed(region, passes, items),
+        composed=stored.composed | cards.keys(),
+        gone=_gone(job, scenes, stored),
     )
-    plan = with_composites(with_begun(plan), before)
-    _check_memory(plan)
-    return plan
-
-
-# -- parts -------------------------------------------------------------------------------------
-
-
-def _drawn(job: Job, items: Items) -> Grid:
-    """Draw the grid; on which corners, the items say where neither the job nor the store does."""
-    if job.grid.anchor != "auto":
-        return grid.make_grid(job)
-    known = corner_before(job)
-    corners = {corner_m(item) for item in items}
-    return grid.make_grid(job, known or grid.anchor_of(corners))
-
-
-# -- cells -------------------------------------------------------------------------------------
+    return with_composites(plan, stored)
 
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    """Where a plan is made."""
+    """Grid, tiles and models: they decide which pixels are read for a tile."""
 
     grid: Grid
     tiles: tuple[Tile, ...]
     cards: Mapping[str, ModelCard]
     settings: MaskSettings
 
-    @property
-    def reach_px(self) -> int:
-        """How far beyond a tile its mask must be known."""
-        return reach_px(self.settings, self.grid.geobox.resolution.x)
-
     def touched(
         self, sensor: str, outlines: Sequence[BaseGeometry | None]
     ) -> NDArray[np.int64]:
-        """Return (outline, tile) pairs of what must be read for a sensor's masks."""
-        return touching(outlines, self.boxes(sensor))
-
-    def boxes(self, sensor: str) -> NDArray[np.object_]:
-        """Return what must be read of each tile for a sensor's masks."""
+        """Return (outline, tile) pairs where an outline meets what is read for a sensor's masks."""
         card = self.cards.get(sensor)
         if card is None:
-            return np.array([tile.geobox.extent.geom for tile in self.tiles])
-        return read_boxes(card.lattice, self.tiles, self.reach_px)
+            return touching(
+                outlines, np.array([tile.geobox.extent.geom for tile in self.tiles])
+            )
+        reach = reach_px(self.settings, self.grid.geobox.resolution.x)
+        return touching(outlines, read_boxes(card.lattice, self.tiles, reach))
 
 
-def _cells(region: _Region, passes: Passes, items: Items, before: Stored) -> CellTable:
-    scenes = passes.scenes
+def _cells(
+    region: _Region, scenes: tuple[Scene, ...], items: Items, stored: Stored
+) -> CellTable:
     shape = (len(region.tiles), len(scenes))
     scene_of = np.empty(len(items), np.int64)
     for column, scene in enumerate(scenes):
@@ -158,9 +128,8 @@ def _cells(region: _Region, passes: Passes, items: Items, before: Stored) -> Cel
     fingerprints = _mask_fingerprints(sets, sensor_of, items, region)
     states = np.empty(shape, np.uint8)
     for column, scene in enumerate(scenes):
-        stored = before.masks.get(scene.sensor, {}).get(scene.time)
-        states[:, column] = before.states(stored, region.tiles, fingerprints[chosen[:, column]])
-    incomplete, lost = _missed(region, passes, items)
+        masks = stored.masks.get(scene.sensor, {}).get(scene.time)
+        states[:, column] = Stored.states(masks, region.tiles, fingerprints[chosen[:, column]])
     return CellTable(
         tiles=region.tiles,
         scenes=scenes,
@@ -168,8 +137,6 @@ def _cells(region: _Region, passes: Passes, items: Items, before: Stored) -> Cel
         fingerprints=fingerprints,
         chosen=chosen,
         states=states,
-        incomplete=incomplete,
-        lost=lost,
     )
 
 
@@ -192,29 +159,40 @@ def _mask_fingerprints(
     )
 
 
-def _missed(region: _Region, passes: Passes, items: Items) -> tuple[NDArray[np.bool_], int]:
-    """Find the cells that dropped items would have covered: of scenes, and how many of none."""
-    count = len(passes.scenes)
-    incomplete = np.zeros((len(region.tiles), count), np.bool_)
-    lost: set[tuple[int, int]] = set()
-    for position, tile in missed_in(items, str(region.grid.geobox.crs), region.boxes):
-        number = passes.missed[position]
-        if number < count:
-            incomplete[tile, number] = True
-        else:
-            lost.add((number, tile))
-    return incomplete, len(lost)
+def _missed(region: _Region, passes: Passes, items: Items) -> NDArray[np.int64]:
+    """Find the tiles that dropped items would have covered; see `Plan.missed`.
+
+    An item that tells nowhere where it lies may have covered any of them, and counts in all.
+    """
+    by_sensor: defaultdict[str, list[int]] = defaultdict(list)
+    for position, item in enumerate(items.missed):
+        by_sensor[_sensor_of(item)].append(position)
+    crs, found = str(region.grid.geobox.crs), [np.zeros((3, 0), np.int64)]
+    for sensor, members in by_sensor.items():
+        outlines = rough_outlines([items.missed[position] for position in members], crs)
+        outline, tile = region.touched(sensor, outlines)
+        position = np.array(members, np.int64)[outline]
+        found.append(np.array([position, np.array(passes.missed, np.int64)[position], tile]))
+    return np.concatenate(found, axis=1)
 
 
-def _gone(job: Job, scenes: Sequence[Scene], before: Stored) -> tuple[Dropped, ...]:
+def _sensor_of(item: pystac.Item) -> str:
+    """Return an item's sensor, or its collection where the sensor is unknown."""
+    try:
+        return sensors.profile(item).sensor
+    except RadiometryError:
+        return item.collection_id or "unknown"
+
+
+def _gone(job: Job, scenes: Sequence[Scene], stored: Stored) -> tuple[Dropped, ...]:
     present = {(scene.sensor, scene.time) for scene in scenes}
     return tuple(
         Dropped(
             item_id=f"{sensor} {time.isoformat()}",
             reason="the store has this scene, the catalogue does not any more; it is kept",
         )
-        for sensor, stored in before.masks.items()
-        for time in stored
+        for sensor, masks in stored.masks.items()
+        for time in masks
         if time in job.period and (sensor, time) not in present
     )
 

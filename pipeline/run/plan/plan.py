@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.mask import read_geobox
 from pipeline.run.common.cells import STATES, Cell, CellTable, State
 from pipeline.run.common.postprocess import reach_px
-from pipeline.run.plan.kept import Kept, nothing
+from pipeline.run.plan.earlier import EarlierScenes, no_scenes
 from pipeline.run.plan.memory import bytes_needed
 from pipeline.types import (
     Cost,
@@ -55,22 +55,25 @@ class Plan:
     grid: Grid
     tiles: tuple[Tile, ...]
     scenes: tuple[Scene, ...]
-    pass_of_missed: tuple[int, ...]
-    """For each of `Items.missed` the number of its pass; see `pipeline.run.common.scenes.Passes`."""
     cards: Mapping[str, ModelCard]
     """Sensor -> the model that masks it."""
     periods: tuple[Period, ...]
     """Calendar periods that are composed, whole."""
     cells: CellTable
     """Every scene in every tile."""
+    missed: NDArray[np.int64]
+    """(3, N), what dropped items would have covered: position in `Items.missed`, number of its pass (see
+    `pipeline.run.common.scenes.Passes`), row of the tile."""
     composed: frozenset[str]
     """Sensors that the composite is made of: the job's, and those of jobs before."""
     composites: tuple[CompositeCell, ...] = ()
     """Every one of `periods` in every tile, tile by tile."""
-    kept: Kept = field(default_factory=nothing)
+    earlier: EarlierScenes = field(default_factory=no_scenes)
     """Scenes of the store that composites are made of beside `scenes`."""
-    kept_cells: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
-    """(tile, kept scene) -> fingerprint of the mask that the store has, 0 = none."""
+    earlier_masks: NDArray[np.uint64] = field(
+        default_factory=lambda: np.zeros((0, 0), np.uint64)
+    )
+    """(tile, earlier scene) -> fingerprint of the mask that the store has, 0 = none."""
     begun: NDArray[np.bool_] | None = None
     """(tile, scene) -> whether the cell is on the branch of a killed run of this plan: it is not done
     again, and published when the plan is carried out. None: there is no such branch."""
@@ -145,16 +148,18 @@ class Plan:
         """Return the positions of the job's scenes of a period."""
         return _within(self.scenes, period)
 
-    def kept_in(self, period: Period) -> NDArray[np.int64]:
+    def earlier_in(self, period: Period) -> NDArray[np.int64]:
         """Return the positions of the store's scenes of a period that the job has not found."""
-        return _within(self.kept.scenes, period)
+        return _within(self.earlier.scenes, period)
 
     def _composed_scenes(self, period: Period) -> NDArray[np.int64]:
         """Count the scenes of a period in each tile."""
         own = self.cells.covered[:, self.scenes_in(period)].sum(axis=1)
-        if not self.kept.scenes:
+        if not self.earlier.scenes:
             return np.asarray(own)
-        return np.asarray(own + (self.kept_cells[:, self.kept_in(period)] > 0).sum(axis=1))
+        return np.asarray(
+            own + (self.earlier_masks[:, self.earlier_in(period)] > 0).sum(axis=1)
+        )
 
     @property
     def bytes_to_read(self) -> int:
@@ -170,8 +175,8 @@ class Plan:
         total = 0
         for column, period in enumerate(self.periods):
             items = self.cells.sizes[:, self.scenes_in(period)].sum(axis=1)
-            if self.kept.scenes:
-                items = items + self.kept.sizes[:, self.kept_in(period)].sum(axis=1)
+            if self.earlier.scenes:
+                items = items + self.earlier.sizes[:, self.earlier_in(period)].sum(axis=1)
             total += int((items * pixels)[made[:, column]].sum())
         return total * len(self.job.composite.bands) * 2
 
@@ -206,7 +211,7 @@ class Plan:
                     for state, word in DOES.items()
                 },
                 "scenes": len(self.scenes_in(period)),
-                "from_store": len(self.kept_in(period)),
+                "from_store": len(self.earlier_in(period)),
             }
             for period, found in zip(self.periods, self.composite_states.T, strict=True)
         ]

@@ -14,7 +14,7 @@ from pipeline import composite, store
 from pipeline.mask import history_of
 from pipeline.run.common.cells import STATES, CellTable
 from pipeline.run.common.fingerprint import composite_fingerprint_of, scene_text, settings_text
-from pipeline.run.plan.kept import Kept, Wanted, kept_scenes, nothing
+from pipeline.run.plan.earlier import EarlierScenes, Wanted, find_earlier, no_scenes
 from pipeline.run.plan.plan import CompositeCell, Plan
 from pipeline.run.plan.stored_state import Stored
 from pipeline.types import (
@@ -77,17 +77,20 @@ def wanted_scenes(plan: Plan) -> Wanted:
     )
 
 
-def with_composites(plan: Plan, before: Stored) -> Plan:
+def with_composites(plan: Plan, stored: Stored) -> Plan:
     """Compare the composite of a plan, step by step and tile by tile, with what the store has."""
     if plan.job.composite is None:
         return plan
-    kept = nothing(len(plan.tiles))
-    if before.archive is not None:
-        kept = kept_scenes(before.archive, wanted_scenes(plan), plan.grid, plan.tiles)
-    stored = _kept_cells(kept, plan.tiles, before)
-    masks = _Masks.of(plan.cells, kept, stored)
+    earlier = no_scenes(len(plan.tiles))
+    if stored.archive is not None:
+        earlier = find_earlier(stored.archive, wanted_scenes(plan), plan.grid, plan.tiles)
+    fingerprints = _earlier_masks(earlier, plan.tiles, stored)
+    masks = _Masks.of(plan.cells, earlier, fingerprints)
     return dataclasses.replace(
-        plan, kept=kept, kept_cells=stored, composites=_composite_cells(plan, masks, before)
+        plan,
+        earlier=earlier,
+        earlier_masks=fingerprints,
+        composites=_composite_cells(plan, masks, stored),
     )
 
 
@@ -107,14 +110,16 @@ def with_begun(plan: Plan) -> Plan:
     return dataclasses.replace(plan, begun=begun & cells.covered & ~cells.unchanged)
 
 
-def _kept_cells(kept: Kept, tiles: Sequence[Tile], before: Stored) -> NDArray[np.uint64]:
+def _earlier_masks(
+    earlier: EarlierScenes, tiles: Sequence[Tile], stored: Stored
+) -> NDArray[np.uint64]:
     """Return the fingerprints (tile, scene) of masks that the store has, 0 where it has none."""
-    cells = np.zeros((len(tiles), len(kept.scenes)), np.uint64)
+    fingerprints = np.zeros((len(tiles), len(earlier.scenes)), np.uint64)
     rows, cols = ([getattr(tile, name) for tile in tiles] for name in ("row", "col"))
-    for column, scene in enumerate(kept.scenes):
-        stored = before.masks[scene.sensor][scene.time][rows, cols]
-        cells[:, column] = np.where(stored > UNREADABLE, stored, 0)
-    return cells
+    for column, scene in enumerate(earlier.scenes):
+        found = stored.masks[scene.sensor][scene.time][rows, cols]
+        fingerprints[:, column] = np.where(found > UNREADABLE, found, 0)
+    return fingerprints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,10 +131,10 @@ class _Masks:
     """(tile, scene), 0 where nothing was seen."""
 
     @classmethod
-    def of(cls, cells: CellTable, kept: Kept, stored: NDArray[np.uint64]) -> _Masks:
+    def of(cls, cells: CellTable, earlier: EarlierScenes, stored: NDArray[np.uint64]) -> _Masks:
         """Put the cells of a job and of a store together."""
         own = np.where(cells.covered, cells.fingerprints[cells.chosen], np.uint64(0))
-        scenes = [*cells.scenes, *kept.scenes]
+        scenes = [*cells.scenes, *earlier.scenes]
         order = sorted(
             range(len(scenes)), key=lambda each: (scenes[each].time, scenes[each].sensor)
         )
@@ -143,13 +148,13 @@ class _Masks:
         return [p for p, each in enumerate(self.scenes) if period and each.time in period]
 
 
-def _composite_cells(plan: Plan, masks: _Masks, before: Stored) -> tuple[CompositeCell, ...]:
+def _composite_cells(plan: Plan, masks: _Masks, stored: Stored) -> tuple[CompositeCell, ...]:
     assert plan.job.composite is not None
     guard = plan.job.mask.guard
     settings = settings_text(plan.job.composite, guard)
     states = [
         Stored.states(
-            before.composites.get(step.start),
+            stored.composites.get(step.start),
             plan.tiles,
             _expected(settings, masks, step, guard),
         )
@@ -178,9 +183,9 @@ def _expected(
                 scene_text(day, number) if number else ""
                 for day, number in zip(days, numbers.tolist(), strict=True)
             ]
-            held, before = texts[: len(inside)], texts[len(inside) :]
+            composed, counted = texts[: len(inside)], texts[len(inside) :]
             made[name] = composite_fingerprint_of(
-                settings, [each for each in held if each], [each for each in before if each]
+                settings, list(filter(None, composed)), list(filter(None, counted))
             )
         expected[row] = made[name]
     return expected

@@ -1,4 +1,4 @@
-"""What the store has before a run: what is published, and what was asked of doubtful items."""
+"""What the store has before a run: published cells, their scenes, and items whose radiometry is settled."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from pipeline import store
 from pipeline.run.common.cells import compare
 from pipeline.run.common.scenes import StoredScene
-from pipeline.types import CompositeSettings, Grid, Job, Tile
+from pipeline.types import CompositeSettings, Grid, Tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What is published: fingerprints, and what the scenes are of."""
+    """What is published."""
 
     scenes: Mapping[str, Sequence[StoredScene]] = field(default_factory=dict)
     masks: Mapping[str, Mapping[datetime, NDArray[np.uint64]]] = field(default_factory=dict)
@@ -29,15 +29,21 @@ class Stored:
     """None: there is no store yet."""
 
     @classmethod
-    def look(cls, job: Job, drawn: Grid) -> Stored:
-        """Look into the store of a job; one that is not there has nothing."""
-        archive = store.find_archive(job.store)
+    def look(
+        cls, archive: store.Archive | None, wanted: CompositeSettings | None, grid: Grid
+    ) -> Stored:
+        """Read fingerprints and scenes of an archive; where there is none, nothing is stored.
+
+        Raises
+        ------
+        StoreError
+            The archive is of another grid, or has another composite of the same name.
+        """
         if archive is None:
             return cls()
-        archive.require_grid(drawn)
+        archive.require_grid(grid)
         masks = {sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors}
         scenes = {sensor: _scenes(archive, sensor) for sensor in archive.sensors}
-        wanted = job.composite
         if wanted is None or wanted.name not in archive.composite_names:
             return cls(scenes=scenes, masks=masks, archive=archive)
         archive.require_composite(wanted.name, wanted.bands, made_by(wanted))
@@ -69,20 +75,13 @@ def _scenes(archive: store.Archive, sensor: str) -> tuple[StoredScene, ...]:
     )
 
 
-def corner_before(job: Job) -> tuple[float, float] | None:
-    """Return where corners of pixels lie in the store of a job, none where there is no store."""
-    archive = store.find_archive(job.store)
-    return None if archive is None else archive.grid.corner
-
-
 def made_by(settings: CompositeSettings) -> dict[str, str]:
-    """Return what a composite says of how its steps are made."""
+    """Return the attributes of a composite in the store that tell how its steps are made."""
     return {"method": settings.method, "period": settings.period}
 
 
-def settled_before(job: Job) -> Iterator[pystac.Item]:
-    """Yield the items whose pixels an earlier run has asked."""
-    archive = store.find_archive(job.store)
+def settled_items(archive: store.Archive | None) -> Iterator[pystac.Item]:
+    """Yield the items whose radiometry an earlier run has settled by looking at pixels."""
     for document in [] if archive is None else archive.items():
         if "cloudmask:offset" in document.get("properties", {}):
             yield pystac.Item.from_dict(document, migrate=False)

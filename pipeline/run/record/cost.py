@@ -1,27 +1,10 @@
-"""What a run took, in seconds, bytes and requests, over how much ground, and in money.
-
-::
-
-    measured(stages, name)   what happens inside is a stage's cost
-    unmeasured()             what happened in this process outside of all stages
-    areas(plan, receipts)    ground worked on, and ground times scenes
-    bill(...)                quantities times prices
-
-A process has one clock of CPU time, and GDAL one count of requests: where two stages run in one process
-at the same time, each count goes to the stage that ends first. No count goes to two, so that costs of
-stages, tiles and processes add up to what was really spent.
-"""
+"""How much ground a run worked on, and what the run cost in money."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import threading
-import time
-from collections.abc import Iterable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-from pipeline import cube
 from pipeline.config.settings import Prices
 from pipeline.run.plan.plan import Plan
 from pipeline.types import Cost, Tile, TileReceipt
@@ -30,81 +13,6 @@ from pipeline.types.record import Bill
 GB = 1e9
 """As clouds bill them."""
 HOUR_S = 3600.0
-
-
-class Clock:
-    """Everything that this process spends, given out piece by piece."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running = 0
-        self._last = _now()
-        self._rest = Cost()
-
-    def start(self) -> None:
-        """Begin a stage."""
-        with self._lock:
-            if not self._running:
-                self._rest += self._taken()
-            self._running += 1
-
-    def stop(self, *, failed: bool) -> Cost:
-        """End a stage and return its cost; a failed one's goes to what is outside of all stages."""
-        with self._lock:
-            self._running -= 1
-            cost = self._taken()
-            if failed:
-                self._rest += cost
-            return cost
-
-    def rest(self) -> Cost:
-        """Return what was outside of all stages since this was last asked."""
-        with self._lock:
-            if not self._running:
-                self._rest += self._taken()
-            rest, self._rest = self._rest, Cost()
-            return rest
-
-    def _taken(self) -> Cost:
-        before, self._last = self._last, _now()
-        return self._last - before
-
-
-def _now() -> Cost:
-    counted = cube.METER.total()
-    return dataclasses.replace(
-        counted, seconds=time.perf_counter(), cpu_seconds=time.process_time()
-    )
-
-
-_CLOCK = Clock()
-
-
-@contextmanager
-def measured(stages: MutableMapping[str, Cost], name: str) -> Iterator[None]:
-    """Add what this process spends inside to a stage's cost.
-
-    What an error ends is no cost of the stage, because the try leaves no receipt: it is found by
-    `unmeasured`.
-    """
-    _CLOCK.start()
-    try:
-        yield
-    except BaseException:
-        _CLOCK.stop(failed=True)
-        raise
-    stages[name] = stages.get(name, Cost()) + _CLOCK.stop(failed=False)
-
-
-def unmeasured() -> Cost:
-    """Return what this process spent outside of all stages since this was last asked.
-
-    Commits, waits for workers, and tries that failed.
-    """
-    return _CLOCK.rest()
-
-
-# -- ground ------------------------------------------------------------------------------------
 
 
 def areas(plan: Plan, receipts: Iterable[TileReceipt]) -> tuple[float, float]:
@@ -126,9 +34,6 @@ def areas(plan: Plan, receipts: Iterable[TileReceipt]) -> tuple[float, float]:
 def _square_km(tile: Tile) -> float:
     edges = tile.geobox.resolution
     return math.prod(tile.geobox.shape) * abs(edges.x * edges.y) / 1e6
-
-
-# -- money -------------------------------------------------------------------------------------
 
 
 def bill(

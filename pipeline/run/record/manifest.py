@@ -7,20 +7,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.run.common.postprocess import reach_px
-from pipeline.run.plan.dropped_coverage import missed_in
 from pipeline.run.plan.plan import Plan
-from pipeline.run.plan.tile_index import read_boxes
 from pipeline.types import Period, TileReceipt
 from pipeline.types.record import Holding
 
 Key = int
-"""Number of a pass: the position of its scene, or of one that has none; see `Plan.pass_of_missed`."""
+"""Number of a pass: the position of its scene, or of one that has none; see `Plan.missed`."""
 
 
 @dataclass(slots=True)
@@ -94,12 +89,9 @@ class _Drawn:
     def add_missed(self) -> None:
         """Expect, and miss, what was dropped before a pixel was read."""
         first = len(self._plan.items)
-        crs = str(self._plan.grid.geobox.crs)
-        boxes = partial(_boxes, self._plan)
-        for position, tile in missed_in(self._plan.items, crs, boxes):
+        for position, key, tile in self._plan.missed.T.tolist():
             item = self._plan.items.missed[position]
             assert item.datetime is not None
-            key = self._plan.pass_of_missed[position]
             row = self._rows[tile, self._period(key, item.datetime)]
             row.expected.add(first + position)
             row.dropped.add(first + position)
@@ -150,15 +142,6 @@ class _Drawn:
         """
         starts = [each.start for each in self._periods]
         return self._period_of.setdefault(key, max(0, bisect(starts, time) - 1))
-
-
-def _boxes(plan: Plan, sensor: str) -> NDArray[np.object_]:
-    """Return what is read of each tile for a sensor's masks."""
-    card = plan.cards.get(sensor)
-    if card is None:
-        return np.array([tile.geobox.extent.geom for tile in plan.tiles])
-    reach = reach_px(plan.job.mask, plan.grid.geobox.resolution.x)
-    return read_boxes(card.lattice, plan.tiles, reach)
 
 
 def _named(period: Period) -> str:

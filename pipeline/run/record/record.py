@@ -128,8 +128,8 @@ def steps(plan: Plan) -> Iterator[Step]:
             period=_days(each.start, each.end),
             asked=_days(start, end) if start < end else None,
             scenes=len(plan.scenes_in(each)),
-            from_store=int((plan.kept_cells[:, plan.kept_in(each)] > 0).any(axis=0).sum())
-            if plan.kept.scenes
+            from_store=int((plan.earlier_masks[:, plan.earlier_in(each)] > 0).any(axis=0).sum())
+            if plan.earlier.scenes
             else 0,
         )
 

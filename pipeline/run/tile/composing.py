@@ -15,9 +15,9 @@ from pipeline.mask import history_of
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import composite_fingerprint
-from pipeline.run.tile.drop_unreadable import Reading, inner_threads, with_items
+from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.guard_history import History
-from pipeline.run.tile.task import TileOrder
+from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.unfit import counted
 from pipeline.types import CellReceipt, CompositeSettings, Period, Scene, Tile, is_usable
 
@@ -25,57 +25,57 @@ Cells = Sequence[tuple[Scene, CellReceipt]]
 
 
 def compose_periods(
-    order: TileOrder,
+    task: TileTask,
     cells: Sequence[CellReceipt],
     store: CellStore,
-    reading: Reading,
-    told: Callable[[], None],
+    losses: Losses,
+    on_period: Callable[[], None],
 ) -> tuple[str, ...]:
     """Compose the periods of a tile whose inputs have changed.
 
     Parameters
     ----------
-    order, store, reading
+    task, store, losses
         The work, and what keeps it.
     cells
-        What became of the order's cells, in their order.
-    told
+        What became of the task's cells, in their order.
+    on_period
         Called for each period, also where nothing had to be done.
 
     Returns
     -------
     Starts of the periods that were written, ISO dates.
     """
-    settings = order.job.composite
+    settings = task.job.composite
     if settings is None:
         return ()
-    scenes = [cell.scene for cell in order.cells]
+    scenes = [cell.scene for cell in task.cells]
     made = [(s, r) for s, r in zip(scenes, cells, strict=True) if r.items]
-    made += [(cell.scene, _receipt(order, cell)) for cell in order.kept]
+    made += [(cell.scene, _receipt(task, cell)) for cell in task.earlier]
     made.sort(key=lambda each: (each[0].time, each[0].sensor))
-    composing = _Composing(order, settings, store, reading, _history(order, store))
+    composing = _Composing(task, settings, store, losses, _history(task, store))
     written = []
-    for period in order.periods:
+    for period in task.periods:
         if composing.do(period, made):
             written.append(f"{period.start:%Y-%m-%d}")
-        told()
+        on_period()
     return tuple(written)
 
 
-def _receipt(order: TileOrder, cell: Cell) -> CellReceipt:
+def _receipt(task: TileTask, cell: Cell) -> CellReceipt:
     """Say of a cell of the store's own what a receipt says of the job's."""
     return CellReceipt(
         sensor=cell.scene.sensor,
         time=cell.scene.time,
-        tile=order.tile.name,
+        tile=task.tile.name,
         status="unchanged",
         fingerprint=cell.fingerprint,
-        items=tuple(map(order.item_id, cell.items)),
+        items=tuple(map(task.item_id, cell.items)),
     )
 
 
-def _history(order: TileOrder, store: CellStore) -> History | None:
-    guard, tile = order.job.mask.guard, order.tile
+def _history(task: TileTask, store: CellStore) -> History | None:
+    guard, tile = task.job.mask.guard, task.tile
     if guard is None:
         return None
     return History(
@@ -92,10 +92,10 @@ def _mask(store: CellStore, scene: Scene, tile: Tile) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Composing:
-    order: TileOrder
+    task: TileTask
     settings: CompositeSettings
     store: CellStore
-    reading: Reading
+    losses: Losses
     history: History | None
     """What guards permanent false positives, if anything does."""
 
@@ -103,23 +103,23 @@ class _Composing:
         """Compose one period if its inputs have changed; say whether it was written."""
         inside = [(scene, receipt) for scene, receipt in made if receipt.time in period]
         past = self._past(period, made)
-        stored = self.order.composites[period.start]
+        stored = self.task.stored_composites[period.start]
         if stored == self._fingerprint(inside, past, {}):
             return False
         usable = self._usable([scene for scene, _ in inside], past)
         seen = [scene for scene, shown in usable.items() if shown.any()]
         used = {
-            scene: [p for p in scene.items if self.order.item_id(p) in receipt.items]
+            scene: [p for p in scene.items if self.task.item_id(p) in receipt.items]
             for scene, receipt in inside
         }
-        composed = self.reading.without_unreadable(
+        composed = self.losses.without_unreadable(
             used, lambda: self._composed(seen, used, usable)
         )
         fingerprint = self._fingerprint(inside, past, used)
         if stored == fingerprint:
             return False
         self.store.write_composite(
-            self.settings.name, period.start, self.order.tile, composed, fingerprint
+            self.settings.name, period.start, self.task.tile, composed, fingerprint
         )
         return True
 
@@ -129,28 +129,28 @@ class _Composing:
         used: Mapping[Scene, Sequence[int]],
         usable: Mapping[Scene, NDArray[np.bool_]],
     ) -> xr.Dataset:
-        order, roles = self.order, self.settings.bands
-        chosen, geobox = with_items(scenes, used), order.tile.geobox
+        task, roles = self.task, self.settings.bands
+        chosen, geobox = with_items(scenes, used), task.tile.geobox
         if not chosen:
             return composite.nothing((geobox.shape.y, geobox.shape.x), roles)
         opened = cube.open_measured(
             list(chosen.values()),
-            order.items,
+            task.items,
             geobox,
             roles,
             chunk_px=composite.block_px(len(chosen), len(roles)),
-            settings=order.job.cube,
+            settings=task.job.cube,
         )
         shown = np.stack([usable[scene] for scene in chosen])
-        with inner_threads(order.job):
+        with inner_threads(task.job):
             composed = composite.compose(
                 opened, xr.DataArray(shown, dims=("time", "y", "x")), self.settings.method
             )
             made: xr.Dataset
             made, unfit = dask.compute(composed, counted(opened["unfit"].data, shown))
-        self.reading.note(chosen, unfit)
+        self.losses.count_unfit(chosen, unfit)
         source = made["source"].values
-        made["source"].values = np.where(source >= 0, order.positions[source], np.int32(-1))
+        made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))
         return made
 
     def _past(self, period: Period, made: Cells) -> Cells:
@@ -162,7 +162,7 @@ class _Composing:
 
     def _usable(self, scenes: Sequence[Scene], past: Cells) -> dict[Scene, NDArray[np.bool_]]:
         """Say where scenes show the ground."""
-        masks = ((scene, _mask(self.store, scene, self.order.tile)) for scene in scenes)
+        masks = ((scene, _mask(self.store, scene, self.task.tile)) for scene in scenes)
         if self.history is None:
             return {scene: is_usable(mask) for scene, mask in masks}
         guarded = self.history.guarded([scene for scene, _ in past])
@@ -184,7 +184,7 @@ class _Composing:
                 )
                 for scene, receipt in inside
             ],
-            self.order.job.mask.guard,
+            self.task.job.mask.guard,
             [(receipt.time.isoformat(), receipt.fingerprint) for _, receipt in past],
         )
 
@@ -194,5 +194,5 @@ class _Composing:
         """Return the items of a mask that could not be read to compose it."""
         if scene not in used:
             return []
-        read = {self.order.item_id(position) for position in used[scene]}
+        read = {self.task.item_id(position) for position in used[scene]}
         return [each for each in receipt.items if each not in read]

@@ -1,4 +1,4 @@
-"""What both halves of a tile's work do about items that cannot be read."""
+"""Items that cannot be read: both halves of a tile's work drop them and go on, or raise."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import AssetError
-from pipeline.run.tile.task import TileOrder
+from pipeline.run.tile.task import TileTask
 from pipeline.types import UNFIT, Dropped, Job, Scene, Stage, Unfit
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Reads of one tile, the items that were given up meanwhile, and the numbers that were left out."""
+class Losses:
+    """What one half of a tile's work goes without: items, and numbers that are no reflectance."""
 
-    order: TileOrder
+    task: TileTask
     stage: Stage
     dropped: list[Dropped] = field(default_factory=list)
     unfit: list[Unfit] = field(default_factory=list)
 
-    def note(self, scenes: Iterable[Scene], counts: Iterable[NDArray[np.int64]]) -> None:
-        """Take note of how many pixels of each kind of `UNFIT` scenes hold."""
+    def count_unfit(self, scenes: Iterable[Scene], counts: Iterable[NDArray[np.int64]]) -> None:
+        """Add how many pixels of each kind of `UNFIT` scenes have: a row of counts a scene."""
         for scene, row in zip(scenes, counts, strict=True):
             pixels = {name: int(n) for name, n in zip(UNFIT, row, strict=True) if n}
             if pixels:
@@ -36,7 +36,7 @@ class Reading:
                     Unfit(
                         sensor=scene.sensor,
                         time=scene.time,
-                        tile=self.order.tile.name,
+                        tile=self.task.tile.name,
                         stage=self.stage,
                         pixels=pixels,
                     )
@@ -45,33 +45,33 @@ class Reading:
     def without_unreadable(
         self, used: Mapping[Scene, list[int]], compute: Callable[[], T]
     ) -> T:
-        """Compute; whenever an item cannot be read, take it out of `used` and compute again.
+        """Compute; where an item cannot be read, remove it from `used` and compute again.
 
         Raises
         ------
         AssetError
-            The job wants no item dropped.
+            The job allows no item to be dropped.
         AssetUnavailableError
-            The item may be there later, and this is not the last try.
+            A later try may read the item, and this is not the last one.
         """
         while True:
             try:
                 return compute()
             except AssetError as error:
-                if error.retryable and not self.order.last_try:
+                if error.retryable and not self.task.last_try:
                     raise
-                if self.order.job.cube.unreadable == "fail":
+                if self.task.job.cube.unreadable == "fail":
                     raise
                 self._drop(used, error)
 
     def _drop(self, used: Mapping[Scene, list[int]], error: AssetError) -> None:
         for positions in used.values():
             for position in positions:
-                if self.order.item_id(position) == error.item_id:
+                if self.task.item_id(position) == error.item_id:
                     positions.remove(position)
                     reason = f"asset {error.asset!r} {error.reason}"
                     self.dropped.append(
-                        Dropped(item_id=error.item_id, reason=reason, tile=self.order.tile.name)
+                        Dropped(item_id=error.item_id, reason=reason, tile=self.task.tile.name)
                     )
                     return
         raise error

@@ -18,8 +18,8 @@ from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import mask_fingerprint
 from pipeline.run.common.postprocess import NIR, finished, reach_px, roles_needed, sun_over
-from pipeline.run.tile.drop_unreadable import Reading, inner_threads, with_items
-from pipeline.run.tile.task import TileOrder
+from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
+from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.unfit import counted
 from pipeline.types import UNREADABLE, CellReceipt, CellStatus, Scene
 
@@ -27,59 +27,59 @@ Pixels = NDArray[np.uint8]
 
 
 def mask_cells(
-    order: TileOrder, store: CellStore, reading: Reading, told: Callable[[], None]
+    task: TileTask, store: CellStore, losses: Losses, on_cell: Callable[[], None]
 ) -> list[CellReceipt]:
     """Mask the cells of a tile that the store lacks or has of something else.
 
-    `told` is called for each cell that the plan wants done, also where a killed run has done it.
+    `on_cell` is called for each cell that the plan wants done, also where a killed run has done it.
 
     Returns
     -------
-    A receipt for every cell of the order, in its order.
+    A receipt for every cell of the task, in its task.
     """
-    return _Masking(order, store, reading, told).do()
+    return _Masking(task, store, losses, on_cell).do()
 
 
 @dataclass(frozen=True)
 class _Masking:
-    order: TileOrder
+    task: TileTask
     store: CellStore
-    reading: Reading
-    told: Callable[[], None]
+    losses: Losses
+    on_cell: Callable[[], None]
 
     def do(self) -> list[CellReceipt]:
         receipts: dict[Scene, CellReceipt] = {}
         pending: dict[str, list[Cell]] = {}
-        for cell in self.order.cells:
+        for cell in self.task.cells:
             stored = self._stored(cell)
             if stored == cell.fingerprint:
                 receipts[cell.scene] = self._receipt(cell, cell.items, stored, unchanged=True)
-                self._tell([cell])
+                self._report([cell])
             else:
                 pending.setdefault(cell.scene.sensor, []).append(cell)
         for cells in pending.values():
-            for batch in _batches(cells, self.order.job.run.workers):
+            for batch in _batches(cells, self.task.job.run.workers):
                 receipts.update(self._batch(batch))
-                self._tell(batch)
-        return [receipts[cell.scene] for cell in self.order.cells]
+                self._report(batch)
+        return [receipts[cell.scene] for cell in self.task.cells]
 
-    def _tell(self, done: Sequence[Cell]) -> None:
+    def _report(self, done: Sequence[Cell]) -> None:
         for cell in done:
             if cell.covered and cell.state != "unchanged":
-                self.told()
+                self.on_cell()
 
     def _batch(self, cells: Sequence[Cell]) -> dict[Scene, CellReceipt]:
         """Mask a few cells of one sensor together, so that every worker has a window."""
-        order, tile = self.order, self.order.tile
+        task, tile = self.task, self.task.tile
         used = {cell.scene: list(cell.items) for cell in cells}
         read = [cell.scene for cell in cells if cell.items]
-        made = self.reading.without_unreadable(used, lambda: self._masks(read, used))
+        made = self.losses.without_unreadable(used, lambda: self._masks(read, used))
         empty = np.zeros(tuple(tile.geobox.shape), np.uint8)
         receipts = {}
         for cell in cells:
             kept, sensor = used[cell.scene], cell.scene.sensor
             fingerprint = mask_fingerprint(
-                [order.items.items[p] for p in kept], order.cards[sensor], order.job.mask
+                [task.items.items[p] for p in kept], task.cards[sensor], task.job.mask
             )
             if cell.items and not kept:
                 fingerprint = UNREADABLE
@@ -92,7 +92,7 @@ class _Masking:
                     tile,
                     codes,
                     fingerprint,
-                    confidence=confidence if order.job.mask.confidence else None,
+                    confidence=confidence if task.job.mask.confidence else None,
                 )
         return receipts
 
@@ -103,14 +103,14 @@ class _Masking:
         chosen = with_items(scenes, used)
         if not chosen:
             return {}
-        job, geobox = self.order.job, self.order.tile.geobox
-        model = models.load(self.order.cards[scenes[0].sensor])
+        job, geobox = self.task.job, self.task.tile.geobox
+        model = models.load(self.task.cards[scenes[0].sensor])
         card = model.card
         reach = reach_px(job.mask, geobox.resolution.x)
         wide = geobox.pad(reach)
         opened = cube.open_cube(
             list(chosen.values()),
-            self.order.items,
+            self.task.items,
             read_geobox(card.lattice, wide),
             roles_needed(job.mask, card.roles),
             chunk_px=card.lattice.core_px,
@@ -122,7 +122,7 @@ class _Masking:
                 self._seen(opened, wide),
                 counted(_within(opened, "unfit", geobox)),
             )
-        self.reading.note(chosen, unfit)
+        self.losses.count_unfit(chosen, unfit)
         inner = tuple(slice(reach, reach + size) for size in geobox.shape)
         made = {}
         for step, scene in enumerate(chosen):
@@ -140,7 +140,7 @@ class _Masking:
 
     def _seen(self, opened: xr.Dataset, geobox: GeoBox) -> dict[str, da.Array]:
         """Return what shadows are checked by, (time, y, x) each: nothing where they are not."""
-        shadows = self.order.job.mask.shadows
+        shadows = self.task.job.mask.shadows
         if shadows is None:
             return {}
         names = ("source", NIR) if shadows.add else ("source",)
@@ -148,15 +148,15 @@ class _Masking:
 
     def _suns(self, items: Sequence[int]) -> dict[int, Sun]:
         """Return where the sun stood over each item that says it, where shadows are checked."""
-        if self.order.job.mask.shadows is None:
+        if self.task.job.mask.shadows is None:
             return {}
-        crs = self.order.tile.geobox.crs
+        crs = self.task.tile.geobox.crs
         assert crs is not None
-        suns = {p: sun_over(self.order.items.items[p], crs) for p in items}
+        suns = {p: sun_over(self.task.items.items[p], crs) for p in items}
         return {position: sun for position, sun in suns.items() if sun is not None}
 
     def _stored(self, cell: Cell) -> int:
-        return self.order.masks[cell.scene.sensor, cell.scene.time]
+        return self.task.stored_masks[cell.scene.sensor, cell.scene.time]
 
     def _receipt(
         self,
@@ -174,10 +174,10 @@ class _Masking:
         return CellReceipt(
             sensor=cell.scene.sensor,
             time=cell.scene.time,
-            tile=self.order.tile.name,
+            tile=self.task.tile.name,
             status=status,
             fingerprint=fingerprint,
-            items=tuple(map(self.order.item_id, items)),
+            items=tuple(map(self.task.item_id, items)),
         )
 
 

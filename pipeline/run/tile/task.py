@@ -1,7 +1,7 @@
 """All that one tile's work needs to know, and nothing of the rest of the region.
 
-A plan grows with the region; what is sent to a worker process must not. An order holds the items of
-its own tile alone, under positions of its own.
+A plan grows with the region; what is sent to a worker process must not. A task has the items of its own
+tile alone, numbered anew.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline import access
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
-from pipeline.run.plan.kept import Kept, of_tile
+from pipeline.run.plan.earlier import EarlierScenes
 from pipeline.run.plan.plan import Plan
 from pipeline.types import UNREADABLE, Items, Job, ModelCard, Period, Tile
 
@@ -30,36 +30,36 @@ ZSTD = Zstd()
 
 
 @dataclass(frozen=True, kw_only=True)
-class TileOrder:
+class TileTask:
     """The work on one tile; small to send."""
 
     job: Job
     tile: Tile
     items: Items
-    """Those of the tile's cells, of `cells` and of `kept`."""
+    """Those of the tile's cells, of `cells` and of `earlier`."""
     positions: NDArray[np.int32]
     """Position in `items` -> position in the store's list."""
     cells: tuple[Cell, ...]
     """Every scene in this tile, by time; their items are positions in `items`."""
-    kept: tuple[Cell, ...]
-    """Cells of the store's own scenes that are composed, or counted by the guard, as they are."""
+    earlier: tuple[Cell, ...]
+    """Cells of scenes of the store that the job did not find: composed, or counted by the guard, as they are."""
     cards: Mapping[str, ModelCard]
     """Sensor -> the model that masks it."""
     periods: tuple[Period, ...]
-    masks: Mapping[tuple[str, datetime], int]
+    stored_masks: Mapping[tuple[str, datetime], int]
     """(sensor, time) -> fingerprint of the mask that the store has."""
-    composites: Mapping[datetime, int]
+    stored_composites: Mapping[datetime, int]
     """Start of a period -> fingerprint of the composite that the store has."""
     last_try: bool
     """Whether an asset that cannot be read for now is dropped instead of tried again later."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Send items as compressed JSON: pystac drags its catalogues along.
+        """Send items as compressed JSON: pickled, an item takes its whole catalogue along.
 
         Items repeat each other, further apart than the 32 kB that zlib looks back.
         """
         documents = f"[{','.join(map(_document, self.items))}]"
-        # What the documents leave out, because they are also stored: a worker reads with it.
+        # Signatures are no part of an item's JSON, because that is also stored; a worker reads with them.
         links = [access.signatures(item) for item in self.items]
         packed = [ZSTD.encode(each.encode()) for each in (documents, json.dumps(links))]
         return {**vars(self), "items": tuple(packed)}
@@ -87,51 +87,51 @@ def _document(item: pystac.Item) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """What a run's store holds of a plan."""
+class StoreSide:
+    """What a run's store knows of a plan's items and scenes, as the run finds it when it begins."""
 
     store: CellStore
-    """What is asked for the fingerprints that it has."""
+    """Answers which fingerprints the store has."""
     positions: NDArray[np.int32]
     """Position in the plan's items -> position in the store's list."""
-    kept: Kept
-    """The scenes of the store that composites take beside the plan's."""
+    earlier: EarlierScenes
+    """Scenes of the store that composites take beside the plan's."""
 
 
-def make_order(plan: Plan, tile: Tile, held: Held, *, last_try: bool) -> TileOrder:
+def make_task(plan: Plan, tile: Tile, side: StoreSide, *, last_try: bool) -> TileTask:
     """Take a tile's part of a plan.
 
     Parameters
     ----------
     plan, tile
         The plan, and one of its tiles.
-    held
-        What the store has.
+    side
+        What the store knows.
     last_try
-        See `TileOrder.last_try`.
+        See `TileTask.last_try`.
     """
-    cells, kept = plan.cells_of(tile), _kept(plan, tile, held)
-    used, more = _positions(cells), _positions(kept)
+    cells, earlier = plan.cells_of(tile), _earlier(side, tile, plan.row_of(tile))
+    used, more = _positions(cells), _positions(earlier)
     settings = plan.job.composite
     items = [plan.items.items[position] for position in used]
-    items += [held.kept.items.items[position] for position in more]
-    return TileOrder(
+    items += [side.earlier.items.items[position] for position in more]
+    return TileTask(
         job=plan.job,
         tile=tile,
         items=Items(items=tuple(items)),
-        positions=np.concatenate([held.positions[used], held.kept.positions[more]]),
-        cells=_moved(cells, used),
-        kept=_moved(kept, more, len(used)),
+        positions=np.concatenate([side.positions[used], side.earlier.positions[more]]),
+        cells=_renumbered(cells, used),
+        earlier=_renumbered(earlier, more, len(used)),
         cards={sensor: plan.cards[sensor] for sensor in {cell.scene.sensor for cell in cells}},
         periods=plan.periods,
-        masks={
-            (cell.scene.sensor, cell.scene.time): held.store.mask_fingerprint(
-                cell.scene.sensor, cell.scene.time, tile
+        stored_masks={
+            (scene.sensor, scene.time): side.store.mask_fingerprint(
+                scene.sensor, scene.time, tile
             )
-            for cell in cells
+            for scene in (cell.scene for cell in cells)
         },
-        composites={
-            period.start: held.store.composite_fingerprint(settings.name, period.start, tile)
+        stored_composites={
+            period.start: side.store.composite_fingerprint(settings.name, period.start, tile)
             for period in plan.periods
         }
         if settings
@@ -140,30 +140,31 @@ def make_order(plan: Plan, tile: Tile, held: Held, *, last_try: bool) -> TileOrd
     )
 
 
-def _kept(plan: Plan, tile: Tile, held: Held) -> list[Cell]:
+def _earlier(side: StoreSide, tile: Tile, row: int) -> list[Cell]:
     """Return the cells of a tile that the store has of scenes beside the plan's."""
-    found = []
-    for scene in of_tile(held.kept, plan.row_of(tile)):
-        number = held.store.mask_fingerprint(scene.sensor, scene.time, tile)
-        if number > UNREADABLE:
-            found.append(
-                Cell(
-                    scene=scene,
-                    tile=tile,
-                    items=scene.items,
-                    fingerprint=number,
-                    state="unchanged",
-                )
-            )
-    return found
+    scenes = side.earlier.in_tile(row)
+    fingerprints = [
+        side.store.mask_fingerprint(scene.sensor, scene.time, tile) for scene in scenes
+    ]
+    return [
+        Cell(
+            scene=scene,
+            tile=tile,
+            items=scene.items,
+            fingerprint=fingerprint,
+            state="unchanged",
+        )
+        for scene, fingerprint in zip(scenes, fingerprints, strict=True)
+        if fingerprint > UNREADABLE
+    ]
 
 
 def _positions(cells: Iterable[Cell]) -> list[int]:
     return sorted({position for cell in cells for position in cell.items})
 
 
-def _moved(cells: Iterable[Cell], used: Sequence[int], first: int = 0) -> tuple[Cell, ...]:
-    """Give cells the positions that their items have in an order, from `first` on."""
+def _renumbered(cells: Iterable[Cell], used: Sequence[int], first: int = 0) -> tuple[Cell, ...]:
+    """Give cells the positions that their items have in a task, from `first` on."""
     local = {position: first + index for index, position in enumerate(used)}
     return tuple(_with_items(cell, tuple(local[p] for p in cell.items)) for cell in cells)
 

@@ -11,50 +11,46 @@ import dataclasses
 from collections.abc import Callable
 
 from pipeline.run.common.cellstore import CellStore
-from pipeline.run.record.cost import measured
+from pipeline.run.common.clock import measured
 from pipeline.run.tile.composing import compose_periods
-from pipeline.run.tile.drop_unreadable import Reading
+from pipeline.run.tile.drop_unreadable import Losses
 from pipeline.run.tile.masking import mask_cells
-from pipeline.run.tile.task import TileOrder
+from pipeline.run.tile.task import TileTask
 from pipeline.types import Cost, TileReceipt
 
 
-def _nobody() -> None:
-    """Tell nobody."""
-
-
 def mask_tile(
-    order: TileOrder, store: CellStore, told: Callable[[], None] = _nobody
+    task: TileTask, store: CellStore, on_cell: Callable[[], None] = lambda: None
 ) -> TileReceipt:
-    """Do the first half of an order; `told` hears of each cell that is masked."""
-    reading, stages = Reading(order, "mask"), dict[str, Cost]()
+    """Do the first half of a task; `on_cell` is called for each cell."""
+    losses, stages = Losses(task, "mask"), dict[str, Cost]()
     with measured(stages, "mask"):
-        cells = mask_cells(order, store, reading, told)
+        cells = mask_cells(task, store, losses, on_cell)
     return TileReceipt(
-        tile=order.tile.name,
+        tile=task.tile.name,
         cells=tuple(cells),
-        dropped=tuple(reading.dropped),
-        unfit=tuple(reading.unfit),
+        dropped=tuple(losses.dropped),
+        unfit=tuple(losses.unfit),
         stages=stages,
     )
 
 
 def compose_tile(
-    order: TileOrder,
+    task: TileTask,
     masked: TileReceipt,
     store: CellStore,
-    told: Callable[[], None] = _nobody,
+    on_period: Callable[[], None] = lambda: None,
 ) -> TileReceipt:
-    """Do the second half, on a store where the first half is written; `told` hears of each period."""
-    reading, stages = Reading(order, "composite"), dict(masked.stages)
-    if order.job.composite is None:
+    """Do the second half, on a store where the first half is written; `on_period` is called for each."""
+    losses, stages = Losses(task, "composite"), dict(masked.stages)
+    if task.job.composite is None:
         return masked
     with measured(stages, "composite"):
-        composed = compose_periods(order, masked.cells, store, reading, told)
+        composed = compose_periods(task, masked.cells, store, losses, on_period)
     return dataclasses.replace(
         masked,
         composites=composed,
-        dropped=(*masked.dropped, *reading.dropped),
-        unfit=(*masked.unfit, *reading.unfit),
+        dropped=(*masked.dropped, *losses.dropped),
+        unfit=(*masked.unfit, *losses.unfit),
         stages=stages,
     )

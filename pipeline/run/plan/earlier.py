@@ -29,8 +29,8 @@ SceneRow = tuple[datetime, str, Sequence[str]]
 """Time, platform and item ids of a scene."""
 
 
-class Known(Protocol):
-    """What a store knows: as published, or as a run finds it on its own branch."""
+class SceneList(Protocol):
+    """The scenes and items of a store: as published, or as a run finds them on its own branch."""
 
     def scene_rows(self) -> Mapping[str, Sequence[SceneRow]]:
         """Return every scene, by sensor."""
@@ -66,8 +66,8 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Kept:
-    """Scenes of a store, cell by cell; see `kept_scenes`."""
+class EarlierScenes:
+    """Scenes of a store, cell by cell; see `find_earlier`."""
 
     scenes: tuple[Scene, ...]
     """By (time, sensor); positions are those in `items`, none of a scene whose mask alone counts."""
@@ -84,10 +84,19 @@ class Kept:
         """(tile, scene) -> number of items."""
         return np.array([len(each) for each in self.sets], np.int64)[self.chosen]
 
+    def in_tile(self, row: int) -> list[Scene]:
+        """Return the scenes with the items that touch a tile, by its position in `Plan.tiles`."""
+        # Where no scene is taken, `chosen` may have no row either.
+        rows = self.chosen[row] if self.scenes else ()
+        return [
+            dataclasses.replace(scene, items=self.sets[number])
+            for scene, number in zip(self.scenes, rows, strict=True)
+        ]
 
-def nothing(n_tiles: int = 0) -> Kept:
+
+def no_scenes(n_tiles: int = 0) -> EarlierScenes:
     """Return no scenes."""
-    return Kept(
+    return EarlierScenes(
         scenes=(),
         items=Items(items=()),
         positions=np.zeros(0, np.int32),
@@ -96,7 +105,9 @@ def nothing(n_tiles: int = 0) -> Kept:
     )
 
 
-def kept_scenes(known: Known, wanted: Wanted, grid: Grid, tiles: Sequence[Tile]) -> Kept:
+def find_earlier(
+    known: SceneList, wanted: Wanted, grid: Grid, tiles: Sequence[Tile]
+) -> EarlierScenes:
     """Find the scenes of a store that composites take beside a job's own.
 
     Parameters
@@ -119,7 +130,7 @@ def kept_scenes(known: Known, wanted: Wanted, grid: Grid, tiles: Sequence[Tile])
         if wanted.takes(sensor, row)
     )
     if not rows:
-        return nothing(len(tiles))
+        return no_scenes(len(tiles))
     composed = [any(time in each for each in wanted.periods) for time, _, _ in rows]
     ids = [
         name
@@ -148,11 +159,11 @@ def kept_scenes(known: Known, wanted: Wanted, grid: Grid, tiles: Sequence[Tile])
         )
         for time, sensor, row in rows
     )
-    held = Items(items=tuple(items.values()))
-    sets, chosen = _by_cell(scenes, held, grid, tiles)
-    return Kept(
+    usable = Items(items=tuple(items.values()))
+    sets, chosen = _by_cell(scenes, usable, grid, tiles)
+    return EarlierScenes(
         scenes=scenes,
-        items=held,
+        items=usable,
         positions=np.array([documents[name][0] for name in items], np.int32),
         sets=tuple(_ordered(sets, scenes)),
         chosen=chosen,
@@ -176,13 +187,3 @@ def _ordered(
     """Return sets with their items as their scenes have them."""
     rank = {p: n for n, p in enumerate(p for scene in scenes for p in scene.items)}
     return (tuple(sorted(each, key=rank.__getitem__)) for each in sets)
-
-
-def of_tile(kept: Kept, row: int) -> list[Scene]:
-    """Return the scenes with the items that touch a tile."""
-    if not kept.scenes:
-        return []
-    return [
-        dataclasses.replace(scene, items=kept.sets[number])
-        for scene, number in zip(kept.scenes, kept.chosen[row], strict=True)
-    ]

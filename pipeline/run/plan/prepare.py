@@ -1,0 +1,69 @@
+"""Job -> what its plan is made of: all that is asked of catalogues, rasters and the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pipeline import cube, grid, store
+from pipeline.cube.metadata.roles import corner_m
+from pipeline.run.common.scenes import of_period
+from pipeline.run.plan.selection import choose_models, placed, with_roles
+from pipeline.run.plan.stored_state import Stored, settled_items
+from pipeline.search import search
+from pipeline.types import Grid, Items, Job, ModelCard
+
+Report = Callable[[str], None]
+"""Shows the user a line of text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a plan is made of."""
+
+    items: Items
+    """Those that can be used, with radiometry and location settled; and those that were dropped, and why."""
+    grid: Grid
+    cards: Mapping[str, ModelCard]
+    """Sensor -> the model that masks it."""
+    stored: Stored
+
+
+def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
+    """Search the catalogues, settle what items leave open, choose models, and look into the store.
+
+    Reads overviews of items whose metadata contradict each other about their radiometry, and headers of
+    those that do not tell where they lie; no other pixel.
+
+    Parameters
+    ----------
+    job
+        What is asked.
+    report
+        Called with a line for each catalogue that is searched, and for each retry.
+
+    Raises
+    ------
+    CloudmaskError
+        As `pipeline.errors` says.
+    """
+    # A grid that cannot be drawn is an error before anything is searched.
+    grid.make_grid(job)
+    archive = store.find_archive(job.store)
+    found = cube.settled(
+        search(job, said=report), hosts=job.cube.hosts, known=settled_items(archive)
+    )
+    drawn = _grid(job, found, archive)
+    cards = choose_models(job, found)
+    stored = Stored.look(archive, job.composite, drawn)
+    usable = placed(job, with_roles(job, found, cards))
+    items = of_period(usable, stored.scenes, job.period)
+    return Inputs(items=items, grid=drawn, cards=cards, stored=stored)
+
+
+def _grid(job: Job, items: Items, archive: store.Archive | None) -> Grid:
+    """Draw the grid; its corners are the job's, else the store's, else those of most items."""
+    if job.grid.anchor != "auto":
+        return grid.make_grid(job)
+    stored = None if archive is None else archive.grid.corner
+    return grid.make_grid(job, stored or grid.anchor_of({corner_m(item) for item in items}))
