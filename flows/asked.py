@@ -1,4 +1,4 @@
-"""What a caller of a flow gives, as a job."""
+"""The parameter `job` of the flows."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pipeline.types import Job
 from pipeline.watch import watch_output
 
 Asked = dict[str, Any] | str
-"""Path of a job file on the worker, or the content of one."""
+"""Path of a job file on the worker, or its content."""
 
 
 def read_job(asked: Asked) -> Job:
-    """Make a job of what the caller gives.
+    """Read the parameter.
 
-    A worker's environment says what its machine allows, as the command line's does. Paths in the
-    content of a job are relative to the folder of the process.
+    The environment of the worker limits its memory, as it does for the command line. Paths within the content
+    of a job file are relative to the working folder of the process.
 
     Raises
     ------
     ConfigError
-        There is no such file, or the job has mistakes.
+        There is no such file, or the job is invalid.
     """
     watch_output()
     budget = config.read_settings().memory_bytes
@@ -44,13 +44,7 @@ def masks_alone(job: Job) -> Job:
 
 
 def composites_wanted(job: Job) -> Job:
-    """Return the job as it is, if it asks for composites.
-
-    Raises
-    ------
-    ConfigError
-        It does not.
-    """
+    """Return the job if it has a section `composite`, else raise a ConfigError."""
     if job.composite is None:
         raise ConfigError(
             f"job {job.name} has no section `composite`, so that there is nothing to compose: add "
@@ -60,7 +54,7 @@ def composites_wanted(job: Job) -> Job:
 
 
 def run_name() -> str:
-    """Name a flow run by what was asked: a path's stem, or a job's name and dates."""
+    """Name a flow run after its job: the stem of the file, or the job's name and dates."""
     asked = flow_run.parameters.get("job")
     if isinstance(asked, dict):
         return f"{asked.get('name', 'job')} {asked.get('datetime', '')}".strip()

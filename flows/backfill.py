@@ -1,4 +1,4 @@
-"""The flow for a long past: period after period, each a run of its own that can be seen and repeated."""
+"""The flow for a long past: a run for each period, oldest first."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ def backfill(
 ) -> list[dict[str, Any]]:
     """Run a flow for one period after the other, oldest first.
 
-    Each period publishes for itself. Started again, the flow goes on where it stopped: a period that
-    is complete is planned, found unchanged by its fingerprints, and left. A period without items,
-    or with too few that can be read, does not keep the others from being done.
+    Each period is published on its own. Started again, the flow continues where it stopped: the plan of a
+    complete period finds all its cells unchanged. A period without items, or with too few that can be read,
+    does not stop the others.
 
     Parameters
     ----------
     job, limits, wait_min
         As of `flows.region.region`.
     datetime
-        From when to when, as in a job file, e.g. ``2019/2023``; none: the dates of the job.
+        Dates as in a job file, e.g. ``2019/2023``; None: the dates of the job.
     step
-        Length of a period. A composite of a longer one is composed again at each step that adds to
-        it: take ``year`` where composites are by year.
+        Length of a period. A composite over a longer period is composed again in each run that adds to it:
+        take ``year`` for yearly composites.
     what
         Which flow.
 
     Returns
     -------
-    A row a period: what became of it.
+    A row for each period: ``period``, ``state`` and ``what``.
 
     Raises
     ------
     IncompleteError
-        Of some periods too little could be read; the others are published.
+        Of some periods too few cells could be read; the others are published.
     """
     whole = read_job(job)
     if datetime is not None:
@@ -85,7 +85,7 @@ def backfill(
 
 
 def _one(job: Job, what: str, limits: Limits | None, wait_min: float) -> tuple[str, str]:
-    """Run the flow for a period; what is wrong with more than this period is raised."""
+    """Run the flow for a period; errors that concern all periods are raised."""
     try:
         record = FLOWS[what](config.dump_job(job), limits=limits, wait_min=wait_min)
     except EmptySearchError as error:

@@ -1,4 +1,4 @@
-"""Prefect inside a command: its embedded server behind a login, and the command's own bars for its log."""
+"""A flow inside a command: Prefect's embedded server with a login, and progress bars instead of its log."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pipeline.config import set_prefect_login
 from pipeline.run import Progress, Silent
 
 WATCHER: ContextVar[Progress] = ContextVar("watcher")
-"""Who watches the flow that this process runs; what a flow is given must be JSON."""
+"""Progress of the flow that this process runs: no parameter of a flow, because those must be JSON."""
 
 
 def watcher() -> Progress:
-    """Return who watches the flow of this process, if anybody does."""
+    """Return the progress that `watched` has set, or a silent one."""
     return WATCHER.get(Silent())
 
 
 @contextmanager
 def watched(progress: Progress) -> Iterator[None]:
-    """Let a watcher see a flow, and what Prefect logs as a warning, instead of Prefect's own lines."""
+    """Report a flow, and warnings in Prefect's log, to `progress` instead of Prefect's own handlers."""
     token = WATCHER.set(progress)
-    root, ours = logging.getLogger(), _Told(progress)
+    root, ours = logging.getLogger(), _Warnings(progress)
     for each in root.handlers:
-        # Also after this: that the server is stopped when the process ends is no news.
-        each.addFilter(_no_line_of_prefect)
+        # Not removed afterwards: Prefect would still log that its server stops with the process.
+        each.addFilter(_not_of_prefect)
     root.addHandler(ours)
     try:
         yield
@@ -39,32 +39,32 @@ def watched(progress: Progress) -> Iterator[None]:
 
 
 def prepare_server(progress: Progress) -> None:
-    """Have the server that Prefect embeds, where no other is configured, ask for a login of its own.
+    """Require a login of Prefect's embedded server, if no other server is configured.
 
-    It listens on this machine alone, and would yet do what any other user of it asks, or any web page
-    that a browser here shows.
+    It listens on this machine only, but without a login every user of the machine, and every web page in a
+    browser here, could give it orders.
     """
     if PREFECT_API_URL.value() is not None:
         return
     progress.message("starting Prefect's embedded server …")
     set_prefect_login()
-    # For threads and for the server's process, too.
+    # So that other threads and the server's process see it.
     refresh_global_settings_context()
 
 
-def _no_line_of_prefect(record: logging.LogRecord) -> bool:
+def _not_of_prefect(record: logging.LogRecord) -> bool:
     return not record.name.startswith("prefect")
 
 
-class _Told(logging.Handler):
-    """Tells a watcher what Prefect logs as a warning."""
+class _Warnings(logging.Handler):
+    """Passes warnings in Prefect's log to a progress."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(logging.WARNING)
         self._progress = progress
 
     def emit(self, record: logging.LogRecord) -> None:
-        # How a run fails is the error of the command; Prefect would tell it three times.
+        # The command shows the error of a failed run; Prefect would log it three times.
         failure = record.levelno >= logging.ERROR and record.name.startswith(
             ("prefect.flow_runs", "prefect.task_runs")
         )

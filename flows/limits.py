@@ -1,8 +1,8 @@
-"""Slots that the runs of several workers share: how many use a GPU, or ask a catalogue, at once.
+"""Concurrency limits that several workers share: how many use a GPU, or search a catalogue, at once.
 
-They are Prefect's global concurrency limits, made once by ``prefect gcl create``. A flow takes them
-only where its parameter ``limits`` names them, and then strictly: without `strict`, Prefect goes on
-with a warning where a limit does not exist, and an operator's slip would go unnoticed.
+They are Prefect's global concurrency limits, made once by ``prefect gcl create``. A flow uses those that
+its parameter ``limits`` names, with `strict`: else Prefect would only warn of a limit that does not
+exist, and a typing error would switch it off.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["gpu", "catalogue"]
 KINDS: tuple[Kind, ...] = ("gpu", "catalogue")
 
 LEASE_S = 60.0
-"""How long a slot stays taken when its holder has died; Prefect takes no less. Living ones renew it."""
+"""Seconds after which the slot of a killed process is free; running ones renew it. Prefect's minimum."""
 
 Limits = Mapping[str, str]
 """Kind -> name of a global concurrency limit, e.g. ``{gpu: cloudmask-gpu}``."""
@@ -32,7 +32,7 @@ def read_limits(given: Limits | None) -> Limits:
     Raises
     ------
     ConfigError
-        It names a kind that there is not.
+        It has an unknown kind.
     """
     limits = dict(given or {})
     unknown = sorted(set(limits) - set(KINDS))
@@ -43,7 +43,7 @@ def read_limits(given: Limits | None) -> Limits:
 
 @contextmanager
 def slot(limits: Limits, kind: Kind) -> Iterator[None]:
-    """Hold a slot of a limit, if there is one for this kind; wait for it as long as it takes.
+    """Occupy a slot of the limit for this kind, if there is one; wait for it as long as it takes.
 
     Raises
     ------
@@ -54,10 +54,10 @@ def slot(limits: Limits, kind: Kind) -> Iterator[None]:
     if name is None:
         yield
         return
-    held = ExitStack()
-    # A server that restarts may forget who holds what. Better one batch too many at once for a
-    # while than hours of work thrown away.
-    held.enter_context(
+    occupied = ExitStack()
+    # A server that restarts may lose its leases: one batch too many at once for a while is better than
+    # hours of work thrown away.
+    occupied.enter_context(
         concurrency(
             name, strict=True, lease_duration=LEASE_S, raise_on_lease_renewal_failure=False
         )
@@ -65,6 +65,6 @@ def slot(limits: Limits, kind: Kind) -> Iterator[None]:
     try:
         yield
     finally:
-        # What was done under it is done, whether or not the server can be told at this moment.
+        # The work is done, even if the server cannot be reached at this moment.
         with not_worth_a_run(f"a slot of {name} will be free in {LEASE_S:.0f} s"):
-            held.close()
+            occupied.close()

@@ -10,7 +10,7 @@ from flows.asked import Asked, composites_wanted, masks_alone, read_job, run_nam
 from flows.embedded import prepare_server, watched
 from flows.limits import Limits
 from flows.patience import expected_errors_in_one_line
-from flows.work import Manner, bring_up_to_date
+from flows.work import FlowOptions, bring_up_to_date
 from pipeline import config
 from pipeline.errors import IncompleteError
 from pipeline.run import Plan, Progress
@@ -18,7 +18,7 @@ from pipeline.types import Job, Record
 from pipeline.wording import counted
 
 WAIT_MIN = 30.0
-"""How long a flow tries, in minutes, while another run holds its store or a catalogue is down."""
+"""How long a flow tries, in minutes, while another run writes to its store or a catalogue is down."""
 
 
 @flow(name="region", flow_run_name=run_name, validate_parameters=False)
@@ -32,28 +32,28 @@ def region(
     job
         Path of a job file on the worker, or the content of one.
     limits
-        Global concurrency limits to keep, by kind: ``{gpu: cloudmask-gpu, catalogue:
+        Names of global concurrency limits, by kind: ``{gpu: cloudmask-gpu, catalogue:
         cloudmask-catalogue}``; each must exist.
     wait_min
-        How long to try, in minutes, while another run holds the store, or a catalogue or a cluster
-        does not answer.
+        How long to try, in minutes, while another run writes to the store, or a catalogue or a cluster does
+        not answer.
 
     Returns
     -------
-    The record; none if there was nothing to do.
+    The record; None if there was nothing to do.
     """
-    manner = Manner(flow="region", limits=limits or {}, wait_min=wait_min)
-    return bring_up_to_date(read_job(job), manner)
+    options = FlowOptions(flow="region", limits=limits or {}, wait_min=wait_min)
+    return bring_up_to_date(read_job(job), options)
 
 
 @flow(name="mask", flow_run_name=run_name, validate_parameters=False)
 def mask(job: Asked, limits: Limits | None = None, wait_min: float = WAIT_MIN) -> Record | None:
-    """Bring the masks of a job up to date and leave its composites as they are.
+    """Bring the masks of a job up to date; do not change its composites.
 
     Parameters and result as of `region`.
     """
-    manner = Manner(flow="mask", limits=limits or {}, wait_min=wait_min)
-    return bring_up_to_date(masks_alone(read_job(job)), manner)
+    options = FlowOptions(flow="mask", limits=limits or {}, wait_min=wait_min)
+    return bring_up_to_date(masks_alone(read_job(job)), options)
 
 
 @flow(name="composite", flow_run_name=run_name, validate_parameters=False)
@@ -70,22 +70,22 @@ def composite(
     job, limits, wait_min
         As of `region`.
     missing
-        What to do where masks are missing or out of date: make them, or fail before anything is read
-        if they are more than ``run.min_completeness`` leaves out, for workers that should hardly run
-        a model. The few that an earlier run could not read are tried again in any case.
+        What to do where masks are missing or out of date: make them; or fail before anything is read, if
+        more are missing than ``run.min_completeness`` allows (for workers that should not run a model).
+        Those few are made in both cases.
     """
     check = None if missing == "mask" else masks_are_there
-    manner = Manner(flow="composite", limits=limits or {}, wait_min=wait_min, check=check)
-    return bring_up_to_date(composites_wanted(read_job(job)), manner)
+    options = FlowOptions(flow="composite", limits=limits or {}, wait_min=wait_min, check=check)
+    return bring_up_to_date(composites_wanted(read_job(job)), options)
 
 
 def masks_are_there(plan: Plan) -> None:
-    """Refuse a plan that would have to mask much.
+    """Refuse a plan that would have to make many masks.
 
     Raises
     ------
     IncompleteError
-        More cells are new or have changed than the job's completeness leaves out.
+        More cells are new or changed than the job's ``run.min_completeness`` allows.
     """
     covered = int(plan.cells.covered.sum())
     missing = int((plan.cells.covered & ~plan.cells.unchanged).sum())
@@ -104,7 +104,7 @@ def run_region(job: Job, progress: Progress) -> Record | None:
     job
         What to do.
     progress
-        Sees what it would see of a run without Prefect.
+        As of `pipeline.run.run`.
     """
     with watched(progress), expected_errors_in_one_line():
         prepare_server(progress)

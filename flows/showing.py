@@ -1,6 +1,6 @@
-"""What a run leaves with Prefect: progress, tables, a picture, the record, and an event.
+"""What a run shows in Prefect: artifacts with progress, tables, a picture and the record, and an event.
 
-All of it only shows what the store holds, so that none of it can fail a run.
+All of it only shows what is in the store, so that a failure here does not end the run.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from pipeline.types import Job, Record, TileReceipt
 from pipeline.wording import counted
 
 PUBLISHED = "cloudmask.region.published"
-"""Name of the event: readers see a new state of a region."""
+"""Name of the event: a region has been published."""
 
 ROWS = 1000
-"""Rows that a table shows at most."""
+"""Most rows of a table."""
 
 
 class FlowProgress:
-    """Tells Prefect what a run tells, lines in its log and a bar of tiles, and whoever else watches."""
+    """Reports a run to Prefect, as lines of its log and a bar of tiles, and to the progress of `watcher`."""
 
     def __init__(self, name: str) -> None:
         self._key = f"{key_of(name)}-progress"
@@ -50,13 +50,13 @@ class FlowProgress:
         """See `pipeline.run.Progress`."""
         self._watcher.start(stage, total)
         get_run_logger().info("%s: %d to do", stage, total)
-        # A question to the server for each cell would cost more than it tells.
+        # A request to the server for each cell would be too many.
         if stage != run.TILES:
             return
         self._total = total
         with not_worth_a_run("no bar"):
             bar = create_progress_artifact(0.0, key=self._key, description=stage)
-            # Typed for callers in a loop of asyncio as well.
+            # Its type also covers callers within asyncio, which get a coroutine.
             assert isinstance(bar, UUID)
             self._bar = bar
 
@@ -73,12 +73,12 @@ class FlowProgress:
             )
 
     def message(self, text: str) -> None:
-        """See `pipeline.run.Progress`; who watches hears warnings of Prefect's log."""
+        """See `pipeline.run.Progress`; `watched` passes warnings of the log on."""
         get_run_logger().warning(text)
 
 
 def tell_published(job: Job, record: Record, flow: str) -> None:
-    """Emit the event that others can trigger on, if readers see anything new."""
+    """Emit the event for automations, if anything was published."""
     if record.snapshot is None:
         return
     with not_worth_a_run("no event"):
@@ -103,7 +103,7 @@ def tell_published(job: Job, record: Record, flow: str) -> None:
 
 
 def show_record(plan: run.Plan, record: Record) -> None:
-    """Leave tables of tiles and of what was dropped, a picture of the latest composite, the record."""
+    """Make artifacts: the record, tables of tiles and dropped items, a picture of the latest composite."""
     key = key_of(plan.job.name)
     with not_worth_a_run("not everything is shown", worth_a_wait=True):
         create_markdown_artifact(key=f"{key}-record", markdown=_markdown(record))
@@ -118,7 +118,7 @@ def show_record(plan: run.Plan, record: Record) -> None:
 
 
 def show_table(key: str, rows: Sequence[dict[str, Any]], title: str) -> None:
-    """Leave a table; of a long one its beginning."""
+    """Make an artifact of a table; of a long one, of its first rows."""
     more = f"; {len(rows) - ROWS} more in `cloudmask runs --json`" if len(rows) > ROWS else ""
     create_table_artifact(key=key, table=list(rows[:ROWS]), description=title + more)
 
@@ -165,7 +165,7 @@ def _tile(receipt: TileReceipt) -> dict[str, Any]:
 
 
 def _markdown(record: Record) -> str:
-    """Say in a few lines what the run did, and what it went without."""
+    """Summarise a record: what was made, what it cost, what was dropped."""
     lines = [
         f"# {record.job}, run {record.run_id}",
         f"- {record.complete} of {counted(record.expected, 'cell')} (scene × tile) complete",
@@ -193,7 +193,7 @@ def _markdown(record: Record) -> str:
 
 
 def _words(text: str) -> str:
-    """Write a text of a catalogue into Markdown as nothing but words: no table, link, code or HTML."""
+    """Escape a text that comes from a catalogue, so that Markdown shows it as plain words."""
     plain = html.escape(printable(shown(text), lines=False), quote=False)
     # Underscores inside of words, as ids have them, mean nothing.
     return re.sub(r"([\\`*\[\]|~])", r"\\\1", plain)

@@ -1,4 +1,4 @@
-"""What the flows have in common: plan, one task a batch of tiles, publish, show."""
+"""What the flows share: plan, a task for each batch of tiles, publish, show."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pipeline.types import Job, Record, Tile, TileReceipt
 from pipeline.wording import counted
 
 Check = Callable[[run.Plan], None]
-"""Looks at a plan and raises what it has against it."""
+"""Raises an error if a plan must not be carried out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How a flow goes about its work; none of it changes a pixel."""
+class FlowOptions:
+    """How a flow does its work; no option changes a pixel."""
 
     flow: str
-    """Name of the flow, for the event."""
+    """Name of the flow, for its event."""
     limits: Limits = field(default_factory=dict)
     """See `flows.limits`."""
     wait_min: float = 0.0
-    """How long to try, in minutes, while another run holds the store, or a catalogue is down."""
+    """How long to try, in minutes, while another run writes to the store, or a catalogue is down."""
     check: Check | None = None
 
 
@@ -46,7 +46,7 @@ def do_tiles(
     limits: Limits,
     named: str,  # noqa: ARG001  (for the name of the task run)
 ) -> Sequence[TileReceipt]:
-    """Mask and compose a batch of tiles; on the last try go on without what cannot be read."""
+    """Mask and compose a batch of tiles; on the last try drop what cannot be read."""
     last_try = task_run.run_count >= TASK.attempts
     with errors_fit_to_be_seen(), slot(limits, "gpu"):
         return session.do_tiles(tiles, last_try=last_try)
@@ -54,47 +54,47 @@ def do_tiles(
 
 @task(name="catalogue", **PATIENTLY)
 def write_catalogue(job: Job) -> None:
-    """Bring the STAC catalogue of the store up to date, also after a night that failed to."""
+    """Bring the STAC catalogue of the store up to date, even if this run published nothing."""
     with errors_fit_to_be_seen():
         published = publish.follow(job)
     if published is not None:
         get_run_logger().info("%s", published)
 
 
-def bring_up_to_date(job: Job, manner: Manner) -> Record | None:
-    """Bring the store of a job up to date; none: there was nothing to do.
+def bring_up_to_date(job: Job, options: FlowOptions) -> Record | None:
+    """Bring the store of a job up to date; return None if there was nothing to do.
 
     Raises
     ------
     CloudmaskError
-        As `pipeline.errors` says; the store then stands as it stood before.
+        As `pipeline.errors` says; what readers see of the store has not changed.
     """
-    read_limits(manner.limits)
+    read_limits(options.limits)
     with errors_fit_to_be_seen():
-        record = while_it_may_pass(lambda: _once(job, manner), 60 * manner.wait_min)
+        record = while_it_may_pass(lambda: _once(job, options), 60 * options.wait_min)
     if job.stac is not None:
         write_catalogue(job)
     return record
 
 
-def _once(job: Job, manner: Manner) -> Record | None:
+def _once(job: Job, options: FlowOptions) -> Record | None:
     logger = get_run_logger()
-    plan = plan_job(job, manner.limits)
+    plan = plan_job(job, options.limits)
     size = f"{counted(len(plan.scenes), 'scene')} × {counted(len(plan.tiles), 'tile')}"
     logger.info("%s: %s", size, plan.counts())
     if plan.nothing_to_do:
         run.tell_unchanged(job.name)
         logger.info("%s is up to date", job.name)
         return None
-    if manner.check is not None:
-        manner.check(plan)
+    if options.check is not None:
+        options.check(plan)
 
     def do_batch(session: run.Session, tiles: Sequence[Tile]) -> None:
-        receipts = do_tiles(session, tiles, manner.limits, _named(tiles))
+        receipts = do_tiles(session, tiles, options.limits, _named(tiles))
         logger.info("%s done: %s", _named(tiles), _in_words(receipts))
 
     record = run.execute(plan, FlowProgress(job.name), do_batch)
-    tell_published(job, record, manner.flow)
+    tell_published(job, record, options.flow)
     show_record(plan, record)
     return record
 

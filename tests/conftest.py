@@ -25,6 +25,43 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory) -> Path:
+    """Folder of the small region of `tests/faults`: to be copied, never changed."""
+    from tests.faults.small_region import make_pristine  # noqa: PLC0415
+
+    return make_pristine(tmp_path_factory.mktemp("region") / "archive")
+
+
+@pytest.fixture
+def region(pristine, tmp_path):
+    """Return a copy of the small region."""
+    from tests.faults.small_region import copy_of  # noqa: PLC0415
+
+    return copy_of(pristine, tmp_path)
+
+
+@pytest.fixture
+def threshold(monkeypatch):
+    """Mask with a model that needs no weights, and return it."""
+    from tests.faults.small_region import provide  # noqa: PLC0415
+
+    return provide(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(pristine, tmp_path_factory):
+    """Contents of the store that a plain run makes of the small region."""
+    from pipeline import run  # noqa: PLC0415
+    from tests.faults.small_region import contents, copy_of, provide  # noqa: PLC0415
+
+    region = copy_of(pristine, tmp_path_factory.mktemp("undisturbed"))
+    with pytest.MonkeyPatch.context() as patch:
+        provide(patch)
+        run.run(region.job())
+    return contents(region)
+
+
 @pytest.fixture
 def single_thread():
     """Run dask in the calling thread."""

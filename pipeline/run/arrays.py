@@ -16,8 +16,8 @@ from pipeline.errors import ModelError
 from pipeline.mask import mask_with_confidence, read_geobox
 from pipeline.types import LEGEND, Model
 
-PLACE = "EPSG:3857"
-"""CRS of a cube that says none: only whole pixels from its origin count, so that any will do."""
+NO_CRS = "EPSG:3857"
+"""Stands in for the CRS of a cube that has none: windows count whole pixels from its upper left, in any CRS."""
 
 
 def mask_array(
@@ -27,10 +27,10 @@ def mask_array(
     level: str = "L2A",
     options: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """Mask clouds and their shadows in reflectance that is already at hand.
+    """Mask clouds and cloud shadows in a cube of reflectance, without a job.
 
-    The same engine, the same windows as in a run: chunks, or cutting the cube in parts that lie on one
-    grid, change no pixel further than a window from the cut.
+    As in a run, chunks do not change a pixel. Parts of a georeferenced cube have the same mask as the whole,
+    except within a window of the cut, where pixels beyond it are missing.
 
     Parameters
     ----------
@@ -119,16 +119,16 @@ def _loaded(
 
 
 def _geobox(bands: xr.Dataset) -> GeoBox:
-    """Return where the cube lies, or a place of its own for one that does not say."""
+    """Return the cube's geobox, or one from (0, 0) where it has none."""
     found = bands.odc.geobox
     if isinstance(found, GeoBox) and found.crs is not None:
         return found
     shape = (bands.sizes["y"], bands.sizes["x"])
-    return GeoBox(shape, Affine(1, 0, 0, 0, -1, 0), PLACE)
+    return GeoBox(shape, Affine(1, 0, 0, 0, -1, 0), NO_CRS)
 
 
 def _padded(bands: xr.Dataset, geobox: GeoBox, read: GeoBox) -> xr.Dataset:
-    """Return bands over what windows need, NaN where there is nothing."""
+    """Return bands padded with NaN to all that the windows need."""
     offset = ~read.transform * (geobox.transform * (0, 0))
     left, top = round(offset[0]), round(offset[1])
     below = read.shape.y - geobox.shape.y - top

@@ -1,4 +1,4 @@
-"""What would stop a run at its start, found without writing anything: `cloudmask plan` says it, too."""
+"""Checks of what would stop a run at its start; they write nothing, so that `cloudmask plan` makes them too."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from pipeline.sensors import profile
 from pipeline.types import Dropped, Job
 
 READERS = 16
-"""Headers that are read at once; each host takes no more than `pipeline.access` says."""
+"""Headers that are read at once; `pipeline.access` limits the connections to each host."""
 ANSWER_S = 5.0
 """How long a scheduler may take to answer."""
 
 
 def require_ready(plan: Plan) -> None:
-    """Raise what a run of a plan would raise before its first tile; nothing is written.
+    """Raise what a run of a plan would raise before its first tile.
 
     Raises
     ------
     ConfigError
         A package that a setting needs is missing, or a folder cannot be written.
     ModelError
-        There is no GPU for ``device: cuda``, or weights of the user's own are not what they should be.
+        There is no GPU for ``device: cuda``, or the user's own weights do not fit the model.
     StoreError
-        The store's folder cannot be written, or something else lies there.
+        The store's folder cannot be written, or contains something else.
     """
     job = plan.job
     metrics.check()
@@ -46,7 +46,7 @@ def require_ready(plan: Plan) -> None:
         return
     store.require_writable(job.store)
     cube.require_loader(job.cube, plan.grid)
-    # Workers of a cluster have devices and packages of their own.
+    # What devices and packages the workers of a cluster have is not known here.
     if job.run.cluster.kind == "address":
         return
     for card in plan.cards.values():
@@ -56,7 +56,7 @@ def require_ready(plan: Plan) -> None:
 
 
 def require_scheduler(job: Job) -> None:
-    """Ask whether anything answers at the address of a job's cluster.
+    """Check that something answers at the address of a job's cluster.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def require_scheduler(job: Job) -> None:
 
 
 def no_scheduler(address: str, error: Exception) -> WorkersError:
-    """Say that no scheduler answers."""
+    """Return the error of a scheduler that does not answer."""
     return WorkersError(
         f"run.cluster.address {address}: no Dask scheduler with a worker answers there "
         f"({error}); start `dask scheduler` and `dask worker {address}`"
@@ -87,7 +87,7 @@ def missing_rasters(plan: Plan) -> list[Dropped]:
 
     Returns
     -------
-    What a run would drop, by item and with the reason of its first asset that cannot be read.
+    The items that a run would drop, each with the reason of its first asset that cannot be read.
     """
     job, bands = plan.job, plan.job.composite.bands if plan.job.composite else ()
     used = {
@@ -101,7 +101,7 @@ def missing_rasters(plan: Plan) -> list[Dropped]:
         keys = cube.asset_keys(item)
         asked += [(item, key) for key in sorted({keys[r] for r in roles if r in keys})]
     with ThreadPoolExecutor(READERS) as pool:
-        answers = list(pool.map(lambda each: _trouble(each[0], each[1], job), asked))
+        answers = list(pool.map(lambda each: _unreadable(each[0], each[1], job), asked))
     found: dict[str, Dropped] = {}
     for (item, _), reason in zip(asked, answers, strict=True):
         if reason is not None:
@@ -110,12 +110,12 @@ def missing_rasters(plan: Plan) -> list[Dropped]:
 
 
 def require_readable(plan: Plan, missing: Sequence[Dropped]) -> None:
-    """Raise what a run would raise of items that cannot be read.
+    """Raise what a run would raise because of items that cannot be read.
 
     Raises
     ------
     AssetError
-        One cannot, and the job wants that to fail.
+        There is one, and the job's ``cube.unreadable`` is ``fail``.
     IncompleteError
         More cells (scene × tile) would lack an item than the job allows.
     """
@@ -132,7 +132,7 @@ def require_readable(plan: Plan, missing: Sequence[Dropped]) -> None:
         )
 
 
-def _trouble(item: pystac.Item, key: str, job: Job) -> str | None:
+def _unreadable(item: pystac.Item, key: str, job: Job) -> str | None:
     try:
         cube.read_header(item, key, job.cube)
     except AssetError as error:

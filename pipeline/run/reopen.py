@@ -1,4 +1,4 @@
-"""What a store was made from, opened again: its scenes as cubes, without a catalogue."""
+"""The scenes of a store opened again as cubes, from its own list of items, without a catalogue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def observations(
     Parameters
     ----------
     archive
-        Its items must still be readable where they were.
+        Its items' assets must still be readable.
     roles
         Variables of the cubes.
     """

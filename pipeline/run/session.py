@@ -1,4 +1,4 @@
-"""One run's work on a store: tile by tile, committed each, published together at the end."""
+"""One run's work on a store: each batch of tiles is committed, all are published together at the end."""
 
 from __future__ import annotations
 
@@ -135,9 +135,9 @@ class Session:
         Raises
         ------
         IncompleteError
-            Fewer cells than the job wants could be read; nothing is published.
+            Fewer cells could be read than the job requires; nothing is published.
         StoreConflictError
-            Another run published meanwhile.
+            Another run has published meanwhile.
         """
         record = self._record()
         short = shortfall(record, self.plan.job.run.min_completeness)
@@ -150,13 +150,13 @@ class Session:
         return record
 
     def fail(self, error: CloudmaskError) -> None:
-        """Keep the record of a run that an error ends, where `cloudmask runs` finds it."""
+        """Store the record of a failed run, where `cloudmask runs` finds it."""
         record = self._record(failure=str(error))
         metrics.tell(record)
         try:
             self._writer.keep_failure(record.to_dict())
         except StoreError as refused:
-            self._progress.message(f"the record of the failed run is not kept: {refused}")
+            self._progress.message(f"the record of the failed run is not stored: {refused}")
 
     def _record(self, failure: str | None = None) -> Record:
         self._other += unmeasured()

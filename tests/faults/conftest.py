@@ -1,46 +1,17 @@
-"""The small region, whole and copied, with a model that needs no weights."""
+"""A command line, a faulty server, and quick retries; the small region is in `tests/conftest.py`."""
 
 import pytest
 from typer.testing import CliRunner
 
-from pipeline import run
 from pipeline.access import RetryPolicy
 from pipeline.cli import app
 from pipeline.cube import opening
 from tests.faults.faulty import Faulty, faulty_server
-from tests.faults.small_region import (
-    Region,
-    Threshold,
-    contents,
-    copy_of,
-    make_pristine,
-    provide,
-)
-
-
-@pytest.fixture(scope="session")
-def pristine(tmp_path_factory):
-    return make_pristine(tmp_path_factory.mktemp("region") / "archive")
-
-
-@pytest.fixture
-def region(pristine, tmp_path) -> Region:
-    return copy_of(pristine, tmp_path)
 
 
 @pytest.fixture(autouse=True)
-def threshold(monkeypatch) -> Threshold:
-    return provide(monkeypatch)
-
-
-@pytest.fixture(scope="session")
-def undisturbed(pristine, tmp_path_factory):
-    """What the store holds when nothing is broken."""
-    region = copy_of(pristine, tmp_path_factory.mktemp("undisturbed"))
-    with pytest.MonkeyPatch.context() as patch:
-        provide(patch)
-        run.run(region.job())
-    return contents(region)
+def _model(threshold):
+    """Every run masks with the threshold."""
 
 
 @pytest.fixture

@@ -1,17 +1,14 @@
-"""The small region of `tests/faults`, and a Prefect server of its own for the session."""
+"""A Prefect server for the session, and the flows without waits between tries."""
 
 import asyncio
 import importlib
 
 import pytest
 
-from pipeline import config, run
+from pipeline import config
 
 # Before anything imports Prefect: it reads its environment then.
 config.set_prefect_defaults()
-
-
-small = importlib.import_module("tests.faults.small_region")
 
 
 @pytest.fixture(scope="session")
@@ -22,29 +19,9 @@ def server():
         yield
 
 
-@pytest.fixture(scope="session")
-def pristine(tmp_path_factory):
-    return small.make_pristine(tmp_path_factory.mktemp("region") / "archive")
-
-
-@pytest.fixture(scope="session")
-def undisturbed(pristine, tmp_path_factory):
-    """What a plain run makes of the region."""
-    region = small.copy_of(pristine, tmp_path_factory.mktemp("undisturbed"))
-    with pytest.MonkeyPatch.context() as patch:
-        small.provide(patch)
-        run.run(region.job())
-    return small.contents(region)
-
-
-@pytest.fixture
-def region(pristine, tmp_path):
-    return small.copy_of(pristine, tmp_path)
-
-
 @pytest.fixture(autouse=True)
-def threshold(monkeypatch):
-    return small.provide(monkeypatch)
+def _model(threshold):
+    """Every run masks with the threshold."""
 
 
 @pytest.fixture

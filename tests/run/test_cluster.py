@@ -150,8 +150,8 @@ def test_a_task_is_small_and_survives_pickling(job, tmp_path):
 def test_workers_of_this_machine_give_what_threads_give(job, expected, tmp_path):
     there = job(tmp_path / "store", ClusterSettings(kind="local", workers=2))
     record = run.run(there)
-    before, held = expected
-    same(contents(there.store), held)
+    before, stored = expected
+    same(contents(there.store), stored)
     assert record.complete == before.complete == record.expected
     assert {each.tile for each in record.tiles} == {each.tile for each in before.tiles}
     assert record.stages["mask"].bytes_read == before.stages["mask"].bytes_read

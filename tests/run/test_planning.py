@@ -1,4 +1,4 @@
-"""Plans: which items a cell has, by brute force; and that the work grows with the items alone."""
+"""Plans: which items a cell has, compared with brute force; work that grows with the items only."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -45,7 +45,7 @@ CARD = ThresholdModel().card
 
 @pytest.fixture
 def plan(monkeypatch):
-    """Return what makes a plan of items that a search is said to have found."""
+    """Return what makes a plan of items, as if a search had found them."""
     monkeypatch.setattr(selection.models, "resolve", lambda *_, **__: CARD)
     monkeypatch.setattr(selection.models, "check", lambda _: None)
     monkeypatch.setattr(plans, "bytes_needed", lambda *_, **__: 0)
@@ -91,7 +91,7 @@ def make_item(name, of: Frame, when=START, collection="sentinel-2-c1-l2a", **pro
 
 
 def at(lon, lat, crs=None, edge_m=40_000.0, shift=(0.0, 0.0)) -> Frame:
-    """Return a raster of 20 m pixels about a place, on half pixels."""
+    """Return a raster of 20 m pixels about a point, on half pixels."""
     zone = int((lon + 180) // 6) % 60 + 1
     name = crs or f"EPSG:{(32700 if lat < 0 else 32600) + zone}"
     x, y = Transformer.from_crs(LONLAT, name, always_xy=True).transform(lon, lat)
@@ -112,14 +112,14 @@ def pixels(of: Frame, crs) -> np.ndarray:
     return np.array(moved)
 
 
-places = st.tuples(
+points = st.tuples(
     st.one_of(st.floats(-180, 180), st.sampled_from([179.99, -179.99, 180.0, 0.0])),
     st.one_of(st.floats(-77, 80), st.sampled_from([0.0, -84.5, 87.0, -89.99])),
 )
 
 
 def around(lon, lat, size=0.2):
-    """Return a small AOI about a place, over whatever it lies."""
+    """Return a small AOI about a point, over pole and antimeridian too."""
     south, north = max(lat - size / 2, -90.0), min(lat + size / 2, 90.0)
     wide = min(size / max(np.cos(np.radians(lat)), 1e-3), 300.0)
     return cut(box(lon - wide / 2, south, lon + wide / 2, north))
@@ -127,12 +127,12 @@ def around(lon, lat, size=0.2):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
-    places,
+    points,
     st.lists(st.tuples(st.integers(-60, 60), st.integers(-60, 60)), min_size=1, max_size=5),
     st.booleans(),
 )
-def test_a_cell_has_the_items_that_overlap_it(plan, place, shifts, neighbour):
-    lon, lat = place
+def test_a_cell_has_the_items_that_overlap_it(plan, point, shifts, neighbour):
+    lon, lat = point
     polar = "EPSG:3031" if lat < -80 else "EPSG:3413" if lat > 80 else None
     frames = [at(lon, lat, polar, shift=(1000.0 * x, 1000.0 * y)) for x, y in shifts]
     if neighbour and polar is None:
@@ -165,29 +165,17 @@ def test_a_cell_has_the_items_that_overlap_it(plan, place, shifts, neighbour):
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(places)
-def test_each_pixel_of_an_aoi_is_in_one_tile(plan, place):
-    aoi = around(*place)
-    made = plan(
-        [
-            make_item(
-                "one",
-                at(
-                    *place,
-                    {True: "EPSG:3031" if place[1] < 0 else "EPSG:3413"}.get(
-                        abs(place[1]) > 79
-                    ),
-                ),
-            )
-        ],
-        aoi=aoi,
-    )
+@given(points)
+def test_each_pixel_of_an_aoi_is_in_one_tile(plan, point):
+    aoi, (lon, lat) = around(*point), point
+    polar = "EPSG:3031" if lat < -79 else "EPSG:3413" if lat > 79 else None
+    made = plan([make_item("one", at(lon, lat, polar))], aoi=aoi)
     rng = np.random.default_rng(0)
     west, south, east, north = aoi.bounds
     lon, lat = rng.uniform(west, east, 4000), rng.uniform(south, north, 4000)
-    held = shapely.intersects_xy(aoi, lon, lat)
+    inside = shapely.intersects_xy(aoi, lon, lat)
     x, y = Transformer.from_crs(LONLAT, str(made.grid.geobox.crs), always_xy=True).transform(
-        lon[held], lat[held]
+        lon[inside], lat[inside]
     )
     times = np.zeros(len(x), int)
     for tile in made.tiles:
@@ -336,14 +324,8 @@ def test_a_grid_of_landsat_alone_lies_on_landsat_s_corners(plan, tmp_path):
         copy = landsat("copy")
         for asset in copy.assets.values():
             # About 9° east, 48° north.
-            asset.extra_fields["proj:transform"] = [
-                30,
-                0,
-                480_000 + beside,
-                0,
-                -30,
-                5_340_000 + beside,
-            ]
+            west, north = 480_000 + beside, 5_340_000 + beside
+            asset.extra_fields["proj:transform"] = [30, 0, west, 0, -30, north]
             asset.extra_fields["proj:shape"] = [1500, 1500]
         assert corner(copy) == wanted
     with pytest.raises(StoreError, match=r"grid\.anchor is \[0, 0\], the job's \[15, 15\]"):

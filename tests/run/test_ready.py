@@ -1,4 +1,4 @@
-"""What stops a run at its start is found by the plan: same words, same exit code, nothing written."""
+"""What stops a run at its start is found by the plan: same text, same exit code, nothing written."""
 
 import dataclasses
 import socket
@@ -16,18 +16,12 @@ from pipeline.types import ClusterSettings, CubeSettings, StacSettings
 from tests.faults import small_region as small
 
 
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory):
-    return small.make_pristine(tmp_path_factory.mktemp("region") / "archive")
+@pytest.fixture(autouse=True)
+def _model(threshold):
+    """Every run masks with the threshold."""
 
 
-@pytest.fixture
-def region(pristine, tmp_path, monkeypatch):
-    small.provide(monkeypatch)
-    return small.copy_of(pristine, tmp_path)
-
-
-def said(region, *options: str) -> str:
+def checked(region, *options: str) -> str:
     """Plan by the command line, and see that nothing was written."""
     job = region.job_file()
     before = sorted(region.folder.rglob("*"))
@@ -37,8 +31,8 @@ def said(region, *options: str) -> str:
     return f"{result.exit_code} {result.stderr}"
 
 
-def same_as_run(region, error, **parts):
-    """Return the words of plan and of run, which are to be the same."""
+def refusal(region, error, **parts):
+    """Return the text of the error with which a plan is refused."""
     plan = run.plan_job(region.job(**parts))
     with pytest.raises(error) as planned:
         run.require_ready(plan)
@@ -48,30 +42,30 @@ def same_as_run(region, error, **parts):
 # -- the store ---------------------------------------------------------------------------------
 
 
-def test_a_plan_that_can_be_run_says_nothing(region):
-    assert said(region).startswith("0 ")
+def test_a_plan_that_can_be_run_is_accepted(region):
+    assert checked(region).startswith("0 ")
 
 
 def test_a_folder_of_other_things_is_no_store(region):
     region.store.mkdir()
     (region.store / "thesis.txt").write_text("mine")
-    assert "holds other things than a store" in said(region)
-    assert said(region).startswith("6 ")
+    assert "holds other things than a store" in checked(region)
+    assert checked(region).startswith("6 ")
 
 
 def test_a_file_in_the_way_of_the_store_s_folder(region):
     (region.folder / "file").write_text("")
-    words = same_as_run(region, StoreError, store=str(region.folder / "file/below/store"))
+    words = refusal(region, StoreError, store=str(region.folder / "file/below/store"))
     assert f"{region.folder / 'file'} is a file" in words
 
 
 def test_a_store_that_may_not_be_written(region, monkeypatch):
     # Root may write anywhere, and tests often run as root.
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert "may not be written by this user" in same_as_run(region, StoreError)
+    assert "may not be written by this user" in refusal(region, StoreError)
 
 
-def test_what_icechunk_left_of_a_killed_creation_is_no_other_thing(tmp_path):
+def test_a_store_whose_creation_was_killed_may_be_written(tmp_path):
     (tmp_path / "store/chunks").mkdir(parents=True)
     store.require_writable(str(tmp_path / "store"))
     (tmp_path / "plain/masks").mkdir(parents=True)
@@ -101,26 +95,26 @@ def test_a_gpu_that_is_not_there(region):
 
 def test_a_loader_that_is_not_installed(region, monkeypatch):
     monkeypatch.setitem(sys.modules, "stackstac", None)
-    words = same_as_run(region, ConfigError, cube=CubeSettings(loader="stackstac"))
+    words = refusal(region, ConfigError, cube=CubeSettings(loader="stackstac"))
     assert "install cloudmask[stackstac]" in words
 
 
-def test_a_catalogue_s_folder_that_cannot_be(region):
+def test_a_catalogue_s_folder_that_cannot_be_made(region):
     (region.folder / "file").write_text("")
     folder = StacSettings(folder=str(region.folder / "file/told"))
-    assert "stac.folder" in same_as_run(region, ConfigError, stac=folder)
+    assert "stac.folder" in refusal(region, ConfigError, stac=folder)
 
 
 def test_a_scheduler_that_does_not_answer(region):
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{held.getsockname()[1]}"
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{bound.getsockname()[1]}"
         settings = ClusterSettings(kind="address", address=address)
         job = region.job()
         job = job.replace(run=job.run.replace(cluster=settings))
         with pytest.raises(WorkersError, match=f"run.cluster.address {address}"):
             run.require_scheduler(job)
-        held.listen()
+        bound.listen()
         run.require_scheduler(job)
 
 
@@ -128,7 +122,7 @@ def test_a_scheduler_that_does_not_answer(region):
 
 
 def test_rasters_that_are_not_there_are_found_by_their_headers(region):
-    assert said(region, "--check").startswith("0 every raster can be opened")
+    assert checked(region, "--check").startswith("0 every raster can be opened")
     region.asset(small.EAST, "blue").unlink()
     plan = run.plan_job(region.job())
     (missing,) = run.missing_rasters(plan)
@@ -141,7 +135,7 @@ def test_rasters_that_are_not_there_are_found_by_their_headers(region):
         ready.require_readable(dataclasses.replace(plan, job=strict), [missing])
 
 
-# -- places that must not be one ---------------------------------------------------------------
+# -- output over what is read ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("folder", ["store", "store/stac", ".", "archive", "archive/.."])
@@ -160,17 +154,17 @@ def test_a_catalogue_beside_them_is_fine(region):
 
 
 @pytest.mark.parametrize(
-    ("option", "place"),
+    ("option", "path"),
     [
         ("--items", "store/items.json"),
         ("--items", "job.yaml"),
         ("--items", "archive/catalog.json"),
     ],
 )
-def test_outputs_do_not_overwrite_what_is_read_or_kept(region, option, place):
+def test_outputs_do_not_overwrite_what_is_read_or_stored(region, option, path):
     job = region.job_file()
     before = job.read_bytes()
-    result = CliRunner().invoke(app, ["plan", str(job), option, str(job.parent / place)])
+    result = CliRunner().invoke(app, ["plan", str(job), option, str(job.parent / path)])
     assert result.exit_code == 2
     assert f"error: {option}: expected a path apart from" in result.stderr
     assert job.read_bytes() == before

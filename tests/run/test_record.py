@@ -2,13 +2,13 @@
 
 import dataclasses
 import http.server
-import importlib
 import json
 import math
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,27 +42,17 @@ from pipeline.testing import ThresholdModel
 from pipeline.types import Cost, Period
 from pipeline.types.manifest import manifest_rows
 from pipeline.types.record import METER, Bill, Meter
+from tests.faults import small_region as small
 
-small = importlib.import_module("tests.faults.small_region")
 EAST, WEST = small.EAST, small.WEST
 HOST = Path(__file__).parents[1] / "access" / "raster_server.py"
 
 
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory):
-    return small.make_pristine(tmp_path_factory.mktemp("region") / "archive")
-
-
-@pytest.fixture
-def region(pristine, tmp_path):
-    return small.copy_of(pristine, tmp_path)
-
-
 @pytest.fixture(autouse=True)
-def threshold(monkeypatch):
+def _environment(monkeypatch, threshold):
+    """Every run masks with the threshold, and no setting of this machine counts."""
     for name in ("PRICES", "METRICS_FOLDER"):
         monkeypatch.delenv(f"CLOUDMASK_{name}", raising=False)
-    return small.provide(monkeypatch)
 
 
 def cloudmask(*arguments):
@@ -80,6 +70,31 @@ def break_all(region):
         path.write_bytes(b"rubbish")
 
 
+def reprocess(region, *items):
+    """Give items a later processing baseline, so that their cells have changed."""
+    for item in items:
+        region.edit(
+            item, lambda each: each["properties"].update({"s2:processing_baseline": "99.99"})
+        )
+
+
+@contextmanager
+def stopped_after_a_tile(error):
+    """Let runs end with an error at their second tile."""
+    do_tiles, done = run.Session.do_tiles, []
+
+    def stopping(self, tiles, **options):
+        if done:
+            raise error
+        done.extend(tiles)
+        return do_tiles(self, tiles, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.Session, "do_tiles", stopping)
+        with pytest.raises(type(error)):
+            yield
+
+
 # -- the manifest ------------------------------------------------------------------------------
 
 
@@ -91,7 +106,7 @@ def check_against_the_plan(plan, record):
     assert record.complete == sum(row.complete for row in record.manifest)
 
 
-def test_every_tile_and_period_says_what_it_used(region):
+def test_the_manifest_lists_the_items_of_every_tile_and_period(region):
     plan = run.plan_job(region.job())
     record = run.execute(plan)
     check_against_the_plan(plan, record)
@@ -109,7 +124,7 @@ def test_every_tile_and_period_says_what_it_used(region):
     assert all(row["cells"] == row["complete"] and not row["dropped"] for row in rows)
 
 
-def test_what_cannot_be_read_is_missing_where_it_should_be(region):
+def test_an_item_that_cannot_be_read_is_dropped_in_the_manifest(region):
     region.truncate(EAST)
     plan = run.plan_job(region.job())
     record = run.execute(plan)
@@ -127,7 +142,7 @@ def test_what_cannot_be_read_is_missing_where_it_should_be(region):
     assert (east["cells"] - east["complete"], east["unreadable"]) == (1, 1)
 
 
-def test_what_was_dropped_at_the_search_is_expected_all_the_same(region):
+def test_an_item_dropped_at_the_search_is_expected(region):
     region.edit(EAST, lambda document: document["assets"].pop("blue"))
     plan = run.plan_job(region.job())
     assert [item.id for item in plan.items.missed] == [EAST]
@@ -140,11 +155,9 @@ def test_what_was_dropped_at_the_search_is_expected_all_the_same(region):
     assert [row["cells"] - row["complete"] for row in lacking] == [1, 1]
 
 
-def test_a_second_run_tells_of_all_tiles_and_keeps_only_what_it_did(region):
+def test_a_second_run_lists_all_tiles_and_only_its_own_cells(region):
     run.run(region.job())
-    region.edit(
-        WEST, lambda each: each["properties"].update({"s2:processing_baseline": "99.99"})
-    )
+    reprocess(region, WEST)
     plan = run.plan_job(region.job())
     assert [tile.name for tile in plan.tiles_to_do] == ["r000c000"]
     record = run.execute(plan)
@@ -157,12 +170,12 @@ def test_a_second_run_tells_of_all_tiles_and_keeps_only_what_it_did(region):
 
 def test_without_composites_there_is_one_period(region):
     plan = run.plan_job(region.job(composite=None))
-    held = manifest(plan, ())
-    assert {row.period for row in held} == {"2023-06-01/2023-07-21"}
-    assert sum(row.cells for row in held) == 6
+    rows = manifest(plan, ())
+    assert {row.period for row in rows} == {"2023-06-01/2023-07-21"}
+    assert sum(row.cells for row in rows) == 6
 
 
-def test_the_record_says_what_was_searched_even_without_a_scene(region):
+def test_the_record_has_the_dates_that_were_searched(region):
     job = region.job(composite=None).replace(
         period=Period(
             start=datetime(2023, 1, 1, tzinfo=UTC), end=datetime(2100, 1, 1, tzinfo=UTC)
@@ -179,7 +192,7 @@ def test_the_record_says_what_was_searched_even_without_a_scene(region):
     assert not found.filtered
 
 
-def test_the_record_says_for_which_sensors_was_searched(region):
+def test_the_record_has_the_sensors_that_were_searched(region):
     job = region.job(composite=None)
     (source,) = job.sources
     narrow = source.replace(
@@ -190,7 +203,7 @@ def test_the_record_says_for_which_sensors_was_searched(region):
     assert (searched.sensors, searched.filtered) == (("sentinel-2",), True)
 
 
-def test_records_of_before_there_was_a_manifest_have_none():
+def test_a_record_of_a_version_without_manifests_has_no_rows():
     assert manifest_rows({"items": ["a"], "dropped": [], "tiles": []}) == []
 
 
@@ -255,7 +268,7 @@ def test_stages_at_the_same_time_count_nothing_twice():
     assert METER.total().reads - before == 212
 
 
-def test_a_stage_that_fails_is_not_lost():
+def test_the_cost_of_a_stage_that_fails_is_counted_as_unmeasured():
     unmeasured()
     stages = {}
 
@@ -271,7 +284,7 @@ def test_a_stage_that_fails_is_not_lost():
     assert unmeasured().reads == 0
 
 
-def test_cpu_and_wall_time_are_told_apart():
+def test_cpu_and_wall_time_differ():
     stages = {}
     with measured(stages, "sleep"):
         time.sleep(0.2)
@@ -303,13 +316,19 @@ def host(tmp_path):
         process.wait()
 
 
-def test_requests_and_bytes_are_those_that_the_host_answered(host):
+def read_from(host, names):
+    """Read rasters from a host and return what that cost; the meter is asked after each."""
     before = cube.METER.total()
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-        for name in ("a", "b", "c"):
+        for name in names:
             with rasterio.open(f"/vsicurl/{host.url}/{name}.tif") as raster:
                 assert (raster.read(1) == 7).all()
-    spent = cube.METER.total() - before
+            cube.METER.total()
+    return cube.METER.total() - before
+
+
+def test_requests_and_bytes_are_those_that_the_host_answered(host):
+    spent = read_from(host, "abc")
     asked = host.asked()
     assert len(asked) >= 3
     assert spent.requests == len(asked)
@@ -318,19 +337,13 @@ def test_requests_and_bytes_are_those_that_the_host_answered(host):
     assert spent.bytes_fetched == sum(int(last) - int(first) + 1 for first, last in ranges)
 
 
-def test_gdal_may_forget_its_numbers(host, monkeypatch):
-    """It keeps those of every file, so that it is told to start again; nothing is lost by that."""
+def test_requests_are_counted_when_gdal_s_numbers_are_reset(host, monkeypatch):
+    """GDAL keeps numbers of every file, so that the meter resets it; nothing is lost by that."""
     monkeypatch.setattr(cube_meter, "FORGET_BYTES", 10)
-    before = cube.METER.total()
-    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-        for name in ("d", "e"):
-            with rasterio.open(f"/vsicurl/{host.url}/{name}.tif") as raster:
-                raster.read(1)
-            cube.METER.total()
-    assert (cube.METER.total() - before).requests == len(host.asked())
+    assert read_from(host, "de").requests == len(host.asked())
 
 
-def test_where_gdal_tells_nothing_it_is_unknown_and_not_zero(monkeypatch):
+def test_requests_that_gdal_cannot_count_are_unknown_and_not_zero(monkeypatch):
     monkeypatch.setattr(cube_meter, "_library", lambda: None)
     stages = {}
     with measured(stages, "mask"):
@@ -394,7 +407,7 @@ class SimpleModel:
         return self._model.predict(windows)
 
 
-def test_a_run_says_what_each_stage_took(region):
+def test_a_run_records_the_cost_of_each_stage(region):
     record = run.run(region.job())
     assert {"plan", "mask", "composite", "other"} <= set(record.stages)
     stages = record.stages.values()
@@ -452,7 +465,9 @@ def test_what_is_not_known_or_has_no_price_is_not_billed():
     assert made.stored_a_month == pytest.approx(46)
 
 
-def test_prices_of_the_environment_stand_on_the_record_and_in_the_list(region, monkeypatch):
+def test_prices_from_the_environment_make_a_bill_in_the_record_and_the_list(
+    region, monkeypatch
+):
     monkeypatch.setenv("CLOUDMASK_PRICES__CURRENCY", "EUR")
     monkeypatch.setenv("CLOUDMASK_PRICES__CPU_HOUR", "3600")
     record = run.run(region.job())
@@ -469,18 +484,15 @@ def test_prices_of_the_environment_stand_on_the_record_and_in_the_list(region, m
         run.run(region.job())
 
 
-def test_the_store_is_measured_where_keeping_it_has_a_price(region, monkeypatch):
+def test_the_store_is_measured_if_storage_has_a_price(region, monkeypatch):
     assert run.run(region.job()).bytes_stored is None
     monkeypatch.setenv("CLOUDMASK_PRICES", '{"currency": "EUR", "gb_month_stored": 1000}')
     region.truncate(EAST)
-    region.edit(
-        EAST, lambda each: each["properties"].update({"s2:processing_baseline": "99.99"})
-    )
+    reprocess(region, EAST)
     record = run.run(region.job())
     # Chunks of this run and of the one before, which can still be read.
-    held = sum(path.stat().st_size for path in (region.store / "chunks").iterdir())
-    assert 0 < record.bytes_stored <= held
-    assert record.bytes_stored > 0.9 * held
+    on_disk = sum(path.stat().st_size for path in (region.store / "chunks").iterdir())
+    assert 0.9 * on_disk < record.bytes_stored <= on_disk
     assert record.bill.stored_a_month == pytest.approx(record.bytes_stored / 1e6)
     assert record.bill.total == 0
 
@@ -488,26 +500,22 @@ def test_the_store_is_measured_where_keeping_it_has_a_price(region, monkeypatch)
 # -- a run that fails --------------------------------------------------------------------------
 
 
-def test_a_run_below_the_threshold_fails_loudly_and_leaves_its_record(region, monkeypatch):
-    """The whole of it by the command line: exit code, nothing published, and yet told."""
+def test_a_run_below_the_threshold_fails_and_leaves_its_record(region):
+    """By the command line: exit code, nothing published, and the failed run is listed."""
     path = region.job_file()
     options = ("--plain", "--no-report", "--quiet")
     assert cloudmask("run", path, *options).exit_code == 0
-    before, held = small.snapshot(region), small.contents(region)
+    before, published = small.snapshot(region), small.contents(region)
     break_all(region)
-    for item in region.archive.glob("sentinel-2-l2a/*/*.json"):
-        region.edit(
-            item.stem,
-            lambda each: each["properties"].update({"s2:processing_baseline": "99.99"}),
-        )
+    reprocess(region, *(item.stem for item in region.archive.glob("sentinel-2-l2a/*/*.json")))
     ended = cloudmask("run", path, *options)
     small.refused(ended, 7, "only 2 of 6 cells (33.3%)", "nothing is published")
     assert small.snapshot(region) == before
-    small.assert_same(small.contents(region), held)
+    small.assert_same(small.contents(region), published)
     assert len(store.open_archive(str(region.store)).records()) == 1
 
-    failed, published = runs(region)
-    assert (failed["outcome"], published["outcome"]) == ("failed", "published")
+    failed, good = runs(region)
+    assert (failed["outcome"], good["outcome"]) == ("failed", "published")
     assert failed["failure"].startswith("only 2 of 6 cells")
     assert failed["snapshot"] is None
     assert (failed["complete"], failed["expected"]) == (2, 6)
@@ -521,26 +529,15 @@ def test_a_run_below_the_threshold_fails_loudly_and_leaves_its_record(region, mo
     assert alone.count("only 2 of 6 cells") == 1
     assert "cannot be read" in alone
 
-    # It is kept when old states are forgotten, and holds none of them back.
+    # It outlives old states, and does not keep them from expiring.
     store.expire(str(region.store), datetime.now(UTC) + timedelta(days=1))
     assert [each["run_id"] for each in failed_records(str(region.store))] == [failed["run_id"]]
-    small.assert_same(small.contents(region), held)
+    small.assert_same(small.contents(region), published)
 
 
-def test_a_failed_run_says_what_it_has_come_to(region, monkeypatch):
-    """It ended at its second tile: what it never came to was said to be complete."""
-    do_tiles, done = run.Session.do_tiles, []
-
-    def failing(self, tiles, **options):
-        if done:
-            raise StoreError("the disk is full")
-        done.extend(tiles)
-        return do_tiles(self, tiles, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run.Session, "do_tiles", failing)
-        with pytest.raises(StoreError):
-            run.run(region.job())
+def test_in_a_failed_run_tiles_that_were_not_done_are_incomplete(region):
+    with stopped_after_a_tile(StoreError("the disk is full")):
+        run.run(region.job())
     (failed,) = runs(region)
     plan = run.plan_job(region.job())
     first = int(plan.cells.covered[0].sum())
@@ -557,39 +554,28 @@ def counted(plan, state):
     return sum(each.get(state, 0) for each in plan.counts().values())
 
 
-def test_a_plan_counts_what_a_killed_run_has_left(region, monkeypatch):
-    class Killed(BaseException):
-        pass
-
-    do_tiles, done = run.Session.do_tiles, []
-
-    def dying(self, tiles, **options):
-        if done:
-            raise Killed
-        done.extend(tiles)
-        return do_tiles(self, tiles, **options)
-
+def test_a_plan_counts_what_a_killed_run_has_left(region):
     whole = run.plan_job(region.job())
-    with monkeypatch.context() as patch:
-        patch.setattr(run.Session, "do_tiles", dying)
-        with pytest.raises(Killed):
-            run.run(region.job())
+    with stopped_after_a_tile(KeyboardInterrupt()):
+        run.run(region.job())
     plan = run.plan_job(region.job())
-    held = int(whole.cells.covered[0].sum())
-    assert plan.n_begun == held > 0
-    assert counted(plan, "unchanged") == held
-    assert counted(plan, "new") == counted(whole, "new") - held
+    left = int(whole.cells.covered[0].sum())
+    assert plan.n_begun == left > 0
+    assert counted(plan, "unchanged") == left
+    assert counted(plan, "new") == counted(whole, "new") - left
     assert plan.bytes_to_read < whole.bytes_to_read
     assert not plan.nothing_to_do
     reasons = [row["reason"] for row in plan.rows() if row["state"] == "unchanged"]
-    assert reasons == ["on the unfinished branch of this job"] * held
-    said = cloudmask("plan", region.job_file()).stdout
-    assert f"{held} cells are on the unfinished branch of this job and will not be done" in said
+    assert reasons == ["on the unfinished branch of this job"] * left
+    printed = cloudmask("plan", region.job_file()).stdout
+    assert (
+        f"{left} cells are on the unfinished branch of this job and will not be done" in printed
+    )
     run.run(region.job())
     assert run.plan_job(region.job()).n_begun == 0
 
 
-def test_a_report_that_a_killed_run_never_made_is_made(region):
+def test_a_run_with_nothing_to_do_makes_a_missing_report(region):
     """The run had published; its next start has nothing to do but that."""
     path, report = region.job_file(), region.store.parent / "report.html"
     options = ("--plain", "--report", report)
@@ -664,12 +650,7 @@ def test_the_textfile_has_the_numbers_of_the_record(region, folder):
 def test_a_failed_run_leaves_the_time_of_the_last_good_one(region, folder):
     good = run.run(region.job()).finished.timestamp()
     break_all(region)
-    region.edit(
-        EAST, lambda each: each["properties"].update({"s2:processing_baseline": "99.99"})
-    )
-    region.edit(
-        WEST, lambda each: each["properties"].update({"s2:processing_baseline": "99.99"})
-    )
+    reprocess(region, EAST, WEST)
     with pytest.raises(IncompleteError):
         run.run(region.job(min_completeness=0.9))
     found = gauges(folder / "cloudmask_region.prom")

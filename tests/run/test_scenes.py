@@ -1,3 +1,5 @@
+"""Scenes: items grouped by pass, the same whatever part of them is found, in whatever order."""
+
 import itertools
 from datetime import UTC, datetime, timedelta
 
@@ -67,20 +69,15 @@ def test_a_scene_is_a_sensor_and_a_pass():
         make_item("tomorrow", MORNING + timedelta(days=1)),
     )
     scenes = scenes_of(items)
-    assert ids_of(items, scenes) == [
-        {"north", "south"},
-        {"landsat"},
-        {"other"},
-        {"orbit"},
-        {"tomorrow"},
+    expected = [
+        ({"north", "south"}, "sentinel-2a"),
+        ({"landsat"}, "landsat-8"),
+        ({"other"}, "sentinel-2b"),
+        ({"orbit"}, "sentinel-2a"),
+        ({"tomorrow"}, "sentinel-2a"),
     ]
-    assert [scene.platform for scene in scenes] == [
-        "sentinel-2a",
-        "landsat-8",
-        "sentinel-2b",
-        "sentinel-2a",
-        "sentinel-2a",
-    ]
+    platforms = [scene.platform for scene in scenes]
+    assert list(zip(ids_of(items, scenes), platforms, strict=True)) == expected
     assert scenes[0].items == (0, 1)
     assert scenes[0].time == MORNING
 
@@ -99,7 +96,7 @@ def test_a_pass_over_midnight_is_one_scene():
 HLS_S30 = "HLS.S30.T{tile}.2025179T{began}.v2.0"
 
 
-def test_harmonized_items_are_told_apart_by_product_name_and_time():
+def test_harmonized_items_are_grouped_by_product_name_and_time():
     items = items_of(
         make_item("a", MORNING, "HLSL30_2.0", platform=None),
         make_item("b", MORNING + timedelta(seconds=24), "HLSL30_2.0", platform=None),
@@ -130,7 +127,7 @@ def test_harmonized_items_are_told_apart_by_product_name_and_time():
     assert [items.items[p].id for p in found["L9"].items] == ["c"]
 
 
-def test_items_that_know_the_day_alone_are_told_apart_by_their_path():
+def test_items_without_a_time_of_day_are_grouped_by_their_path():
     midnight = datetime(2015, 7, 10, tzinfo=UTC)
     items = items_of(
         *(
@@ -179,7 +176,7 @@ def test_properties_of_any_kind_do_no_harm(wrong):
 # -- what the store has ------------------------------------------------------------------------
 
 
-def test_a_scene_keeps_the_time_by_which_the_store_knows_it():
+def test_a_scene_keeps_its_time_in_the_store():
     first = items_of(make_item("known", MORNING + timedelta(seconds=40)))
     known = stored(first, scenes_of(first))
     items = items_of(make_item("late", MORNING), *first)
@@ -223,7 +220,7 @@ def test_a_new_scene_never_takes_the_time_of_a_stored_one_that_is_gone():
     assert scene.time == MORNING + timedelta(microseconds=1)
 
 
-def test_a_pass_over_the_edge_of_the_dates_is_not_torn_out_of_its_scene():
+def test_a_pass_over_the_edge_of_the_dates_stays_in_its_scene():
     midnight = datetime(2023, 6, 1, tzinfo=UTC)
     before = make_item("before", midnight - timedelta(seconds=9))
     after, later = make_item("after", midnight), make_item("later", midnight + timedelta(1))
@@ -315,8 +312,8 @@ def test_scenes_are_the_passes(drawn):
     items = items_of(*drawn)
     scenes = scenes_of(items)
     assert set(map(frozenset, ids_of(items, scenes))) == true_passes(drawn)
-    held = [position for scene in scenes for position in scene.items]
-    assert sorted(held) == list(range(len(items)))
+    positions = [position for scene in scenes for position in scene.items]
+    assert sorted(positions) == list(range(len(items)))
     assert all(scene.items == tuple(sorted(scene.items)) for scene in scenes)
     assert len({(scene.sensor, scene.time) for scene in scenes}) == len(scenes)
     assert list(scenes) == sorted(scenes, key=lambda scene: (scene.time, scene.sensor))
@@ -356,8 +353,8 @@ def test_every_item_is_in_exactly_one_scene(minutes):
     """Also of times that no satellite keeps."""
     times = sorted(MORNING + timedelta(minutes=minute) for minute in minutes)
     items = Items(items=tuple(make_item(f"i{n}", when) for n, when in enumerate(times)))
-    held = [position for scene in scenes_of(items) for position in scene.items]
-    assert sorted(held) == list(range(len(times)))
+    positions = [position for scene in scenes_of(items) for position in scene.items]
+    assert sorted(positions) == list(range(len(times)))
 
 
 def test_a_fingerprint_changes_with_whatever_changes_pixels():

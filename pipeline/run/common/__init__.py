@@ -1,1 +1,1 @@
-"""What several stages of a run share."""
+"""What several stages of a run share: scenes, cells, fingerprints, the clock, progress."""

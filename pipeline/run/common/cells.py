@@ -23,7 +23,7 @@ class Cell:
     scene: Scene
     tile: Tile
     items: tuple[int, ...]
-    """Positions of the items that may have pixels in what is read for the tile, mosaic order."""
+    """Positions of the items that may have pixels in what is read for the tile, in mosaic order."""
     fingerprint: int
     state: State
 
@@ -35,20 +35,20 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CellTable(Sequence[Cell]):
-    """Every scene in every tile, row by row of tiles, scenes by time: 13 bytes each.
+    """Every scene in every tile, tile by tile, scenes by time.
 
-    A wide region has millions of cells, most of which no item covers, and the others share few
-    sets of items: a cell is made into a `Cell` when it is looked at.
+    A wide region has millions of cells. Most of them no item covers, and the others share few sets of
+    items, so a cell is 5 bytes here, and becomes a `Cell` when it is indexed.
     """
 
     tiles: tuple[Tile, ...]
     scenes: tuple[Scene, ...]
     sets: tuple[tuple[int, ...], ...]
-    """Sets of items, as `Cell.items`; the first is empty. A set is of one scene."""
+    """The different `Cell.items`; the first is empty. All items of a set are of one scene."""
     fingerprints: NDArray[np.uint64]
-    """Set -> fingerprint; of the first `pipeline.types.UNCOVERED`."""
+    """Set -> fingerprint; that of the first is `pipeline.types.UNCOVERED`."""
     chosen: NDArray[np.int32]
-    """(tile, scene) -> the cell's set."""
+    """(tile, scene) -> position in `sets`."""
     states: NDArray[np.uint8]
     """(tile, scene) -> position in `STATES`."""
 
@@ -102,7 +102,7 @@ class CellTable(Sequence[Cell]):
 
 
 def compare(stored: NDArray[np.uint64], expected: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Compare what the store has with what is expected: positions in `STATES`, element by element."""
+    """Compare stored with expected fingerprints, element by element; return positions in `STATES`."""
     found = np.where(stored == 0, STATES.index("new"), STATES.index("changed"))
     return np.where(stored == expected, STATES.index("unchanged"), found).astype(np.uint8)
 
@@ -110,7 +110,7 @@ def compare(stored: NDArray[np.uint64], expected: NDArray[np.uint64]) -> NDArray
 def group_by_cell(
     pairs: NDArray[np.int64], scene_of: NDArray[np.int64], shape: tuple[int, int]
 ) -> tuple[list[tuple[int, ...]], NDArray[np.int32]]:
-    """Bring (item, tile) pairs together by cell.
+    """Group (item, tile) pairs by cell.
 
     Parameters
     ----------
@@ -123,7 +123,8 @@ def group_by_cell(
 
     Returns
     -------
-    The different sets of items, the first empty, items in mosaic order; and (tile, scene) -> set.
+    The different sets of items, the first empty, each in mosaic order; and (tile, scene) -> position of
+    the cell's set.
     """
     items, tiles = pairs
     cells = tiles * shape[1] + scene_of[items]
@@ -131,10 +132,10 @@ def group_by_cell(
     items, cells = items[order], cells[order]
     starts = np.flatnonzero(np.diff(cells, prepend=-1))
     numbers: dict[tuple[int, ...], int] = {(): 0}
-    held = items.tolist()
-    ends = [*starts[1:].tolist(), len(held)][: len(starts)]
+    positions = items.tolist()
+    ends = [*starts[1:].tolist(), len(positions)][: len(starts)]
     found = [
-        numbers.setdefault(tuple(held[start:end]), len(numbers))
+        numbers.setdefault(tuple(positions[start:end]), len(numbers))
         for start, end in zip(starts.tolist(), ends, strict=True)
     ]
     chosen = np.zeros(shape, np.int32)

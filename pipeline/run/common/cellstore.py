@@ -1,4 +1,4 @@
-"""The seam between a tile's work and whatever keeps its cells."""
+"""The interface through which a tile's work reads and writes cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.types import Tile
 
 
 class CellStore(Protocol):
-    """What a tile's work needs of a store's writer."""
+    """What a tile's work needs of a store: a writer, or a fork of one in a worker."""
 
     def mask_fingerprint(self, sensor: str, time: datetime, tile: Tile) -> int:
         """Return the fingerprint of one cell."""
@@ -40,7 +40,7 @@ class CellStore(Protocol):
     def read_mask(
         self, sensor: str, times: Sequence[datetime], tile: Tile
     ) -> NDArray[np.uint8]:
-        """Return masks of a tile, (time, y, x), also those not committed yet."""
+        """Return masks of a tile, (time, y, x), including those not committed yet."""
         ...
 
     def write_composite(

@@ -1,4 +1,4 @@
-"""What made a cell's pixels, as one number: equal numbers mean equal pixels."""
+"""Fingerprints: a hash of all that made a cell's pixels. Equal fingerprints mean equal pixels."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _RESERVED = 16
 
 
 def item_identity(item: pystac.Item) -> list[Any]:
-    """Return what tells one processing of one item from another, radiometry included.
+    """Return what identifies one processing of one item, radiometry included.
 
-    ``updated`` is left out: catalogues touch it without touching a pixel.
+    Without ``updated``: catalogues change it when no pixel has changed.
     """
     rule = sensors.radiometry(item)
     rank = [str(part) for part in sensors.processing_rank(item)]
@@ -53,11 +53,11 @@ def composite_fingerprint(
     settings
         Method and bands.
     inputs
-        For each scene its time, the fingerprint of its mask, which tells its items, and the ids of
-        those that could not be read when it was composed.
+        For each scene its time, the fingerprint of its mask (which stands for its items), and the ids of
+        items that could not be read when it was composed.
     guard, history
-        How permanent false positives are guarded, if they are; for each scene of the history its
-        time and the fingerprint of its mask.
+        Settings of the guard, None without one; and for each scene that the guard counts, its time and
+        the fingerprint of its mask.
     """
     return composite_fingerprint_of(
         settings_text(settings, guard),
@@ -66,20 +66,20 @@ def composite_fingerprint(
     )
 
 
-# A plan has many cells of the same few items: their words are written once and put together.
+# Many cells of a plan have the same few items, so that the text of an item is made once and joined.
 
 
 def item_text(item: pystac.Item, settings: MaskSettings) -> str:
     """Return an item's part of a mask's fingerprint."""
     identity = item_identity(item)
-    # Where the sun stood decides nothing unless shadows are checked against it.
+    # The sun's position decides no pixel unless shadows are checked against it.
     return _text(identity if settings.shadows is None else [*identity, sensors.sun(item)])
 
 
 def model_text(card: ModelCard, settings: MaskSettings) -> str:
-    """Return the part of a mask's fingerprint that its model and what follows it give."""
+    """Return the part of a mask's fingerprint that comes from its model and the postprocessing."""
     lattice = card.lattice
-    # Unsaid where they are nought, so that what was masked before they were known still counts.
+    # Left out where they are 0, so that masks of versions without them keep their fingerprint.
     more = [lattice.blend_px, lattice.shift_px] if lattice.blend_px or lattice.shift_px else []
     return _text(
         [
@@ -88,7 +88,7 @@ def model_text(card: ModelCard, settings: MaskSettings) -> str:
             card.weights_sha256,
             card.roles,
             [lattice.core_px, lattice.halo_px, *more],
-            # Where weights lie is no part of what they are: their hash is.
+            # Not the path of the weights: their hash says which they are.
             sorted((key, value) for key, value in card.options.items() if key != "weights"),
             *([settings.shadows.model_dump()] if settings.shadows else []),
             *(["confidence"] if settings.confidence else []),
@@ -102,7 +102,7 @@ def model_text(card: ModelCard, settings: MaskSettings) -> str:
 
 
 def mask_fingerprint_of(items: Sequence[str], model: str) -> int:
-    """Return a mask cell's fingerprint, of the parts that its items and its model give."""
+    """Return a mask cell's fingerprint from the texts of its items and its model."""
     if not items:
         return UNCOVERED
     return _hashed(_listed(['"mask"', _text(PIXEL_VERSION), model, _listed(items)]))
@@ -111,16 +111,16 @@ def mask_fingerprint_of(items: Sequence[str], model: str) -> int:
 def scene_text(time: str, fingerprint: int, unread: Sequence[str] = ()) -> str:
     """Return a scene's part of a composite's fingerprint.
 
-    Of its time the day counts, as in the pixels: by a late item a scene may be known by another
-    instant of it than one would be that finds all items at once. Whether a job found the scene or
-    the store had it does not count: the same scenes make the same composite.
+    Only the day of its time counts, as it does in the pixels: the same scene may be known by another
+    instant of that day, depending on which of its items was found first. Whether the job found the scene or
+    the store had it makes no difference: the same scenes make the same composite.
     """
     return _text([_day(time), fingerprint, *([list(unread)] if unread else [])])
 
 
 def settings_text(settings: CompositeSettings, guard: GuardSettings | None = None) -> str:
-    """Return the method's part of a composite's fingerprint."""
-    # Unsaid where there is none, so that what was composed before it was known still counts.
+    """Return the part of a composite's fingerprint that comes from its settings."""
+    # Left out where there is no guard, so that composites of versions without one keep their fingerprint.
     guarded = [guard.model_dump()] if guard else []
     return _text([settings.method, list(settings.bands), *guarded])
 
@@ -128,7 +128,7 @@ def settings_text(settings: CompositeSettings, guard: GuardSettings | None = Non
 def composite_fingerprint_of(
     settings: str, inputs: Sequence[str], history: Sequence[str] = ()
 ) -> int:
-    """Return a composite cell's fingerprint, of the parts that its method and its scenes give."""
+    """Return a composite cell's fingerprint from the texts of its settings and its scenes."""
     parts = ['"composite"', _text(PIXEL_VERSION), settings, _listed(inputs)]
     return _hashed(_listed([*parts, _listed(history)] if history else parts))
 

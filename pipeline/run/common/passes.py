@@ -1,8 +1,8 @@
 """Sightings -> passes: what one platform saw on one orbit.
 
-`pipeline.sensors.passes` says when two sightings are of one pass, by what they tell and how near they are
-in time. No two passes of a platform are so near: so any order of finding items, and any part of them,
-gives the same passes.
+`pipeline.sensors.nearness` says when two sightings are of one pass, by platform, orbit, and distance in time.
+Two passes of one platform are never that near, so that any order of the items, and any part of them, gives
+the same passes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.sensors import Sighting, nearness
 
 @dataclass(slots=True, kw_only=True)
 class Pass:
-    """A pass in the making."""
+    """One platform on one orbit; grows as sightings are added."""
 
     family: str
     platform: str
@@ -29,12 +29,12 @@ class Pass:
     """Positions of the sightings, sorted."""
 
     def apart(self, other: Sighting | Pass) -> timedelta | None:
-        """Return how far another lies from it in time; none: it is of another pass."""
+        """Return the distance to another in time; None: it is of another pass."""
         within = nearness(self, other)
         if within is None:
             return None
         times = [other.time] if isinstance(other, Sighting) else other.times
-        # Most are far, and the ends tell.
+        # Cheap, and true of most.
         if times[0] - self.times[-1] >= within or self.times[0] - times[-1] >= within:
             return None
         nearest = min(self._from(time) for time in times)
@@ -45,7 +45,7 @@ class Pass:
         return min(abs(each - time) for each in self.times[max(0, at - 1) : at + 1])
 
     def add(self, other: Pass) -> None:
-        """Take another in, with what it tells."""
+        """Merge another, with the platform and orbit that it knows."""
         self.platform = self.platform or other.platform
         self.orbit = self.orbit or other.orbit
         for time in other.times:
@@ -55,16 +55,17 @@ class Pass:
 
 
 def passes_of(sightings: Sequence[Sighting]) -> list[Pass]:
-    """Put sightings of one sensor together by pass, sorted by time.
+    """Group sightings of one sensor by pass, sorted by time.
 
-    First those that tell the same, then what tells less with the nearest that agrees.
+    First those that state the same platform and orbit; then those that state less join the nearest pass
+    that agrees with them.
     """
     alike: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
     for position, each in enumerate(sightings):
         alike[each.family, each.platform, each.orbit].append(position)
-    parts = [part for members in alike.values() for part in _cut(sightings, members)]
+    parts = [part for members in alike.values() for part in _split(sightings, members)]
     found: list[Pass] = []
-    for part in sorted(parts, key=_most_told_first):
+    for part in sorted(parts, key=_most_known_first):
         near = [(apart, each) for each in found if (apart := each.apart(part)) is not None]
         if near:
             min(near, key=lambda pair: (pair[0], _order(pair[1])))[1].add(part)
@@ -73,8 +74,8 @@ def passes_of(sightings: Sequence[Sighting]) -> list[Pass]:
     return sorted(found, key=_order)
 
 
-def _cut(sightings: Sequence[Sighting], members: Iterable[int]) -> Iterable[Pass]:
-    """Cut sightings that tell the same where the time tells them apart."""
+def _split(sightings: Sequence[Sighting], members: Iterable[int]) -> Iterable[Pass]:
+    """Split sightings that state the same wherever they are too far apart in time."""
     part: Pass | None = None
     for position in sorted(members, key=lambda each: (sightings[each].time, each)):
         each = sightings[position]
@@ -88,7 +89,7 @@ def _cut(sightings: Sequence[Sighting], members: Iterable[int]) -> Iterable[Pass
         yield part
 
 
-def _most_told_first(part: Pass) -> tuple[object, ...]:
+def _most_known_first(part: Pass) -> tuple[object, ...]:
     return (not part.platform, not part.orbit, *_order(part))
 
 

@@ -1,4 +1,4 @@
-"""What is done with a model's mask before it is kept: shadows against the sun, then cleaning."""
+"""What a model's mask goes through before it is stored: shadows checked against the sun, then cleaning."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pipeline.mask import Sun, check_shadows, clean, cleaning_reach_px, shadow_r
 from pipeline.types import MaskSettings, footprint
 
 NIR = "nir"
-"""The role by which dark ground is told."""
+"""The role that shows whether ground is dark."""
 
 
 def reach_px(settings: MaskSettings, resolution_m: float) -> int:
-    """Return how far beyond a tile, in pixels, its mask must be known."""
+    """Return how far beyond a tile its mask must be computed, in pixels."""
     reach = cleaning_reach_px(settings.clean, resolution_m)
     if settings.shadows is not None:
         reach += shadow_reach_px(settings.shadows, resolution_m)
@@ -28,7 +28,7 @@ def reach_px(settings: MaskSettings, resolution_m: float) -> int:
 
 
 def roles_needed(settings: MaskSettings, roles: Sequence[str]) -> tuple[str, ...]:
-    """Return the roles that a mask is made of: the model's, and what tells dark ground."""
+    """Return the roles that a mask is made of: the model's, and `NIR` where shadows are added."""
     adds = settings.shadows is not None and settings.shadows.add
     return (*roles, NIR) if adds and NIR not in roles else tuple(roles)
 
@@ -52,7 +52,7 @@ def finished(
         Position of an item -> where the sun stood over it. Each pixel is judged by the sun of its
         own item, whatever tile it is in; those of an item that is not here stay as they are.
     settings, resolution_m
-        What to do, and the edge of a pixel.
+        What to do, and the edge of a pixel in metres.
     """
     checked = codes
     if settings.shadows is not None:
@@ -66,18 +66,18 @@ def finished(
 
 
 def sun_over(item: pystac.Item, crs: CRS) -> Sun | None:
-    """Return where the sun stood over an item, its azimuth counted from grid north; if it says so."""
-    said, place = sensors.sun(item), footprint(item)
-    if said is None or place is None:
+    """Return the sun over an item, azimuth from grid north; None where the item does not state it."""
+    stated, outline = sensors.sun(item), footprint(item)
+    if stated is None or outline is None:
         return None
-    azimuth, elevation = said
-    middle = place.centroid.coords[0]
+    azimuth, elevation = stated
+    middle = outline.centroid.coords[0]
     return Sun((azimuth + _true_north(crs, *middle[:2])) % 360, elevation)
 
 
 def _true_north(crs: CRS, longitude: float, latitude: float) -> float:
-    """Return the direction of true north at a place, in degrees clockwise from grid north."""
-    # A step away from the nearer pole, so as not to pass it.
+    """Return the direction of true north at a point, in degrees clockwise from grid north."""
+    # A step away from the nearer pole, which it must not cross.
     step = -1e-4 if latitude > 0 else 1e-4
     to_grid = CRS("EPSG:4326").transformer_to_crs(crs)
     x, y = to_grid(np.array([longitude] * 2), np.array([latitude, latitude + step]))

@@ -1,4 +1,4 @@
-"""The seam to whoever watches a run: bars on a terminal, lines in a log, nothing at all."""
+"""How a run reports its progress: to bars on a terminal, to a log, or to nobody."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import Counter
 from typing import Protocol
 
 TILES, CELLS, PERIODS = "tiles", "cells", "periods"
-"""Stages of a run; the last two are told from inside a tile, where this process does the tiles."""
+"""Stages of a run; the last two are reported only where this process does the tiles."""
 
 
 class Progress(Protocol):
-    """What a run tells while it goes on; called from the thread that runs it."""
+    """Receives the progress of a run; called from the thread that runs it."""
 
     def start(self, stage: str, total: int) -> None:
         """Begin a stage of so many steps."""
@@ -21,12 +21,12 @@ class Progress(Protocol):
         ...
 
     def message(self, text: str) -> None:
-        """Say something worth a line."""
+        """Show a line of text."""
         ...
 
 
 class Silent:
-    """Watches nothing."""
+    """Shows nothing."""
 
     def start(self, stage: str, total: int) -> None:
         """See `Progress`."""
@@ -39,7 +39,7 @@ class Silent:
 
 
 class Steps:
-    """Counts the steps of tiles, each once, however often a tile is tried again."""
+    """Counts the steps of tiles: each once, however often a tile is tried."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -54,13 +54,13 @@ class Steps:
     def step(self, stage: str) -> None:
         """Finish a step of the tile that was begun last."""
         self._now[stage] += 1
-        self._told(self._tile, stage, self._now[stage])
+        self._count(self._tile, stage, self._now[stage])
 
     def tile_done(self, tile: str) -> None:
         """Finish a tile."""
-        self._told(tile, TILES, 1)
+        self._count(tile, TILES, 1)
 
-    def _told(self, tile: str, stage: str, count: int) -> None:
+    def _count(self, tile: str, stage: str, count: int) -> None:
         if count > self._most[tile, stage]:
             self._most[tile, stage] = count
             self._progress.advance(stage)

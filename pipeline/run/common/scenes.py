@@ -1,4 +1,4 @@
-"""Items -> scenes: one a sensor and pass; see `pipeline.run.common.passes` for what a pass is."""
+"""Items -> scenes: one for each sensor and pass; `pipeline.run.common.passes` says what a pass is."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipeline.run.common.passes import Pass, passes_of
 from pipeline.types import Dropped, Items, Period, Scene
 
 AFTER = timedelta(microseconds=1)
-"""What keeps two scenes apart that began at the same instant: the finest that the store can tell."""
+"""What keeps two scenes apart that began at the same instant: the finest step of time in the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredScene:
-    """A scene as the store keeps it."""
+    """A scene as the store lists it."""
 
     time: datetime
     platform: str
@@ -37,10 +37,10 @@ class Passes:
     """The passes of a search."""
 
     scenes: tuple[Scene, ...]
-    """Those of which an item can be used, sorted by (time, sensor)."""
+    """Those with at least one item that can be used, sorted by (time, sensor)."""
     missed: tuple[int, ...]
-    """For each of `Items.missed` the number of its pass: the position of its scene; from the number of
-    scenes on, that of a pass of which no item can be used."""
+    """For each of `Items.missed` the number of its pass: the position of its scene, or, from the number of
+    scenes on, a pass without any item that can be used."""
 
 
 def scenes_of(items: Items, known: Known | None = None) -> tuple[Scene, ...]:
@@ -58,10 +58,10 @@ def find_passes(
     items
         Items in mosaic order: by (datetime, id).
     known
-        What the store has. Its scenes stay apart and keep the time by which they are known, whatever
-        comes to them: a late item may be earlier than all others of its pass.
+        Scenes of the store. They stay separate and keep their time, even when an item is added that is
+        earlier than all others of its pass.
     period
-        Scenes of the store that lie outside take nothing in; none: no scene does.
+        Scenes of the store outside of it get no items; None: all may.
     """
     found = [*items.items, *items.missed]
     seen = [sensors.sighting(item) for item in found]
@@ -99,10 +99,9 @@ def find_passes(
 
 
 def of_period(items: Items, known: Known, period: Period) -> Items:
-    """Leave items out that the store has in a scene which belongs to other dates.
+    """Drop items that the store has in a scene of other dates.
 
-    A pass over midnight may begin on the day before those that a job asks for: its scene is whole in
-    the store, and stays so.
+    A pass over midnight may begin on the day before the job's dates: the store has its whole scene already.
     """
     elsewhere = {
         name: scene.time
@@ -121,13 +120,13 @@ def of_period(items: Items, known: Known, period: Period) -> Items:
         )
         for item in out
     ]
-    kept = tuple(item for item in items if item.id not in elsewhere)
-    if not kept:
+    inside = tuple(item for item in items if item.id not in elsewhere)
+    if not inside:
         raise EmptySearchError(
             f"nothing to do within {period}: all {len(out)} items that were found are parts of scenes that "
             f"begin before it, as of {dropped[0].reason.split(' of ', 1)[1]}; ask for the day before, too"
         )
-    return replace(items, items=kept, dropped=(*items.dropped, *dropped))
+    return replace(items, items=inside, dropped=(*items.dropped, *dropped))
 
 
 # -- passes and what the store has of them -----------------------------------------------------
@@ -141,7 +140,7 @@ class _Part:
     members: list[int]
     """Positions in what was found, in mosaic order."""
     time: datetime | None
-    """By which the store knows it; none: it does not."""
+    """The time of its scene in the store; None: it has none."""
 
 
 def _parts(
@@ -151,7 +150,7 @@ def _parts(
     seen: Sequence[sensors.Sighting],
     stored: Sequence[StoredScene],
 ) -> list[_Part]:
-    """Put the items of a sensor together by pass, and the passes to the scenes of the store."""
+    """Group the items of a sensor by pass, and match passes with scenes of the store."""
     drawn = passes_of([seen[p] for p in positions])
     ids = [[found[positions[at]].id for at in each.members] for each in drawn]
     by_pass = _claimed(sensor, drawn, ids, stored)
@@ -169,10 +168,10 @@ def _claimed(
     ids: Sequence[Sequence[str]],
     stored: Sequence[StoredScene],
 ) -> defaultdict[int, list[StoredScene]]:
-    """Return number of a pass -> scenes of the store that it goes on with.
+    """Return number of a pass -> its scenes in the store.
 
-    A scene goes to the pass that most of its items are in; one of which no item was found, as where all
-    have been processed again, to the nearest that may be the same and has none.
+    A scene belongs to the pass that has most of its items. Where no item of a scene was found, as when all
+    have been reprocessed, it belongs to the nearest pass that may be the same and has no scene yet.
     """
     scene_of = {name: at for at, scene in enumerate(stored) for name in scene.items}
     votes = Counter(
@@ -184,7 +183,7 @@ def _claimed(
     pass_of: dict[int, int] = {}
     for (at, number), _ in sorted(votes.items(), key=lambda pair: (-pair[1], pair[0])):
         pass_of.setdefault(at, number)
-    held = set(pass_of.values())
+    matched = set(pass_of.values())
     near = []
     for at, scene in enumerate(stored):
         if at in pass_of:
@@ -193,12 +192,12 @@ def _claimed(
         near += [
             (apart, at, number)
             for number, each in enumerate(drawn)
-            if number not in held and (apart := each.apart(one)) is not None
+            if number not in matched and (apart := each.apart(one)) is not None
         ]
     for _, at, number in sorted(near):
-        if at not in pass_of and number not in held:
+        if at not in pass_of and number not in matched:
             pass_of[at] = number
-            held.add(number)
+            matched.add(number)
     claimed: defaultdict[int, list[StoredScene]] = defaultdict(list)
     for at, number in sorted(pass_of.items()):
         claimed[number].append(stored[at])
@@ -208,7 +207,7 @@ def _claimed(
 def _split(
     members: Sequence[int], found: Sequence[pystac.Item], scenes: Sequence[StoredScene]
 ) -> dict[datetime | None, list[int]]:
-    """Return time of a scene -> its items; what the store has in two scenes stays in two."""
+    """Return time of a scene -> its items; a pass that the store has as two scenes stays two."""
     if len(scenes) < 2:
         return {scenes[0].time if scenes else None: list(members)}
     time_of = {name: scene.time for scene in scenes for name in scene.items}

@@ -1,9 +1,9 @@
-"""Scenes that a store knows and a job's search did not find: composites are made of them, too.
+"""Earlier scenes: the store has them, the job's search did not find them, and composites use them too.
 
-A step of a composite is a calendar period, whatever dates a job asks for, and is made of all scenes of
-it that the store knows together with the job's. Those of other dates, other searches, and those that
-the catalogue has no longer, are taken as they are: the store has their masks, and their items with
-what was decided about them. They are not searched for, and not masked again.
+A step of a composite is a whole calendar period, whatever dates a job asks for, and is made of all scenes
+of that period in the store together with the job's. Earlier scenes come from other dates or searches, or
+the catalogue has removed them. They are used as they are, with their masks and their items' settled
+radiometry; they are neither searched for nor masked again.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class SceneList(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which scenes of a store a composite takes beside a job's own."""
+    """Which scenes of a store a composite uses beside the job's."""
 
     found: frozenset[tuple[str, datetime]]
-    """Sensor and time of the job's own."""
+    """Sensor and time of the job's scenes."""
     sensors: frozenset[str]
-    """Those that the composite is made of."""
+    """Sensors that the composite is made of."""
     periods: Sequence[Period]
     """Scenes inside are composed."""
     histories: Sequence[Period]
@@ -56,7 +56,7 @@ class Wanted:
     bands: Sequence[str]
 
     def takes(self, sensor: str, row: SceneRow) -> bool:
-        """Say whether a scene is one of them."""
+        """Return whether a scene is one of them."""
         time = row[0]
         return (
             sensor in self.sensors
@@ -70,7 +70,7 @@ class EarlierScenes:
     """Scenes of a store, cell by cell; see `find_earlier`."""
 
     scenes: tuple[Scene, ...]
-    """By (time, sensor); positions are those in `items`, none of a scene whose mask alone counts."""
+    """By (time, sensor); their positions are those in `items`. A scene that only the guard counts has none."""
     items: Items
     positions: NDArray[np.int32]
     """Position in `items` -> position in the store's list."""
@@ -108,7 +108,7 @@ def no_scenes(n_tiles: int = 0) -> EarlierScenes:
 def find_earlier(
     known: SceneList, wanted: Wanted, grid: Grid, tiles: Sequence[Tile]
 ) -> EarlierScenes:
-    """Find the scenes of a store that composites take beside a job's own.
+    """Find the scenes of a store that composites use beside the job's.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def find_earlier(
 
     Returns
     -------
-    Without the items that lack a band, which were masked by a job that did not compose it.
+    The scenes, without items that lack a band of the composite: a job without it masked them.
     """
     rows = sorted(
         (row[0], sensor, row)
@@ -153,7 +153,7 @@ def find_earlier(
         Scene(
             sensor=sensor,
             time=time,
-            # A scene has its items in the order in which they cover each other.
+            # In mosaic order, as the scene has them.
             items=tuple(local[name] for name in row[2] if name in local),
             platform=row[1],
         )

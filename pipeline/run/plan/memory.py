@@ -1,4 +1,4 @@
-"""What a run takes at its peak, as arithmetic over what each room states."""
+"""Peak memory of a run, as arithmetic over the `bytes_needed` of each room."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ that weighs nothing, Linux), what stays free between the pieces of the heap, and
 need of windows (`pipeline.models.engine.allocator`)."""
 
 GUARD_BYTES = 16
-"""What the guard takes a pixel of a tile: counts and guarded pixels of two sensors, a mask in work."""
+"""Of the guard, for each pixel of a tile: counts and guarded pixels of two sensors, and one mask."""
 
 
 def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes: int) -> int:

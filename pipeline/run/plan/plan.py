@@ -1,4 +1,4 @@
-"""What a run would do, cell by cell."""
+"""The plan: what a run would do, as a table of cells."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Cell", "CompositeCell", "Plan"]
 UNFINISHED = "on the unfinished branch of this job"
 
 DOES: Mapping[State, str] = {"new": "make", "changed": "replace", "unchanged": "leave"}
-"""What a run does with a composite's step."""
+"""State of a composite's step -> what a run does with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class CompositeCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that a run needs to know; the rest of it needs no catalogue."""
+    """All that a run needs: carrying it out needs no catalogue."""
 
     job: Job
     items: Items
@@ -58,29 +58,29 @@ class Plan:
     cards: Mapping[str, ModelCard]
     """Sensor -> the model that masks it."""
     periods: tuple[Period, ...]
-    """Calendar periods that are composed, whole."""
+    """Whole calendar periods that are composed."""
     cells: CellTable
     """Every scene in every tile."""
     missed: NDArray[np.int64]
     """(3, N), what dropped items would have covered: position in `Items.missed`, number of its pass (see
     `pipeline.run.common.scenes.Passes`), row of the tile."""
     composed: frozenset[str]
-    """Sensors that the composite is made of: the job's, and those of jobs before."""
+    """Sensors that the composite is made of: the job's, and those of earlier jobs."""
     composites: tuple[CompositeCell, ...] = ()
     """Every one of `periods` in every tile, tile by tile."""
     earlier: EarlierScenes = field(default_factory=no_scenes)
-    """Scenes of the store that composites are made of beside `scenes`."""
+    """Scenes of the store that composites use beside `scenes`."""
     earlier_masks: NDArray[np.uint64] = field(
         default_factory=lambda: np.zeros((0, 0), np.uint64)
     )
     """(tile, earlier scene) -> fingerprint of the mask that the store has, 0 = none."""
     begun: NDArray[np.bool_] | None = None
-    """(tile, scene) -> whether the cell is on the branch of a killed run of this plan: it is not done
-    again, and published when the plan is carried out. None: there is no such branch."""
+    """(tile, scene) -> whether a killed run of this plan has left the cell on its branch: it is not done
+    again, and is published with this run. None: there is no such branch."""
     gone: tuple[Dropped, ...] = field(default=())
-    """Scenes that the store has and the catalogue does not any more: reported, never erased."""
+    """Scenes that the store has and the catalogue no longer has: reported, never erased."""
     cost: Cost = field(default_factory=Cost)
-    """What planning took: requests to catalogues, and reads of doubtful items."""
+    """What planning cost: requests to catalogues, reads of headers and overviews."""
 
     @cached_property
     def tiles_to_do(self) -> tuple[Tile, ...]:
@@ -92,15 +92,15 @@ class Plan:
 
     @property
     def cells_to_mask(self) -> int:
-        """Cells that an item covers and the store lacks, or has of something else."""
+        """Cells that an item covers and that are new or changed."""
         return int((self.cells.covered & ~self.cells.unchanged).sum())
 
     @cached_property
     def key(self) -> str:
-        """Name of this work: a run goes on where a killed one of the same plan stopped.
+        """Name of this work: a run continues where a killed run with the same key stopped.
 
-        Not the job's name alone: what a run of other dates or items has left half done must not
-        be published by this one.
+        Not the job's name alone: what a run of other dates or items has left unfinished must not be
+        published by this one.
         """
         scenes = [(scene.sensor, scene.time.isoformat()) for scene in self.scenes]
         periods = [period.start.isoformat() for period in self.periods]
@@ -111,7 +111,7 @@ class Plan:
 
     @property
     def dropped(self) -> tuple[Dropped, ...]:
-        """What is not used of what the catalogues have, and what they have no longer."""
+        """Items that are not used, and scenes that the catalogues no longer have."""
         return (*self.items.dropped, *self.gone)
 
     @property
@@ -149,7 +149,7 @@ class Plan:
         return _within(self.scenes, period)
 
     def earlier_in(self, period: Period) -> NDArray[np.int64]:
-        """Return the positions of the store's scenes of a period that the job has not found."""
+        """Return the positions in `earlier` of the scenes of a period."""
         return _within(self.earlier.scenes, period)
 
     def _composed_scenes(self, period: Period) -> NDArray[np.int64]:
@@ -163,7 +163,7 @@ class Plan:
 
     @property
     def bytes_to_read(self) -> int:
-        """Source bytes that will be decoded at most: native pixels of what is new or composed."""
+        """Upper bound of the source bytes to decode, at native resolution, for masks and composites."""
         return self._bytes_to_mask + self._bytes_to_compose
 
     @property
@@ -201,7 +201,7 @@ class Plan:
         return round(total)
 
     def composite_rows(self) -> list[dict[str, Any]]:
-        """Return one row a step: its dates, the tiles that are made, replaced and left, its scenes."""
+        """Return a row for each step: dates, counts of tiles to make, replace and leave, counts of scenes."""
         return [
             {
                 "start": period.start.date().isoformat(),
@@ -217,7 +217,7 @@ class Plan:
         ]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Count cells by sensor and state; cells that no item covers stand apart."""
+        """Count cells by sensor and state; cells that no item covers are counted as ``uncovered``."""
         table: dict[str, Counter[str]] = {}
         states = np.where(self.cells.covered, self._states, len(STATES))
         for column, scene in enumerate(self.scenes):
@@ -229,16 +229,16 @@ class Plan:
 
     @property
     def n_begun(self) -> int:
-        """How many cells are on the branch of a killed run of this plan."""
+        """Number of cells that a killed run of this plan has left on its branch."""
         return int(self._begun.sum())
 
     @property
     def _states(self) -> NDArray[np.uint8]:
-        """(tile, scene) -> position in `STATES`: what is begun counts as what is there."""
+        """(tile, scene) -> position in `STATES`; cells on the branch of a killed run count as unchanged."""
         return np.where(self._begun, np.uint8(STATES.index("unchanged")), self.cells.states)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row a cell: sensor, time, tile, state, reason."""
+        """Return a row for each cell: sensor, time, tile, state, reason."""
         return [
             {
                 "sensor": cell.scene.sensor,
@@ -254,8 +254,9 @@ class Plan:
 
     @property
     def _begun(self) -> NDArray[np.bool_]:
-        nowhere = np.zeros(self.cells.states.shape, np.bool_)
-        return nowhere if self.begun is None else self.begun
+        if self.begun is None:
+            return np.zeros(self.cells.states.shape, np.bool_)
+        return self.begun
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""

@@ -1,4 +1,4 @@
-"""Which items a plan uses, and which model masks them."""
+"""Which items can be used, and which model masks them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pipeline.types import Dropped, Items, Job, ModelCard, footprint
 from pipeline.wording import counted
 
 OFFERED_SHARE = 0.5
-"""A role counts as offered by a sensor when this share of its items has it: one item without a
-band is dropped, and does not choose a weaker model for all the others."""
+"""A sensor offers a role when this share of its items has it: a single item without the band is dropped,
+instead of making all others use a weaker model."""
 
 
 def choose_models(job: Job, items: Items) -> dict[str, ModelCard]:
@@ -31,7 +31,7 @@ def choose_models(job: Job, items: Items) -> dict[str, ModelCard]:
     ConfigError
         Items of one sensor are of several levels or products.
     ModelError
-        No model suits, the grid's pixels are not its, or its weights are not on this machine.
+        No model fits the items or the grid's resolution, or its weights are not on this machine.
     """
     by_sensor: dict[str, list[pystac.Item]] = {}
     for item in items:
@@ -62,7 +62,7 @@ def _offered(items: Sequence[pystac.Item]) -> list[str]:
 
 
 def _require_one_product(sensor: str, items: Sequence[pystac.Item]) -> None:
-    """Refuse to mix levels, or surface reflectances that are corrected for different things."""
+    """Refuse to mix levels, or surface reflectances with different corrections."""
     levels = {sensors.profile(item).level for item in items}
     if len(levels) > 1:
         raise ConfigError(
@@ -85,16 +85,16 @@ def _require_one_product(sensor: str, items: Sequence[pystac.Item]) -> None:
 
 
 CORRECTIONS: Mapping[str, str] = {"nbart": "NBART", "hls": "HLS"}
-"""How a product is corrected, where not for the atmosphere alone: ESA's and USGS's stand together."""
+"""`Profile.correction` -> name of the product, where more than the atmosphere is corrected for."""
 
 
 def _product(item: pystac.Item) -> str:
-    """Return what a surface reflectance is corrected for."""
+    """Return the kind of surface reflectance that an item has; ESA's and USGS's are one kind."""
     return CORRECTIONS.get(sensors.profile(item).correction, "surface reflectance")
 
 
 def with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items:
-    """Drop the items that lack a band which the model or the composite needs.
+    """Drop items that lack a band which the model or the composite needs.
 
     Raises
     ------
@@ -110,24 +110,25 @@ def with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items:
 
 
 def _lacking(item: pystac.Item, needed: Sequence[str]) -> str | None:
-    """Say what an item lacks of what is needed; none: nothing."""
+    """Return why an item cannot be used for want of a band; None: it has them all."""
     missing = sorted(set(cube.missing_roles(item, needed)))
     if not missing:
         return None
     refused = sensors.profile(item).refused(item)
-    said = dict.fromkeys(refused[role] for role in missing if role in refused)
-    return "; ".join([f"it has no asset for {', '.join(missing)}", *said])
+    reasons = dict.fromkeys(refused[role] for role in missing if role in refused)
+    return "; ".join([f"it has no asset for {', '.join(missing)}", *reasons])
 
 
 def placed(job: Job, items: Items) -> Items:
-    """Learn where rasters lie whose items do not say it, or say it wrongly; drop the others.
+    """Read headers of items that do not state where their rasters lie, or contradict themselves about it.
 
-    Items that say nowhere where they lie are kept if their rasters lie in the AOI.
+    Items whose headers do not settle it are dropped. Items without a geometry are used if their rasters
+    lie in the AOI.
 
     Raises
     ------
     AssetUnavailableError, AccessUnavailableError
-        None is left, and a header cannot be read for now.
+        A header cannot be read for now, and every item would be dropped.
     EmptySearchError
         None is left.
     """
@@ -147,44 +148,44 @@ def placed(job: Job, items: Items) -> Items:
             reasons[position] = misplaced(answer)
             continue
         if isinstance(answer, CloudmaskError) and len(asked) == len(known):
-            # As a rule the host of all of them: it is worth another try.
+            # Most likely their host is down, which a later try may get past.
             raise answer
-        said = doubts[position] or "it does not say where its rasters lie"
+        doubt = doubts[position] or "it does not say where its rasters lie"
         why = answer if isinstance(answer, str) else why_not(answer)
-        reasons[position] = f"{said}, and {why}"
+        reasons[position] = f"{doubt}, and {why}"
     found = _without(dataclasses.replace(items, items=tuple(known)), reasons)
     return _inside(job, found)
 
 
 def _inside(job: Job, items: Items) -> Items:
-    """Leave out items without geometry whose rasters lie elsewhere: they are none of this job's."""
-    kept = []
+    """Leave out items without geometry whose rasters lie outside of the AOI: they do not count as dropped."""
+    inside = []
     for item in items:
-        place = frame(item) if footprint(item) is None else None
-        if place is not None:
-            outline = outlines([place], LONLAT)[0]
+        stated = frame(item) if footprint(item) is None else None
+        if stated is not None:
+            outline = outlines([stated], LONLAT)[0]
             if not job.aoi.intersects(outline):
                 continue
             item.geometry, item.bbox = mapping(outline), list(outline.bounds)
-        kept.append(item)
-    if not kept:
+        inside.append(item)
+    if not inside:
         raise EmptySearchError(
             f"none of the {len(items)} items lies in the AOI: their rasters lie elsewhere"
         )
-    return dataclasses.replace(items, items=tuple(kept))
+    return dataclasses.replace(items, items=tuple(inside))
 
 
 def _without(items: Items, reasons: Sequence[str | None]) -> Items:
-    """Drop the items that have a reason; they belong to the job and are missed."""
+    """Drop the items that have a reason; the cells that they would have covered are incomplete."""
     pairs = list(zip(items, reasons, strict=True))
     dropped = [Dropped(item_id=item.id, reason=why) for item, why in pairs if why is not None]
-    kept = tuple(item for item, why in pairs if why is None)
-    if not kept:
+    usable = tuple(item for item, why in pairs if why is None)
+    if not usable:
         raise EmptySearchError(
             f"none of {counted(len(items), 'item')} can be used: {dropped[0].item_id}: {dropped[0].reason}"
         )
     return Items(
-        items=kept,
+        items=usable,
         dropped=(*items.dropped, *dropped),
         missed=(*items.missed, *(item for item, why in pairs if why is not None)),
     )

@@ -1,4 +1,4 @@
-"""The steps of a composite that a job touches, and what has become of them."""
+"""The steps of a composite that a job touches, and whether each is new, changed or unchanged."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def steps_of(
     Parameters
     ----------
     job
-        Its dates say which.
+        Its dates choose the periods.
     scenes
-        Its scenes: one may be known to the store by a time just outside the dates.
+        Its scenes; the store may know one by a time just outside of the dates.
     stored
-        Starts of the periods that the store has. Where the guard counts the masks of a year, those
-        after the job's dates are looked at, too: their history has changed.
+        Starts of the periods in the store. Periods after the job's dates are included where the guard
+        counts masks of the job's dates for them.
     """
     settings = job.composite
     if settings is None:
@@ -65,7 +65,7 @@ def _step_at(start: datetime, settings: CompositeSettings) -> Period:
 
 
 def wanted_scenes(plan: Plan) -> Wanted:
-    """Say which scenes of the store a plan's composite takes beside those that it has found."""
+    """Return which scenes of the store a plan's composite uses beside the job's."""
     assert plan.job.composite is not None
     guard = plan.job.mask.guard
     return Wanted(
@@ -78,7 +78,7 @@ def wanted_scenes(plan: Plan) -> Wanted:
 
 
 def with_composites(plan: Plan, stored: Stored) -> Plan:
-    """Compare the composite of a plan, step by step and tile by tile, with what the store has."""
+    """Compare each step of the composite in each tile with what the store has."""
     if plan.job.composite is None:
         return plan
     earlier = no_scenes(len(plan.tiles))
@@ -95,7 +95,7 @@ def with_composites(plan: Plan, stored: Stored) -> Plan:
 
 
 def with_begun(plan: Plan) -> Plan:
-    """Say which cells the branch of a killed run has: its next start does not do them again."""
+    """Mark the cells that a killed run of the same plan has left on its branch: they are not done again."""
     unfinished = store.find_unfinished(plan.job.store, plan.key)
     if unfinished is None:
         return plan
@@ -124,15 +124,15 @@ def _earlier_masks(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Masks:
-    """The masks that composites are made of, the job's own and the store's, sorted by (time, sensor)."""
+    """The masks that composites are made of: the job's and the earlier ones, sorted by (time, sensor)."""
 
     scenes: Sequence[Scene]
     fingerprints: NDArray[np.uint64]
-    """(tile, scene), 0 where nothing was seen."""
+    """(tile, scene), 0 where no item covers the cell."""
 
     @classmethod
     def of(cls, cells: CellTable, earlier: EarlierScenes, stored: NDArray[np.uint64]) -> _Masks:
-        """Put the cells of a job and of a store together."""
+        """Join the cells of the job with the earlier ones."""
         own = np.where(cells.covered, cells.fingerprints[cells.chosen], np.uint64(0))
         scenes = [*cells.scenes, *earlier.scenes]
         order = sorted(
@@ -144,7 +144,7 @@ class _Masks:
         )
 
     def within(self, period: Period | None) -> list[int]:
-        """Return the positions of the scenes of a period; none has none."""
+        """Return the positions of the scenes of a period; of None, none."""
         return [p for p, each in enumerate(self.scenes) if period and each.time in period]
 
 
@@ -170,7 +170,7 @@ def _composite_cells(plan: Plan, masks: _Masks, stored: Stored) -> tuple[Composi
 def _expected(
     settings: str, masks: _Masks, step: Period, guard: GuardSettings | None
 ) -> NDArray[np.uint64]:
-    """Return the fingerprint of one step in each tile; neighbours often have the same."""
+    """Return the fingerprint of one step in each tile; tiles with the same masks share it."""
     inside, past = masks.within(step), masks.within(history_of(step, guard) if guard else None)
     columns = [*inside, *past]
     days = [masks.scenes[column].time.isoformat() for column in columns]

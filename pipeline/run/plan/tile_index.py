@@ -1,4 +1,4 @@
-"""Which items touch which tiles: every item is looked at once, whatever the number of tiles."""
+"""Which items touch which tiles: a spatial index, so that the work grows with items, not items × tiles."""
 
 from __future__ import annotations
 
@@ -22,9 +22,16 @@ EDGE_DEG = 0.1
 def read_boxes(
     lattice: Lattice, tiles: Sequence[Tile], reach_px: int = 0
 ) -> NDArray[np.object_]:
-    """Return the rectangles that must be read to mask tiles, in the CRS of the grid.
+    """Return the rectangles that are read to mask tiles, in the CRS of the grid.
 
-    The mask must be known so many pixels beyond each tile.
+    Parameters
+    ----------
+    lattice
+        Of the model.
+    tiles
+        Of the grid.
+    reach_px
+        How far beyond each tile its mask must be computed.
     """
     wide = [tile.geobox.pad(reach_px) if reach_px else tile.geobox for tile in tiles]
     bounds = [tuple(read_geobox(lattice, each).boundingbox) for each in wide]
@@ -35,7 +42,7 @@ def read_boxes(
 def touching(
     outlines: Sequence[BaseGeometry | None], boxes: NDArray[np.object_]
 ) -> NDArray[np.int64]:
-    """Return (2, N) pairs of positions, (outline, box), of those that touch; none touches all."""
+    """Return (2, N) pairs of positions, (outline, box), that touch; an unknown outline touches all boxes."""
     known = np.array(
         [position for position, each in enumerate(outlines) if each is not None], int
     )
@@ -52,14 +59,9 @@ def touching(
 
 
 def rough_outlines(items: Sequence[pystac.Item], crs: str) -> list[BaseGeometry | None]:
-    """Return where items that cannot be used would have had pixels, none where nothing says it.
+    """Return the geometry that items state, in a CRS; None of an item that states none.
 
-    Parameters
-    ----------
-    items
-        Of known collections or not: their geometry is asked.
-    crs
-        Of the outlines.
+    For items that cannot be used, of known collections or not: no header or table is needed.
     """
     found: list[BaseGeometry | None] = []
     for item in items:

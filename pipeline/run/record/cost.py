@@ -11,15 +11,15 @@ from pipeline.types import Cost, Tile, TileReceipt
 from pipeline.types.record import Bill
 
 GB = 1e9
-"""As clouds bill them."""
+"""Bytes, as clouds bill them."""
 HOUR_S = 3600.0
 
 
 def areas(plan: Plan, receipts: Iterable[TileReceipt]) -> tuple[float, float]:
     """Return the ground worked on in km², and the sum over the scenes masked of their ground.
 
-    Whole tiles in the plane of the grid, what lies outside of the AOI included: that is what was read,
-    masked and stored. A tile counts once if a scene of it was tried or a period composed.
+    Whole tiles in the plane of the grid, including what lies outside of the AOI: that is what was read,
+    masked and stored. A tile counts once if any of its scenes was tried or a period composed.
     """
     sizes = {tile.name: _square_km(tile) for tile in plan.tiles}
     ground = scenes = 0.0
@@ -47,13 +47,13 @@ def bill(
     Parameters
     ----------
     prices
-        None: nothing is billed.
+        None: there is no bill.
     cost
         Of the whole run. A quantity that could not be counted has no amount.
     ground
         km² and km² × scenes, as `areas` gives them.
     bytes_stored
-        Of the whole store; none: not known.
+        Of the whole store; None: not known.
     """
     if prices is None:
         return None

@@ -1,4 +1,4 @@
-"""What each tile holds of each period, and what it lacks: the manifest of a run's record."""
+"""The manifest of a run's record: what each tile has and lacks of each period."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Key = int
 
 @dataclass(slots=True)
 class _Row:
-    """A row in the making: positions of items, and keys of scenes."""
+    """Positions of items, and keys of scenes, of one tile and period."""
 
     expected: set[int] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
@@ -30,40 +30,39 @@ class _Row:
 
 
 def manifest(plan: Plan, receipts: Iterable[TileReceipt]) -> tuple[Holding, ...]:
-    """Draw up what was expected, used and dropped, tile by tile and period by period.
+    """List what was expected, used and dropped, tile by tile and period by period.
 
     Parameters
     ----------
     plan
-        Expects the items that cover a tile, those included that were dropped before a pixel was read.
+        Its items that cover a tile are expected, including those dropped before a pixel was read.
     receipts
-        Of the tiles that were done. In others complete is what the store had before: of a run that
-        failed, what it did not come to is not.
+        Of the tiles that were done. In all others only unchanged cells are complete.
 
     Returns
     -------
-    A row for each tile and period of the composite, or for the job's whole period where there is none;
-    without those that no item covers. Cells add up to `Record.expected` and `Record.complete`.
+    A row for each tile and period of the composite, or for the job's whole period without a composite;
+    none where no item covers the tile. Cells add up to `Record.expected` and `Record.complete`.
     """
-    drawn = _Drawn(plan)
-    drawn.add_items()
-    drawn.add_missed()
+    rows = _Manifest(plan)
+    rows.add_items()
+    rows.add_missed()
     done = set()
     for receipt in receipts:
-        drawn.add_receipt(receipt)
+        rows.add_receipt(receipt)
         done.add(receipt.tile)
-    drawn.add_undone(done)
-    return tuple(drawn.holdings())
+    rows.add_undone(done)
+    return tuple(rows.holdings())
 
 
-class _Drawn:
-    """A manifest in the making."""
+class _Manifest:
+    """Collects the rows of a manifest."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._periods = plan.periods or (plan.job.period,)
         self._period_of: dict[Key, int] = {}
-        """A pass has one period, although its items may lie on both sides of midnight."""
+        """A pass has one period, even if its items lie on both sides of midnight."""
         self._rows: defaultdict[tuple[int, int], _Row] = defaultdict(_Row)
         """(tile, period) -> row."""
         self._tiles = {tile.name: row for row, tile in enumerate(plan.tiles)}
@@ -76,7 +75,7 @@ class _Drawn:
         self._positions = {item.id: p for p, item in enumerate(plan.items)}
 
     def add_items(self) -> None:
-        """Expect what covers each cell."""
+        """Expect the items that cover each cell."""
         cells = self._plan.cells
         periods = [
             self._period(number, scene.time) for number, scene in enumerate(self._plan.scenes)
@@ -87,7 +86,7 @@ class _Drawn:
             row.cells.add(column)
 
     def add_missed(self) -> None:
-        """Expect, and miss, what was dropped before a pixel was read."""
+        """Expect, and count as dropped, the items that were dropped before a pixel was read."""
         first = len(self._plan.items)
         for position, key, tile in self._plan.missed.T.tolist():
             item = self._plan.items.missed[position]
@@ -99,12 +98,12 @@ class _Drawn:
             row.incomplete.add(key)
 
     def add_receipt(self, receipt: TileReceipt) -> None:
-        """Note what could not be read."""
+        """Count what could not be read."""
         tile = self._tiles[receipt.tile]
         for dropped in receipt.dropped:
             position = self._positions.get(dropped.item_id)
             if position is None:
-                # Of a scene that the store had: composed with the job's, expected of an earlier one.
+                # Of an earlier scene: another run's manifest expects it.
                 continue
             key = self._scene_of[position]
             row = self._rows[tile, self._period_of[key]]
@@ -116,7 +115,7 @@ class _Drawn:
                 self._rows[tile, self._period_of[key]].unreadable += 1
 
     def add_undone(self, done: Collection[str]) -> None:
-        """Note the cells that were to be done in tiles that the run did not come to."""
+        """Count the new and changed cells of tiles that the run did not get to."""
         cells = self._plan.cells
         for tile, column in np.argwhere(cells.covered & ~cells.unchanged).tolist():
             if self._plan.tiles[tile].name not in done:
@@ -137,8 +136,7 @@ class _Drawn:
     def _period(self, key: Key, time: datetime) -> int:
         """Return the position of the period that a scene belongs to.
 
-        The first or the last for what lies just outside: a scene keeps the time by which the store
-        knows it.
+        A scene may have a time in the store that lies just outside: it belongs to the first or the last.
         """
         starts = [each.start for each in self._periods]
         return self._period_of.setdefault(key, max(0, bisect(starts, time) - 1))

@@ -1,4 +1,4 @@
-"""The record of a run, made of its plan and its receipts."""
+"""Plan + receipts -> Record."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pipeline.types import Cost, Record, Searched, Step, TileReceipt, outline_of
 from pipeline.wording import counted
 
 CARD_PARTS = ("name", "version", "weights", "weights_sha256", "licence", "source", "limits")
-"""What a record keeps of a model."""
+"""Fields of a model's card that go into a record."""
 
 OTHER = "other"
-"""Stage of what happened outside of all others: commits, waits, tries that failed."""
+"""Stage of all that is outside of the others: commits, waits, tries that failed."""
 
 
 def make_record(
@@ -29,7 +29,7 @@ def make_record(
     bytes_stored: Callable[[], int] | None = None,
     failure: str | None = None,
 ) -> Record:
-    """Draw up the record of a run that ends now.
+    """Make the record of a run that ends now.
 
     Parameters
     ----------
@@ -42,16 +42,16 @@ def make_record(
     other
         Costs of this process by stage, beside those of the receipts.
     bytes_stored
-        Measures the chunks of the store; asked only where keeping them has a price, because it looks at
-        every state that can still be read. None: not known.
+        Measures the chunks of the store. Called only where storage has a price, because it lists every
+        state that can still be read. None: not known.
     failure
-        Why nothing is published; none: the run came to its end.
+        Why nothing is published; None: the run has not failed.
 
     Returns
     -------
     The record, not published yet: its snapshot is none.
     """
-    held, prices = manifest(plan, receipts), read_settings().prices
+    rows, prices = manifest(plan, receipts), read_settings().prices
     stages = _added_up([*(receipt.stages for receipt in receipts), other])
     total = sum(stages.values(), Cost())
     ground = areas(plan, receipts)
@@ -63,8 +63,8 @@ def make_record(
         started=started,
         finished=datetime.now(UTC),
         snapshot=None,
-        expected=sum(row.cells for row in held),
-        complete=sum(row.complete for row in held),
+        expected=sum(row.cells for row in rows),
+        complete=sum(row.complete for row in rows),
         items=tuple(item.id for item in plan.items),
         missed=tuple(item.id for item in plan.items.missed),
         dropped=(
@@ -79,7 +79,7 @@ def make_record(
         },
         tiles=tuple(receipts),
         stages=stages,
-        manifest=held,
+        manifest=rows,
         searched=_searched(plan, started),
         steps=tuple(steps(plan)),
         failure=failure,
@@ -91,7 +91,7 @@ def make_record(
 
 
 def _searched(plan: Plan, started: datetime) -> Searched | None:
-    """Say what the catalogues were asked for; none: dates that are all to come."""
+    """Return what the catalogues were searched for; None if all of the dates are in the future."""
     asked = plan.job.period
     end = min(asked.end, started)
     if end <= asked.start:
@@ -113,14 +113,13 @@ def _sensors_asked(plan: Plan) -> tuple[str, ...]:
         if not collections:
             return ()
         for name in collections:
-            # A collection that has no row is known by what its items say of themselves.
-            known = sensors.sensors_of(name) or {scene.sensor for scene in plan.scenes}
-            found |= known
+            # Of a collection without a row in the table, the items tell the sensors.
+            found |= sensors.sensors_of(name) or {scene.sensor for scene in plan.scenes}
     return tuple(sorted(found))
 
 
 def steps(plan: Plan) -> Iterator[Step]:
-    """Yield the periods of a plan's composite, with the part of each that was asked for."""
+    """Yield the periods of a plan's composite, each with the days that the job asked for."""
     asked = plan.job.period
     for each in plan.periods:
         start, end = max(each.start, asked.start), min(each.end, asked.end)
@@ -141,7 +140,7 @@ def _days(start: datetime, end: datetime) -> str:
 
 
 def shortfall(record: Record, wanted: float) -> str | None:
-    """Say what is missing where fewer cells are complete than a job wants (0 to 1); none: enough."""
+    """Return an error's text if the share of complete cells is below `wanted` (0 to 1), else None."""
     share = record.complete / record.expected if record.expected else 1.0
     if share >= wanted:
         return None

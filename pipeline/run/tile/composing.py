@@ -36,11 +36,11 @@ def compose_periods(
     Parameters
     ----------
     task, store, losses
-        The work, and what keeps it.
+        The work, where its cells are written, and what it goes without.
     cells
         What became of the task's cells, in their order.
     on_period
-        Called for each period, also where nothing had to be done.
+        Called after each period, including those that are unchanged.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def compose_periods(
 
 
 def _receipt(task: TileTask, cell: Cell) -> CellReceipt:
-    """Say of a cell of the store's own what a receipt says of the job's."""
+    """Return a receipt for an earlier cell, like those of the job's cells."""
     return CellReceipt(
         sensor=cell.scene.sensor,
         time=cell.scene.time,
@@ -97,10 +97,10 @@ class _Composing:
     store: CellStore
     losses: Losses
     history: History | None
-    """What guards permanent false positives, if anything does."""
+    """Masks that the guard counts; None without a guard."""
 
     def do(self, period: Period, made: Cells) -> bool:
-        """Compose one period if its inputs have changed; say whether it was written."""
+        """Compose one period if its inputs have changed; return whether it was written."""
         inside = [(scene, receipt) for scene, receipt in made if receipt.time in period]
         past = self._past(period, made)
         stored = self.task.stored_composites[period.start]
@@ -154,14 +154,14 @@ class _Composing:
         return made
 
     def _past(self, period: Period, made: Cells) -> Cells:
-        """Return the cells whose masks decide what is guarded in a period."""
+        """Return the cells whose masks the guard counts for a period."""
         if self.history is None:
             return ()
         window = history_of(period, self.history.settings)
         return [(scene, receipt) for scene, receipt in made if receipt.time in window]
 
     def _usable(self, scenes: Sequence[Scene], past: Cells) -> dict[Scene, NDArray[np.bool_]]:
-        """Say where scenes show the ground."""
+        """Return where scenes show the ground, (y, x) each."""
         masks = ((scene, _mask(self.store, scene, self.task.tile)) for scene in scenes)
         if self.history is None:
             return {scene: is_usable(mask) for scene, mask in masks}
@@ -173,7 +173,7 @@ class _Composing:
     def _fingerprint(
         self, inside: Cells, past: Cells, used: Mapping[Scene, Sequence[int]]
     ) -> int:
-        """Return what the period is made of; nothing in `used` is missing, as far as is known."""
+        """Return the fingerprint of a period made of these cells, without the items missing from `used`."""
         return composite_fingerprint(
             self.settings,
             [
@@ -191,7 +191,7 @@ class _Composing:
     def _unread(
         self, receipt: CellReceipt, used: Mapping[Scene, Sequence[int]], scene: Scene
     ) -> list[str]:
-        """Return the items of a mask that could not be read to compose it."""
+        """Return the ids of items that the mask has and the composite could not read."""
         if scene not in used:
             return []
         read = {self.task.item_id(position) for position in used[scene]}

@@ -1,4 +1,4 @@
-"""What a tile's scenes show of the ground, once the guard has seen the history of their period."""
+"""The guard in one tile: where scenes show the ground, given how often each pixel was called cloud."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Codes = NDArray[np.uint8]
 
 @dataclass(kw_only=True)
 class History:
-    """The masks that a tile has, counted over a window of time that slides from period to period."""
+    """Counts of a tile's masks over a window of time that slides from period to period."""
 
     settings: GuardSettings
     shape: tuple[int, int]
@@ -27,7 +27,7 @@ class History:
     _inside: set[Scene] = field(default_factory=set)
 
     def guarded(self, scenes: Sequence[Scene]) -> dict[str, Flags]:
-        """Return sensor -> pixels (y, x) that a history of these scenes guards."""
+        """Return sensor -> pixels (y, x) that are guarded, counted over these scenes."""
         wanted = set(scenes)
         for scene in self._inside - wanted:
             self._of(scene).remove(self.read(scene))
@@ -37,11 +37,11 @@ class History:
         return {sensor: counts.persistent() for sensor, counts in self._counts.items()}
 
     def usable(self, mask: Codes, guarded: Flags) -> Flags:
-        """Say where a mask shows the ground, guarded clouds included."""
+        """Return where a mask shows the ground, clouds at guarded pixels included."""
         return usable(mask, guarded, self.settings)
 
     def _of(self, scene: Scene) -> Counts:
-        # A model's mistakes are its own: each sensor has its history.
+        # Each sensor has a model of its own, which makes mistakes of its own.
         if scene.sensor not in self._counts:
             self._counts[scene.sensor] = Counts(self.shape, self.settings)
         return self._counts[scene.sensor]

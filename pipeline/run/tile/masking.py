@@ -31,11 +31,11 @@ def mask_cells(
 ) -> list[CellReceipt]:
     """Mask the cells of a tile that the store lacks or has of something else.
 
-    `on_cell` is called for each cell that the plan wants done, also where a killed run has done it.
+    `on_cell` is called for each cell that is new or changed in the plan, even if a killed run has done it.
 
     Returns
     -------
-    A receipt for every cell of the task, in its task.
+    A receipt for every cell of the task, in order.
     """
     return _Masking(task, store, losses, on_cell).do()
 
@@ -69,7 +69,7 @@ class _Masking:
                 self.on_cell()
 
     def _batch(self, cells: Sequence[Cell]) -> dict[Scene, CellReceipt]:
-        """Mask a few cells of one sensor together, so that every worker has a window."""
+        """Mask a few cells of one sensor together, so that no thread is idle."""
         task, tile = self.task, self.task.tile
         used = {cell.scene: list(cell.items) for cell in cells}
         read = [cell.scene for cell in cells if cell.items]
@@ -77,13 +77,13 @@ class _Masking:
         empty = np.zeros(tuple(tile.geobox.shape), np.uint8)
         receipts = {}
         for cell in cells:
-            kept, sensor = used[cell.scene], cell.scene.sensor
+            items, sensor = used[cell.scene], cell.scene.sensor
             fingerprint = mask_fingerprint(
-                [task.items.items[p] for p in kept], task.cards[sensor], task.job.mask
+                [task.items.items[p] for p in items], task.cards[sensor], task.job.mask
             )
-            if cell.items and not kept:
+            if cell.items and not items:
                 fingerprint = UNREADABLE
-            receipts[cell.scene] = self._receipt(cell, kept, fingerprint)
+            receipts[cell.scene] = self._receipt(cell, items, fingerprint)
             if self._stored(cell) != fingerprint:
                 codes, confidence = made.get(cell.scene, (empty, empty))
                 self.store.write_mask(
@@ -133,13 +133,13 @@ class _Masking:
                 job.mask,
                 geobox.resolution.x,
             )
-            # What was changed afterwards is not what the model was sure of.
+            # A class that the postprocessing has changed has no probability from the model.
             sure = np.where(done == codes[step], confidence[step], np.uint8(0))
             made[scene] = done[inner], sure[inner]
         return made
 
     def _seen(self, opened: xr.Dataset, geobox: GeoBox) -> dict[str, da.Array]:
-        """Return what shadows are checked by, (time, y, x) each: nothing where they are not."""
+        """Return the arrays that shadows are checked by, (time, y, x) each; none where they are not checked."""
         shadows = self.task.job.mask.shadows
         if shadows is None:
             return {}
@@ -147,7 +147,7 @@ class _Masking:
         return {name: _within(opened, name, geobox) for name in names}
 
     def _suns(self, items: Sequence[int]) -> dict[int, Sun]:
-        """Return where the sun stood over each item that says it, where shadows are checked."""
+        """Return the sun over each item that states it; none where shadows are not checked."""
         if self.task.job.mask.shadows is None:
             return {}
         crs = self.task.tile.geobox.crs

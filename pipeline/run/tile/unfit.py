@@ -1,4 +1,4 @@
-"""How many pixels of a tile held numbers that are no reflectance, for the record."""
+"""Count pixels whose numbers are no reflectance, for the record."""
 
 from __future__ import annotations
 

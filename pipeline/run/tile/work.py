@@ -1,8 +1,8 @@
 """One tile, in two halves that may run in two processes: mask what changed, compose what that changes.
 
-An asset that cannot be read costs its item, in this tile, with the reason on the receipt; the
-others of its scene fill what they can. A cell whose items all failed is recorded as unreadable,
-which is neither no data nor cloud.
+If an asset cannot be read, its item is dropped in this tile, with the reason on the receipt; other items
+of the scene fill what they cover. A cell whose items all failed is recorded as unreadable, which is
+neither no data nor cloud.
 """
 
 from __future__ import annotations
