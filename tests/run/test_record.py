@@ -664,30 +664,34 @@ def test_a_failed_run_leaves_the_time_of_the_last_good_one(region, folder):
     assert found["success_timestamp_seconds", job] > good
 
 
-def test_opentelemetry_gets_the_numbers_of_the_record(region, monkeypatch):
-    reader = InMemoryMetricReader()
-    provider = MeterProvider([reader], shutdown_on_exit=False)
-    package = SimpleNamespace(get_meter=provider.get_meter)
-    monkeypatch.setattr(
-        metrics, "_package", lambda name: package if name.startswith("opentelemetry") else None
-    )
-    record = run.run(region.job())
-    run.run(region.job())
+def points(reader):
     (resource,) = reader.get_metrics_data().resource_metrics
     (scope,) = resource.scope_metrics
-    found = {
+    assert scope.scope.name == "cloudmask"
+    return {
         (metric.name.removeprefix("cloudmask."), *sorted(point.attributes.items())): point.value
         for metric in scope.metrics
         for point in metric.data.data_points
     }
-    assert scope.scope.name == "cloudmask"
+
+
+def test_opentelemetry_gets_the_numbers_of_the_record(region, monkeypatch):
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    monkeypatch.setattr("opentelemetry.metrics.get_meter", provider.get_meter)
     job = ("job", "region")
+    record = run.run(region.job())
+    found = points(reader)
+    assert found["last_run.cells_expected", job] == 6
+    assert found["last_run.cells_done", job, ("status", "masked")] == 6
+    mask = record.stages["mask"]
+    assert found["last_run.read_windows", job, ("stage", "mask")] == mask.reads
+    run.run(region.job())
+    found = points(reader)
+    assert found["last_run.cells_expected", job] == 6
+    assert found["last_run.cells_done", job, ("status", "masked")] == 0
     assert found["runs", job, ("outcome", "published")] == 1
     assert found["runs", job, ("outcome", "unchanged")] == 1
-    assert found["cells.done", job, ("status", "masked")] == 6
-    assert found["read.windows", job, ("stage", "mask")] == record.stages["mask"].reads
-    # A state, not a sum: both runs expect the same six.
-    assert found["cells.expected", job] == 6
     provider.shutdown()
 
 
@@ -697,7 +701,7 @@ def test_without_the_packages_a_run_works_and_the_setting_is_refused(
     monkeypatch.setattr(metrics, "_package", lambda _: None)
     assert run.run(region.job()).outcome == "published"
     monkeypatch.setenv("CLOUDMASK_METRICS_FOLDER", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"needs the package prometheus-client.*\[metrics\]"):
+    with pytest.raises(ConfigError, match=r"needs the package opentelemetry-.*\[metrics\]"):
         run.run(region.job())
 
 

@@ -1,20 +1,23 @@
-"""A run's numbers for whoever watches many: OpenTelemetry, and a file for Prometheus' node_exporter.
+"""A run's numbers for whoever watches many, as OpenTelemetry's instruments.
 
-OpenTelemetry's interface is called where it is installed; without an SDK, which the user sets up by its
-own ``OTEL_*`` variables, it does nothing. The file is written where the setting ``metrics_folder`` says.
-The names stand in ``docs/record.md``. No trouble with either spoils a run that is done.
+They go to the meter provider of the process, if it has one: the user sets it up with an SDK and its
+own ``OTEL_*`` variables. Where the setting ``metrics_folder`` names a folder, a second provider with
+OpenTelemetry's Prometheus exporter gets the same and leaves a file there for node_exporter, since
+nobody can scrape a program that has ended. ``docs/record.md`` lists the names. A failure of either is
+logged and costs no run.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipeline.config import read_settings
 from pipeline.errors import ConfigError
@@ -24,23 +27,39 @@ from pipeline.types.record import Outcome
 log = logging.getLogger(__name__)
 
 SCOPE = "cloudmask"
-SUCCESS = "cloudmask_last_success_timestamp_seconds"
+SUCCESS = "last_success.timestamp"
+
+GAUGES: Mapping[str, tuple[str, str]] = {
+    "last_run.timestamp": ("s", "When the run ended."),
+    "last_run.failed": ("", "1 if nothing could be published."),
+    SUCCESS: ("s", "When a run last came to its end without failing."),
+    "last_run.duration": ("s", "Wall time of the run."),
+    "last_run.cells_expected": ("{cell}", "Cells (scene × tile) that should be there."),
+    "last_run.cells_complete": ("{cell}", "Cells that have every item."),
+    "last_run.cells_done": ("{cell}", "Cells that the run did, by how they ended."),
+    "last_run.items_dropped": ("{item}", "Items dropped, wholly or in places."),
+    "last_run.area": ("km2", "Ground of the tiles worked on."),
+    "last_run.scene_area": ("km2", "Sum over the scenes masked of their ground."),
+    "last_run.cpu": ("s", "CPU time."),
+    "last_run.device": ("s", "Time of models on a GPU."),
+    "last_run.read_windows": ("{window}", "Windows read from source rasters."),
+    "last_run.read_pixels": ("By", "Decoded bytes of source pixels."),
+    "last_run.read_network": ("By", "Bytes downloaded for rasters."),
+    "last_run.requests": ("{request}", "HTTP requests to catalogues and for rasters."),
+    "last_run.stored": ("By", "Chunks of the store."),
+    "last_run.cost": ("", "Cost in money, by the price table."),
+}
+"""Name without ``cloudmask.`` -> unit (UCUM), description."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Number:
     """One number of a run."""
 
     name: str
-    """``cpu.time``: OpenTelemetry's name without ``cloudmask.``."""
-    unit: str
-    """UCUM, as OpenTelemetry wants it: ``s``, ``By``, ``{cell}``."""
-    prometheus: str
-    """Its gauge in the file, without ``cloudmask_last_run_``."""
-    help: str
+    """Of `GAUGES`."""
     value: float
-    labels: Mapping[str, str]
-    kind: Literal["counter", "gauge"] = "counter"
+    attributes: Mapping[str, str]
 
 
 def check() -> None:
@@ -54,10 +73,10 @@ def check() -> None:
     folder = read_settings().metrics_folder
     if folder is None:
         return
-    if _package("prometheus_client") is None:
+    if _package("opentelemetry.exporter.prometheus") is None:
         raise ConfigError(
-            "CLOUDMASK_METRICS_FOLDER needs the package prometheus-client, which is not installed: "
-            "install cloudmask[metrics], or take the setting away"
+            "CLOUDMASK_METRICS_FOLDER needs the package opentelemetry-exporter-prometheus, which is not "
+            "installed: install cloudmask[metrics], or take the setting away"
         )
     if not folder.is_dir():
         raise ConfigError(
@@ -67,24 +86,24 @@ def check() -> None:
 
 
 def tell(record: Record) -> None:
-    """Tell a run's numbers, whether it published, failed or changed nothing."""
+    """Record a run's numbers, whether it published, failed or changed nothing."""
     _tell(record.job, record.outcome, record.finished, list(numbers(record)))
 
 
 def tell_unchanged(job: str) -> None:
-    """Tell of a job whose plan had nothing to do, and that no session was opened for."""
+    """Record that a job's plan had nothing to do, so that no session was opened for it."""
     _tell(job, "unchanged", datetime.now(UTC), [])
 
 
 def numbers(record: Record) -> Iterable[Number]:
     """Yield the numbers of a run."""
-    yield _number("run.duration", (record.finished - record.started).total_seconds())
-    yield _number("cells.expected", record.expected)
-    yield _number("cells.complete", record.complete)
+    yield _number("duration", (record.finished - record.started).total_seconds())
+    yield _number("cells_expected", record.expected)
+    yield _number("cells_complete", record.complete)
     states = [cell.status for tile in record.tiles for cell in tile.cells]
     for status in ("masked", "unreadable"):
-        yield _number("cells.done", states.count(status), status=status)
-    yield _number("items.dropped", len({each.item_id for each in record.dropped}))
+        yield _number("cells_done", states.count(status), status=status)
+    yield _number("items_dropped", len({each.item_id for each in record.dropped}))
     yield _number("area", record.area_km2)
     yield _number("scene_area", record.scene_km2)
     for stage, cost in record.stages.items():
@@ -97,132 +116,79 @@ def numbers(record: Record) -> Iterable[Number]:
 
 def _of_stage(stage: str, cost: Cost) -> Iterable[Number]:
     quantities = {
-        "cpu.time": cost.cpu_seconds,
-        "device.time": cost.device_seconds,
-        "read.windows": cost.reads,
-        "read.pixels": cost.bytes_read,
-        "read.network": cost.bytes_fetched,
+        "cpu": cost.cpu_seconds,
+        "device": cost.device_seconds,
+        "read_windows": cost.reads,
+        "read_pixels": cost.bytes_read,
+        "read_network": cost.bytes_fetched,
         "requests": cost.requests,
     }
     for name, value in quantities.items():
-        # What could not be counted is not told as zero.
+        # What could not be counted is no zero.
         if value is not None:
             yield _number(name, value, stage=stage)
 
 
-_TABLE: Mapping[str, tuple[str, str, str]] = {
-    "run.duration": ("s", "duration_seconds", "Wall time of the run."),
-    "cells.expected": (
-        "{cell}",
-        "cells_expected",
-        "Cells (scene × tile) that should be there.",
-    ),
-    "cells.complete": ("{cell}", "cells_complete", "Cells that have every item."),
-    "cells.done": ("{cell}", "cells_done", "Cells that this run did, by how they ended."),
-    "items.dropped": ("{item}", "items_dropped", "Items dropped, wholly or in places."),
-    "area": ("km2", "area_km2", "Ground of the tiles worked on."),
-    "scene_area": ("km2", "scene_area_km2", "Sum over the scenes masked of their ground."),
-    "cpu.time": ("s", "cpu_seconds", "CPU time."),
-    "device.time": ("s", "device_seconds", "Time of models on a GPU."),
-    "read.windows": ("{window}", "read_windows", "Windows read from source rasters."),
-    "read.pixels": ("By", "read_pixels_bytes", "Decoded bytes of source pixels."),
-    "read.network": ("By", "read_network_bytes", "Bytes downloaded for rasters."),
-    "requests": ("{request}", "requests", "HTTP requests to catalogues and for rasters."),
-    "stored": ("By", "stored_bytes", "Chunks of the store."),
-    "cost": ("1", "cost", "Cost in money, by the price table."),
-}
-"""Name -> unit, name of the gauge, help."""
-
-_STATES = frozenset({"cells.expected", "cells.complete", "run.duration", "stored"})
-"""What says how things stand, and does not add up over runs."""
+def _number(name: str, value: float, **attributes: str) -> Number:
+    return Number(f"last_run.{name}", value, attributes)
 
 
-def _number(name: str, value: float, **labels: str) -> Number:
-    unit, prometheus, words = _TABLE[name]
-    return Number(
-        name=name,
-        unit=unit,
-        prometheus=prometheus,
-        help=words,
-        value=value,
-        labels=labels,
-        kind="gauge" if name in _STATES else "counter",
-    )
-
-
-def _tell(job: str, outcome: Outcome, finished: datetime, told: list[Number]) -> None:
-    _to_opentelemetry(job, outcome, told)
+def _tell(job: str, outcome: Outcome, finished: datetime, found: list[Number]) -> None:
+    now, failed = finished.timestamp(), outcome == "failed"
+    found = [_number("timestamp", now), _number("failed", failed), *found]
+    if not failed:
+        found.append(Number(SUCCESS, now, {}))
+    if (package := _package("opentelemetry.metrics")) is not None:
+        _to(package.get_meter(SCOPE), job, outcome, found)
     folder = read_settings().metrics_folder
     if folder is None:
         return
+    path = folder / f"cloudmask_{re.sub('[^A-Za-z0-9_-]', '_', job)}.prom"
     try:
-        _to_file(folder / _file_name(job), job, outcome, finished, told)
+        if failed and (good := _last_success(path)) is not None:
+            found.append(Number(SUCCESS, good, {}))
+        with _textfile(path) as meter:
+            _to(meter, job, outcome, found)
     except OSError as error:
         log.warning("the numbers of the run cannot be written to %s: %s", folder, error)
 
 
-# -- OpenTelemetry -----------------------------------------------------------------------------
-
-
-def _to_opentelemetry(job: str, outcome: Outcome, told: list[Number]) -> None:
-    package = _package("opentelemetry.metrics")
-    if package is None:
-        return
-    meter = package.get_meter(SCOPE)
-    runs = meter.create_counter(
-        f"{SCOPE}.runs", unit="{run}", description="Runs, by their end."
-    )
+def _to(meter: Any, job: str, outcome: Outcome, found: Iterable[Number]) -> None:  # noqa: ANN401
+    runs = meter.create_counter(f"{SCOPE}.runs", description="Runs, by their end.")
     runs.add(1, {"job": job, "outcome": outcome})
-    for each in told:
-        name, attributes = f"{SCOPE}.{each.name}", {"job": job, **each.labels}
-        if each.kind == "counter":
-            counter = meter.create_counter(name, unit=each.unit, description=each.help)
-            counter.add(each.value, attributes)
-        else:
-            gauge = meter.create_gauge(name, unit=each.unit, description=each.help)
-            gauge.set(each.value, attributes)
+    for each in found:
+        unit, description = GAUGES[each.name]
+        gauge = meter.create_gauge(f"{SCOPE}.{each.name}", unit=unit, description=description)
+        gauge.set(each.value, {"job": job, **each.attributes})
 
 
-# -- Prometheus --------------------------------------------------------------------------------
-
-
-def _file_name(job: str) -> str:
-    return f"cloudmask_{re.sub('[^A-Za-z0-9_-]', '_', job)}.prom"
-
-
-def _to_file(
-    path: Path, job: str, outcome: Outcome, finished: datetime, told: list[Number]
-) -> None:
-    """Write the file anew; a failed run leaves the time of the last good one as it was."""
-    package = _package("prometheus_client")
-    registry = package.CollectorRegistry()
-
-    def gauge(name: str, words: str, value: float, labels: Mapping[str, str]) -> None:
-        if name not in made:
-            made[name] = package.Gauge(name, words, ["job", *labels], registry=registry)
-        made[name].labels(job=job, **labels).set(value)
-
-    made: dict[str, Any] = {}
-    now = finished.timestamp()
-    good = _last_success(path) if outcome == "failed" else now
-    gauge("cloudmask_last_run_timestamp_seconds", "When the run ended.", now, {})
-    if good is not None:
-        gauge(SUCCESS, "When a run last came to its end without failing.", good, {})
-    failed = float(outcome == "failed")
-    gauge("cloudmask_last_run_failed", "1 if nothing could be published.", failed, {})
-    for each in told:
-        gauge(f"cloudmask_last_run_{each.prometheus}", each.help, each.value, each.labels)
-    package.write_to_textfile(str(path), registry)
+@contextmanager
+def _textfile(path: Path) -> Iterator[Any]:
+    """Yield a meter whose numbers become a file in Prometheus' text format, in place of the one there."""
+    prometheus = import_module("prometheus_client")
+    sdk = import_module("opentelemetry.sdk.metrics")
+    registry = prometheus.CollectorRegistry()
+    reader = import_module("opentelemetry.exporter.prometheus").PrometheusMetricReader(
+        disable_target_info=True, scope_info_enabled=False, registry=registry
+    )
+    provider = sdk.MeterProvider([reader], shutdown_on_exit=False)
+    try:
+        yield provider.get_meter(SCOPE)
+        prometheus.write_to_textfile(str(path), registry)
+    finally:
+        provider.shutdown()
 
 
 def _last_success(path: Path) -> float | None:
+    """Return when the file of the run before says that a run last succeeded."""
+    name = f"{SCOPE}_{SUCCESS.replace('.', '_')}_seconds"
     parser = _package("prometheus_client.parser")
     try:
         families = list(parser.text_string_to_metric_families(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
         # None yet, or of somebody else: then nothing is known of earlier runs.
         return None
-    samples = [each for family in families for each in family.samples if each.name == SUCCESS]
+    samples = [each for family in families for each in family.samples if each.name == name]
     return float(samples[0].value) if samples else None
 
 
