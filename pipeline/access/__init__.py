@@ -1,24 +1,39 @@
-"""How an asset's href may be reached: what is refused, who must sign, which settings GDAL needs.
+"""Whether and how the href of an asset is read: what is refused, who signs, what GDAL is told.
 
 ::
 
-    references   where an href of a document leads, and how one is written
-    trust        what may be read at all, judged from the text alone
-    addresses    … whether a host is of the public internet, however it is spelt
-    network      names and redirects of unknown hosts, looked at just before a read
-    locations    the parts of a location, and the signature that it may bring
-    signing      what each kind of storage asks for (the tables are in `pipeline.catalogs`)
-    sas          … tokens of the Planetary Computer
-    secrets      credentials
-    opening      all of it: what GDAL is given, and with which settings
-    alternates   which of an asset's locations is read
-    failures     which failures are worth another attempt: one table for all
-    retry        the retry policy: how often, how long to wait, when to give up
-    keeping      what is kept of an item: no secret, and links that know their signature in this run
+    references      the absolute location that an href of a document means, and back
+    trust           which locations are refused, judged from the text alone
+    addresses       … whether a host is part of the public internet, in any spelling
+    network         … names and redirects of unknown hosts, checked just before a read
+    locations       host, bucket and key of a location, and the signature in it
+    signing         credentials of each kind of storage (the tables are in `pipeline.catalogs`)
+    sas             … tokens of the Planetary Computer
+    secrets         … accounts, from the environment
+    remembered      a cache for answers of servers
+    open_location   all of it: the path and the options that GDAL gets
+    alternates      which of an asset's locations is read
+    reduced_items   what is stored of an item: known fields, and no secret
+    signed_href     links that are stored bare and opened whole in this run
+    failures        which failures are worth another attempt: one table for all
+    retry           the retry policy: how often, how long to wait, when to give up
 
-Nothing is imported before it is used: what only retries needs neither requests nor pystac.
+Nothing is imported before it is used: a store needs the retry policy and none of the rest.
 """
+
+from collections.abc import Iterable
 
 import lazy_loader
 
+from pipeline.shown import hide_also
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def _accounts() -> Iterable[str]:
+    from pipeline.access.secrets import values  # noqa: PLC0415
+
+    return values()
+
+
+hide_also(_accounts)

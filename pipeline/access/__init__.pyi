@@ -1,10 +1,11 @@
 from .alternates import preferred_href
 from .failures import FailedAttempt, Verdict
-from .keeping import Href, keep, kept_document, signatures, signed, whole
 from .opening import Opening, forget, opening
+from .reduced_items import reduce_document, reduce_item
 from .references import reference, resolved
 from .retry import RetryPolicy
 from .secrets import Credentials
+from .signed_href import Href, signatures, signed, whole
 from .trust import is_remote, refused
 
 __all__ = [
@@ -16,10 +17,10 @@ __all__ = [
     "Verdict",
     "forget",
     "is_remote",
-    "keep",
-    "kept_document",
     "opening",
     "preferred_href",
+    "reduce_document",
+    "reduce_item",
     "reference",
     "refused",
     "resolved",

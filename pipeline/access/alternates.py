@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from pipeline.access.keeping import is_lost, whole
 from pipeline.access.locations import placed
+from pipeline.access.signed_href import is_lost, whole
 from pipeline.access.signing import can_sign
 from pipeline.access.trust import SCHEMES, refused
 from pipeline.errors import AccessError

@@ -14,8 +14,6 @@ from typing import Any
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipeline.shown import hide_also
-
 PREFIX = "CLOUDMASK_"
 
 
@@ -45,12 +43,10 @@ class Credentials(BaseSettings):
         raise TypeError("credentials are not pickled; read them in the process that uses them")
 
 
-def _known() -> list[str]:
+def values() -> list[str]:
+    """Return the secrets of the environment, which no text may show."""
     given = (
         value.get_secret_value() for _, value in Credentials() if isinstance(value, SecretStr)
     )
     # A very short value would take harmless letters out of every message.
     return [secret for secret in given if len(secret) >= 6]
-
-
-hide_also(_known)

@@ -43,7 +43,7 @@ def save_items(items: Items, path: Path) -> None:
         The items cannot be written in that form, or the file not at all.
     """
     # Not transformed: pystac would fetch the root of each item to write its links.
-    documents = [access.kept_document(item.to_dict(transform_hrefs=False)) for item in items]
+    documents = [access.reduce_document(item.to_dict(transform_hrefs=False)) for item in items]
     try:
         if not path.parent.is_dir():
             raise FileNotFoundError(f"there is no directory {path.parent}")

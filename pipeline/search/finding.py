@@ -65,7 +65,7 @@ def search(
             one.items.append((each.item, fits))
             if fits:
                 # A filter may ask for any field; from here on there is what is kept.
-                access.keep(each.item)
+                access.reduce_item(each.item)
                 found.setdefault(_key(each, len(found)), each)
     wanted, unsuited = _suited(job, found.values())
     newest, replaced = keep_newest(wanted)

@@ -70,7 +70,7 @@ def written_and_read(items, path):
 @pytest.fixture(scope="module")
 def real(shared_data):
     found = [
-        access.keep(understood(json.loads(path.read_text()), str(path)).item)
+        access.reduce_item(understood(json.loads(path.read_text()), str(path)).item)
         for path in sorted((shared_data / "stac_items").glob("*/*.json"))
         if path.parent.name != "collections"
     ]

@@ -207,7 +207,7 @@ ONE_NEWEST_LAST = {
 @pytest.mark.parametrize("name", ONE_NEWEST_LAST)
 def test_processings_of_one_acquisition_are_recognised_and_the_newest_is_kept(name):
     # As a search has them.
-    items = [access.keep(item.clone()) for item in ONE_NEWEST_LAST[name]]
+    items = [access.reduce_item(item.clone()) for item in ONE_NEWEST_LAST[name]]
     for order in itertools.permutations(items):
         (kept,), dropped = keep_newest(list(order))
         assert kept is items[-1]

@@ -1,31 +1,24 @@
-"""What is kept of an item: what the rest of a run needs of it, and no secret.
+"""What is stored of an item: what a run needs of it, and no secret.
 
-Catalogues hand out links that open doors (signatures, keys, logins), anywhere in an item. So an item
-is cut down to what is known when it is found, before anything is hashed, written or sent:
+Catalogues hand out signatures, keys and logins, anywhere in an item. So an item is reduced to known
+fields when it is found, before anything is hashed, written or sent:
 
 - its properties: numbers, and texts of the fields that are listed here;
 - its links: where it is, what it belongs to and comes from, without headers and bodies;
-- its assets: an `Href` that shows and keeps the bare location. The whole one, signature included, is at
-  hand for the reads of this run (`whole`), travels to its worker processes (`signatures`, `signed`)
-  and is written nowhere. An asset that came with one is marked `SIGNED`, so that whoever finds it in
-  a store knows why it may not open.
+- its assets: their fields likewise, and their links without signatures (`pipeline.access.signed_href`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Self, SupportsIndex
+from typing import Any
 
 import pystac
 
 from pipeline import sensors
-from pipeline.access.locations import placed
-from pipeline.access.trust import SCHEMES
+from pipeline.access.signed_href import SIGNED, Href, whole
 from pipeline.shown import HIDDEN, bare, starred
-
-SIGNED = "cloudmask:signed"
-"""Field of an asset: true where its link came with parameters or a login that are not kept."""
 
 FAMILIES = (
     *("eo", "proj", "raster", "view", "sat", "sar", "grid", "mgrs", "product", "processing"),
@@ -43,7 +36,7 @@ FAMILIES = (
     ),
     *("gqa", "fmask", "file", "classification"),
 )
-"""Prefixes of fields, as in ``eo:cloud_cover``, that are kept."""
+"""Prefixes of fields, as in ``eo:cloud_cover``, that are stored."""
 
 FIELDS = frozenset(
     {
@@ -56,14 +49,14 @@ FIELDS = frozenset(
         *("type", "coordinates", "bbox", "roles"),
     }
 )
-"""Further fields that are kept; of others, numbers alone."""
+"""Further fields that are stored; of others, numbers alone."""
 
 DROPPED = frozenset({"processing:expression", "processing:lineage", "file:local_path"})
-"""Free text of the families."""
+"""Free text of the families, not stored."""
 
 NAMING = frozenset({"title", "label"})
-"""Free text, which is kept where it is the name of a product: Digital Earth Australia's tells the
-acquisition and its maturity."""
+"""Free text, stored where it is the name of a product: Digital Earth Australia's has the acquisition
+and its maturity."""
 
 LINKS = ("self", "collection", "parent", "canonical", "derived_from", "via")
 MOST_LETTERS = 500
@@ -72,49 +65,9 @@ MOST_LETTERS = 500
 _WHOLE_TREES = ("proj:projjson", "proj:geometry")
 
 
-class Href(str):
-    """A location that shows and keeps its bare form, and knows the whole one."""
-
-    whole: str
-    """As the catalogue gave it: for reading, in this run."""
-
-    def __new__(cls, given: str) -> Self:
-        """Make one of what a catalogue gives."""
-        made = super().__new__(cls, bare(given))
-        made.whole = given
-        return made
-
-    # pystac passes every href through these two when it copies an item.
-
-    def __str__(self) -> str:
-        """Return itself: a copy knows the whole one, too."""
-        return self
-
-    def replace(self, old: str, new: str, count: SupportsIndex = -1, /) -> str:
-        """Return itself where nothing is replaced."""
-        made = super().replace(old, new, count)
-        return self if made == self else made
-
-
-def whole(href: str) -> str:
-    """Return a location with what it needs to be opened, as far as that is known."""
-    return href.whole if isinstance(href, Href) else href
-
-
-def is_lost(asset: Mapping[str, Any]) -> bool:
-    """Say whether an asset's link was signed by its catalogue, is bare now, and nobody here can sign it."""
-    href = str(asset["href"])
-    if not asset.get(SIGNED) or whole(asset["href"]) != href:
-        return False
-    return href.partition(":")[0].lower() in SCHEMES and placed(href)[1] is None
-
-
-# -- items ---------------------------------------------------------------------------------------
-
-
-def keep(item: pystac.Item) -> pystac.Item:
-    """Cut an item down to what is kept; it is changed, and returned."""
-    # Places that a document came in stand here as well as in its links.
+def reduce_item(item: pystac.Item) -> pystac.Item:
+    """Reduce an item to what is stored; it is changed, and returned."""
+    # A URL with a key may stand here as well as in the links.
     item.id = starred(item.id)
     item.collection_id = None if item.collection_id is None else starred(item.collection_id)
     item.properties = _fields(item.properties)
@@ -129,7 +82,7 @@ def keep(item: pystac.Item) -> pystac.Item:
     assets = item.assets
     item.assets = {}
     for key, asset in assets.items():
-        fields = kept_asset({**asset.extra_fields, "href": asset.href})
+        fields = _asset({**asset.extra_fields, "href": asset.href})
         item.add_asset(
             starred(key),
             pystac.Asset(
@@ -142,10 +95,10 @@ def keep(item: pystac.Item) -> pystac.Item:
     return item
 
 
-def kept_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is kept of an item that stands in a store, as JSON; see `keep`.
+def reduce_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored of an item given as JSON; see `reduce_item`.
 
-    What was kept so before is returned as it is.
+    A document that was reduced before is returned as it is.
     """
     made: dict[str, Any] = {}
     for name, value in document.items():
@@ -166,14 +119,14 @@ def _links(found: object) -> list[dict[str, str]]:
 def _assets(found: object) -> dict[str, dict[str, Any]]:
     assets = found if isinstance(found, Mapping) else {}
     return {
-        starred(str(key)): _plain(kept_asset(asset), asset)
+        starred(str(key)): _plain(_asset(asset), asset)
         for key, asset in assets.items()
         if isinstance(asset, Mapping) and isinstance(asset.get("href"), str)
     }
 
 
 def _plain(kept: Mapping[str, Any], asset: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an asset as JSON, whose locations know nothing but what they say."""
+    """Return an asset as JSON, with plain texts for locations."""
     found: dict[str, Any] = {**kept, "href": str.__str__(kept["href"])}
     if "alternate" in kept:
         found["alternate"] = {
@@ -191,8 +144,8 @@ def _texts(found: object) -> list[str] | None:
     return [starred(str(each)) for each in found] if isinstance(found, list) else None
 
 
-def kept_asset(asset: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is kept of an asset: ``href`` and ``alternate`` as `Href`, and its known fields."""
+def _asset(asset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored of an asset: ``href`` and ``alternate`` as `Href`, and its known fields."""
     href = Href(whole(str(asset["href"])))
     kept: dict[str, Any] = {
         "href": href,
@@ -206,7 +159,7 @@ def kept_asset(asset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _alternates(found: object) -> dict[str, dict[str, Any]]:
-    """Return the locations of ``alternate``: an object of objects; lists and plain texts are met as well."""
+    """Return the locations of ``alternate``: an object of objects; lists and plain texts occur as well."""
     if isinstance(found, Mapping):
         pairs = [(str(name), each) for name, each in found.items()]
     elif isinstance(found, Sequence) and not isinstance(found, str):
@@ -217,7 +170,7 @@ def _alternates(found: object) -> dict[str, dict[str, Any]]:
         (name, each if isinstance(each, Mapping) else {"href": each}) for name, each in pairs
     )
     return {
-        starred(name): kept_asset({**each, "alternate": None})
+        starred(name): _asset({**each, "alternate": None})
         for name, each in whole_ones
         if isinstance(each.get("href"), str)
     }
@@ -227,19 +180,19 @@ def _fields(fields: Mapping[str, Any], leave: Sequence[str] = ()) -> dict[str, A
     kept = {
         str(name): _value(value, str(name))
         for name, value in fields.items()
-        if name not in leave and name not in DROPPED and _is_kept(str(name), value)
+        if name not in leave and name not in DROPPED and _is_stored(str(name), value)
     }
-    # Of an object whose fields were all unknown nothing is left; GeoParquet cannot hold that.
-    return {name: value for name, value in kept.items() if not _is_hollow(value)}
+    # An object without any known field is empty now; GeoParquet cannot hold that.
+    return {name: value for name, value in kept.items() if not _is_empty(value)}
 
 
-def _is_hollow(value: object) -> bool:
+def _is_empty(value: object) -> bool:
     if isinstance(value, list):
         return bool(value) and all(each == {} for each in value)
     return value == {}
 
 
-def _is_kept(name: str, value: object) -> bool:
+def _is_stored(name: str, value: object) -> bool:
     family, colon, field = name.rpartition(":")
     if _is_secret(field):
         return False
@@ -252,7 +205,7 @@ def _is_kept(name: str, value: object) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_secret(field: str) -> bool:
-    """Say whether a field is called like a secret, be it of a known family."""
+    """Whether the name of a field sounds like a secret, even in a known family."""
     return HIDDEN in starred(f'"{field}": 0')
 
 
@@ -271,7 +224,7 @@ def _value(value: Any, name: str) -> Any:  # noqa: ANN401 -- JSON
 
 
 def _geometry(found: Any) -> Any:  # noqa: ANN401 -- JSON
-    """Return an outline without what does not belong to one."""
+    """Return a GeoJSON geometry without foreign members."""
     if not isinstance(found, Mapping):
         return None
     kept: dict[str, Any] = {"type": starred(str(found.get("type")))}
@@ -283,7 +236,7 @@ def _geometry(found: Any) -> Any:  # noqa: ANN401 -- JSON
 
 
 def _numbers(found: Any) -> Any:  # noqa: ANN401 -- JSON
-    """Return lists of lists of numbers; none for what is something else."""
+    """Return nested lists of numbers; none in place of anything else."""
     if isinstance(found, list | tuple):
         return [_numbers(each) for each in found]
     return found if isinstance(found, int | float) else None
@@ -303,34 +256,4 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "links": _links,
     "assets": _assets,
 }
-"""Field of an item -> what is kept of it."""
-
-# -- worker processes ----------------------------------------------------------------------------
-
-Signature = tuple[str, str, str]
-"""Key of an asset, name of an alternate or nothing, and the whole location."""
-
-
-def signatures(item: pystac.Item) -> list[Signature]:
-    """Return what an item's documents leave out of its locations, for a process that reads in this run."""
-    found = []
-    for key, asset in item.assets.items():
-        others = asset.extra_fields.get("alternate") or {}
-        hrefs = {"": asset.href, **{name: each["href"] for name, each in others.items()}}
-        found += [
-            (key, name, href.whole)
-            for name, href in hrefs.items()
-            if isinstance(href, Href) and href != href.whole
-        ]
-    return found
-
-
-def signed(item: pystac.Item, found: Sequence[Signature]) -> pystac.Item:
-    """Put back what `signatures` took; the item is changed, and returned."""
-    for key, name, given in found:
-        asset = item.assets[key]
-        if name:
-            asset.extra_fields["alternate"][name]["href"] = Href(given)
-        else:
-            asset.href = Href(given)
-    return item
+"""Field of an item -> what is stored of it."""

@@ -75,7 +75,7 @@ def an_item():
 
 
 def test_no_secret_is_kept_and_the_links_still_open_in_this_run():
-    item = access.keep(an_item())
+    item = access.reduce_item(an_item())
     document = item.to_dict(transform_hrefs=False)
     assert SECRET not in json.dumps(document)
     assert SECRET not in str(document)
@@ -93,26 +93,26 @@ def test_no_secret_is_kept_and_the_links_still_open_in_this_run():
 
 def test_a_link_whose_signature_is_gone_is_refused_in_words():
     """Without its parameters a link may open something else: another file, an older one."""
-    kept = access.kept_document(json.loads(json.dumps(ITEM)))
+    kept = access.reduce_document(json.loads(json.dumps(ITEM)))
     with pytest.raises(AssetError, match=r"S2A_1.*red.*signatures are not kept.*new one"):
         href_of(pystac.Item.from_dict(kept), "red")
     # … also when it is searched again in a saved search,
     with pytest.raises(AssetError, match="signatures are not kept"):
-        href_of(access.keep(pystac.Item.from_dict(kept)), "red")
+        href_of(access.reduce_item(pystac.Item.from_dict(kept)), "red")
     # … but not where we sign ourselves, or nothing was taken off.
     kept["assets"]["red"]["href"] = "https://sentinel2l2a01.blob.core.windows.net/c/B04.tif"
     assert href_of(pystac.Item.from_dict(kept), "red").endswith("/c/B04.tif")
     ours = copy.deepcopy(ITEM)
     ours["assets"]["red"] = {"href": "https://a.org/B04.tif"}
-    assert href_of(pystac.Item.from_dict(access.kept_document(ours)), "red")
+    assert href_of(pystac.Item.from_dict(access.reduce_document(ours)), "red")
 
 
 def test_what_is_kept_once_is_kept_as_it_is():
-    once = access.kept_document(ITEM)
+    once = access.reduce_document(ITEM)
     assert SECRET not in json.dumps(once)
-    assert access.kept_document(once) == once
-    kept = access.keep(an_item()).to_dict(transform_hrefs=False)
-    assert access.kept_document(kept) == json.loads(json.dumps(kept))
+    assert access.reduce_document(once) == once
+    kept = access.reduce_item(an_item()).to_dict(transform_hrefs=False)
+    assert access.reduce_document(kept) == json.loads(json.dumps(kept))
 
 
 @given(
@@ -129,8 +129,8 @@ def test_what_is_kept_once_is_kept_as_it_is():
 )
 def test_law_any_document_can_be_kept(value):
     for name in ITEM:
-        once = access.kept_document({**ITEM, name: value})
-        assert access.kept_document(once) == once
+        once = access.reduce_document({**ITEM, name: value})
+        assert access.reduce_document(once) == once
 
 
 def decisions(item):
@@ -174,7 +174,7 @@ def test_every_decision_about_the_real_items_is_as_before(shared_data):
         if document.get("type") != "Feature":
             continue
         before = decisions(pystac.Item.from_dict(copy.deepcopy(document), migrate=False))
-        kept = access.keep(pystac.Item.from_dict(copy.deepcopy(document), migrate=False))
+        kept = access.reduce_item(pystac.Item.from_dict(copy.deepcopy(document), migrate=False))
         assert decisions(kept) == before, path
         stored = json.loads(json.dumps(kept.to_dict(transform_hrefs=False)))
         again = pystac.Item.from_dict(stored, migrate=False)
@@ -192,7 +192,7 @@ def test_a_title_is_kept_where_it_is_the_name_of_a_product():
     def kept(title):
         properties = {"title": title}
         item = pystac.Item("one", None, None, datetime(2023, 6, 8, tzinfo=UTC), properties)
-        return access.keep(item).properties.get("title")
+        return access.reduce_item(item).properties.get("title")
 
     name = "ga_s2bm_ard_3-2-1_32UPU_2023-06-08_interim"
     assert kept(name) == name
