@@ -1,6 +1,6 @@
 from .alternates import preferred_href
 from .failures import FailedAttempt, Verdict
-from .opening import Opening, forget, opening
+from .open_location import Opening, forget, opening
 from .reduced_items import reduce_document, reduce_item
 from .references import reference, resolved
 from .retry import RetryPolicy

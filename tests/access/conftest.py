@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.access import network, sas
-from pipeline.access.opening import _DISTRUSTED
+from pipeline.access.open_location import _DISTRUSTED
 
 VARIABLES = (
     *(

@@ -14,7 +14,7 @@ from rasterio.transform import from_origin
 
 from pipeline import access
 from pipeline.access.locations import locate
-from pipeline.access.opening import opening
+from pipeline.access.open_location import opening
 from pipeline.cube.opening import AssetRef, read_asset
 
 PIECES = [*"ab1#?%& +:;=@!'(),[]{}~$\\*|<>\"é日🛰.", "%20", "%23", "%2F", "zip:", "s3:", "?a=b"]

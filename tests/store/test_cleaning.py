@@ -64,11 +64,7 @@ def old_record(planted: Planted, kind: str) -> dict:
 def write_as_before(url: str, planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write what nothing looks at any more."""
     with monkeypatch.context() as before:
-<<<<<<< HEAD
         before.setattr(items_and_records, "_without_secrets", dict)
-=======
-        before.setattr(items_and_records.access, "reduce_document", dict)
->>>>>>> 8dade1f (What is stored of an item, and links signed for this run, are two modules of access under 300 lines)
         with store.open_writer(url, make.grid(), title="t", run_key="old") as writer:
             ids, documents = old_items(planted)
             writer.item_positions(ids, documents)

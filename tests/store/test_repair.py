@@ -272,11 +272,7 @@ def test_items_that_were_stored_with_keys_are_stored_anew_without(damaged, monke
         monkeypatch.context() as before,
         store.open_writer(str(damaged), make.grid(), title="t", run_key="keys") as writer,
     ):
-<<<<<<< HEAD
         before.setattr("pipeline.store.arrays.items_and_records._without_secrets", dict)
-=======
-        before.setattr("pipeline.store.arrays.items_and_records.access.reduce_document", dict)
->>>>>>> 8dade1f (What is stored of an item, and links signed for this run, are two modules of access under 300 lines)
         writer.item_positions(ids, [each | changed for each in documents])
         writer.publish({"run_id": "keys"})
     assert "SECRET" in str(store.open_archive(str(damaged)).items())

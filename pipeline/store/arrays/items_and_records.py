@@ -188,9 +188,9 @@ class Ledger:
 
 def _without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
     # Brings along what opens rasters, which those who only read a store never need.
-    from pipeline.access.keeping import kept_document  # noqa: PLC0415
+    from pipeline.access.reduced_items import reduce_document  # noqa: PLC0415
 
-    return kept_document(document)
+    return reduce_document(document)
 
 
 def _digest(document: Mapping[str, Any]) -> int:
