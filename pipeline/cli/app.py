@@ -136,6 +136,8 @@ def _cloudmask(
     ] = False,
 ) -> None:
     """Mask clouds and their shadows in satellite archives, and make composites of what is clear."""
+    # The first names the accounts of the environment, which no text may show.
+    from pipeline import access  # noqa: F401
     from pipeline.config import read_settings
     from pipeline.watch import watch_output
 
