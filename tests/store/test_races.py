@@ -13,11 +13,6 @@ from pipeline.store.versions import branches
 from pipeline.store.write import open_writer
 
 
-@pytest.fixture
-def url(anywhere):
-    return anywhere
-
-
 @pytest.fixture(autouse=True)
 def no_lock(monkeypatch):
     """Let a local path be as open as an object store; within one process it is as safe."""

@@ -138,11 +138,6 @@ def no_lock(monkeypatch):
     monkeypatch.setattr(Location, "lock", lambda _: nullcontext())
 
 
-@pytest.fixture
-def url(anywhere):
-    return anywhere
-
-
 @pytest.mark.slow
 @settings(max_examples=40, phases=set(Phase) - {Phase.shrink})
 @given(before=works("before"), one=works("one"), other=works("other"))
@@ -288,7 +283,7 @@ def test_work_on_what_was_rolled_back_is_not_brought_back(url):
         assert writer.mask_fingerprint(make.sensor, TIMES[0], TILES[0]) == 101
 
 
-def test_a_run_killed_while_it_moves_its_work_starts_where_it_was(url, monkeypatch):
+def test_a_run_killed_while_it_moves_its_work_starts_where_it_was(anywhere, monkeypatch):
     class Killed(BaseException):
         pass
 
@@ -296,19 +291,19 @@ def test_a_run_killed_while_it_moves_its_work_starts_where_it_was(url, monkeypat
         raise Killed
 
     mine = Work("mine", {(0, 0): 1, (1, 3): 4}, {(0, 0): 2})
-    with begin(url, mine) as writer:
+    with begin(anywhere, mine) as writer:
         mine.do(writer)
-        run(url, Work("one", {(3, 0): 1}, {}))
+        run(anywhere, Work("one", {(3, 0): 1}, {}))
         with monkeypatch.context() as patch:
             patch.setattr(branches, "advance", killed)
             with pytest.raises(Killed):
                 writer.publish({})
-    with begin(url, mine) as writer:
+    with begin(anywhere, mine) as writer:
         assert writer.mask_fingerprint(make.sensor, TIMES[1], TILES[3]) == 104
         assert writer.composite_fingerprint(NAME, JUNE.start, TILES[0]) == 102
         assert writer.mask_fingerprint(make.sensor, TIMES[3], TILES[0]) == 101
         writer.publish({})
-    assert locate(url).open().list_branches() == {"main"}
+    assert locate(anywhere).open().list_branches() == {"main"}
 
 
 def test_a_run_at_its_first_tile_is_not_taken_for_a_left_one(url):
