@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import TrainingError
-from pipeline.models import load, resolve
+from pipeline.models import bytes_needed, check, load, resolve
 from pipeline.training import loop, output
 from pipeline.types import Code
 
@@ -64,6 +64,8 @@ def test_a_folder_has_weights_a_card_metrics_and_curves(trained):
 def test_a_job_can_use_a_folder(trained):
     card = resolve(str(trained), level="L2A", roles=("blue", "green", "red", "nir08"))
     assert card.roles == ("blue", "green", "red", "nir08")
+    check(card)
+    assert bytes_needed(card, windows=2) > bytes_needed(card, windows=1) > 0
     model = load(card)
     windows = np.random.default_rng(0).random((1, 4, 64, 64), np.float32)
     scores = model.predict(windows)

@@ -89,14 +89,16 @@ class Trained:
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
-        number = 2 if option.counted_as(card) == "bfloat16" else 4
-        # Features of all bands in float32, and four layers of the width of full size at a time.
-        one = card.lattice.window_px**2 * (4 * 4 * len(card.roles) + number * 4 * 2 * 16)
-        return FIRST_USE_BYTES + windows * one
+        each = BYTES_PER_PIXEL[option.counted_as(card)] + 24 * len(card.roles)
+        return FIRST_USE_BYTES + windows * each * card.lattice.window_px**2
 
 
-FIRST_USE_BYTES = 100 * 10**6
+FIRST_USE_BYTES = 60 * 10**6
 """Weights, and kernels that oneDNN compiles."""
+
+BYTES_PER_PIXEL = {"float32": 740, "bfloat16": 380}
+"""Peak of one window on its way through, per pixel, beside the features of its bands (measured with the
+recipe's widths): at full size the skip, what comes from below, their sum and its convolutions."""
 
 
 def _bands(model: str, offered: Collection[str], asked: str) -> tuple[str, ...]:

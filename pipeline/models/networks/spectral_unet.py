@@ -46,12 +46,11 @@ def features(reflectance: torch.Tensor) -> torch.Tensor:
     """Return what the network sees of reflectance, (N, B, H, W) -> (N, 2·B, H, W), always by the same rule.
 
     Reflectance itself, and its logarithm, in which a shadow is as far from its surroundings over dark
-    ground as over bright ground. A band's two features are beside each other.
+    ground as over bright ground: first that of all bands, then the logarithms.
     """
     plain = (reflectance.clamp(-0.1, 1.8) - 0.2) / 0.25
     dark = (torch.log(reflectance.clamp(-0.01, 1.8) + 0.03) + 1.8) / 0.8
-    n, bands, height, width = reflectance.shape
-    return torch.stack([plain, dark], dim=2).reshape(n, FEATURES * bands, height, width)
+    return torch.cat([plain, dark], dim=1)
 
 
 def encode(bands: torch.Tensor) -> torch.Tensor:
@@ -123,7 +122,8 @@ class BandWeights(nn.Module):
         bias = (self.bias(tokens) * share).sum(dim=1)
         weights = self.weight(tokens).reshape(n, count, self.n_out, FEATURES)
         weights = weights * here[..., None]
-        return weights.permute(0, 2, 1, 3).flatten(2), bias
+        # N B C F -> N C (F B), as `features` orders them
+        return weights.permute(0, 2, 3, 1).flatten(2), bias
 
 
 def _conv(n_in: int, n_out: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:

@@ -15,6 +15,7 @@ from pipeline.models.engine import fill_gaps
 from pipeline.models.engine.choose import TorchModel, of_network
 from pipeline.models.engine.normalise import ZeroGaps
 from pipeline.models.families.trained import ROLE_UM
+from pipeline.models.networks.cpu.pointwise import replace_pointwise
 from pipeline.models.networks.spectral_unet import STRIDE_PX, Fixed, SpectralUnet, Width
 from pipeline.models.weights import files
 from pipeline.models.weights.folder import FILES, WEIGHTS, FolderCard, read_card
@@ -36,6 +37,7 @@ def load(card: ModelCard) -> TorchModel:
     )
     net = filled(read_card(Path(folder)), content)
     fixed = fold(Fixed(net, [ROLE_UM[role] for role in card.roles]))
+    replace_pointwise(fixed)
     fixed = fixed.to(memory_format=torch.channels_last)
     return of_network(card, fixed, ZeroGaps(), stride=STRIDE_PX, gaps=fill_gaps.mirrored)
 
