@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as a tree.
+"""The tree of errors.
 
 ::
 
@@ -10,25 +10,25 @@
     ├── GridError                   no pixel grid can be drawn for the AOI
     ├── AssetError                  an asset of an item cannot be read: the item is dropped
     │   └── AssetUnavailableError   … for now: timeouts, 5xx, 429             (a retry can help)
-    ├── AccessError                 a location may not be read, or not without an account
-    │   └── AccessUnavailableError  … or who must say so did not answer       (a retry can help)
-    ├── RadiometryError             no rule says what an item's numbers mean: the item is dropped
-    ├── ModelError                  a model is unknown, lacks a band, or its weights are not what they should be
+    ├── AccessError                 a URL may not be read, or not without an account
+    │   └── AccessUnavailableError  … for now: a name, token or file server   (a retry can help)
+    ├── RadiometryError             no rule makes an item's numbers reflectance: the item is dropped
+    ├── ModelError                  a model is unknown, lacks a band, or has wrong weights
     ├── MemoryBudgetError           the run cannot fit in the memory that it may use
     ├── WorkersError                a cluster does not answer, or loses its workers (a retry can help)
     ├── StoreError                  a store cannot be opened, read or written
-    │   ├── StoreConflictError      … because another run moved it meanwhile  (a retry can help)
+    │   ├── StoreConflictError      … because another run changed it meanwhile (a retry can help)
     │   ├── StoreDamagedError       … because it is not what was written
     │   └── StoreUnavailableError   … for now: its storage does not answer    (a retry can help)
     ├── IncompleteError             more was dropped than the job allows: nothing is published
-    ├── QueryError                  a question that the archive cannot answer
-    │   └── NotArchivedError        … because no run ever searched or masked what it asks for
-    ├── LabelledDataError           a file of a labelled data set is not what its layout says
+    ├── QueryError                  a query that the archive cannot answer
+    │   └── NotArchivedError        … because no run ever searched or masked that area and time
+    ├── LabelledDataError           a file of a labelled data set does not have the expected layout
     └── TrainingError               a training cannot go on: no numbers any more, or nowhere to write
 
-Each class says whether trying the same again can help (`retryable`) and with which status the
-command line ends (`exit_code`). Messages are fit to be seen from the start: whoever prints, logs, keeps or
-pickles an error need not ask whether a server's answer, an id or a URL with a key is in it.
+Each class has `retryable`, whether trying again can help, and `exit_code`, the status of the command line.
+Secrets and control characters are removed from a message when the error is made, so that it may be printed,
+logged, stored and pickled.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from pipeline.shown import printable, shown
 
 
 class CloudmaskError(Exception):
-    """The root: every error that is raised on purpose."""
+    """The root of all errors raised on purpose."""
 
     retryable: ClassVar[bool] = False
     exit_code: ClassVar[int] = 1
@@ -91,7 +91,7 @@ class AssetError(CloudmaskError):
         super().__init__(f"item {named}, asset {asset!r}: {self.reason}")
 
     def __reduce__(self) -> tuple[type[AssetError], tuple[str, str, str]]:
-        """Survive pickling: worker processes send errors home."""
+        """Allow pickling: worker processes return errors."""
         return type(self), (self.item_id, self.asset, self.reason)
 
 
@@ -102,25 +102,25 @@ class AssetUnavailableError(AssetError):
 
 
 class AccessError(CloudmaskError):
-    """A location may not be read: it is refused, or needs a login that is missing or invalid."""
+    """A URL may not be read: it is refused, or needs a login that is missing or invalid."""
 
     exit_code = 4
 
 
 class AccessUnavailableError(AccessError):
-    """The name server, the token server or the host of a location did not answer."""
+    """The name server, the token server or the host of a URL did not answer."""
 
     retryable = True
 
 
 class RadiometryError(CloudmaskError):
-    """No rule says how an item's numbers become reflectance."""
+    """No rule makes reflectance of an item's numbers."""
 
     exit_code = 4
 
 
 class ModelError(CloudmaskError):
-    """A model is unknown, lacks a band, or its weights are not what they should be."""
+    """A model is unknown, lacks a band, or has wrong weights."""
 
     exit_code = 5
 
@@ -132,7 +132,7 @@ class MemoryBudgetError(CloudmaskError):
 
 
 class WorkersError(CloudmaskError):
-    """A cluster does not answer, has no fit worker, or loses them."""
+    """A cluster does not answer, has no worker with what the model needs, or loses its workers."""
 
     retryable = True
     exit_code = 6
@@ -145,13 +145,13 @@ class StoreError(CloudmaskError):
 
 
 class StoreConflictError(StoreError):
-    """Another run moved the store meanwhile."""
+    """Another run changed the store meanwhile."""
 
     retryable = True
 
 
 class StoreDamagedError(StoreError):
-    """What a store holds is not what was written: a flipped bit, a lost file."""
+    """The content of a store is not what was written: a flipped bit, a lost file."""
 
     def __init__(
         self, path: str, chunk: tuple[int, ...] | None, reason: str, *, doing: str = ""
@@ -167,11 +167,11 @@ class StoreDamagedError(StoreError):
         self.doing = doing
 
     def during(self, doing: str) -> StoreDamagedError:
-        """Return the same error with what was tried before it."""
+        """Return the same error, its message beginning with what was being done."""
         return type(self)(self.path, self.chunk, self.reason, doing=self.doing or doing)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling: worker processes send errors home."""
+        """Allow pickling: worker processes return errors."""
         return _damaged, (self.path, self.chunk, self.reason, self.doing)
 
 
@@ -194,19 +194,19 @@ class IncompleteError(CloudmaskError):
 
 
 class QueryError(CloudmaskError):
-    """The archive cannot answer the question."""
+    """The archive cannot answer the query."""
 
     exit_code = 2
 
 
 class NotArchivedError(QueryError):
-    """No run ever searched or masked what was asked for: there may be scenes, the archive cannot say."""
+    """No run ever searched or masked that area and time: there may be scenes."""
 
     exit_code = 8
 
 
 class LabelledDataError(CloudmaskError):
-    """A file of a labelled data set is not what its layout says."""
+    """A file of a labelled data set does not have the expected layout."""
 
     exit_code = 2
 

@@ -1,8 +1,8 @@
 """Job -> Grid -> Tiles: the only place that chooses CRS, snapping, tile and chunk size.
 
 One grid serves a region and all its sensors. It is anchored on the origin of its CRS, so that two
-regions in one CRS share pixels, or on the corners of one sensor's pixels, so that these are kept as
-they are; its edges lie on whole stored chunks, so that tiles never share a stored object.
+regions in one CRS share pixels, or on the corners of one sensor's pixels, so that these are not
+resampled; its edges lie on whole stored chunks, so that tiles never share a stored object.
 """
 
 from __future__ import annotations
@@ -107,14 +107,14 @@ def tiles(grid: Grid, aoi: BaseGeometry) -> list[Tile]:
 
 
 def anchor_of(corners_m: Collection[float]) -> str:
-    """Return the anchor of a grid for sources whose corners lie so far beside the multiples of their pixels."""
+    """Return the anchor for sources whose pixel corners lie so many metres beyond multiples of their pixels."""
     return "landsat" if set(corners_m) == {LANDSAT_CORNER_M} else "crs"
 
 
 def _corner(
     anchor: str | tuple[float, float], crs: CRS, resolution_m: float
 ) -> tuple[float, float]:
-    """Return how far (x, y) corners of pixels lie beside the multiples of the pixel."""
+    """Return how far (x, y) corners of pixels lie beyond multiples of the pixel, in metres."""
     x, y = (0.0, 0.0) if isinstance(anchor, str) else anchor
     if anchor == "landsat":
         x = y = LANDSAT_CORNER_M
@@ -132,12 +132,12 @@ def _crs(name: str, aoi: BaseGeometry) -> CRS:
 
 
 def _require_near(name: str, crs: CRS, aoi: BaseGeometry) -> None:
-    """Refuse a CRS that was made for another part of the world: its metres are none here."""
+    """Refuse a CRS of another part of the world: its metres are distorted here."""
     area = crs.proj.area_of_use
     if area is None:
         return
     used = cut_box(area.west, area.south, area.east, area.north)
-    # Longitudes are on a circle: whole worlds apart is the same place.
+    # Longitudes are on a circle: 360° apart is the same meridian.
     shifts = (-360.0, 0.0, 360.0)
     apart = min(used.distance(translate(aoi, xoff=shift)) for shift in shifts)
     if crs.proj.utm_zone is not None:
@@ -196,7 +196,9 @@ def _project(aoi: BaseGeometry, crs: CRS) -> Geometry:
     # Straight edges in degrees are curves on the grid: points at least every 0.01° keep them.
     projected = Geometry(aoi, "EPSG:4326").to_crs(crs, resolution=0.01)
     if projected.is_empty or not all(math.isfinite(edge) for edge in projected.boundingbox):
-        raise GridError(f"the AOI {aoi.bounds} has no place in {crs}; give another grid.crs")
+        raise GridError(
+            f"the AOI {aoi.bounds} cannot be projected to {crs}; give another grid.crs"
+        )
     if projected.is_valid:
         return projected
     # Round a pole both ends of an AOI meet: the slit between them closes.

@@ -18,7 +18,8 @@ import pystac
 
 from pipeline import sensors
 from pipeline.access.signed_href import SIGNED, Href, whole
-from pipeline.shown import HIDDEN, bare, starred
+from pipeline.secret_patterns import HIDDEN
+from pipeline.shown import bare, starred
 
 FAMILIES = (
     *("eo", "proj", "raster", "view", "sat", "sar", "grid", "mgrs", "product", "processing"),

@@ -101,16 +101,16 @@ def _json(text: str) -> Mapping[str, Any]:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that stands twice: JSON would keep the last and say nothing."""
+    """Refuse a key that occurs twice: JSON would silently use the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError(f"a key stands twice in {[name for name, _ in pairs]}")
+        raise ValueError(f"a key occurs twice in {[name for name, _ in pairs]}")
     return found
 
 
 def _from_wkt(text: str) -> BaseGeometry:
     try:
-        # Rings that do not end where they began are closed; what is no WKT at all becomes none.
+        # Closes open rings; returns none, instead of an error with a reason, for what is no WKT.
         found: BaseGeometry | None = shapely.from_wkt(text, on_invalid="fix")
         return shapely.from_wkt(text) if found is None else found
     except (GEOSException, ShapelyError) as error:
@@ -131,7 +131,7 @@ def _from_bbox(numbers: Sequence[Any]) -> BaseGeometry:
         raise ValueError(f"a bbox has some width: west and east are both {west:g}")
     if west < east:
         return box(west, south, east, north)
-    # Over the antimeridian: nobody means so the longer way round the world.
+    # Over the antimeridian, by the shorter way round the world.
     if (width := east - west + 360.0) > 180.0:
         raise ValueError(
             f"its west ({west:g}) is east of its east ({east:g}): swapped? (A bbox over the "
@@ -172,7 +172,7 @@ def _from_features(features: object) -> list[BaseGeometry]:
 
 
 def _refuse_other_crs(crs: object) -> None:
-    """Refuse what GeoJSON had before RFC 7946, where it is not longitude and latitude."""
+    """Refuse ``crs``, which GeoJSON had before RFC 7946, unless it is longitude and latitude."""
     name = str(crs["properties"].get("name")) if _names_crs(crs) else str(crs)
     if crs is not None and not re.search(r"CRS84$|EPSG:+4326$", name):
         raise ValueError(
@@ -190,14 +190,14 @@ def _shape(geometry: Any) -> BaseGeometry:  # noqa: ANN401 -- it comes from outs
         return Polygon()
     try:
         found = shape(geometry)
-    # Whatever is wrong inside a mapping, shapely meets it in its own way.
+    # shapely raises errors of many kinds for wrong mappings.
     except Exception as error:  # noqa: BLE001
         raise ValueError(f"its GeoJSON cannot be read: {error}") from None
     return found
 
 
 def _polygons(shapes: Iterable[BaseGeometry]) -> BaseGeometry:
-    """Return one valid polygon or multipolygon of everything that was given."""
+    """Return the union of all shapes as one valid polygon or multipolygon."""
     given = [shapely.force_2d(each) for each in shapes]
     found = list(parts(given))
     if not found:
@@ -205,7 +205,7 @@ def _polygons(shapes: Iterable[BaseGeometry]) -> BaseGeometry:
     wrong = sorted({each.geom_type for each in found if not isinstance(each, Polygon)})
     if wrong:
         raise ValueError(f"it has {' and '.join(wrong)}, which cover no area")
-    # One valid shape keeps its vertices, so that a dumped job reads back the same.
+    # A single valid shape is used as it is, so that a dumped job reads back the same.
     one = given[0] if len(given) == 1 else None
     if isinstance(one, Polygon | MultiPolygon) and one.is_valid:
         return tidy(_checked_position(one))
@@ -220,7 +220,7 @@ def _union(given: Sequence[BaseGeometry]) -> BaseGeometry:
         raise ValueError("it covers no area")
     if flat:
         log.warning("%d of %d polygons of the area cover no area", flat, len(mended))
-    # Repair leaves lines and points where an outline touches itself; they cover nothing.
+    # Repair may leave lines and points where an outline touches itself.
     joined = parts([shapely.union_all(mended)])
     areas = [each for each in joined if isinstance(each, Polygon)]
     return MultiPolygon(areas) if len(areas) > 1 else areas[0]
@@ -234,7 +234,7 @@ def _refuse_infinite(shapes: Iterable[BaseGeometry]) -> None:
 def _checked_position(aoi: BaseGeometry) -> BaseGeometry:
     _refuse_infinite([aoi])
     west, _, east, _ = aoi.bounds
-    # Drawn on a map that goes on past 180°, as web maps do.
+    # Web maps go on beyond 180°.
     if (west < -180 or east > 180) and west >= -360 and east <= 360 and east - west <= 360:
         aoi = wrapped(aoi)
     _check_bounds(*aoi.bounds)
@@ -242,11 +242,11 @@ def _checked_position(aoi: BaseGeometry) -> BaseGeometry:
 
 
 def _check_bounds(west: float, south: float, east: float, north: float) -> None:
-    # Written so that what is not a number fails as well.
+    # NaN fails, too.
     inside = all(-180 <= each <= 180 for each in (west, east))
     if not inside or not all(-90 <= each <= 90 for each in (south, north)):
         bounds = f"[{west:g}, {south:g}, {east:g}, {north:g}]"
-        # No latitude, and yet both would do the other way round.
+        # Wrong as they are, right the other way round.
         turned = all(-90 <= each <= 90 for each in (west, east)) and all(
             -180 <= each <= 180 for each in (south, north)
         )

@@ -1,4 +1,4 @@
-"""A YAML file as plain values that remember their lines."""
+"""YAML files: plain values, and the line of each."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pipeline.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YamlFile:
-    """Plain values, and where in the file they stand."""
+    """Plain values, and their lines in the file."""
 
     name: str
-    """How lines about it begin."""
+    """As messages call it."""
     values: Mapping[Any, Any]
     root: yaml.Node
 
-    def place(self, location: Location) -> str:
-        """Return ``job.yaml:12`` for the innermost part of a location that the file has."""
+    def line_of(self, location: Location) -> str:
+        """Return ``job.yaml:12`` for a location, or for the innermost part of it that the file has."""
         return f"{self.name}:{_line(self.root, location)}"
 
 
@@ -33,7 +33,7 @@ def read_yaml(path: Path) -> YamlFile:
     Raises
     ------
     ConfigError
-        There is no such file, it is no YAML, its root is no mapping, or a key stands in it twice.
+        There is no such file, it is no YAML, its root is no mapping, or a key occurs twice.
     """
     text = _text(path)
     try:
@@ -41,13 +41,13 @@ def read_yaml(path: Path) -> YamlFile:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(_syntax(path, error)) from None
-    # The reader builds dates from texts that look like dates, and may find no such day.
+    # PyYAML makes dates of texts that look like dates, and fails on those that are none.
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path.name}: cannot be read as YAML: {error}") from None
     if not isinstance(root, yaml.MappingNode) or not isinstance(values, Mapping):
         raise ConfigError(f"{path.name}: is no mapping of keys; `cloudmask schema` shows them")
     twice = [
-        f"{path.name}:{line}: {key}: stands in the file twice" for key, line in _twice(root)
+        f"{path.name}:{line}: {key}: occurs twice in the file" for key, line in _twice(root)
     ]
     if twice:
         raise ConfigError("\n".join(twice))
@@ -82,7 +82,7 @@ def _line(node: yaml.Node, location: Location) -> int:
             node = node.value[step]
             line = node.start_mark.line + 1
         elif isinstance(node, yaml.MappingNode):
-            # A single source may stand where a list of them would: its position is no key.
+            # A single source needs no list: its position 0 is in the location and not in the file.
             found = [pair for pair in node.value if pair[0].value == str(step)]
             if not found:
                 continue
@@ -92,7 +92,7 @@ def _line(node: yaml.Node, location: Location) -> int:
 
 
 def _twice(root: yaml.Node) -> Iterator[tuple[str, int]]:
-    """Yield keys that a mapping has twice: YAML would keep the last and say nothing."""
+    """Yield keys that occur twice in a mapping, with lines; YAML would silently use the last."""
     waiting: list[tuple[yaml.Node, Location]] = [(root, ())]
     seen: set[int] = set()
     while waiting:

@@ -94,7 +94,7 @@ _AREA_IN_A_FILE = {
 class JobFile(Job):
     """A job of cloudmask: one region, what to read, how to mask and compose it, where to store it."""
 
-    # A `Job` in the form that people write: an area and dates in many forms, relative paths.
+    # A `Job` as people write it: area and dates in many forms, relative paths.
 
     model_config = ConfigDict(title="cloudmask job")
 
@@ -153,7 +153,7 @@ def load_job(path: Path, overrides: Mapping[str, object] | None = None) -> Job:
     path
         A YAML file.
     overrides
-        Values that stand above those of the file, by key path: ``{"run.workers": 4}``.
+        Values used instead of those in the file, by key path: ``{"run.workers": 4}``.
 
     Raises
     ------
@@ -164,10 +164,10 @@ def load_job(path: Path, overrides: Mapping[str, object] | None = None) -> Job:
     given = dict(overrides or {})
     values = _overridden(file.values, given)
 
-    def place(location: Location) -> str:
-        return "" if path_of(location) in given else f"{file.place(location)}: "
+    def line(location: Location) -> str:
+        return "" if path_of(location) in given else f"{file.line_of(location)}: "
 
-    return _parse(values, path.parent, place)
+    return _parse(values, path.parent, line)
 
 
 def parse_job(data: Mapping[str, Any], *, base: Path = Path()) -> Job:
@@ -176,7 +176,7 @@ def parse_job(data: Mapping[str, Any], *, base: Path = Path()) -> Job:
     Parameters
     ----------
     data
-        What a job file holds.
+        The content of a job file.
     base
         Directory that its paths are relative to.
 
@@ -205,23 +205,23 @@ def job_schema() -> dict[str, Any]:
     """Return the JSON schema of a job file, for editors."""
     schema = JobFile.model_json_schema()
     sources = schema["properties"]["sources"]
-    words = sources.pop("description")
+    description = sources.pop("description")
     schema["properties"]["sources"] = {
         "anyOf": [sources, sources["items"]],
-        "description": words,
+        "description": description,
         "title": sources.pop("title"),
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 
-def _parse(data: Mapping[Any, Any], base: Path, place: Callable[[Location], str]) -> Job:
+def _parse(data: Mapping[Any, Any], base: Path, line: Callable[[Location], str]) -> Job:
     try:
         read = JobFile.model_validate(dict(data), context={"base": base})
     except ValidationError as error:
         found = mistakes(error.errors(include_url=False), _known_keys, _wanted)
     else:
         return Job(**dict(read))
-    raise ConfigError("\n".join(f"{place(at)}{path_of(at)}: {words}" for at, words in found))
+    raise ConfigError("\n".join(f"{line(at)}{path_of(at)}: {text}" for at, text in found))
 
 
 def _overridden(values: Mapping[Any, Any], overrides: Mapping[str, object]) -> dict[Any, Any]:

@@ -1,4 +1,4 @@
-"""Mistakes in words: what pydantic found, as one clear line each.
+"""Messages about mistakes: one line for each that pydantic found.
 
 job.yaml:12: grid.tile_px: found 1000, expected a multiple of chunk_px (256)
 """
@@ -37,7 +37,7 @@ _EXPECTED: Mapping[str, str] = {
     "too_short": "at least one",
     "tuple_type": "a list",
 }
-"""Pydantic's kind of error -> what is expected instead; the rest speak pydantic's own words."""
+"""Kind of error -> what is expected; other kinds have pydantic's own message."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
@@ -45,7 +45,7 @@ _SHORT.maxstring = _SHORT.maxother = 80
 
 
 def describe(error: ErrorDetails) -> str:
-    """Say what was found and what was expected."""
+    """Return ``found …, expected …``."""
     context: Mapping[str, Any] = error.get("ctx", {})
     found = context["found"] if context.get("key") else error["input"]
     template = "{expected}" if error["type"] == "refused" else _EXPECTED.get(error["type"])
@@ -55,16 +55,16 @@ def describe(error: ErrorDetails) -> str:
 
 
 def show(value: object) -> str:
-    """Return a value as it may be printed: short, and without secrets."""
+    """Return a value for a message: short, and without secrets."""
     if isinstance(value, str) and holds_secret(value):
         return "a URL with a secret in it"
-    # Cleaned before it is cut: a half of a URL does not show which half is secret.
+    # Secrets first: in half a URL they would not be recognised.
     seen = shown(value) if isinstance(value, str) else value
     return "nothing" if value is None else _SHORT.repr(seen)
 
 
 def holds_secret(text: str) -> bool:
-    """Say whether a text is a URL with a login, or with parameters that are not known to be harmless."""
+    """Tell whether a text is a URL with a login, or with a parameter that is not known to be harmless."""
     return "://" in text and shown(text) != text
 
 
@@ -85,16 +85,16 @@ def mistakes(
     known_keys: Callable[[Location], Sequence[str]],
     wanted: Callable[[Location], str],
 ) -> list[tuple[Location, str]]:
-    """Return where and what each mistake is, in the order of the file's keys.
+    """Return location and message of each mistake, in the order of the settings.
 
     Parameters
     ----------
     errors
         What pydantic found.
     known_keys
-        Keys that may stand in the mapping at a location.
+        Returns the keys that a section may have, by its location.
     wanted
-        What should stand at a location.
+        Returns what is expected at a location.
     """
     return [_mistake(error, known_keys, wanted) for error in errors]
 

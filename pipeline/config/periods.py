@@ -1,4 +1,4 @@
-"""Spans of time as people write them."""
+"""Spans of time, as people write them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.types import Period
 PERIOD_FORMS = 'a span of time such as "2023-06-01/2023-08-31", "2023-06", "2023", or "2023-06-01/.." until now'
 
 OPEN = ".."
-"""An end that moves with time, as in searches of STAC."""
+"""An open end, as in searches of STAC."""
 
 _YEAR = re.compile(r"(\d{4})")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
@@ -28,9 +28,9 @@ def read_period(value: object) -> Period:
     ----------
     value
         Two of year, month, day or instant with ``/`` between them, or a single year, month or
-        day. Instants without a time zone are UTC. YAML turns some of these into numbers and
-        dates by itself; they mean the same. An end ``..`` is that of the current month: no composite
-        of a month is cut by it, and made anew only because a day has passed.
+        day. Instants without a time zone are UTC. Numbers and dates, which YAML makes of some of
+        these, mean the same. An end ``..`` is that of the current month, so that the month's
+        composite is not made again only because a day has passed.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def read_period(value: object) -> Period:
     if len(parts) > 2:
         raise ValueError("it has more than two parts")
     if parts[0] in {"", OPEN} or parts[-1] == "":
-        raise ValueError("it does not say from when to when")
+        raise ValueError("it has no start or no end")
     start, _ = _span(parts[0])
     _, end = _span(f"{_now():%Y-%m}" if parts[-1] == OPEN else parts[-1])
     if start >= end:

@@ -1,4 +1,4 @@
-"""What the environment says; the only place of the package that reads it."""
+"""Settings from the environment, which only this module reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, Val
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipeline.config.mistakes import describe
+from pipeline.config.mistakes import Location, describe
 from pipeline.errors import ConfigError
 from pipeline.types.values import refuse
 from pipeline.wording import did_you_mean
@@ -30,9 +30,9 @@ def _currency(text: str) -> str:
 
 
 class Prices(BaseModel):
-    """What things cost where runs run; what has no price is not billed.
+    """Prices of what a run uses; without a price a part is not billed.
 
-    A setting of the machine and not of the job: the same job costs another amount elsewhere.
+    Settings of the machine, not of the job: the same job has another cost elsewhere.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,14 +40,14 @@ class Prices(BaseModel):
     currency: Annotated[str, AfterValidator(_currency)]
     """ISO 4217, e.g. ``EUR``."""
     cpu_hour: Price | None = None
-    """Of one core, busy."""
+    """For one busy core."""
     gpu_hour: Price | None = None
-    """Of one GPU, while a model runs on it."""
+    """For one GPU while a model runs on it."""
     gb_read: Price | None = None
-    """Of 1e9 bytes downloaded from catalogues' rasters."""
+    """For 1e9 bytes downloaded from rasters."""
     thousand_requests: Price | None = None
     gb_month_stored: Price | None = None
-    """Of 1e9 bytes kept in the store for a month."""
+    """For 1e9 bytes in the store for a month."""
 
 
 class Settings(BaseSettings):
@@ -59,13 +59,13 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     memory_bytes: ByteSize | None = Field(default=None, gt=0)
-    """What runs may use on this machine, e.g. ``4 GiB``; stands above the job file's."""
+    """What runs may use on this machine, e.g. ``4 GiB``; replaces the job file's."""
     prices: Prices | None = None
     """``CLOUDMASK_PRICES__CURRENCY=EUR``, ``CLOUDMASK_PRICES__CPU_HOUR=0.04`` and so on, or all of
-    them as JSON in ``CLOUDMASK_PRICES``; none: records tell quantities alone."""
+    them as JSON in ``CLOUDMASK_PRICES``; none: records have quantities only."""
     metrics_folder: Path | None = None
-    """Folder that the textfile collector of Prometheus' node_exporter reads: each run leaves its
-    numbers there. None: no such file."""
+    """Folder that the textfile collector of Prometheus' node_exporter reads: each run writes its
+    metrics there. None: no such file."""
 
 
 def read_settings() -> Settings:
@@ -83,8 +83,8 @@ def read_settings() -> Settings:
     raise ConfigError("\n".join(found))
 
 
-def _variable(place: tuple[int | str, ...]) -> str:
-    return _PREFIX + _NESTED.join(str(each).upper() for each in place)
+def _variable(location: Location) -> str:
+    return _PREFIX + _NESTED.join(str(each).upper() for each in location)
 
 
 def _mistake(error: ErrorDetails) -> str:
@@ -101,14 +101,14 @@ def _mistake(error: ErrorDetails) -> str:
 PREFECT_DEFAULTS = {
     # A cold database on a busy machine takes longer than Prefect's 20 seconds.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    # Nothing is told to anybody unless the user wants it.
+    # No telemetry unless the user wants it.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
 }
 
 
 def set_prefect_defaults(*, quiet: bool = False) -> None:
-    """Give Prefect our defaults, below what the user's environment says.
+    """Set our defaults for Prefect; variables that the user has set stay.
 
     Prefect reads its environment when it is imported, and its servers inherit it: call this
     before the first import.
@@ -120,11 +120,11 @@ def set_prefect_defaults(*, quiet: bool = False) -> None:
 
 
 NO_ORIGIN = "http://nobody.invalid"
-"""Origin of web pages that may call Prefect's embedded server: no page has it, and none at all is no setting."""
+"""The only origin of web pages that may call Prefect's embedded server. No page has it; an empty list would allow all."""
 
 
 def set_prefect_login() -> None:
-    """Give the server that Prefect embeds, and its clients in this process, a login that nobody else knows.
+    """Protect the server that Prefect embeds with a random login, and give it to the clients of this process.
 
     Prefect reads its environment when it is imported: refresh its settings after this.
     """

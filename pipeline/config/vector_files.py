@@ -1,4 +1,4 @@
-"""Vector files as shapes in longitude and latitude: every layer of them, or a word about it."""
+"""Vector files as shapes in longitude and latitude: every layer is read, or a warning names it."""
 
 from __future__ import annotations
 
@@ -21,79 +21,33 @@ from pipeline.types.lonlat import cut
 log = logging.getLogger(__name__)
 
 _LAYER = "|layername="
-"""How QGIS writes one layer of a file behind the file's name."""
+"""Before the name of one layer, behind the name of the file, as in QGIS."""
 
 _PACKED = (".zip", ".kmz")
 _VECTOR = frozenset(
-    [
-        ".shp",
-        ".gpkg",
-        ".geojson",
-        ".json",
-        ".geojsonl",
-        ".geojsons",
-        ".ndjson",
-        ".jsonl",
-        ".gdb",
-        ".kml",
-        ".kmz",
-        ".gml",
-        ".fgb",
-        ".gpx",
-        ".topojson",
-        ".tab",
-        ".mif",
-        ".dxf",
-        ".sqlite",
-        ".parquet",
-        ".geoparquet",
-    ]
+    {
+        *(".shp", ".gpkg", ".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson"),
+        *(".jsonl", ".gdb", ".kml", ".kmz", ".gml", ".fgb", ".gpx", ".topojson", ".tab"),
+        *(".mif", ".dxf", ".sqlite", ".parquet", ".geoparquet"),
+    }
 )
-"""What is read of a folder or a zip file."""
+"""Suffixes of files that are read in a folder or a zip file."""
 _BESIDE = frozenset(
-    [
-        ".shx",
-        ".dbf",
-        ".prj",
-        ".cpg",
-        ".qpj",
-        ".sbn",
-        ".sbx",
-        ".qix",
-        ".idx",
-        ".xml",
-        ".xsd",
-        ".gfs",
-        ".dat",
-        ".map",
-        ".id",
-        ".mid",
-        ".ind",
-        ".cst",
-        ".qml",
-        ".qmd",
-        ".sld",
-        ".lyr",
-        ".txt",
-        ".md",
-        ".pdf",
-        ".html",
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".gif",
-        ".gpkg-wal",
-        ".gpkg-shm",
-    ]
+    {
+        *(".shx", ".dbf", ".prj", ".cpg", ".qpj", ".sbn", ".sbx", ".qix", ".idx", ".xml"),
+        *(".xsd", ".gfs", ".dat", ".map", ".id", ".mid", ".ind", ".cst", ".qml", ".qmd"),
+        *(".sld", ".lyr", ".txt", ".md", ".pdf", ".html", ".png", ".jpg", ".jpeg"),
+        *(".gif", ".gpkg-wal", ".gpkg-shm"),
+    }
 )
-"""What lies beside vector files and holds no shapes of its own."""
+"""Suffixes of files that belong to vector files or are documents: ignored without a warning."""
 
 _MOST_BYTES = 2**30
-"""Most that a zip file may hold unpacked."""
+"""Largest size of an unpacked zip file."""
 
 _EDGE_M = 5_000.0
 """Longest edge that is reprojected by its ends alone. A straight edge of 100 km in UTM, drawn
-straight again in degrees, is 230 m off at 50° N; one of 5 km is off by half a metre."""
+straight again in degrees, is 230 m off at 50° N; one of 5 km, half a metre."""
 
 
 def read_shapes(text: str, base: Path) -> list[BaseGeometry]:
@@ -109,7 +63,7 @@ def read_shapes(text: str, base: Path) -> list[BaseGeometry]:
     Raises
     ------
     ValueError
-        There is no such file or layer, it cannot be read to its end, a layer does not say its CRS,
+        There is no such file or layer, it cannot be read to its end, a layer has no CRS,
         or has lines or points.
     """
     name, _, wanted = text.partition(_LAYER)
@@ -122,12 +76,12 @@ def read_shapes(text: str, base: Path) -> list[BaseGeometry]:
         layers = _only(wanted, layers)
     _refuse_lines_and_points(path, layers)
     for layer in layers:
-        _tell_what_is_left_out(layer)
+        _warn_of_omissions(layer)
     return [each for layer in layers if layer.shapes is not None for each in _to_lonlat(layer)]
 
 
 def exists(path: Path) -> bool:
-    """Say whether there is such a file, also of texts that can be no path at all."""
+    """Tell whether a file exists; a text that cannot be a path does not."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -155,9 +109,9 @@ def _unpack(path: Path, folder: str) -> None:
         with zipfile.ZipFile(path) as packed:
             size = sum(each.file_size for each in packed.infolist())
             if size > _MOST_BYTES:
-                raise ValueError(f"{path} holds {size} bytes unpacked, more than {_MOST_BYTES}")
+                raise ValueError(f"{path} has {size} bytes unpacked, more than {_MOST_BYTES}")
             packed.extractall(folder)
-    # A password is told by a RuntimeError, an unknown way of packing by a NotImplementedError.
+    # RuntimeError: a password; its subclass NotImplementedError: an unknown compression.
     except (zipfile.BadZipFile, OSError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path} cannot be unpacked: {error}") from None
 
@@ -175,11 +129,11 @@ def _files_in(folder: Path, name: str) -> list[tuple[str, Path]]:
         if each.suffix.lower() not in _VECTOR | _BESIDE:
             log.warning("%s in %s is left out: no vector file", each.relative_to(folder), name)
     if not found:
-        raise ValueError(f"{name} holds no vector file ({', '.join(sorted(_VECTOR))})")
+        raise ValueError(f"{name} has no vector file ({', '.join(sorted(_VECTOR))})")
     return [(f"{name}/{each.relative_to(folder)}", each) for each in found]
 
 
-# -- words -------------------------------------------------------------------------------------
+# -- messages ----------------------------------------------------------------------------------
 
 
 def _only(wanted: str, layers: Sequence[Layer]) -> list[Layer]:
@@ -207,7 +161,7 @@ def _refuse_lines_and_points(path: Path, layers: Sequence[Layer]) -> None:
     raise ValueError(f"{names}{hint}")
 
 
-def _tell_what_is_left_out(layer: Layer) -> None:
+def _warn_of_omissions(layer: Layer) -> None:
     if layer.shapes is None:
         log.warning("%s is left out: it has no geometries", layer.name)
     elif layer.n_missing:
@@ -234,13 +188,13 @@ def _to_lonlat(layer: Layer) -> list[BaseGeometry]:
         return _along_edges(shapes)
     except ProjError as error:
         raise ValueError(
-            f"{layer.name}: nothing leads from its CRS to longitude and latitude: {error}"
+            f"{layer.name}: its CRS cannot be converted to longitude and latitude: {error}"
         ) from None
 
 
 def _along_edges(shapes: Any) -> list[BaseGeometry]:  # noqa: ANN401 -- a geopandas.GeoSeries
-    """Reproject outlines with as many vertices as keep their edges where they are."""
-    # What crosses itself has no inner point.
+    """Reproject outlines, with vertices added so that edges stay in position."""
+    # An outline that crosses itself has no inner point.
     shapes = shapes.make_valid().explode()
     shapes = shapes[shapes.geom_type == "Polygon"]
     found = shapes.segmentize(_EDGE_M / _metres_per_unit(shapes.crs)).to_crs(4326)
@@ -253,12 +207,12 @@ def _metres_per_unit(crs: Any) -> float:  # noqa: ANN401 -- a pyproj.CRS
 
 
 def _cut(outline: BaseGeometry, inner: Point) -> BaseGeometry:
-    """Cut an outline that its projection let pass from one side of the map to the other."""
+    """Cut an outline that crosses the antimeridian; `inner` must be inside the result."""
     if not np.isfinite(shapely.get_coordinates([outline, inner])).all():
         raise ValueError(
             "it has coordinates that its CRS cannot bring to longitude and latitude"
         )
-    # Vertices are close together here: a step of half the world is no edge.
+    # Vertices are close together here: a step of more than 180° is a jump across the map.
     done = cut(outline) if _jumps(outline) else outline
     if not done.buffer(1e-6).covers(inner):
         raise ValueError("it goes round a pole or the antimeridian: cut it in two there")
@@ -266,7 +220,7 @@ def _cut(outline: BaseGeometry, inner: Point) -> BaseGeometry:
 
 
 def _jumps(geometry: BaseGeometry) -> bool:
-    """Say whether an outline passes from one side of the world to the other."""
+    """Tell whether an outline jumps from one side of the map to the other."""
     rings = (part.exterior for part in parts([geometry]) if isinstance(part, Polygon))
     return any(
         np.abs(np.diff(shapely.get_coordinates(ring)[:, 0])).max(initial=0) > 180

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _PARQUET = (".parquet", ".geoparquet")
 
 _MENDED = ("Non closed ring", "Measured (M)")
-"""How GDAL begins to tell what is mended here, or does not matter."""
+"""Beginnings of GDAL's warnings about what is repaired here or does not matter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +39,13 @@ class Layer:
 
     @property
     def not_areas(self) -> list[str]:
-        """Kinds of geometry in it that cover no area."""
+        """Types of its geometries that have no area."""
         kinds = {each.geom_type for each in parts(self._given)}
         return sorted(kinds - {"Polygon"})
 
     @property
     def has_areas(self) -> bool:
-        """Say whether it has a polygon."""
+        """Tell whether it has a polygon."""
         return any(isinstance(each, Polygon) for each in parts(self._given))
 
     @property
@@ -54,7 +54,7 @@ class Layer:
 
 
 def parts(shapes: Iterable[BaseGeometry]) -> Iterator[BaseGeometry]:
-    """Take collections apart, also such that lie in collections; what is empty is left out."""
+    """Yield the parts of collections, nested ones included, without empty ones."""
     for each in shapes:
         inner = getattr(each, "geoms", None)
         if inner is not None:
@@ -78,10 +78,10 @@ def layers_of(name: str, path: Path) -> Iterator[Layer]:
     import pyogrio  # noqa: PLC0415
     from pyogrio.errors import DataSourceError  # noqa: PLC0415
 
-    # Absolute, so that no part of it is taken for a scheme.
+    # Absolute: GDAL could take a part of a relative path for a scheme.
     source = str(path.absolute())
     try:
-        with _heard():
+        with _warnings_of_gdal():
             names = [str(layer) for layer, _ in pyogrio.list_layers(source)]
             facts = [pyogrio.read_info(source, layer=each) for each in names]
     except (DataSourceError, ValueError, OSError, RuntimeError) as error:
@@ -91,7 +91,7 @@ def layers_of(name: str, path: Path) -> Iterator[Layer]:
         yield _json_lines(name, path)
         return
     _refuse_more_or_less(name, path, drivers)
-    _tell_links(name, path)
+    _warn_of_links(name, path)
     for each, known in zip(names, facts, strict=True):
         layer, count = _layer(name, source, each, lonlat="TopoJSON" in drivers)
         if 0 <= count < known["features"]:
@@ -102,7 +102,7 @@ def layers_of(name: str, path: Path) -> Iterator[Layer]:
 
 
 def _refuse_more_or_less(name: str, path: Path, drivers: set[str]) -> None:
-    """Refuse what GDAL reads in part and says nothing: text behind JSON, a shapefile cut short."""
+    """Refuse what GDAL reads in part, without a warning: JSON with text behind it, a truncated shapefile."""
     try:
         if drivers & {"GeoJSON", "TopoJSON", "ESRIJSON"}:
             json.loads(path.read_bytes())
@@ -110,28 +110,28 @@ def _refuse_more_or_less(name: str, path: Path, drivers: set[str]) -> None:
         raise ValueError(f"{name} cannot be read as JSON: {error}") from None
     if path.suffix.lower() == ".shp":
         with path.open("rb") as file:
-            # The length in words of 16 bits, as the format has it.
-            said = 2 * int.from_bytes(file.read(28)[24:], "big")
-        if said > (size := path.stat().st_size):
-            raise ValueError(f"{name} has {size} of its {said} bytes: is it whole?")
+            # The header has the length in words of 16 bits.
+            length = 2 * int.from_bytes(file.read(28)[24:], "big")
+        if length > (size := path.stat().st_size):
+            raise ValueError(f"{name} has {size} of its {length} bytes: is it whole?")
 
 
 def _layer(file: str, source: str, layer: str, *, lonlat: bool) -> tuple[Layer, int]:
-    """Read one layer, and count its features; `lonlat`: its format has one CRS and no name for it."""
+    """Read one layer, and count its features; `lonlat`: the format is always in longitude and latitude."""
     import geopandas  # noqa: PLC0415
     from pyogrio.raw import read  # noqa: PLC0415
 
     name = f"layer {layer!r} of {file}"
     try:
-        with _heard() as words:
+        with _warnings_of_gdal() as words:
             meta, _, found, _ = read(source, layer=layer, columns=[])
-    # Its errors are RuntimeErrors, each with a class of its own.
+    # The errors of pyogrio are RuntimeErrors.
     except (ValueError, OSError, RuntimeError) as error:
         raise ValueError(f"{name} cannot be read: {error}") from None
     if found is None:
         return Layer(name=name, shapes=None), -1
     given = np.array([each is not None for each in found], bool)
-    # Rings that do not end where they began are closed.
+    # Open rings are closed.
     shapes = shapely.from_wkb(found, on_invalid="fix")
     unknown = given & shapely.is_missing(shapes)
     if unknown.any() or (words and not given.all()):
@@ -143,7 +143,7 @@ def _layer(file: str, source: str, layer: str, *, lonlat: bool) -> tuple[Layer, 
         )
     crs = meta["crs"] or ("EPSG:4326" if lonlat else None)
     if crs is None and len(given):
-        raise ValueError(f"{name} does not say its CRS")
+        raise ValueError(f"{name} has no CRS")
     for each in words:
         log.warning("%s: %s", name, each)
     series = geopandas.GeoSeries(shapes[given], crs=crs)
@@ -151,14 +151,14 @@ def _layer(file: str, source: str, layer: str, *, lonlat: bool) -> tuple[Layer, 
 
 
 @contextmanager
-def _heard() -> Iterator[list[str]]:
-    """Catch what GDAL says by way of Python's warnings; what does not matter is left out."""
+def _warnings_of_gdal() -> Iterator[list[str]]:
+    """Collect GDAL's warnings, which arrive as Python's; those that do not matter are left out."""
     words: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield words
-    said = dict.fromkeys(str(each.message) for each in caught)
-    words += [each for each in said if not each.startswith(_MENDED)]
+    texts = dict.fromkeys(str(each.message) for each in caught)
+    words += [each for each in texts if not each.startswith(_MENDED)]
 
 
 def _parquet(file: str, path: Path) -> Layer:
@@ -180,13 +180,13 @@ def _parquet(file: str, path: Path) -> Layer:
     if others:
         log.warning("%s: column %r is the area; %s left out", file, active, ", ".join(others))
     if frame.crs is None:
-        raise ValueError(f"{file} does not say its CRS")
+        raise ValueError(f"{file} has no CRS")
     shapes = frame.geometry[frame.geometry.notna()]
     return Layer(name=file, shapes=shapes, n_missing=len(frame) - len(shapes))
 
 
 def _json_lines(file: str, path: Path) -> Layer:
-    """Read one GeoJSON object a line; GDAL would leave out a line that is none."""
+    """Read one GeoJSON object a line; GDAL would silently leave out a wrong line."""
     import geopandas  # noqa: PLC0415
 
     found: list[BaseGeometry | None] = []
@@ -198,7 +198,7 @@ def _json_lines(file: str, path: Path) -> Layer:
             document = json.loads(text)
             given = document["geometry"] if document.get("type") == "Feature" else document
             found.append(None if given is None else shape(given))
-        # Whatever is wrong inside a mapping, shapely meets it in its own way.
+        # shapely raises errors of many kinds for wrong mappings.
         except Exception as error:  # noqa: BLE001
             raise ValueError(f"{file}, line {number}: no GeoJSON: {error}") from None
     shapes = [each for each in found if each is not None]
@@ -206,6 +206,6 @@ def _json_lines(file: str, path: Path) -> Layer:
     return Layer(name=file, shapes=series, n_missing=len(found) - len(shapes))
 
 
-def _tell_links(name: str, path: Path) -> None:
+def _warn_of_links(name: str, path: Path) -> None:
     if path.suffix.lower() == ".kml" and b"<NetworkLink" in path.read_bytes():
         log.warning("%s has links to other files (NetworkLink), which are not followed", name)

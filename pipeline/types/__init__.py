@@ -14,8 +14,8 @@ Three contracts are xarray Datasets, so they have no class here:
 Cube
     one float32 variable per role, dims ``(time, y, x)``, surface or top-of-atmosphere reflectance
     (1.0 = 100 %, may be negative or above one), NaN = no data; ``source``, int32, the position
-    in `Items.items` of the item that the pixel comes from, -1 = no data; and ``unfit``, uint8, whether
-    numbers stood there that are no reflectance: 0, or a kind of `UNFIT`. ``spatial_ref`` by odc-geo.
+    in `Items.items` of the item that the pixel comes from, -1 = no data; and ``unfit``, uint8: 0, or
+    which kind of `UNFIT` the raster's number is. ``spatial_ref`` by odc-geo.
 Mask
     ``mask``, uint8, dims ``(time, y, x)``, codes of `Code`, with CF flag attributes, no ``_FillValue``.
 Composite

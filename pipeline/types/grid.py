@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
 
-def beside(place_m: float, pixel_m: float) -> float:
-    """Return how far a place lies beside the multiples of a pixel, to a thousandth of a millimetre."""
-    return round(place_m % pixel_m, 6) % pixel_m
+def beside(position_m: float, pixel_m: float) -> float:
+    """Return how far a coordinate lies beyond a multiple of the pixel, in metres, rounded to a micrometre."""
+    return round(position_m % pixel_m, 6) % pixel_m
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +48,9 @@ class Grid:
 
     @property
     def corner(self) -> tuple[float, float]:
-        """How far (x, y) corners of pixels lie beside the multiples of the pixel, in metres."""
-        place = self.geobox.transform
-        return beside(place.c, self.resolution_m), beside(place.f, self.resolution_m)
+        """How far (x, y) corners of pixels lie beyond multiples of the pixel, in metres."""
+        affine = self.geobox.transform
+        return beside(affine.c, self.resolution_m), beside(affine.f, self.resolution_m)
 
     @property
     def shape_in_tiles(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What a search answers, and the scenes that it makes."""
+"""What a search finds: items, what was dropped, and the scenes that items make."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ class Dropped:
     item_id: str
     reason: str
     tile: str | None = None
-    """Name of the tile where it is missing; none: everywhere."""
+    """Name of the tile in which it is missing; none: everywhere."""
 
     def __post_init__(self) -> None:
-        # Reasons quote servers, items and locations, and are kept, printed and published.
+        # Reasons quote servers, items and URLs, and are stored, printed and published.
         object.__setattr__(self, "reason", printable(starred(self.reason), lines=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """The answer of a search: everything that the rest of a run needs to know of a catalogue."""
+    """The result of a search: all that the rest of a run needs from a catalogue."""
 
     items: tuple[pystac.Item, ...]
     """Sorted by (datetime, id); the order decides which item covers which in a mosaic."""
     dropped: tuple[Dropped, ...] = ()
     missed: tuple[pystac.Item, ...] = ()
-    """Those of the dropped that belong to the job and that nothing replaces: the cells that they
-    would have covered, where that is known, are incomplete."""
+    """Dropped items that belong to the job and that no other item replaces: the cells that they would
+    have covered are incomplete."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -59,21 +59,22 @@ class Scene:
     sensor: str
     """Platform family, e.g. ``sentinel-2``: a row of `pipeline.sensors`."""
     time: datetime
-    """Instant of the earliest item, UTC, or by which the store knows the scene; with the sensor its key."""
+    """UTC; with the sensor the scene's key. The instant of its earliest item, or the one under which the store
+    has the scene already."""
     items: tuple[int, ...]
     """Positions in `Items.items`; the first that has data at a pixel gives the pixel."""
     platform: str = ""
-    """The pass's, e.g. ``sentinel-2a``; its family, ``sentinel-2`` or ``landsat``, where none is told."""
+    """Of the pass, e.g. ``sentinel-2a``; if no item names one, its family: ``sentinel-2`` or ``landsat``."""
 
 
-_NO_PLACE = (ShapelyError, TypeError, ValueError, ArithmeticError)
-"""What is raised on coordinates that are none, or endless."""
+_BAD_COORDINATES = (ShapelyError, TypeError, ValueError, ArithmeticError)
+"""What is raised on coordinates that are not numbers, or not finite."""
 
 
 def footprint(item: pystac.Item) -> BaseGeometry | None:
-    """Return an item's geometry, or its bounding box, or none where it has neither that is one.
+    """Return an item's geometry, else its bounding box, else none; one that cannot be used counts as missing.
 
-    What catalogues write across the antimeridian is cut there: see `pipeline.types.lonlat.cut`.
+    Outlines across the antimeridian are cut there: see `pipeline.types.lonlat.cut`.
     """
     return _drawn(item.geometry) or _boxed(item.bbox)
 
@@ -83,12 +84,12 @@ def _drawn(document: dict[str, Any] | None) -> BaseGeometry | None:
         return None
     try:
         outline = shape(document)
-        # An outline of numbers that are none, or endless, is nowhere.
+        # NaN and infinity: the sum of the bounds is not finite either.
         if outline.is_empty or not math.isfinite(sum(outline.bounds)):
             return None
-        placed = cut(outline)
-        return placed if placed.is_valid else make_valid(placed)
-    except (*_NO_PLACE, KeyError, AttributeError, IndexError, RecursionError):
+        within = cut(outline)
+        return within if within.is_valid else make_valid(within)
+    except (*_BAD_COORDINATES, KeyError, AttributeError, IndexError, RecursionError):
         return None
 
 
@@ -101,5 +102,5 @@ def _boxed(edges: Sequence[float] | None) -> BaseGeometry | None:
             float(edge) for edge in (*edges[:2], *edges[len(edges) // 2 :][:2])
         )
         return cut_box(west, south, east, north)
-    except _NO_PLACE:
+    except _BAD_COORDINATES:
         return None

@@ -1,4 +1,4 @@
-"""The legend of masks, and what fingerprints say."""
+"""The legend of masks, and the fingerprints that have a meaning of their own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CLOUD: tuple[Code, ...] = (Code.THIN_CLOUD, Code.THICK_CLOUD)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegendEntry:
-    """One class as people see it."""
+    """One class, as files and maps show it."""
 
     code: Code
     meaning: str
@@ -45,25 +45,22 @@ class LegendEntry:
     """``#rrggbb``."""
 
 
-LEGEND: tuple[LegendEntry, ...] = (
-    LegendEntry(code=Code.NO_DATA, meaning="no_data", label="no data", colour="#000000"),
-    LegendEntry(code=Code.CLEAR, meaning="clear", label="clear", colour="#7fa66a"),
-    LegendEntry(code=Code.WATER, meaning="water", label="water", colour="#3b6fb6"),
-    LegendEntry(code=Code.SNOW, meaning="snow", label="snow or ice", colour="#a6e3f4"),
-    LegendEntry(
-        code=Code.THIN_CLOUD, meaning="thin_cloud", label="thin cloud", colour="#c9c3d9"
-    ),
-    LegendEntry(
-        code=Code.THICK_CLOUD, meaning="thick_cloud", label="thick cloud", colour="#ffffff"
-    ),
-    LegendEntry(
-        code=Code.CLOUD_SHADOW, meaning="cloud_shadow", label="cloud shadow", colour="#4a3b57"
-    ),
+LEGEND: tuple[LegendEntry, ...] = tuple(
+    LegendEntry(code=code, meaning=code.name.lower(), label=label, colour=colour)
+    for code, label, colour in (
+        (Code.NO_DATA, "no data", "#000000"),
+        (Code.CLEAR, "clear", "#7fa66a"),
+        (Code.WATER, "water", "#3b6fb6"),
+        (Code.SNOW, "snow or ice", "#a6e3f4"),
+        (Code.THIN_CLOUD, "thin cloud", "#c9c3d9"),
+        (Code.THICK_CLOUD, "thick cloud", "#ffffff"),
+        (Code.CLOUD_SHADOW, "cloud shadow", "#4a3b57"),
+    )
 )
 
 
 def is_usable(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Say where a mask shows the ground.
+    """Tell which pixels of a mask show the ground.
 
     Parameters
     ----------
@@ -82,12 +79,12 @@ NEVER = 0
 """Fingerprint of a cell that was never made."""
 
 UNCOVERED = 1
-"""No item covers the cell: that is known, and there is nothing to do."""
+"""Fingerprint of a cell that no item covers: there is nothing to do."""
 
 UNREADABLE = 2
-"""Items cover the cell, but none of them could be read."""
+"""Fingerprint of a cell whose items could not be read, none of them."""
 
 UNFIT: tuple[str, ...] = ("saturated", "defective", "wrapped")
-"""Kinds of numbers that are no reflectance: a detector at its end, or brighter than anything; said to be defective,
-dropped or hidden; beyond what can be, as numbers are that wrapped in 16 bits. In a cube a kind is its position
-here, counted from 1; the last of several counts."""
+"""Kinds of numbers that are no reflectance. ``saturated``: the detector's maximum, or brighter than any surface.
+``defective``: marked as defective, dropped or hidden. ``wrapped``: out of range, as after an overflow of 16 bits. A cube
+has a kind's position here, counted from 1; of several, the last."""

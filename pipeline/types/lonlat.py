@@ -20,13 +20,13 @@ def cut(outline: BaseGeometry) -> BaseGeometry:
     Parameters
     ----------
     outline
-        Polygons in degrees. What catalogues write instead is understood: longitudes that run on
-        past ±180, and rings that jump from one side of the map to the other. An edge of more than
-        180° is such a jump, unless it runs along the whole parallel.
+        Polygons in degrees, also in the two ways in which catalogues cross the antimeridian:
+        longitudes beyond ±180, and rings that jump from one side of the map to the other. An edge
+        longer than 180° is such a jump, unless it runs along the whole parallel.
 
     Returns
     -------
-    Polygons within ±180°; the outline itself where nothing is wrong with it.
+    Polygons within ±180°; the outline itself if it needs no cut.
     """
     parts = [part for part in shapely.get_parts(outline) if isinstance(part, Polygon)]
     if not parts or not any(_needs_cut(part) for part in parts):
@@ -36,12 +36,12 @@ def cut(outline: BaseGeometry) -> BaseGeometry:
 
 
 def tidy(outline: BaseGeometry) -> BaseGeometry:
-    """Write an outline as servers want it: no vertex twice, outer rings counter-clockwise."""
+    """Return an outline as servers expect it: no repeated vertices, outer rings counter-clockwise."""
     return shapely.orient_polygons(shapely.remove_repeated_points(outline))
 
 
 def wrapped(outline: BaseGeometry) -> BaseGeometry:
-    """Bring an outline whose longitudes run on past ±180° back into the map, cut there."""
+    """Return an outline whose longitudes go beyond ±180° cut there, all parts within ±180°."""
     west, _, east, _ = outline.bounds
     if west >= -180.0 and east <= 180.0:
         return outline
@@ -74,10 +74,10 @@ def cut_box(west: float, south: float, east: float, north: float) -> BaseGeometr
 
 
 def unrolled(outline: BaseGeometry) -> BaseGeometry:
-    """Let an outline that was cut at the antimeridian run on past 180° instead.
+    """Join an outline that was cut at the antimeridian, with longitudes beyond 180°.
 
-    Its middle and its width mean something then. An outline that is narrower as it stands, or has
-    no gap, stays as it is.
+    So its middle and width can be computed. An outline that this would not make narrower is returned
+    as it is.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def unrolled(outline: BaseGeometry) -> BaseGeometry:
 
     Returns
     -------
-    Polygons whose western parts are moved east by 360° where that makes the whole narrower.
+    Polygons whose western parts are moved east by 360° if that makes the whole narrower.
     """
     west, _, east, _ = outline.bounds
     if not east - west > 180.0:
@@ -118,7 +118,7 @@ def _needs_cut(part: Polygon) -> bool:
 
 
 def _jumps(part: Polygon) -> bool:
-    """Say whether a ring passes from one side of the map to the other."""
+    """Tell whether a ring jumps from one side of the map to the other."""
     longitudes = shapely.get_coordinates(part.exterior)[:, 0]
     if not np.ptp(longitudes) > 180.0:
         return False
@@ -127,7 +127,7 @@ def _jumps(part: Polygon) -> bool:
 
 
 def _cut_one(part: Polygon) -> list[Polygon]:
-    """Cut one polygon; what cannot be understood stays as it is."""
+    """Cut one polygon; one that cannot be cut is returned as it is."""
     if not _needs_cut(part):
         return [part]
     if not _jumps(part):
@@ -148,7 +148,7 @@ def _cut_one(part: Polygon) -> list[Polygon]:
 
 
 def _pole(part: Polygon) -> tuple[bool, bool]:
-    """Say whether a ring goes round the north or the south pole: the nearer, whatever its sense."""
+    """Tell whether a ring goes round the (north, south) pole: the nearer one, in either direction."""
     coordinates = shapely.get_coordinates(part.exterior)
     steps = (np.diff(coordinates[:, 0]) + 180.0) % 360.0 - 180.0
     round_it = abs(float(steps.sum())) > 180.0

@@ -1,4 +1,4 @@
-"""The manifest of a record as it is kept in a store, with the names and reasons that it points at."""
+"""The manifest of a stored record, with names and reasons in the place of positions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Plain = Mapping[str, Any]
 
 
 def manifest_rows(record: Plain) -> list[dict[str, Any]]:
-    """Write out the manifest of a record.
+    """Return the manifest of a record, written out.
 
     Parameters
     ----------
     record
-        `Record.to_dict`, as a store keeps it; one of before there were manifests has none.
+        `Record.to_dict`, as stored; records of old versions have no manifest.
 
     Returns
     -------
@@ -29,12 +29,12 @@ def manifest_rows(record: Plain) -> list[dict[str, Any]]:
 
 
 def unfit_rows(record: Plain) -> list[dict[str, Any]]:
-    """Add up, over the tiles, the pixels at which numbers stood that are no reflectance.
+    """Add up, over the tiles, the pixels whose numbers are no reflectance.
 
     Parameters
     ----------
     record
-        As of `manifest_rows`; one of before they were counted has none.
+        As of `manifest_rows`; records of old versions did not count them.
 
     Returns
     -------

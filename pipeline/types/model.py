@@ -18,10 +18,10 @@ MAY_LACK: Mapping[Code, str] = {
     Code.SNOW: "snow",
     Code.CLOUD_SHADOW: "shadow",
 }
-"""Classes that a model may not know, and then calls clear or cloud."""
+"""Classes that a model may lack: it calls them clear or cloud."""
 
 Scores = Literal["probabilities", "logits"]
-"""What a model's scores are: shares that add up to one, or what a softmax makes such shares of."""
+"""What a model returns for each class: probabilities, which add up to one, or logits, the input of a softmax."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +69,13 @@ class Lattice:
 
     @property
     def reach_px(self) -> int:
-        """How far beyond its core a window has a say."""
+        """How far beyond its core a window counts, where scores are blended."""
         return self.blend_px // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """What there is to know about a model before it is loaded."""
+    """What is known about a model before it is loaded."""
 
     name: str
     """E.g. ``ukis-csmask-6b-l2a``."""
@@ -87,7 +87,7 @@ class ModelCard:
     resolution_m: tuple[float, float]
     """Finest and coarsest pixels that it is meant for."""
     normalisation: str
-    """What happens to reflectance before the model sees it, in words; NaN included."""
+    """What is done to reflectance, and to NaN, before the model sees it; in words."""
     lattice: Lattice
     classes: tuple[Code, ...]
     """The code that each of the model's K classes stands for, in the order of its scores. Classes
@@ -105,14 +105,14 @@ class ModelCard:
     caveats: str = ""
     """What it is known to get wrong, and where it is at its best, in words."""
     batch: int = 1
-    """How many windows to hand to `Model.predict` at once; it changes no pixel. One: every
-    thread calls the model for itself."""
+    """How many windows to give to `Model.predict` at once; it changes no pixel. 1: each thread calls the
+    model itself."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """Settings that change its pixels, after defaults were filled in; part of the fingerprint."""
+    """Settings that change its pixels, defaults included; part of the fingerprint."""
 
     @property
     def limits(self) -> str:
-        """What it cannot do, in words: classes that it does not know, and its caveats."""
+        """What it cannot do, in words: classes that it lacks, and its caveats."""
         lacks = [word for code, word in MAY_LACK.items() if code not in self.classes]
         *most, last = lacks or [""]
         named = f"{', '.join(most)} or {last}" if most else last
@@ -122,8 +122,8 @@ class ModelCard:
 class Model(Protocol):
     """The seam between `mask` and `models`.
 
-    An instance may be called from several threads at once and gives the same scores for the same
-    window, bit for bit, whatever else it is asked and whatever windows are beside it.
+    Several threads may call an instance at once. The same window has the same scores, bit for bit,
+    whatever other windows are in its batch or were scored before.
     """
 
     @property
@@ -142,37 +142,37 @@ class Model(Protocol):
 
         Returns
         -------
-        (N, K, H, W) float32, one score for every class of the card. What stands where a band is
-        NaN does not matter: the mask room writes no data there. Elsewhere scores are finite.
+        (N, K, H, W) float32, one score for every class of the card, finite; any value where a band is
+        NaN, for the mask room writes no data there.
         """
         ...
 
 
 Then = Callable[[Any, Any], tuple[Any, ...]]
-"""Takes scores (n, K, H, W) float32 and what goes with their windows (n, …), arrays of one library and on one
-device; returns such arrays, each (n, …)."""
+"""Takes scores (n, K, H, W) float32 and arrays (n, …) that belong to the same windows, all of one library and on
+one device; returns arrays (n, …) of that library and device."""
 
 
 @runtime_checkable
 class DeviceModel(Model, Protocol):
-    """A model whose scores can be worked on where they are, so that fewer bytes come back than scores have."""
+    """A model whose scores can be processed on its device, so that only the result is copied back."""
 
     def predict_then(
         self, windows: NDArray[np.float32], beside: NDArray[Any], then: Then
     ) -> tuple[NDArray[Any], ...]:
-        """Score windows, and make something of the scores before they come back.
+        """Score windows, and process the scores on the device.
 
         Parameters
         ----------
         windows
             As of `predict`, N of them, none of them without data.
         beside
-            (N, …), whatever goes with them.
+            (N, …), arrays that belong to the windows.
         then
-            What is made; called on the device with some of the windows at a time.
+            Processes some of the windows at a time, on the device.
 
         Returns
         -------
-        What `then` returns, of all windows.
+        What `then` returned, for all windows.
         """
         ...

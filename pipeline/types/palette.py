@@ -1,4 +1,4 @@
-"""The legend as GDAL, QGIS and ArcGIS keep one: a colour table, names of categories, a style."""
+"""The legend in the forms of GDAL, QGIS and ArcGIS: a colour table, category names, a style."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from pipeline.types.legend import LEGEND, Code, LegendEntry
 
 SIDECAR = ".aux.xml"
-"""What GDAL's persistent metadata are called by: the raster's name and this."""
+"""GDAL's persistent metadata are in a file with the raster's name and this suffix."""
 
 _FIELDS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
 """Columns of the attribute table: name, GDALRATFieldType, GDALRATFieldUsage."""
@@ -29,8 +29,8 @@ def _rgba(entry: LegendEntry) -> Rgba:
 def sidecar(bands: Iterable[int]) -> str:
     """Return the XML file beside a raster that names the classes of some bands.
 
-    A TIFF has no place for names of classes, and a colour table for its only band or none: GDAL
-    keeps both beside it. ArcGIS, and QGIS where the colour table is missing, use the attribute table.
+    A TIFF has no names of classes, and a colour table only if it has one band: GDAL writes both into
+    a file beside it. ArcGIS, and QGIS where the colour table is missing, use the attribute table.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def _attribute_table() -> ET.Element:
 
 
 def qgis_style() -> str:
-    """Return a style that QGIS takes up by itself where it lies beside a raster as ``.qml``.
+    """Return a style that QGIS uses by itself when it is beside a raster as ``.qml``.
 
-    It shows the first band in the colours of the legend; without it, QGIS makes red, green and blue of
-    the first three of a raster of many bands.
+    It shows the first band in the colours of the legend; without it, QGIS shows the first three bands
+    as red, green and blue.
     """
     root = ET.Element("qgis", version="3.22", styleCategories="Symbology")
     renderer = ET.SubElement(

@@ -1,10 +1,11 @@
-"""What was done, and what is answered."""
+"""The record of a run: receipts of cells and tiles, the manifest, costs."""
 
 from __future__ import annotations
 
 import dataclasses
+import operator
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
@@ -19,13 +20,13 @@ class Cost:
     """What a stage of the work took; costs of several stages, tiles or processes add up."""
 
     seconds: float = 0.0
-    """Wall time; of tiles that were done at the same time it adds up, too."""
+    """Wall time; tiles that ran at the same time count each for itself."""
     cpu_seconds: float = 0.0
-    """Of all threads of the process, whatever they did meanwhile."""
+    """Of all threads of the process, also of those that did something else."""
     device_seconds: float = 0.0
     """Wall time inside models that run on a GPU."""
     bytes_read: int = 0
-    """Decoded bytes of source pixels that were handed out by the reader."""
+    """Decoded bytes of source pixels that the reader returned."""
     reads: int = 0
     """Windows read from source rasters."""
     bytes_fetched: int | None = 0
@@ -34,29 +35,18 @@ class Cost:
     """HTTP requests, to catalogues and for rasters; none: they could not be counted."""
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            **{
-                f.name: _sum(getattr(self, f.name), getattr(other, f.name))
-                for f in dataclasses.fields(self)
-            }
-        )
+        return self._with(other, operator.add)
 
     def __sub__(self, other: Cost) -> Cost:
-        return Cost(
-            **{
-                f.name: _difference(getattr(self, f.name), getattr(other, f.name))
-                for f in dataclasses.fields(self)
-            }
-        )
+        return self._with(other, operator.sub)
 
-
-def _sum(one: float | None, other: float | None) -> Any:  # noqa: ANN401  (as the field)
-    """Add up; what is partly unknown is unknown."""
-    return None if one is None or other is None else one + other
-
-
-def _difference(one: float | None, other: float | None) -> Any:  # noqa: ANN401  (as the field)
-    return None if one is None or other is None else one - other
+    def _with(self, other: Cost, operation: Callable[[Any, Any], Any]) -> Cost:
+        """Combine each field; what is not known in one of both is not known."""
+        combined: dict[str, Any] = {}
+        for name in (each.name for each in dataclasses.fields(self)):
+            pair = getattr(self, name), getattr(other, name)
+            combined[name] = None if None in pair else operation(*pair)
+        return Cost(**combined)
 
 
 class Meter:
@@ -79,7 +69,7 @@ class Meter:
 
 METER = Meter()
 """What the rooms count in this process: windows, requests to catalogues, seconds of a GPU. GDAL counts
-its requests itself: `pipeline.cube.METER` has both."""
+its requests itself: `pipeline.cube.METER` adds both."""
 
 
 Stage = Literal["mask", "composite"]
@@ -88,7 +78,7 @@ Stage = Literal["mask", "composite"]
 Outcome = Literal["published", "unchanged", "failed"]
 CellStatus = Literal["masked", "unchanged", "uncovered", "unreadable"]
 DONE: frozenset[CellStatus] = frozenset({"masked", "unreadable"})
-"""How a cell ends that a run tried."""
+"""States of a cell that the run tried to make."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,16 +96,16 @@ class CellReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfit:
-    """Pixels of one scene in one tile at which numbers stood that are no reflectance."""
+    """Pixels of one scene in one tile whose numbers are no reflectance."""
 
     sensor: str
     time: datetime
     tile: str
     stage: Stage
-    """Who read them: a model its bands, or a composite its own, of which it counts the clear pixels."""
+    """Who read them: ``mask``, the bands of the model; ``composite``, those of the composite, clear pixels only."""
     pixels: Mapping[str, int]
-    """Kind, of `UNFIT` -> pixels; none of it was taken for a reflectance. A model sees what is saturated as the
-    largest there is; all else is no data."""
+    """Kind, of `UNFIT` -> pixels. To a model saturated pixels have the largest reflectance there is; all others are
+    no data, and in composites saturated ones, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +118,14 @@ class TileReceipt:
     """Starts of the periods that were composed again, ISO dates."""
     dropped: tuple[Dropped, ...] = ()
     unfit: tuple[Unfit, ...] = ()
-    """Scenes in which numbers stood that are no reflectance."""
+    """Scenes with numbers that are no reflectance."""
     stages: Mapping[str, Cost] = field(default_factory=dict)
     """Cost by stage: ``mask``, ``composite``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """What one tile has of one period, and of what it should: a row of the manifest."""
+    """What one tile should have of one period, and what it has: a row of the manifest."""
 
     tile: str
     period: str
@@ -147,24 +137,24 @@ class Holding:
     cells: int
     """Scenes that should be there."""
     complete: int
-    """Of these, how many have every item that should cover them."""
+    """Of `cells`, how many have every item that should cover them."""
     unreadable: int = 0
-    """Of these, how many have none, because nothing of them could be read."""
+    """Of `cells`, how many have no item at all, because none could be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One calendar period of the composite, and what of it the run looked at."""
+    """One calendar period of the composite, and which scenes it is made of."""
 
     period: str
     """``2023-06-01/2023-07-01``: the first day inside, and the first after."""
     asked: str | None
-    """Of these, the days for which the job asked its catalogues; none: a period whose guard's history
+    """The days of it that the job searched; none: the period is made again because the history of its guard
     changed."""
     scenes: int
-    """Scenes that the search found in it."""
+    """Scenes of it that the search found."""
     from_store: int
-    """Scenes that the store had besides, of other dates or searches: it is made of both."""
+    """Further scenes of it that the store had, from other dates or searches; the composite is made of both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,16 +166,16 @@ class Bill:
     """Part -> amount, of the parts that have a price: ``cpu``, ``gpu``, ``read``, ``requests``."""
     total: float
     per_1000_km2: float | None
-    """Of the ground that was worked on; none: there was none."""
+    """Per 1000 km² of the tiles that were worked on; none: there were none."""
     per_1000_scene_km2: float | None
-    """Of ground times scenes masked."""
+    """Per 1000 km² × scenes masked."""
     stored_a_month: float | None = None
-    """What keeping the store costs a month, in all; none: its size or price is not known."""
+    """What storage of the whole store costs a month; none: its size or price is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a run was asked, used, dropped, made and cost."""
+    """What a run searched, used, dropped, made and cost."""
 
     job: str
     run_id: str
@@ -213,17 +203,17 @@ class Record:
     manifest: tuple[Holding, ...] = ()
     """Every tile and period of the job, those of earlier runs included."""
     searched: Searched | None = None
-    """Where, when and for which sensors the run looked; none: a record of before that was kept."""
+    """Where, when and for which sensors the run searched; none: a record of an old version."""
     steps: tuple[Step, ...] = ()
     """The periods of the composite that the job touches, whole, whatever its dates."""
     failure: str | None = None
     """Why nothing was published; none: the run came to its end."""
     area_km2: float = 0.0
-    """Ground of the tiles that were worked on, whole tiles in the plane of the grid."""
+    """Area of the tiles that were worked on: whole tiles, in the plane of the grid."""
     scene_km2: float = 0.0
-    """Sum over the scenes masked of the ground of their tiles: km² × scenes."""
+    """Area of the tiles of each scene masked, summed over the scenes: km² × scenes."""
     bytes_stored: int | None = None
-    """Chunks of the store, states that can still be read included; none: not measured."""
+    """Chunks of the store, older snapshots that can still be read included; none: not measured."""
     bill: Bill | None = None
     """None: no prices were set."""
 
@@ -237,8 +227,8 @@ class Record:
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values; datetimes as ISO 8601 strings.
 
-        Cells that this run did not do are left out: every night they would be most of the record, and
-        the manifest counts them.
+        Cells that this run did not make are left out: most nights they would be nearly all of the record,
+        and the manifest counts them.
         """
         done = [
             dataclasses.replace(
@@ -262,7 +252,7 @@ def _plain(value: object) -> object:
 
 
 def seen(value: Any) -> Any:  # noqa: ANN401 -- JSON
-    """Return JSON values whose texts, names included, hold no secrets: a record is published and printed."""
+    """Return JSON values with secrets replaced in all texts and keys: a record is published and printed."""
     if isinstance(value, str):
         return starred(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Where and when a run looked for scenes, whether or not it found any."""
+"""Where and when a run searched for scenes, whether or not it found any."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.types.job import Period
 
 MANY_VERTICES = 1000
-"""Outlines with more are kept roughly: every record has one."""
+"""Outlines with more are simplified: every record has one."""
 ROUGHLY_DEGREES = 1e-4
 """About 10 m."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searched:
-    """What a run asked its catalogues for. What lies outside of it is unknown, not empty."""
+    """Area, dates and sensors that a run searched. What lies outside is unknown, not empty."""
 
     start: datetime
-    """First instant that was asked for, UTC."""
+    """First instant searched, UTC."""
     end: datetime
-    """First instant after; never later than the run itself, which cannot know what comes."""
+    """First instant after; never later than the run itself, which cannot find future scenes."""
     sensors: tuple[str, ...]
     """Empty: all that its catalogues have."""
     aoi: Mapping[str, Any]
     """GeoJSON geometry in degrees."""
     filtered: bool = False
-    """Whether a query or filter of the job, such as one on cloud cover, kept some scenes out."""
+    """Whether the job had a query or filter, such as one on cloud cover, that may exclude scenes."""
 
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> Searched:
-        """Read what `Record.to_dict` wrote."""
+        """Make it of what `Record.to_dict` wrote."""
         return cls(
             start=datetime.fromisoformat(plain["start"]),
             end=datetime.fromisoformat(plain["end"]),
@@ -55,19 +55,19 @@ class Searched:
         return shapely.geometry.shape(dict(self.aoi))
 
     def has(self, sensor: str) -> bool:
-        """Say whether scenes of a sensor were asked for."""
+        """Tell whether scenes of a sensor were searched for."""
         return not self.sensors or sensor in self.sensors
 
 
 def searched_by(record: Mapping[str, Any], region: Mapping[str, Any]) -> list[Searched]:
-    """Return what a run searched, by its record: if it does not say so, the dates of its manifest.
+    """Return what a run searched, by its record; of an old record, the dates of its manifest.
 
     Parameters
     ----------
     record
         `Record.to_dict`, of any age.
     region
-        GeoJSON geometry that older runs are taken to have searched.
+        GeoJSON geometry that runs with an old record count as having searched.
     """
     if record.get("searched") is not None:
         return [Searched.read(record["searched"])]
@@ -82,8 +82,8 @@ def searched_by(record: Mapping[str, Any], region: Mapping[str, Any]) -> list[Se
 
 
 def outline_of(aoi: BaseGeometry) -> dict[str, Any]:
-    """Return an AOI as GeoJSON; one of very many vertices is simplified by some ten metres."""
+    """Return an AOI as GeoJSON; one with many vertices is simplified, by some ten metres."""
     many = shapely.get_num_coordinates(aoi) > MANY_VERTICES
-    kept = shapely.simplify(aoi, ROUGHLY_DEGREES) if many else aoi
-    outline: dict[str, Any] = shapely.geometry.mapping(kept)
+    simple = shapely.simplify(aoi, ROUGHLY_DEGREES) if many else aoi
+    outline: dict[str, Any] = shapely.geometry.mapping(simple)
     return outline

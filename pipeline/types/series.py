@@ -1,4 +1,4 @@
-"""What is answered of an AOI: how clear it was, and what the archive does not know of it."""
+"""How clear an AOI was, scene by scene, and for which dates the archive does not know."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from pipeline.types.job import Period
 from pipeline.types.legend import USABLE, Code
 
 CLEAR_PERCENT = 80.0
-"""From this share of an AOI on, a date counts as clear."""
+"""A date counts as clear if at least this share of the AOI is usable."""
 
 State = Literal["scenes", "no scene", "partly searched", "never searched"]
-"""What is known of some dates. ``no scene``: a run looked for scenes of all of the AOI and found none.
-``partly searched``: of a part of the AOI, and found none. ``never searched``: there may be scenes."""
+"""What the archive knows of some dates. ``scenes``: it has some. ``no scene``: runs searched the whole AOI and found
+none. ``partly searched``: runs searched a part of the AOI and found none. ``never searched``: there may be scenes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneShares:
-    """What an AOI looked like in one scene."""
+    """Classes of an AOI in one scene."""
 
     sensor: str
     time: datetime
     platform: str
     pixels: int
-    """Pixels of the AOI, by the rule that a pixel belongs to it when its centre does."""
+    """Pixels of the AOI: those whose centre is inside."""
     counts: Mapping[Code, int]
     """Pixels by class; with `unread` they add up to `pixels`."""
     unread: int
     """Pixels of cells that were never masked or whose assets could not be read."""
     never: int = 0
-    """Those of them that were never masked, beyond the archive's region included."""
+    """Of `unread`, those that were never masked, also because the archive's region ends."""
 
     def percent(self, *codes: Code) -> float:
         """Return the share of some classes in the AOI, 0 to 100."""
@@ -42,18 +42,18 @@ class SceneShares:
 
     @property
     def seen(self) -> int:
-        """Pixels of which the scene shows anything."""
+        """Pixels with any class but no data."""
         return sum(n for code, n in self.counts.items() if code != Code.NO_DATA)
 
     @property
     def is_there(self) -> bool:
-        """Whether the scene reaches the AOI and was masked there, or should have been."""
+        """Whether the scene reaches the AOI: it has data there, or was to be masked there."""
         return self.seen > 0 or self.unread > self.never
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """Dates of which the same is known."""
+    """Successive dates with the same `State`."""
 
     sensor: str
     start: datetime
@@ -62,27 +62,27 @@ class Stretch:
     state: State
     scenes: int = 0
     searched: float = 0.0
-    """Share of the AOI that runs looked for scenes of, 0 to 1."""
+    """Share of the AOI that runs searched, 0 to 1."""
     filtered: bool = False
-    """Whether a query or filter of a job may have kept scenes out."""
+    """Whether a query or filter of a job may have excluded scenes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A series in a line."""
+    """A series in a few numbers."""
 
     scenes: int
-    """Scenes that show anything of the AOI."""
+    """Scenes with data in the AOI."""
     dates: int
-    """Days that they are of, UTC."""
+    """Days of these scenes, UTC."""
     clear_dates: int
     """Days with a scene in which `CLEAR_PERCENT` of the AOI or more is usable."""
     median_clear: float | None
-    """Of the usable share of the AOI over these scenes, per cent; none: there are none."""
+    """Median over these scenes of the usable share of the AOI, per cent; none: there are no scenes."""
     gap_days: int
-    """Length of the longest stretch without a clear date, the ends of the dates asked for included."""
+    """Days of the longest stretch without a clear date, within the dates of the query."""
     gap: tuple[date, date] | None
-    """Its first and last day; none: every day is clear, or no dates were asked for."""
+    """Its first and last day; none: every day is clear, or the query has no dates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +91,11 @@ class Series:
 
     scenes: tuple[SceneShares, ...]
     asked: Period | None = None
-    """The dates asked for, or else those that the archive has anything of; none: there are none."""
+    """Dates of the query, or else all dates of the archive; none: it has none."""
     stretches: tuple[Stretch, ...] = ()
-    """What is known of these dates: of each sensor all of them, by time."""
+    """What is known of these dates: for each sensor all of them, by time."""
     archived: Period | None = None
-    """From the first to the last date that a run searched or that has a scene; none: there is none."""
+    """From the first to the last date that a run searched or that has a scene; none: there are none."""
     outside: float = 0.0
     """Share of the AOI beyond the archive's region, 0 to 1."""
     unmasked: float = 0.0
@@ -103,12 +103,12 @@ class Series:
 
     @property
     def is_archived(self) -> bool:
-        """Whether the archive knows anything of the AOI on these dates, be it that there was no scene."""
+        """Whether runs searched any of these dates in the AOI, also if they found no scene."""
         return any(each.state != "never searched" for each in self.stretches)
 
     @property
     def summary(self) -> Summary:
-        """The series in a line."""
+        """The series in a few numbers."""
         shown = [scene for scene in self.scenes if scene.seen]
         clear = [(scene.time.astimezone(UTC).date(), scene.percent(*USABLE)) for scene in shown]
         days = sorted({day for day, percent in clear if percent >= CLEAR_PERCENT})

@@ -1,4 +1,4 @@
-"""The sections of a job: what can be set, what each value may be, and what it is if nothing is said.
+"""The sections of a job: what can be set, which values are allowed, and the defaults.
 
 The only list of settings: job files, the JSON schema and all code use these models. A docstring
 under a field is its description in the schema. Checks that need more than the value itself, such as
@@ -39,7 +39,7 @@ from pipeline.wording import did_you_mean
 class Section(BaseModel):
     """A part of a job: frozen, and without keys that it does not know.
 
-    `pydantic.ValidationError` tells mistakes without the values, which may be secret.
+    `pydantic.ValidationError` names mistakes without the values, which may be secret.
     """
 
     model_config = ConfigDict(
@@ -173,7 +173,7 @@ class ShadowSettings(Section):
     dark_by: Share = 0.05
     """How much darker, in near infrared reflectance, ground must be than what surrounds it."""
     dark_within_m: Metres = 500.0
-    """How far away surroundings are looked at."""
+    """Radius of these surroundings."""
 
     @model_validator(mode="after")
     def _heights_in_order(self) -> Self:
@@ -185,10 +185,10 @@ class ShadowSettings(Section):
 
 
 class GuardSettings(Section):
-    """When a cloud that always stands at one place is taken for ground."""
+    """When pixels that a model always calls cloud are taken for ground."""
 
     history_days: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 365
-    """How many days of masks are looked at, counted back from the end of the period."""
+    """How many days of masks are counted, back from the end of the period."""
     min_dates: Annotated[int, Field(strict=True, ge=2, le=10_000)] = 10
     """On how many dates, at least, a pixel must have been seen while its surroundings were clear."""
     share: Annotated[float, Field(strict=True, ge=0.5, le=1)] = 0.8
@@ -247,7 +247,7 @@ class ClusterSettings(Section):
     """``threads``: the run's own process, tile by tile. ``local``: worker processes of this machine,
     started and stopped by the run. ``address``: those of a Dask cluster that runs already."""
     workers: Count = 2
-    """Processes of a ``local`` cluster, each with as many threads as `run.workers` says."""
+    """Processes of a ``local`` cluster, each with `run.workers` threads."""
     address: str = ""
     """Of the scheduler, e.g. ``tcp://scheduler:8786``. Its workers must reach the store under the
     same name, and the catalogue's assets, with credentials of their own environment."""

@@ -1,24 +1,17 @@
 """Areas of interest in any form."""
 
 import json
-from pathlib import Path
 
-import geopandas
 import pytest
 import shapely
 from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, box, mapping
 
-from pipeline.config import parse_job, read_aoi
+from pipeline.config import parse_job
 from pipeline.errors import ConfigError
 
 SQUARE = box(9, 50, 10, 51)
 BOWTIE = shapely.from_wkt("POLYGON ((0 0, 1 1, 1 0, 0 1, 0 0))")
 FEATURE = {"type": "Feature", "properties": {}, "geometry": mapping(SQUARE)}
-
-
-@pytest.fixture
-def read(tmp_path):
-    return lambda value: read_aoi(value, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +50,6 @@ def test_several_features_are_united(read):
     )
 
 
-def test_features_without_geometry_are_passed_over(read):
-    nothing = {"type": "Feature", "geometry": None}
-    assert read({"type": "FeatureCollection", "features": [nothing, FEATURE]}).equals(SQUARE)
-
-
 def test_a_bowtie_is_repaired(read):
     aoi = read(BOWTIE)
     assert aoi.is_valid
@@ -95,7 +83,7 @@ def test_the_whole_world_is_an_area(read):
         ({"type": "FeatureCollection", "features": [7]}, "features must be a list"),
         ({"type": "FeatureCollection", "features": "x"}, "features must be a list"),
         ({**mapping(SQUARE), "crs": {"properties": {"name": "EPSG:32632"}}}, "CRS EPSG:32632"),
-        ('{"type": "Point", "type": "Polygon"}', "a key stands twice"),
+        ('{"type": "Point", "type": "Polygon"}', "a key occurs twice"),
         ([9, 50, 200, 51], "not longitudes and latitudes"),
         ([600_000, 5_500_000, 610_000, 5_510_000], "not longitudes and latitudes"),
         ([9, 50, float("nan"), 51], "not longitudes and latitudes"),
@@ -137,50 +125,6 @@ def test_the_job_file_says_so_in_one_line():
     )
 
 
-# -- vector files ------------------------------------------------------------------------------
-
-
-def write(path: Path, shapes: list, crs: object) -> Path:
-    geopandas.GeoDataFrame(geometry=shapes, crs=crs).to_file(path)
-    return path
-
-
-@pytest.mark.parametrize("name", ["area.geojson", "area.gpkg", "area.shp"])
-def test_vector_files_are_read_relative_to_the_job(read, tmp_path, name):
-    write(tmp_path / name, [SQUARE, None, box(10, 50, 11, 51)], 4326)
-    assert read(name).equals(box(9, 50, 11, 51))
-
-
-def test_projected_files_are_reprojected_along_their_edges(read, tmp_path):
-    # The edges of this box are straight in UTM and bent in degrees.
-    utm = box(400_000, 5_500_000, 600_000, 5_700_000)
-    aoi = read(str(write(tmp_path / "utm.gpkg", [utm], 32632)))
-    back = geopandas.GeoSeries([aoi.segmentize(0.01)], crs=4326).to_crs(32632).iloc[0]
-    assert back.symmetric_difference(utm).area < 1e-5 * utm.area
-    assert back.hausdorff_distance(utm) < 5
-
-
-def test_projected_files_over_the_antimeridian_are_cut(read, tmp_path):
-    fiji = box(700_000, 8_000_000, 900_000, 8_100_000)
-    write(tmp_path / "fiji.gpkg", [fiji], 32760)
-    aoi = read("fiji.gpkg")
-    assert aoi.is_valid
-    assert (aoi.bounds[0], aoi.bounds[2]) == (-180, 180)
-    back = geopandas.GeoSeries(list(aoi.geoms), crs=4326).to_crs(32760).union_all()
-    assert back.symmetric_difference(fiji).area < 1e-3 * fiji.area
-
-
-@pytest.mark.parametrize("crs", [3031, 3413])
-def test_a_projected_file_round_a_pole_holds_it(read, tmp_path, crs):
-    write(tmp_path / "pole.gpkg", [Point(0, 0).buffer(300_000)], crs)
-    aoi = read("pole.gpkg")
-    assert aoi.is_valid
-    pole = -90 if crs == 3031 else 90
-    for longitude in (-179, -90, 0, 90, 179):
-        assert aoi.intersects(Point(longitude, pole * 0.99))
-        assert not aoi.intersects(Point(longitude, pole * 0.9))
-
-
 @pytest.mark.parametrize("west", [170, -190])
 def test_polygons_that_run_on_past_180_are_cut(read, west):
     aoi = read(mapping(box(west, -20, west + 20, -10)))
@@ -193,16 +137,3 @@ def test_a_wide_polygon_is_no_crossing(read):
     """Its edges are longer than half the world, and it means what it says."""
     wide = box(-100, 0, 100, 10)
     assert read(mapping(wide)).equals(wide)
-
-
-@pytest.mark.filterwarnings("ignore:'crs' was not provided")
-def test_files_without_crs_or_shapes_are_refused(read, tmp_path):
-    write(tmp_path / "bare.shp", [SQUARE], None)
-    with pytest.raises(ValueError, match="does not say its CRS"):
-        read("bare.shp")
-    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="has no geometries"):
-        read("table.csv")
-    (tmp_path / "text.txt").write_text("hello")
-    with pytest.raises(ValueError, match="cannot be read as a vector file"):
-        read("text.txt")
