@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,20 @@ def read_yaml(path: Path) -> YamlFile:
     if twice:
         raise ConfigError("\n".join(twice))
     return YamlFile(name=path.name, values=values, root=root)
+
+
+def overridden(values: Mapping[Any, Any], overrides: Mapping[str, object]) -> dict[Any, Any]:
+    """Return values with some replaced, by key path: ``{"run.workers": 4}``."""
+    changed = copy.deepcopy(dict(values))
+    for path, value in overrides.items():
+        *sections, key = path.split(".")
+        inner = changed
+        for section in sections:
+            if not isinstance(inner.get(section), dict):
+                inner[section] = {}
+            inner = inner[section]
+        inner[key] = value
+    return changed
 
 
 def _text(path: Path) -> str:

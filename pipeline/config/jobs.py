@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -21,7 +19,7 @@ from pydantic import (
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.config.aoi import AOI_FORMS, read_aoi, write_aoi
-from pipeline.config.files import read_yaml
+from pipeline.config.files import overridden, read_yaml
 from pipeline.config.mistakes import Location, mistakes, path_of
 from pipeline.config.paths import (
     catalog_location,
@@ -162,7 +160,7 @@ def load_job(path: Path, overrides: Mapping[str, object] | None = None) -> Job:
     """
     file = read_yaml(path)
     given = dict(overrides or {})
-    values = _overridden(file.values, given)
+    values = overridden(file.values, given)
 
     def line(location: Location) -> str:
         return "" if path_of(location) in given else f"{file.line_of(location)}: "
@@ -218,39 +216,10 @@ def _parse(data: Mapping[Any, Any], base: Path, line: Callable[[Location], str])
     try:
         read = JobFile.model_validate(dict(data), context={"base": base})
     except ValidationError as error:
-        found = mistakes(error.errors(include_url=False), _known_keys, _wanted)
+        found = mistakes(error, JobFile, _wanted)
     else:
         return Job(**dict(read))
     raise ConfigError("\n".join(f"{line(at)}{path_of(at)}: {text}" for at, text in found))
-
-
-def _overridden(values: Mapping[Any, Any], overrides: Mapping[str, object]) -> dict[Any, Any]:
-    changed = copy.deepcopy(dict(values))
-    for path, value in overrides.items():
-        *sections, key = path.split(".")
-        inner = changed
-        for section in sections:
-            if not isinstance(inner.get(section), dict):
-                inner[section] = {}
-            inner = inner[section]
-        inner[key] = value
-    return changed
-
-
-def _known_keys(location: Location) -> Sequence[str]:
-    """Return the keys of the section at a location; positions and names of groups are no sections."""
-    section: type[BaseModel] = JobFile
-    for step in location:
-        field = section.model_fields.get(str(step))
-        section = next(_sections_in(field.annotation), section) if field else section
-    return [field.alias or name for name, field in section.model_fields.items()]
-
-
-def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 -- a type
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for each in get_args(annotation):
-        yield from _sections_in(each)
 
 
 def _wanted(location: Location) -> str:

@@ -6,9 +6,10 @@ job.yaml:12: grid.tile_px: found 1000, expected a multiple of chunk_px (256)
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, get_args
 
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.shown import shown
@@ -81,35 +82,46 @@ def _hint(found: object, context: Mapping[str, Any]) -> str:
 
 
 def mistakes(
-    errors: Sequence[ErrorDetails],
-    known_keys: Callable[[Location], Sequence[str]],
-    wanted: Callable[[Location], str],
+    error: ValidationError, model: type[BaseModel], wanted: Callable[[Location], str]
 ) -> list[tuple[Location, str]]:
     """Return location and message of each mistake, in the order of the settings.
 
     Parameters
     ----------
-    errors
+    error
         What pydantic found.
-    known_keys
-        Returns the keys that a section may have, by its location.
+    model
+        What it was to become.
     wanted
         Returns what is expected at a location.
     """
-    return [_mistake(error, known_keys, wanted) for error in errors]
+    return [_mistake(each, model, wanted) for each in error.errors(include_url=False)]
 
 
 def _mistake(
-    error: ErrorDetails,
-    known_keys: Callable[[Location], Sequence[str]],
-    wanted: Callable[[Location], str],
+    error: ErrorDetails, model: type[BaseModel], wanted: Callable[[Location], str]
 ) -> tuple[Location, str]:
     location = error["loc"]
     if error["type"] == "missing":
         return location, f"missing, expected {wanted(location)}"
     if error["type"] == "extra_forbidden":
-        known = known_keys(location[:-1])
+        known = _keys_at(location[:-1], model)
         hint = did_you_mean(location[-1], known)
         return location, f"unknown key{hint}, expected {' | '.join(known)}"
     key = error.get("ctx", {}).get("key")
     return (*location, *key.split(".")) if key else location, describe(error)
+
+
+def _keys_at(location: Location, section: type[BaseModel]) -> Sequence[str]:
+    """Return the keys of the section at a location; positions and names of groups are no sections."""
+    for step in location:
+        field = section.model_fields.get(str(step))
+        section = next(_sections_in(field.annotation), section) if field else section
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 -- a type
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _sections_in(each)

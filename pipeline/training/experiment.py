@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,8 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.config.files import read_yaml
-from pipeline.config.mistakes import Location, mistakes, path_of
+from pipeline.config.files import overridden, read_yaml
+from pipeline.config.mistakes import mistakes, path_of
 from pipeline.datasets import READERS
 from pipeline.errors import ConfigError
 from pipeline.simulate.patches import SENSORS, PatchSettings
@@ -209,43 +209,16 @@ def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
         There is no such file, or it has mistakes: one line each, with its line in the file.
     """
     file = read_yaml(path)
-    values = _with(dict(file.values), overrides or {})
+    values = overridden(file.values, overrides or {})
     try:
         found = Experiment.model_validate(values)
     except ValidationError as error:
-        wrong = mistakes(error.errors(include_url=False), _known_keys, lambda _: "a value")
+        wrong = mistakes(error, Experiment, lambda _: "a value")
     else:
         for source in found.sources:
             if source.stream is not None:
                 source.stream.settings(64)
         return found
     raise ConfigError(
-        "\n".join(f"{file.place(at)}: {path_of(at)}: {words}" for at, words in wrong)
+        "\n".join(f"{file.line_of(at)}: {path_of(at)}: {words}" for at, words in wrong)
     )
-
-
-def _with(values: dict[Any, Any], overrides: Mapping[str, Any]) -> dict[Any, Any]:
-    for path, value in overrides.items():
-        *sections, key = path.split(".")
-        inner = values
-        for section in sections:
-            inner[section] = dict(inner.get(section) or {})
-            inner = inner[section]
-        inner[key] = value
-    return values
-
-
-_INNER: Mapping[str, type[BaseModel]] = {
-    "network": NetworkSection,
-    "sources": SourceSection,
-    "stream": StreamSection,
-    "dataset": DatasetSection,
-    "augment": AugmentSection,
-    "loss": LossSection,
-    "train": TrainSection,
-}
-
-
-def _known_keys(location: Location) -> Sequence[str]:
-    names = [step for step in location if step in _INNER]
-    return list((_INNER[str(names[-1])] if names else Experiment).model_fields)
