@@ -21,10 +21,10 @@ from pipeline.wording import counted
 
 _MAX_PAGES = 20_000
 _MAX_STALE = 5
-"""Pages in a row that bring nothing new, before the paging is taken for endless."""
+"""Pages in a row without a new item, after which the paging counts as endless."""
 
 _COMMON = frozenset({"eq", "neq", "lt", "lte", "gt", "gte"})
-"""Operators of a query that are asked for. stac-fastapi 7 answers 400 to all others."""
+"""Operators of a query that are sent. stac-fastapi 7 answers 400 to all others."""
 
 _SORTED = [
     {"field": "properties.datetime", "direction": "asc"},
@@ -57,7 +57,7 @@ def search_link(landing: dict[str, Any], url: str) -> tuple[str, str] | None:
 
 
 def conforms(landing: dict[str, Any], ending: str) -> bool:
-    """Say whether an API conforms to a class, whatever the version in its URI."""
+    """Whether an API conforms to a class, in any version."""
     classes = landing.get("conformsTo")
     return isinstance(classes, list) and any(
         str(each).rstrip("/").endswith(ending) for each in classes
@@ -69,14 +69,14 @@ def items_of_api(
 ) -> Iterator[dict[str, Any]]:
     """Yield the items that an API answers, none twice.
 
-    What it cannot be asked (query, filter, sort order) is left to the caller, who tests everything.
+    An API without the extension is not sent query, filter or sort order: the caller tests every item.
 
     Raises
     ------
     CatalogUnavailableError
         It does not answer, even for pages of one item.
     SearchError
-        Its pages never end, or are none.
+        Its pages never end, or are no pages of items.
     """
     found = search_link(landing, catalog.url)
     assert found is not None
@@ -110,14 +110,14 @@ def count_of(
     io: CatalogIO,
     **asked_for: bool,
 ) -> int | None:
-    """Return how many items an API has where one wish is left out; none: some, it does not say.
+    """Return how many items an API has with one condition left out; none: it has some, but gives no number.
 
     Parameters
     ----------
     job, source, catalog, landing, io
         As of `items_of_api`.
     asked_for
-        ``area``, ``dates`` or ``wish`` (query and filter): false leaves it out.
+        ``area``, ``dates`` or ``wish`` (query and filter): false leaves that condition out.
     """
     found = search_link(landing, catalog.url)
     assert found is not None
@@ -147,7 +147,7 @@ def _parameters(
         "intersects": mapping(tidy(job.aoi)),
         "datetime": [job.period.start, job.period.end],
     }
-    # Not both: stac-fastapi refuses a query beside a filter. The caller tests what is not asked.
+    # Not both: stac-fastapi refuses a query beside a filter. The caller tests what is not sent.
     if source.filter and _takes_cql2_json(landing):
         asked |= {"filter": dict(source.filter), "filter_lang": "cql2-json"}
     elif conforms(landing, "item-search#query"):

@@ -1,4 +1,4 @@
-"""Why a search found nothing: what there is, and which wish excluded it all."""
+"""Why a search found nothing: what the sources have, and which condition excludes it all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.types import Dropped, Job, Source, footprint
 BRIEF = Limits(
     connect_s=5, silence_s=10, answer_s=10, search_s=25, retry=RetryPolicy(attempts=1)
 )
-"""For the few questions that are asked only to explain."""
+"""For the few requests that only explain an empty result."""
 
 MAX_COLLECTIONS = 4
 """Collections whose extents are asked for."""
@@ -32,7 +32,7 @@ MAX_COLLECTIONS = 4
 
 @dataclass(slots=True)
 class Sought:
-    """What one source was asked, and had."""
+    """What one source was asked, and what it has."""
 
     source: Source
     catalog: Catalog
@@ -43,31 +43,31 @@ class Sought:
 
     @property
     def wish(self) -> str:
-        """Name what a source asks for beside area and dates."""
+        """Name the conditions of a source beside area and dates."""
         named = [name for name in ("query", "filter") if getattr(self.source, name)]
         return " and ".join(f"the {name}" for name in named)
 
 
 def nothing_found(job: Job, sought: Sequence[Sought], dropped: Sequence[Dropped]) -> str:
-    """Say why there is no usable item, source by source."""
+    """Explain why there is no usable item, source by source."""
     where = ", ".join(each.source.catalog for each in sought)
     message = (
         f"no usable item in {where} covers the AOI ({_box(job.aoi.bounds)}) within {job.period}"
     )
-    told = [_told(job, each) for each in sought]
+    parts = [_explain(job, each) for each in sought]
     if dropped:
         reasons = Counter(each.reason for each in dropped).most_common(3)
         seen = sum(len(each.items) for each in sought)
         why = "; ".join(reason for reason, _ in reasons)
-        told.append(f"{len(dropped)} of {seen} items were dropped: {why}")
-    return ". ".join([message, *told])
+        parts.append(f"{len(dropped)} of {seen} items were dropped: {why}")
+    return ". ".join([message, *parts])
 
 
-def _told(job: Job, sought: Sought) -> str:
+def _explain(job: Job, sought: Sought) -> str:
     if sought.landing is None or sought.items:
-        return _account(job, sought)
+        return _explain_walked(job, sought)
     try:
-        return _asked(job, sought, sought.landing)
+        return _explain_api(job, sought, sought.landing)
     except SearchError as error:
         return (
             f"{sought.source.catalog} has none, and does not say what it has ({words_of(error)}); check the "
@@ -78,8 +78,8 @@ def _told(job: Job, sought: Sought) -> str:
 # -- what was walked -----------------------------------------------------------------------------
 
 
-def _account(job: Job, sought: Sought) -> str:
-    """Count what was seen, wish by wish."""
+def _explain_walked(job: Job, sought: Sought) -> str:
+    """Count the items that were walked, condition by condition."""
     name, items = sought.source.catalog, [item for item, _ in sought.items]
     if not items:
         return f"{name} holds no item at all"
@@ -165,8 +165,8 @@ def _box(edges: Iterable[float]) -> str:
 # -- what an API says ----------------------------------------------------------------------------
 
 
-def _asked(job: Job, sought: Sought, landing: dict[str, Any]) -> str:
-    """Ask an API a few small questions: its collections, and one wish left out at a time."""
+def _explain_api(job: Job, sought: Sought, landing: dict[str, Any]) -> str:
+    """Ask an API for its collections, and for counts with one condition left out at a time."""
     name, source, catalog = sought.source.catalog, sought.source, sought.catalog
     io = CatalogIO(name, catalog, limits=BRIEF, hosts=job.cube.hosts)
     with io.session:
@@ -183,8 +183,8 @@ def _asked(job: Job, sought: Sought, landing: dict[str, Any]) -> str:
         if sought.wish:
             tries.insert(0, (f"without {sought.wish}", lambda: count(wish=False)))
         found = [(words, ask()) for words, ask in tries]
-    told = ", ".join(f"{_some(number)} {words}" for words, number in found)
-    return f"{name} has {has}: {told}{_excluded(sought, dict(found))}"
+    parts = ", ".join(f"{_some(number)} {words}" for words, number in found)
+    return f"{name} has {has}: {parts}{_excluded(sought, dict(found))}"
 
 
 def _excluded(sought: Sought, found: Mapping[str, int | None]) -> str:

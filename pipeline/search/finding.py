@@ -1,4 +1,4 @@
-"""The search itself: ask every source, keep what belongs and can be used, say why of the rest."""
+"""The search itself: ask every source, take the items that a run can use, give a reason for the rest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pipeline.types import Dropped, Items, Job, footprint
 
 
 def search(
-    job: Job, limits: Limits | None = None, said: Callable[[str], None] = lambda _: None
+    job: Job, limits: Limits | None = None, report: Callable[[str], None] = lambda _: None
 ) -> Items:
     """Find the items of a job.
 
@@ -36,8 +36,8 @@ def search(
         What to look for, and where.
     limits
         How long to wait for catalogues on the web, and how much to read; none: the defaults.
-    said
-        Hears which catalogue on the web is asked, and when it is tried again.
+    report
+        Called with a line when a catalogue on the web is asked, and when it is tried again.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def search(
     Raises
     ------
     ConfigError
-        The query or the filter of a source is none.
+        The query or the filter of a source is not valid.
     CatalogUnavailableError
         A catalogue did not answer.
     SearchError
@@ -60,35 +60,35 @@ def search(
     found: dict[tuple[str, str], Understood] = {}
     sought = [Sought(source, catalogs.find(source.catalog)) for source in job.sources]
     for one, matches in zip(sought, tests, strict=True):
-        for each in _candidates(job, one, limits or Limits(), said):
+        for each in _candidates(job, one, limits or Limits(), report):
             fits = matches(each.item)
             one.items.append((each.item, fits))
             if fits:
-                # A filter may ask for any field; from here on there is what is kept.
+                # A filter may ask for any field; from here on only the known ones are left.
                 access.reduce_item(each.item)
                 found.setdefault(_key(each, len(found)), each)
-    wanted, unsuited = _suited(job, found.values())
+    wanted, unusable = _split_usable(job, found.values())
     newest, replaced = keep_newest(wanted)
-    _tell_apart([*newest, *(item for item, _ in unsuited)])
-    reasons = (Dropped(item_id=item.id, reason=reason) for item, reason in unsuited)
+    _make_ids_unique([*newest, *(item for item, _ in unusable)])
+    reasons = (Dropped(item_id=item.id, reason=reason) for item, reason in unusable)
     dropped = (*reasons, *replaced)
     if not newest:
         raise EmptySearchError(nothing_found(job, sought, dropped))
-    missed = _missed(job, [item for item, _ in unsuited], newest)
+    missed = _missed(job, [item for item, _ in unusable], newest)
     return Items(items=newest, dropped=dropped, missed=missed)
 
 
 def _key(each: Understood, position: int) -> tuple[str, str]:
-    """Return what an item is found by again; a broken one hides no other."""
+    """Return the key by which the same item of two sources is one; a broken item is like no other."""
     item = each.item
     return item.collection_id or "", item.id if each.broken is None else f"{item.id} {position}"
 
 
-def _tell_apart(items: Sequence[pystac.Item]) -> None:
-    """Give items of different collections that share an id names of their own: ``COLLECTION/ID``.
+def _make_ids_unique(items: Sequence[pystac.Item]) -> None:
+    """Rename items of different collections that share an id to ``COLLECTION/ID``.
 
-    An id is unique in a collection only, and all that follows, from masks to the record, goes by one
-    name.
+    An id is unique within its collection only; masks, composites and the record know an item by its id
+    alone.
     """
     count = Counter(item.id for item in items)
     for item in items:
@@ -97,13 +97,13 @@ def _tell_apart(items: Sequence[pystac.Item]) -> None:
 
 
 def _missed(
-    job: Job, unsuited: Iterable[pystac.Item], newest: Sequence[pystac.Item]
+    job: Job, unusable: Iterable[pystac.Item], newest: Sequence[pystac.Item]
 ) -> tuple[pystac.Item, ...]:
     """Return the items of known collections that cannot be used and that nothing replaces.
 
-    One that does not say when it is counts as a scene of its own at the start of the period.
+    An item without a time counts as a scene of its own at the start of the period.
     """
-    known = [item for item in unsuited if sensors.is_known(item)]
+    known = [item for item in unusable if sensors.is_known(item)]
     numbers = sensors.acquisitions([*newest, *known])
     replaced_by = set(numbers[: len(newest)])
     missed = []
@@ -146,15 +146,15 @@ def _order(item: pystac.Item) -> tuple[datetime, str, str]:
 
 
 def _candidates(
-    job: Job, sought: Sought, limits: Limits, said: Callable[[str], None]
+    job: Job, sought: Sought, limits: Limits, report: Callable[[str], None]
 ) -> Iterator[Understood]:
-    """Yield what a source has; an item that cannot be read costs itself, not the search."""
+    """Yield the items of a source; one that cannot be read is dropped, and the search goes on."""
     io = CatalogIO(
         sought.source.catalog,
         sought.catalog,
         limits=limits,
         hosts=job.cube.hosts,
-        said=said,
+        report=report,
     )
     with io.session:
         for document, location in _documents(job, sought, io):
@@ -185,29 +185,29 @@ def _documents(job: Job, sought: Sought, io: CatalogIO) -> Iterator[tuple[dict[s
         yield from walk(document, location, io, job.cube.hosts)
 
 
-# -- sorting out -------------------------------------------------------------------------------
+# -- which items are used -------------------------------------------------------------------------------
 
 
-def _suited(
+def _split_usable(
     job: Job, found: Iterable[Understood]
 ) -> tuple[list[pystac.Item], list[tuple[pystac.Item, str]]]:
     """Split into items that can be used and those that cannot, with the reason."""
     shapely.prepare(job.aoi)
     wanted: list[pystac.Item] = []
-    unsuited: list[tuple[pystac.Item, str]] = []
+    unusable: list[tuple[pystac.Item, str]] = []
     for each in found:
         if not _belongs(job, each.item):
             continue
-        reason = each.broken or _unsuited(job, each.item)
+        reason = each.broken or _why_unusable(job, each.item)
         if reason is None:
             wanted.append(each.item)
         else:
-            unsuited.append((each.item, reason))
-    return wanted, unsuited
+            unusable.append((each.item, reason))
+    return wanted, unusable
 
 
 def _belongs(job: Job, item: pystac.Item) -> bool:
-    """Say whether an item lies in the period and the AOI, as far as it tells.
+    """Whether an item lies in the period and the AOI; where it does not say, it does.
 
     A STAC interval is closed and catalogues compare bounding boxes: ours is half-open and exact.
     """
@@ -220,15 +220,15 @@ def _belongs(job: Job, item: pystac.Item) -> bool:
 
 
 def _overlaps(job: Job, item: pystac.Item) -> bool:
-    """Say whether the range of an item without an instant overlaps the period."""
+    """Whether the time range of an item without a datetime overlaps the period."""
     start, end = (instant(item.properties.get(f"{name}_datetime")) for name in ("start", "end"))
     return (start is None or start < job.period.end) and (
         end is None or end >= job.period.start
     )
 
 
-def _unsuited(job: Job, item: pystac.Item) -> str | None:
-    """Say why an item that belongs to the job cannot be used; none: it can."""
+def _why_unusable(job: Job, item: pystac.Item) -> str | None:
+    """Return why an item in period and AOI cannot be used; none: it can."""
     if item.datetime is None:
         start, end = (item.properties.get(f"{name}_datetime") for name in ("start", "end"))
         return f"it has no datetime, only a range, {start} to {end}, which is no single pass"
@@ -242,25 +242,25 @@ def _unsuited(job: Job, item: pystac.Item) -> str | None:
 
 
 def _no_rasters(item: pystac.Item) -> str | None:
-    """Refuse an item none of whose bands is a raster; no header of it need be asked for."""
+    """Return why an item has no raster at all: then no header of it need be read."""
     profile = sensors.profile(item)
     refused = profile.refused(item)
     return None if profile.offered(item) or not refused else next(iter(refused.values()))
 
 
 def _understand(item: pystac.Item) -> None:
-    """Ask an item all that a run will ask of it, so that none of its values can stop the run."""
+    """Derive all that a run will derive from an item, so that none of its values can stop the run later."""
     sensors.radiometry(item)
     sensors.acquisitions([item])
     sensors.processing_rank(item)
     sensors.sighting(item)
     sensors.sun(item)
-    # What is nested too deeply cannot be copied.
+    # Raises if it is nested too deeply to be copied.
     item.to_dict(transform_hrefs=False)
 
 
 def _forbidden_href(job: Job, item: pystac.Item) -> str | None:
-    """Refuse an item one of whose bands or masks may not be read; its other assets never are."""
+    """Return why the location of a band or mask may not be read; other assets are never read."""
     remote = access.is_remote(item.get_self_href() or "")
     profile = sensors.profile(item)
     for key in dict.fromkeys((*profile.offered(item).values(), *profile.masks(item).values())):

@@ -1,4 +1,4 @@
-"""Whether a host can be reached at all: asked with a time limit, which the resolver does not keep."""
+"""Whether a host can be reached: names are resolved with a time limit, which the resolver itself lacks."""
 
 from __future__ import annotations
 
@@ -44,32 +44,32 @@ def addresses_of(host: str, port: int, within_s: float) -> int:
 
 
 def is_proxied(url: str, proxies: dict[str, str]) -> bool:
-    """Say whether a proxy does the reaching, who alone may know names."""
+    """Whether a proxy makes the connection; then it alone may be able to resolve names."""
     return select_proxy(url, proxies) is not None
 
 
 def why_unreached(error: requests.RequestException) -> str | None:
-    """Say in few words why no connection stood; none: one did."""
+    """Return in few words why no connection was made; none: one was."""
     if isinstance(error, requests.ConnectTimeout):
         return "no connection in time"
     each: BaseException | None = error
-    said = ""
+    reason = ""
     while each is not None:
         if isinstance(each, urllib3.exceptions.NameResolutionError):
             return UNRESOLVED
         if isinstance(each, urllib3.exceptions.ProxyError):
             return "its proxy does not answer"
         if isinstance(each, urllib3.exceptions.NewConnectionError):
-            said = "no connection"
-        if said and isinstance(each, OSError) and each.strerror:
+            reason = "no connection"
+        if reason and isinstance(each, OSError) and each.strerror:
             return each.strerror.lower()
         inner = each.args[0] if each.args and isinstance(each.args[0], BaseException) else None
         each = getattr(each, "reason", None) or inner or each.__cause__ or each.__context__
-    return said or None
+    return reason or None
 
 
 def plain(error: Exception) -> str:
-    """Say what went wrong on the wire without pages of nested exceptions."""
+    """Return what went wrong in one line, without the nested exceptions of urllib3."""
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return f"it was silent for too long ({type(error).__name__})"
     return f"{type(error).__name__}: {heard(error, 200)}"

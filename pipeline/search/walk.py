@@ -40,9 +40,9 @@ def walk(
         A document is none, a link leads where it may not, or the walk never ends.
     """
     visited = {location}
-    rooms = [(document, location, 0)]
-    while rooms:
-        catalog, at, depth = rooms.pop()
+    pending = [(document, location, 0)]
+    while pending:
+        catalog, at, depth = pending.pop()
         below = []
         for relation, target in _links(catalog, at, io.name):
             if target in visited:
@@ -59,20 +59,20 @@ def walk(
                 yield _without_self(found), target
             else:
                 below.append((found, target, depth + 1))
-        rooms.extend(reversed(below))
+        pending.extend(reversed(below))
 
 
 def _read_item(location: str, io: CatalogIO, catalog: dict[str, Any]) -> dict[str, Any]:
-    """Return an item; one that cannot be read costs itself, and says of what collection it would be."""
+    """Return an item, or a stub with the reason and the collection where it cannot be read."""
     try:
         return read(location, io)
     except CatalogUnavailableError:
         raise
     except SearchError as error:
         name = catalog.get("id") if catalog.get("type") == "Collection" else None
-        # What is wrong stands behind the location, however long that is.
-        said = words_of(error, 200 + len(location))
-        return {UNREADABLE: said, "id": location, "collection": name}
+        # The reason follows the location, however long that is.
+        reason = words_of(error, 200 + len(location))
+        return {UNREADABLE: reason, "id": location, "collection": name}
 
 
 def read(location: str, io: CatalogIO) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _links(catalog: dict[str, Any], at: str, name: str) -> Iterator[tuple[str, s
 
 
 def _without_self(item: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what an item says of its place: it lies where it was found, be it a copy."""
+    """Drop an item's self link: it lies where it was found, which may be a copy."""
     links = item.get("links")
     if not isinstance(links, list):
         return item

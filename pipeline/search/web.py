@@ -1,8 +1,8 @@
-"""One document over HTTP: tried again where that can help, bounded in time and size.
+"""One document over HTTP: retried where that can help, bounded in time and size.
 
-Everything that a document from elsewhere points at is judged before it is asked for: a catalogue on
-the web can name neither files of this machine nor private addresses of other hosts, by link or by
-redirect. The catalogue's own URL is the user's and may lie anywhere.
+Every URL that a catalogue's link or redirect leads to is checked before it is requested: files of this
+machine and private addresses of other hosts are refused. The catalogue's own URL comes from the user and
+may be anywhere.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ _REDIRECTS = 5
 
 
 class PageTooLargeError(Exception):
-    """A page that the catalogue cannot put together: to be asked for in smaller ones."""
+    """A page is more than the catalogue can put together: ask for smaller ones."""
 
 
 class _NeverReached(FailedRequest):
-    """No connection stood, and none ever did."""
+    """No connection was made, now or ever."""
 
 
 class CatalogIO(StacApiIO):
-    """What reads documents of one catalogue, for pystac_client and for us.
+    """Reads the documents of one catalogue, for pystac_client and for us.
 
     Parameters
     ----------
     name
-        What the job calls the catalogue; errors do too.
+        Name of the catalogue in the job and in errors.
     catalog
         Its row.
     limits
         How long to wait for it, and how much to read.
     hosts
-        Hosts of private addresses that links may lead to.
-    said
-        Hears that the catalogue is asked, and when it is tried again.
+        Hosts with private addresses that links may lead to.
+    report
+        Called with a line when the catalogue is asked, and when it is tried again.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CatalogIO(StacApiIO):
         *,
         limits: Limits,
         hosts: Collection[str] = (),
-        said: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(max_retries=None)
         self.name = name
@@ -76,11 +76,11 @@ class CatalogIO(StacApiIO):
         self.splittable = False
         """Whether a page that is too large may be asked for in smaller ones."""
         self._rate_limit = rate_limit(catalog.url, catalog.requests_per_second)
-        self._said = said
+        self._report = report
         self._ends = time.monotonic() + limits.search_s
         self._reach_by = time.monotonic() + limits.reach_s
         self._reached = False
-        """Whether a connection stood, ever."""
+        """Whether any connection was ever made."""
 
     def read_json(self, source: HREF, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
         """Return the JSON object at a URL, or at a link with method, headers and body.
@@ -107,7 +107,7 @@ class CatalogIO(StacApiIO):
         return self._read(_request("POST", link["href"], body, link.get("headers")))
 
     def unreadable(self, what: str) -> SearchError:
-        """Return the error for an answer of this catalogue that is not what STAC says."""
+        """Return the error for an answer that is not STAC."""
         return SearchError(
             f"catalogue {self.name} is no STAC catalogue that can be read: {what}; check the URL, or "
             "point the job at a saved item collection"
@@ -116,7 +116,7 @@ class CatalogIO(StacApiIO):
     def _read(self, request: requests.Request) -> dict[str, Any]:
         """Send a request until it is answered, or no further attempt is worth it."""
         if not self._reached:
-            self._said(f"asking {self._who}")
+            self._report(f"asking {self._who}")
         retry = self.limits.retry
         left = self._ends - time.monotonic()
         made = 0
@@ -135,13 +135,13 @@ class CatalogIO(StacApiIO):
 
         try:
             return replace(retry, total_s=min(retry.total_s, left)).call(
-                attempt, before_wait=self._announce
+                attempt, before_wait=self._report_wait
             )
         except FailedRequest as failure:
             raise self._given_up(failure, made) from failure
 
-    def _announce(self, failure: Exception, wait_s: float) -> None:
-        self._said(f"{self.name}: {failure}; trying again in {wait_s:.0f} s")
+    def _report_wait(self, failure: Exception, wait_s: float) -> None:
+        self._report(f"{self.name}: {failure}; trying again in {wait_s:.0f} s")
 
     @property
     def _who(self) -> str:

@@ -51,7 +51,7 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     grid.make_grid(job)
     archive = store.find_archive(job.store)
     found = cube.settled(
-        search(job, said=report), hosts=job.cube.hosts, known=settled_items(archive)
+        search(job, report=report), hosts=job.cube.hosts, known=settled_items(archive)
     )
     drawn = _grid(job, found, archive)
     cards = choose_models(job, found)
