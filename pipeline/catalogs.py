@@ -1,8 +1,8 @@
 """Tables of named STAC endpoints and of the storages that their assets lie in.
 
 A job names a row of `CATALOGS` (``catalog: earth-search``) or gives a URL or a path; a URL that no
-row has is used with the defaults of `Catalog`. What the collections hold is told in
-`pipeline.sensors`; how an asset is reached is told by where it lies, in `STORAGES`, whichever
+row has is used with the defaults of `Catalog`. `pipeline.sensors` knows the bands of
+the collections; how an asset is reached depends on where it lies, in `STORAGES`, whichever
 catalogue names it. Adding a catalogue is adding a row to one table or to both: see
 docs/catalogues.md.
 """
@@ -31,11 +31,11 @@ none."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """One STAC endpoint and how it wants to be asked."""
+    """One STAC endpoint and how it is searched."""
 
     url: str
     collections: tuple[str, ...] = ()
-    """Collections of it that are asked for when a job names none: one level, no scene twice."""
+    """Collections that are searched when a job names none: one level, no scene twice."""
     also: tuple[str, ...] = ()
     """Further collections of it that `pipeline.sensors` knows."""
     page_size: int = 100
@@ -47,18 +47,18 @@ class Catalog:
     signing_of: Mapping[str, Signing] = field(default_factory=dict)
     """Collections of it that differ from `signing`."""
     requests_per_second: float | None = None
-    """What it allows a client, where it says so."""
+    """Its rate limit for one client, where it publishes one."""
     note: str = ""
     """What to know of it, with sources."""
 
     def signing_for(self, collection: str) -> Signing:
-        """Return what reading the assets of a collection asks for."""
+        """Return the access that reading the assets of a collection needs."""
         return self.signing_of.get(collection, self.signing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """Where assets lie, and what reading there asks for."""
+    """Where assets lie, and the access that reading there needs."""
 
     signing: Signing
     hosts: tuple[str, ...] = ()
@@ -72,11 +72,11 @@ class Storage:
     tokens: str | None = None
     """URL that gives tokens, by ``/ACCOUNT/CONTAINER`` after it."""
     connections: int = 16
-    """Reads at once that it takes from one client; 16 where nothing is said."""
+    """Concurrent reads that it allows one client; 16 where it publishes no limit."""
     same_as: Mapping[str, str] = field(default_factory=dict)
     """Where the same files lie too, by beginning of the path: that is read instead."""
     account: str = ""
-    """Page that gives an account, or says how to read."""
+    """Page where one gets an account, or learns how to read."""
 
 
 CATALOGS: dict[str, Catalog] = {
@@ -158,7 +158,7 @@ CATALOGS: dict[str, Catalog] = {
         signing="earthdata",
         note=(
             "Assets need a login of NASA Earthdata, in CLOUDMASK_EARTHDATA_TOKEN or ~/.netrc, and "
-            "the CRS is told by their headers alone (https://lpdaac.usgs.gov/products/hlsl30v002/). "
+            "the CRS stands in their headers alone (https://lpdaac.usgs.gov/products/hlsl30v002/). "
             "Ids were HLSL30.v1.5 and HLSL30.v2.0 before: saved items of those are read."
         ),
     ),

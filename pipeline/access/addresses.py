@@ -1,7 +1,7 @@
-"""Whether a host is part of the public internet, however it is spelt.
+"""Whether a host is on the public internet, in whichever spelling.
 
-Addresses are judged by `ipaddress`; this module only brings every spelling that curl would accept
-into its form, so that no spelling means one host here and another there.
+`ipaddress` judges addresses; this module parses every spelling that curl accepts, so that no spelling
+means one host to us and another to curl.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def plain_host(host: str) -> str:
 
 
 def why_not_public(host: str) -> str | None:
-    """Say what a host is if it cannot be of the public internet; none: it can be.
+    """Return what a host is if it cannot be on the public internet; none: it can.
 
     No name server is asked.
 
@@ -89,7 +89,7 @@ def why_not_public(host: str) -> str | None:
 
 
 def why_not_public_address(address: Address) -> str | None:
-    """Say what an address is if it is not of the public internet; none: it is."""
+    """Return what an address is if it is not on the public internet; none: it is."""
     for inner in _embedded(address):
         if (reason := why_not_public_address(inner)) is not None:
             return f"{address}, and so to {reason}"

@@ -12,7 +12,7 @@ from pipeline.access.trust import SCHEMES, refused
 from pipeline.errors import AccessError
 
 OPEN, ACCOUNT, UNKNOWN, UNREADABLE, REFUSED = range(5)
-"""How well a location can be read: by anybody, with an account, who knows, by nobody, not allowed."""
+"""Who can read a location: anybody, with an account, unknown, nobody, not allowed; the lower the better."""
 
 LOST = (
     "its catalogue signed the link, and signatures are not kept: a run whose dates cover the item "
@@ -76,7 +76,7 @@ def _alternates(asset: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _rank(href: str, hosts: Collection[str], *, remote: bool) -> int:
-    """Say how well a location can be read."""
+    """Return who can read a location; see `OPEN` and the others."""
     if refused(href, remote=remote, hosts=hosts) is not None:
         return REFUSED
     if href.partition(":")[0].lower() not in SCHEMES:

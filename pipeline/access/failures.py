@@ -89,7 +89,7 @@ _PHRASES = (
     # S3 says 400 of a token that has ended.
     (re.compile(r"forbidden|unauthorized|Expired ?Token", re.IGNORECASE), Verdict.FORBIDDEN),
 )
-"""What refuses an attempt, whatever else is said."""
+"""Phrases that decide, whatever else the text has."""
 
 
 def verdict_of_status(status: int) -> Verdict:

@@ -1,4 +1,4 @@
-"""The parts of a location that storages are known by, and its signature if it brings one."""
+"""Host, bucket and key of a location, by which storages are recognised, and the signature in it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _key(url: str, parts: SplitResult) -> str:
 
 
 def placed(url: str) -> tuple[Location, Storage | None]:
-    """Take a URL apart and find the storage of the tables that it lies in, or none.
+    """Parse a URL and find its storage in the tables; none: it is in no table.
 
     Where the same file is known to lie elsewhere too (`Storage.same_as`), that is its place.
     """
@@ -83,7 +83,7 @@ def placed(url: str) -> tuple[Location, Storage | None]:
 
 
 def is_signed(parts: SplitResult) -> bool:
-    """Tell whether a URL brings its own signature."""
+    """Whether a URL contains a signature."""
     return bool(_SIGNATURES & set(_query(parts)))
 
 

@@ -1,9 +1,9 @@
-"""Names and redirects of hosts that no table knows, looked at just before GDAL reads from them.
+"""Names and redirects of hosts that are in no table, checked just before GDAL reads from them.
 
-What remains. GDAL asks the name server again, and follows redirects of its own accord: a hostile host
+What remains open: GDAL asks the name server again, and follows redirects of its own accord: a hostile host
 may answer this check and the read differently (DNS rebinding, a redirect that only GDAL sees). GDAL
-3.10 can neither be told an address nor be forbidden to follow. Whoever runs catalogues of strangers
-near private services should also forbid the way there in the network (egress rules, IMDSv2).
+3.10 takes no address and cannot be kept from following redirects. Whoever reads catalogues of
+strangers near private services should also block the way there in the network (egress rules, IMDSv2).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ TIMEOUT_S = (10.0, 30.0)
 """To connect, and between two bytes of an answer."""
 MAX_REDIRECTS = 5
 NAMES_S = 60.0
-"""How long the judgement of a name stands."""
+"""How long the verdict on a name is cached."""
 STRAIGHT_S = 3600.0
-"""How long it is remembered that a location does not redirect."""
+"""How long it is cached that a location does not redirect."""
 REDIRECTED_S = 300.0
-"""How long a redirect is remembered: its target may be signed for minutes."""
+"""How long a redirect is cached: its target may be signed for minutes only."""
 
 _NAMES: Remembered[str | None] = Remembered(1024)
 _TARGETS: Remembered[str] = Remembered(8192)
@@ -77,9 +77,9 @@ def forget_target(url: str) -> None:
 
 
 def check_name(parts: SplitResult, hosts: Collection[str]) -> None:
-    """Ask the name server for every address of a host, and judge each.
+    """Resolve every address of a host, and check each.
 
-    Storages of the tables are not asked for: inside their own cloud they may well answer from
+    Storages of the tables are not resolved: inside their own cloud they may well answer from
     private addresses, and TLS proves who they are.
 
     Raises
@@ -143,7 +143,7 @@ def _kept(url: str, target: str) -> Kept[str]:
 
 
 def _onward(url: str, hosts: Collection[str]) -> str | None:
-    """Ask for one byte; return where the host redirects to, or none."""
+    """Request one byte; return where the host redirects to, or none."""
     parts = urlsplit(url)
     check_name(parts, hosts)
     METER.add(Cost(requests=1))

@@ -1,4 +1,4 @@
-"""How a location is opened: what GDAL is given, and with which settings."""
+"""How a location is opened: the path and the options that GDAL gets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.errors import AccessError
 from pipeline.shown import shown
 
 CONNECTIONS = 16
-"""Reads at once from a host of which nothing is known."""
+"""Concurrent reads from an unknown host."""
 LOCAL_CONNECTIONS = 64
 LEAST_LIFE_S = 60.0
 """A signature that ends sooner is renewed: a read takes a while."""
@@ -41,7 +41,7 @@ class Opening:
     host: str | None
     """Host or bucket, for limits; none: a file of this machine."""
     connections: int
-    """Reads at once that the host takes."""
+    """Concurrent reads that the host allows."""
 
     def __repr__(self) -> str:
         """Show where, not with which secrets."""
@@ -49,16 +49,16 @@ class Opening:
         return f"Opening({shown(self.path)!r}, options: {names})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Refuse to travel: it holds secrets, and would be stale on arrival."""
+        """Refuse to be pickled: it has secrets, and would be stale on arrival."""
         raise TypeError("an Opening is not pickled; make it in the process that reads")
 
 
 def opening(href: str, *, remote: bool, hosts: Collection[str] = ()) -> Opening:
-    """Say how a location is opened; to be called just before each read.
+    """Return how a location is opened; call it just before each read.
 
     Checks the location again, now with the names resolved and the redirects of unknown hosts
-    followed, and signs it. Any number of threads may call it; what servers said is remembered for as
-    long as it holds.
+    followed, and signs it. Any number of threads may call it; answers of servers are cached for
+    as long as they are valid.
 
     Parameters
     ----------
@@ -90,10 +90,10 @@ def opening(href: str, *, remote: bool, hosts: Collection[str] = ()) -> Opening:
 
 
 def forget(href: str) -> None:
-    """Throw away what is remembered of a location, after it was refused (401, 403) or not found.
+    """Drop what is cached for a location, after it was refused (401, 403) or not found.
 
-    The next `opening` gets a new token, follows redirects anew, and replaces the signature that the
-    location itself may bring, where it can.
+    The next `opening` gets a new token, follows redirects anew, and replaces a signature in the location
+    itself, where it can.
     """
     parts = urlsplit(href)
     if parts.scheme.lower() not in SCHEMES:
@@ -123,7 +123,7 @@ def _of_storage(location: Location, storage: Storage, hosts: Collection[str]) ->
 
 
 def _of_nobody(location: Location, hosts: Collection[str]) -> Opening:
-    """Open what lies on a host, or in a bucket, that no table knows."""
+    """Open a location on a host, or in a bucket, that is in no table."""
     if not location.host:
         way = BUCKETS[location.parts.scheme]
         bucket = location.parts.netloc

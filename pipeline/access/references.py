@@ -64,7 +64,7 @@ def reference(path: Path, folder: Path) -> str:
 
 
 def _meant(href: str, base: str) -> Iterator[str]:
-    """Yield what a relative href may mean beside a file; as a rule that is one path."""
+    """Yield the paths that a relative href may mean beside a file; usually one."""
     yield _beside(href, base)
     if "%" in href:
         yield _beside(os.fsdecode(unquote_to_bytes(href)), base)

@@ -1,4 +1,4 @@
-"""A small memory for what was learnt from a server: bounded, perishable, asked for once."""
+"""A cache for answers of servers: bounded, expiring, each requested once."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[V]):
-    """Something learnt, and how long it serves."""
+    """A cached value, and how long it is valid."""
 
     value: V
     fresh_until: float
-    """Seconds since the epoch; asked for again after it."""
+    """Seconds since the epoch; requested again after it."""
     usable_until: float
-    """Seconds since the epoch; until then it serves if the server does not answer."""
+    """Seconds since the epoch; until then it is used if the server does not answer."""
 
 
 class Remembered(Generic[V]):
-    """What servers said, by key; the longest unused is forgotten first.
+    """Answers of servers by key; the least recently used is evicted first.
 
-    Threads that want one key at once wait for the first of them and share what it gets, the answer or
-    the failure: a server is asked once, and one that stalls holds up each of them once.
+    Threads that want the same key wait for the first of them and share its answer or failure: a server
+    gets one request, and one that stalls delays each of them once.
     """
 
     def __init__(self, size: int) -> None:
@@ -41,25 +41,25 @@ class Remembered(Generic[V]):
         self._handed = threading.local()
 
     def get(self, key: Hashable, ask: Callable[[], Kept[V]]) -> V:
-        """Return what is kept under a key, or ask for it.
+        """Return the value of a key, or request it.
 
         Raises
         ------
         AccessError
-            Whatever `ask` raises; when it only got no answer, what is still usable is returned.
+            Whatever `ask` raises; if there was no answer, a value that is still usable is returned instead.
         """
         kept = self._fresh(key) or self._asked_once(key, ask)
         vars(self._handed)["last"] = (key, kept.value)
         return kept.value
 
     def holds(self, key: Hashable) -> bool:
-        """Tell whether something fresh is kept under a key."""
+        """Whether the cache has a fresh value for a key."""
         return self._fresh(key) is not None
 
     def drop(self, key: Hashable) -> None:
-        """Forget what is kept under a key, unless it is newer than what this thread was last given.
+        """Drop the value of a key, unless it is newer than the one that this thread last got.
 
-        Many threads may meet the same refusal: only the first of them makes the server be asked.
+        Many threads may be refused at once: only the first of them causes a new request.
         """
         last = vars(self._handed).get("last")
         with self._lock:
@@ -69,13 +69,13 @@ class Remembered(Generic[V]):
                 self._kept.pop(key, None)
 
     def drop_where(self, meant: Callable[[Hashable], bool]) -> None:
-        """Forget the keys that a test says are meant."""
+        """Drop the keys that fulfil a condition."""
         with self._lock:
             for key in [key for key in self._kept if meant(key)]:
                 del self._kept[key]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         with self._lock:
             self._kept.clear()
 

@@ -1,4 +1,4 @@
-"""Credentials: who reads them, and that no text shows them.
+"""Credentials: read from the environment, shown in no text.
 
 Secrets are read where they are used, by the process that uses them, just before a read: they are in
 no job, plan, fingerprint or receipt, travel in no pickle to another machine, and a renewed one
@@ -18,7 +18,7 @@ PREFIX = "CLOUDMASK_"
 
 
 class Credentials(BaseSettings):
-    """What the environment says of accounts; AWS's own variables are read by GDAL itself."""
+    """Accounts from the environment; GDAL itself reads AWS's variables."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
 

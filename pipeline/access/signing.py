@@ -39,7 +39,7 @@ def sign(location: Location, storage: Storage) -> Signed:
 
 
 def can_sign(storage: Storage) -> bool:
-    """Tell whether the environment has what a storage asks for; AWS's accounts are GDAL's matter."""
+    """Whether the environment has the account that a storage needs; GDAL handles those of AWS."""
     given = Credentials()
     match storage.signing:
         case "web-login":

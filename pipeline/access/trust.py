@@ -1,4 +1,4 @@
-"""What may be read at all: judged from the text of a location, before anything is asked.
+"""Which locations may be read at all: judged from the text alone, before any request.
 
 A catalogue and its items are untrusted input, and GDAL reads far more than files: it takes XML and
 JSON for data sets, prefixes for drivers, `/vsi` paths for archives, programs' memory and other hosts.
@@ -27,7 +27,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 
 
 def is_remote(location: str) -> bool:
-    """Tell whether a catalogue document came from elsewhere: its location is an http(s) URL."""
+    """Whether a document comes from another machine: its location is an http(s) URL."""
     return location.strip().lower().startswith(tuple(f"{scheme}://" for scheme in WEB))
 
 
@@ -50,7 +50,7 @@ def path_of_url(href: str) -> str:
 
 
 def exists(path: str) -> bool:
-    """Say whether there is such a file, also of texts that can be no path at all."""
+    """Whether there is such a file; false for texts that cannot be a path."""
     try:
         return os.path.lexists(path)
     except ValueError:
@@ -58,9 +58,9 @@ def exists(path: str) -> bool:
 
 
 def refused(href: str, *, remote: bool, hosts: Collection[str] = ()) -> str | None:
-    """Say in plain words why a location may not be read; none: nothing speaks against it.
+    """Return why a location may not be read, in plain words; none: it may.
 
-    Nothing is asked of any name server or host: see `opening` for what is checked just before a read.
+    No name server or host is contacted: `opening` checks more just before a read.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def refused(href: str, *, remote: bool, hosts: Collection[str] = ()) -> str | No
 
 
 def allowed(parts: SplitResult, hosts: Collection[str]) -> bool:
-    """Tell whether a job names the host of a URL as one that may be read wherever it is."""
+    """Whether a job names the host of a URL as one that may be read even on a private network."""
     named = {host.lower() for host in hosts}
     host = plain_host(parts.hostname or "")
     with_port = f"[{host}]:{port_of(parts)}" if ":" in host else f"{host}:{port_of(parts)}"
@@ -98,7 +98,7 @@ def port_of(parts: SplitResult) -> int:
 
 
 def _trick(href: str) -> str | None:
-    """Say what speaks against a location wherever it comes from."""
+    """Return why a location is refused whichever document it is from; none: nothing found."""
     reasons = (
         (not href.strip(), "it is empty"),
         (_CONTROL.search(href), "it holds control characters"),

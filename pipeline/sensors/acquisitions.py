@@ -4,7 +4,7 @@ Each catalogue says it in its own way, and so it is looked for in this order::
 
     Sentinel-2   platform, MGRS tile and the start of the datastrip: by properties, or by the names of
                  products. Two datastrips of one day, or of two ground stations, hold different pixels.
-                 Where no datastrip is told, one pass over one tile is one acquisition if the outlines
+                 Where the datastrip is unknown, one pass over one tile is one acquisition if the outlines
                  are alike: the halves of a tile are not.
     Landsat      platform, WRS path and row, and day; the rest of a scene's id (station, version) and the
                  category (RT, T1, T2) are of the processing.
@@ -46,10 +46,10 @@ outline by some pixels; a datastrip that ends in a tile leaves a part of it."""
 
 @dataclass(frozen=True, slots=True)
 class _Acquired:
-    """What tells an acquisition."""
+    """What identifies an acquisition."""
 
     place: tuple[str, ...]
-    """Must be equal; where the other fields are none it says all."""
+    """Must be equal; where the other fields are none it is enough."""
     time: datetime | None = None
     strip: datetime | None = None
     """Start of the datastrip of Sentinel-2."""
@@ -63,13 +63,13 @@ def acquisitions(items: Sequence[pystac.Item]) -> list[int]:
     served by more than one catalogue. Which number it is means nothing; which items share one does not
     depend on their order.
     """
-    told = [_acquired(item) for item in items]
+    known = [_acquired(item) for item in items]
     places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    for position, each in enumerate(told):
+    for position, each in enumerate(known):
         places[each.place].append(position)
     number_of = list(range(len(items)))
     for members in places.values():
-        for one, other in _same(members, items, told):
+        for one, other in _same(members, items, known):
             joined = number_of[one], number_of[other]
             for member in members:
                 if number_of[member] in joined:
@@ -156,7 +156,7 @@ def _granule(item: pystac.Item, found: Profile, names: tuple[Named, ...]) -> _Ac
 
 
 def _tile(item: pystac.Item, names: tuple[Named, ...]) -> str:
-    """Return the MGRS tile, ``01KAB``; empty: it is not told."""
+    """Return the MGRS tile, ``01KAB``; empty: unknown."""
     properties = item.properties
     for name in ("grid:code", "s2:mgrs_tile", "odc:region_code"):
         value = properties.get(name)
@@ -174,7 +174,7 @@ def _tile(item: pystac.Item, names: tuple[Named, ...]) -> str:
 
 
 def _path_row(item: pystac.Item, names: tuple[Named, ...]) -> str:
-    """Return WRS path and row, ``044034``; empty: they are not told."""
+    """Return WRS path and row, ``044034``; empty: unknown."""
     named = first(each.tile for each in names)
     if named:
         return named
@@ -198,16 +198,16 @@ def _day(item: pystac.Item, names: tuple[Named, ...]) -> str:
 
 
 def _same(
-    members: Sequence[int], items: Sequence[pystac.Item], told: Sequence[_Acquired]
+    members: Sequence[int], items: Sequence[pystac.Item], known: Sequence[_Acquired]
 ) -> Iterator[tuple[int, int]]:
     """Yield pairs of items of one place that are processings of one acquisition."""
-    ordered = sorted(members, key=lambda at: told[at].time or datetime.min.replace(tzinfo=UTC))
+    ordered = sorted(members, key=lambda at: known[at].time or datetime.min.replace(tzinfo=UTC))
     for n, one in enumerate(ordered):
         for other in ordered[n + 1 :]:
-            before, after = told[one].time, told[other].time
+            before, after = known[one].time, known[other].time
             if before and after and after - before > SAME_PLATFORM:
                 break
-            if _match(items[one], told[one], items[other], told[other]):
+            if _match(items[one], known[one], items[other], known[other]):
                 yield one, other
 
 
@@ -224,7 +224,7 @@ def _match(one: pystac.Item, a: _Acquired, other: pystac.Item, b: _Acquired) -> 
 
 
 def _alike(one: pystac.Item, other: pystac.Item) -> bool:
-    """Say whether two items cover the same ground, as far as their outlines tell."""
+    """Whether two items cover the same ground, judged by their outlines."""
     here, there = footprint(one), footprint(other)
     if here is None or there is None or not here.area or not there.area:
         return False
@@ -234,7 +234,7 @@ def _alike(one: pystac.Item, other: pystac.Item) -> bool:
 # -- which is the newest -----------------------------------------------------------------------
 
 _MATURITY = {"nrt": 0, "rt": 0, "interim": 1}
-"""Of Digital Earth Australia, and of USGS, where RT waits for T1 or T2; what is not told is final."""
+"""Of Digital Earth Australia, and of USGS, where RT waits for T1 or T2; one without a maturity is final."""
 
 _MADE = (
     "s2:generation_time",
@@ -256,7 +256,7 @@ def _maturity(item: pystac.Item, names: tuple[Named, ...]) -> int:
 
 
 def _made(item: pystac.Item, names: tuple[Named, ...]) -> str:
-    """Return when an item was processed, as text that sorts by time; empty: it is not told.
+    """Return when an item was processed, as text that sorts by time; empty: unknown.
 
     What is no time still tells one processing from another.
     """

@@ -1,4 +1,4 @@
-"""Whether what an item's assets announce agrees with what was decided."""
+"""Whether scale and offset in an item's assets agree with the radiometry that the rules chose."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def compared(item: pystac.Item, decided: Radiometry) -> Radiometry:
-    """Doubt a decision that what the item's assets announce contradicts."""
+    """Mark a decision as doubtful where scale or offset in the item's assets contradict it."""
     announced = stated_offsets(item, reflectance_keys(item))
     if all(same_numbers(each, decided) for each in announced):
         return decided

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 READ = "GeoTIFF and JPEG 2000 are read"
 
 _RASTERS = frozenset({"tif", "tiff", "gtiff", "geotiff", "jp2", "j2k", "jpx", "j2c", "jpf"})
-"""Endings of files that are read, whatever their media type says: catalogues copy types."""
+"""Endings of files that are read, whatever their media type: catalogues copy types."""
 
 _BY_ENDING: Mapping[str, str] = {
     "zarr": "Zarr",
@@ -41,7 +41,7 @@ _BY_ENDING: Mapping[str, str] = {
     "gpkg": "GeoPackage",
     "shp": "a Shapefile",
 }
-"""Ending of a file -> what it is, of what is not read."""
+"""Ending of a file that is not read -> what it is."""
 
 _BY_TYPE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), name)
@@ -65,7 +65,7 @@ _BY_TYPE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"image/gif", "GIF"),
     )
 )
-"""Media type -> what it is, of what is not read; a type that is not here may be anything."""
+"""Media type that is not read -> what it is; a type that is missing here may be anything."""
 
 
 def no_raster(asset: pystac.Asset) -> str | None:
@@ -83,10 +83,10 @@ def no_raster(asset: pystac.Asset) -> str | None:
         return _BY_ENDING[ending]
     if any(folder.endswith(".zarr") for folder in folders):
         return "Zarr"
-    said = str(asset.media_type or "").strip().lower()
-    return next((what for pattern, what in _BY_TYPE if pattern.match(said)), None)
+    media_type = str(asset.media_type or "").strip().lower()
+    return next((what for pattern, what in _BY_TYPE if pattern.match(media_type)), None)
 
 
 def refusal(asset_key: str, what: str) -> str:
-    """Say that an asset is not read, because of what it is."""
+    """Return the reason why an asset of this kind is not read."""
     return f"asset {asset_key!r} is {what}; {READ}"

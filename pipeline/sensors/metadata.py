@@ -1,4 +1,4 @@
-"""What an item says of itself: its catalogue, its processing baseline, its scale and offset.
+"""The metadata of an item: its catalogue, its processing baseline, its scale and offset.
 
 Everything here reads items as recorded, of any STAC version, and trusts no shape: a field that is
 not what it should be counts as not stated.
@@ -107,7 +107,7 @@ def stated_offsets(item: pystac.Item, keys: Iterable[str]) -> set[tuple[float, f
 
 
 def _raster_fields(asset: pystac.Asset) -> Iterator[Mapping[str, Any]]:
-    """Yield where an asset may say it: version 2 of the raster extension, then version 1."""
+    """Yield the fields where an asset may have it: version 2 of the raster extension, then version 1."""
     own = asset.extra_fields
     yield {name: own[name] for name in ("raster:scale", "raster:offset") if name in own}
     for name in ("bands", "raster:bands"):
@@ -123,7 +123,7 @@ def _number(value: object) -> float | None:
 
 
 def sun(item: pystac.Item) -> tuple[float, float] | None:
-    """Return where the sun stood over an item, none where it does not say it.
+    """Return the position of the sun over an item; none: unknown.
 
     Returns
     -------

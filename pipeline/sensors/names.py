@@ -1,4 +1,4 @@
-"""What the names of products say, by the conventions that their makers publish.
+"""What the names of products mean, by the conventions that their makers publish.
 
 Catalogues leave properties out; a product's name travels with it, as an id, a title or a property.
 
@@ -31,7 +31,7 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """What a name says; what it does not say is empty or none."""
+    """The parts of a name; what is missing in it is empty or none."""
 
     platform: str = ""
     """``sentinel-2a``, ``landsat-8``."""
@@ -90,21 +90,21 @@ _NAMING = (
     "title",
     "label",
 )
-"""Properties that are names of products, the most telling first."""
+"""Properties that are names of products, the most complete first."""
 
 _FORMS = {15: "%Y%m%dT%H%M%S", 14: "%Y%jT%H%M%S", 8: "%Y%m%d", 7: "%Y%j", 10: "%Y-%m-%d"}
 """Length of a time -> how it is written: digits alone could be read in two ways."""
 
 
 def names_of(item: pystac.Item) -> tuple[Named, ...]:
-    """Return what the names of an item say: its id first, then properties, then files of HLS."""
+    """Return the parts of an item's names: of its id first, then of properties, then of files of HLS."""
     texts = [item.id, *(item.properties.get(name) for name in _NAMING)]
     found = tuple(named for text in texts if (named := parse(text)) is not None)
     return found or tuple(_of_files(item))
 
 
 def first(values: Iterable[T | None]) -> T | None:
-    """Return the first that is said; none: nothing is."""
+    """Return the first value that is known; none: there is none."""
     return next((value for value in values if value), None)
 
 
@@ -178,7 +178,7 @@ def _padded(tile: str | None) -> str:
 
 
 def _instant(text: str | None) -> datetime | None:
-    """Return the UTC instant of a name; digits that are no date say nothing."""
+    """Return the UTC instant of a name; digits that are no date count as missing."""
     if text is None:
         return None
     try:

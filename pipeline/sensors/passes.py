@@ -1,4 +1,4 @@
-"""Which pass an item is of: its platform, the orbit where it tells it, and the time.
+"""Which pass an item is of: its platform, its orbit where known, and its time.
 
 A pass is one platform on one orbit. No property tells it in all catalogues: of the 199 real items that
 the tests have, 69 state a relative orbit, 63 a path, 47 tell one of them by the name of their product
@@ -11,7 +11,7 @@ rows of a Landsat path are 24 s apart. The same platform is back after an orbit 
 soonest. So two sightings of one platform within `SAME_PLATFORM` are of one pass, whichever others
 there are: any order of finding them, and any part of them, gives the same passes.
 
-Two platforms may pass minutes apart (Sentinel-2A and B since 2025: ten). Where the platform is not told,
+Two platforms may pass minutes apart (Sentinel-2A and B since 2025: ten). Where the platform is unknown,
 only what is `NEAR` is taken for one pass: two scenes of one pass cost little, two passes in one scene
 lose the later.
 
@@ -43,14 +43,14 @@ SAME_PLATFORM = timedelta(minutes=45)
 what an orbit leaves of its 99 minutes beside it."""
 
 NEAR = timedelta(minutes=5)
-"""The same where a platform is not told: what a pass needs for 2000 km."""
+"""The same where a platform is unknown: the time of a pass over 2000 km."""
 
 SAME_ORBIT = timedelta(hours=36)
 """The same where both state the same orbit: a day, for times that know no more, and its night."""
 
 
 class Told(Protocol):
-    """What tells a pass, beside the time."""
+    """What identifies a pass, beside the time."""
 
     @property
     def family(self) -> str:
@@ -76,9 +76,9 @@ class Sighting:
     family: str
     """``sentinel-2`` or ``landsat``, also of HLS: a pass is of one; of what is not known the sensor."""
     platform: str
-    """``sentinel-2a``; empty: not told."""
+    """``sentinel-2a``; empty: unknown."""
     orbit: str
-    """What tells the orbit, as `Named.orbit`; empty: nothing does."""
+    """The orbit, as `Named.orbit`; empty: unknown."""
     time: datetime
 
 
@@ -122,14 +122,14 @@ def sighting(item: pystac.Item) -> Sighting:
 
 
 def stored_sighting(sensor: str, time: datetime, platform: str, ids: Iterable[str]) -> Sighting:
-    """Say which pass a scene of a store is of, from what the store keeps of it.
+    """Return the pass of a scene in a store, from what is stored of it.
 
     Parameters
     ----------
     sensor, time, ids
         As stored: the items' ids may tell the orbit.
     platform
-        A platform, or a family where none was told.
+        A platform, or a family where none was known.
     """
     names = [named for name in ids if (named := parse(name)) is not None]
     family = next((each for each in FAMILIES if platform.startswith(each)), sensor)
@@ -146,7 +146,7 @@ def stored_sighting(sensor: str, time: datetime, platform: str, ids: Iterable[st
 
 
 def platform_of(item: pystac.Item, names: tuple[Named, ...] | None = None) -> str:
-    """Return the platform of an item, ``sentinel-2a`` or ``landsat-8``; empty: it is not told.
+    """Return the platform of an item, ``sentinel-2a`` or ``landsat-8``; empty: unknown.
 
     Catalogues write Sentinel-2A, sentinel-2a and LANDSAT_8, or nothing; then the name of the
     product tells it, the satellite's number, or a collection that is of one platform.

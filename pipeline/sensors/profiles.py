@@ -1,4 +1,4 @@
-"""Collection -> what it holds: a new collection is a new row of `PROFILES`, with a test."""
+"""Collection -> its bands and their meaning: a new collection is a new row of `PROFILES`, with a test."""
 
 from __future__ import annotations
 
@@ -160,11 +160,11 @@ PROFILES: dict[str, Profile] = {
         for platform in ("5t", "7e", "8c", "9c")
     },
 }
-"""Collection id, or id ``@`` instrument, -> what it holds."""
+"""Collection id, or id ``@`` instrument, -> its bands and their meaning."""
 
 
 def is_known(item: pystac.Item) -> bool:
-    """Say whether an item's collection has a row in `PROFILES`, or the item says what it is."""
+    """Whether an item's collection has a row in `PROFILES`, or the item itself identifies its row."""
     return any(row in PROFILES for row in _rows(item))
 
 
@@ -174,7 +174,7 @@ def sensors_of(collection: str) -> set[str]:
 
 
 def profile(item: pystac.Item) -> Profile:
-    """Return what an item's collection holds.
+    """Return the profile of an item's collection.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def _rows(item: pystac.Item) -> Iterator[str | None]:
 
 
 def _self_described(item: pystac.Item) -> str:
-    """Return the row of an item whose collection tells nothing, from what it says itself.
+    """Return the row of an item whose collection is unknown, from its own properties.
 
     Sentinel-2 products say their type whatever collection a user put them in; an item of Digital
     Earth Australia names its product. Nothing else is guessed.

@@ -114,7 +114,7 @@ _TM_SATURATED = {**_bits_of(TM_NUMBERS), "lwir11": 1 << 5 | 1 << 8}
 RADSAT_FLAGS: Mapping[str, Mapping[str, Flags]] = {
     "oli": _radsat(_OLI_SATURATED, _OLI_DEFECTIVE),
     "tm": _radsat(_TM_SATURATED, _TM_DEFECTIVE),
-    # Of an instrument that is not told, a number counts only where neither says that it is none.
+    # Of an unknown instrument, a number counts only where neither says that it is none.
     "": _radsat(
         {
             role: _OLI_SATURATED.get(role, 0) | _TM_SATURATED.get(role, 0)

@@ -1,6 +1,6 @@
 """A decision about an item's radiometry, written into the item itself, and read back.
 
-What the pixels said of a doubtful item is worth keeping: a saved search carries it, fingerprints
+What the pixels show of a doubtful item is worth keeping: a saved search carries it, fingerprints
 follow it, and nobody has to ask the pixels again.
 """
 
@@ -18,13 +18,13 @@ OFFSET = "cloudmask:offset"
 """Property: the offset of Sentinel-2 reflectances that was decided, 0 or -0.1."""
 
 REASON = "cloudmask:radiometry"
-"""Property: what the metadata say, what the pixels say."""
+"""Property: what the metadata mean, what the pixels show."""
 
 DOUBTFUL = "cloudmask:doubtful"
-"""Property: true where the pixels could not tell and the metadata's word stands."""
+"""Property: true where the pixels did not decide and the metadata were believed."""
 
 UNREAD = "cloudmask:unread"
-"""Property: true where the pixels could not be read, so that they may tell another time."""
+"""Property: true where the pixels could not be read, so that they may decide another time."""
 
 OFFSETS = (0.0, -0.1)
 """The two there are: whether 1000 are added to the numbers or not."""

@@ -42,7 +42,7 @@ def radiometry(item: pystac.Item, role: str | None = None) -> Radiometry:
             f"item {item.id}: collection {item.collection_id!r} has no {wanted} that can be "
             f"read (rule {name})"
         )
-    # What the pixels said stands above what the metadata say.
+    # Pixels outrank metadata.
     kept = recorded(item) if rules is RULES else None
     return kept or rules[name](item)
 
@@ -51,7 +51,7 @@ def radiometry(item: pystac.Item, role: str | None = None) -> Radiometry:
 
 OFFSET_SINCE = (4, 0)
 """Since processing baseline 04.00 Sentinel-2 products add 1000 to every DN, so that
-reflectances below zero can be told (ESA, "Sentinel-2 Products Specification Document" 14.9,
+reflectances below zero can be written (ESA, "Sentinel-2 Products Specification Document" 14.9,
 BOA_ADD_OFFSET and RADIO_ADD_OFFSET)."""
 
 MADE_BY_USERS = (90, 0)
@@ -115,7 +115,7 @@ def _as_made(item: pystac.Item) -> Radiometry:
 
 
 def _sentinel_2_l2a(item: pystac.Item) -> Radiometry:
-    """Earth Search shifts the pixels itself and says so in a flag; others leave them.
+    """Earth Search shifts the pixels itself and sets a flag; others leave them.
 
     Where the flag says that the shift was done, ``raster:bands`` may still announce -0.1: the flag
     "is the truth" (Element84/earth-search#9). Where it says that it was not, though the baseline
@@ -131,8 +131,8 @@ def _sentinel_2_l2a(item: pystac.Item) -> Radiometry:
     name = next((name for name in _FLAGS if item.properties.get(name) is not None), None)
     if name is None:
         return _unflagged(item)
-    said = str(item.properties[name]).strip().lower() in ("true", "1", "1.0")
-    if said:
+    shifted = str(item.properties[name]).strip().lower() in ("true", "1", "1.0")
+    if shifted:
         reason = f"{name} is true: already shifted"
         if any(offset for _, offset in stated_offsets(item, reflectance_keys(item))):
             reason += "; the offset in raster:bands is stale"

@@ -1,4 +1,4 @@
-"""Words of the tables: roles, what a collection holds, how numbers become reflectance."""
+"""Types of the tables: roles, the profile of a collection, how numbers become reflectance."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Radiometry:
     nodata: int
     """The DN that means no data; it stays no data through scaling."""
     reason: str
-    """Which rule applied, and what in the item made it so."""
+    """Which rule applied, and which property of the item decided it."""
     doubtful: bool = False
     """What the item says cannot be trusted: it contradicts itself, or is known to be wrong at
-    times. The pixels should be asked."""
+    times. The pixels should decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Limits:
     """Which values of a product can have been measured: reflectances, or kelvin of thermal roles.
 
     A number beyond them is none. What is merely too bright (a saturated detector, glint, a cloud under
-    a low sun) and what cannot be at all (a number that wrapped when it was shifted in 16 bits) are told
+    a low sun) and what cannot be at all (a number that wrapped when it was shifted in 16 bits) are recognised
     apart: a model is shown the first as the largest value, and nothing of the second.
     """
 
@@ -93,7 +93,7 @@ class Profile:
     limits: Limits = field(default_factory=Limits)
     """Which reflectances are believed."""
     flags: Mapping[str, Flags] = field(default_factory=dict)
-    """Role -> what a quality band says of its numbers; ``""`` stands for every role not named."""
+    """Role -> what a quality band means for its numbers; ``""`` stands for every role not named."""
     corner_m: float = 0.0
     """How far corners of pixels lie beside the multiples of the pixel, counted from the origin of the CRS."""
     qa: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class Profile:
         return KELVIN if role in THERMAL_ROLES else self.limits
 
     def flags_of(self, role: str) -> Flags | None:
-        """Return what a quality band says of a role's numbers, if any does."""
+        """Return what a quality band means for a role's numbers; none: there is none."""
         return self.flags.get(role, self.flags.get(""))
 
     def masks(self, item: pystac.Item) -> dict[str, str]:
@@ -137,7 +137,7 @@ class Profile:
         Raises
         ------
         RadiometryError
-            The asset holds several bands, and none is said to be the role's.
+            The asset holds several bands, and none is declared to be the role's.
         """
         asset = item.assets[self.offered(item)[role]]
         described = list(described_bands(asset))
