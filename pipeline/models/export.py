@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from pipeline.errors import ModelError
-from pipeline.models.families.trained import ROLE_UM
 from pipeline.models.networks.spectral_unet import STRIDE_PX, Fixed
 from pipeline.models.networks.trained import filled, fold
+from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights.folder import WEIGHTS, read_card
 
 OPSET = 17

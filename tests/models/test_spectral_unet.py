@@ -8,9 +8,9 @@ import torch
 from pipeline.errors import ModelError
 from pipeline.models import resolve
 from pipeline.models.export import export_onnx
-from pipeline.models.families.trained import ROLE_UM
 from pipeline.models.networks.spectral_unet import REACH_PX, Fixed, SpectralUnet, Width
 from pipeline.models.networks.trained import as_file, fold
+from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights.folder import FolderCard
 
 ROLES = ("blue", "green", "red", "nir")

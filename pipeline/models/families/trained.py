@@ -8,27 +8,13 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models.families import options as option
+from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights.files import UserFile, WeightsFile, given
 from pipeline.models.weights.folder import FILES, FolderCard, is_folder, read_card
 from pipeline.types import Code, Lattice, Model, ModelCard
 
 PREFIX = "trained-"
 """How names of cards begin: a card says what was trained, its option ``weights`` where it lies."""
-
-ROLE_UM: Mapping[str, tuple[float, float]] = {
-    "coastal": (0.443, 0.020),
-    "blue": (0.490, 0.065),
-    "green": (0.560, 0.040),
-    "red": (0.662, 0.033),
-    "rededge1": (0.704, 0.015),
-    "rededge2": (0.740, 0.015),
-    "rededge3": (0.783, 0.020),
-    "nir": (0.840, 0.110),
-    "nir08": (0.865, 0.025),
-    "swir16": (1.612, 0.090),
-    "swir22": (2.202, 0.180),
-}
-"""Role -> centre and width, µm, of the mean sensor that has it."""
 
 USUAL = ("blue", "green", "red", "nir")
 """What is read unless the option ``roles`` says otherwise; ``nir08`` stands in for ``nir``."""

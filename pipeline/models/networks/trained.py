@@ -14,9 +14,9 @@ from pipeline.errors import ModelError
 from pipeline.models.engine import fill_gaps
 from pipeline.models.engine.choose import TorchModel, of_network
 from pipeline.models.engine.normalise import ZeroGaps
-from pipeline.models.families.trained import ROLE_UM
 from pipeline.models.networks.cpu.pointwise import replace_pointwise
 from pipeline.models.networks.spectral_unet import STRIDE_PX, Fixed, SpectralUnet, Width
+from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights import files
 from pipeline.models.weights.folder import FILES, WEIGHTS, FolderCard, read_card
 from pipeline.models.weights.tensors import read_tensors
