@@ -18,7 +18,7 @@ import rasterio
 
 from pipeline import models
 from pipeline.models.engine import fill_gaps
-from pipeline.models.engine.fill_gaps import WHOLE, Gaps, Seen
+from pipeline.models.engine.fill_gaps import WHOLE, Gaps, NetworkInput
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FOUR = ("blue", "green", "red", "nir")
@@ -34,10 +34,12 @@ KEPT_PX = (145, 170, 250, 400, 475)
 # -- what stands in ------------------------------------------------------------------------------
 
 
-def constant(of: Callable[[np.ndarray], np.ndarray], window: np.ndarray, _: int) -> Seen:
+def constant(
+    of: Callable[[np.ndarray], np.ndarray], window: np.ndarray, _: int
+) -> NetworkInput:
     """Fill gaps with a value by band."""
     filled = np.where(np.isnan(window), of(window)[:, None, None], window).astype(np.float32)
-    return Seen(lambda: filled, WHOLE, WHOLE)
+    return NetworkInput(lambda: filled, WHOLE, WHOLE)
 
 
 def zeros(window: np.ndarray) -> np.ndarray:
@@ -48,17 +50,19 @@ def band_means(window: np.ndarray) -> np.ndarray:
     return np.nanmean(window, axis=(1, 2))
 
 
-def mirror_everywhere(window: np.ndarray, _: int) -> Seen:
-    return Seen(lambda: fill_gaps.mirror(window, fill_gaps.is_missing(window)), WHOLE, WHOLE)
+def mirror_everywhere(window: np.ndarray, _: int) -> NetworkInput:
+    return NetworkInput(
+        lambda: fill_gaps.mirror(window, fill_gaps.is_missing(window)), WHOLE, WHOLE
+    )
 
 
-def nearest(window: np.ndarray, stride: int) -> Seen:
+def nearest(window: np.ndarray, stride: int) -> NetworkInput:
     with mock.patch.object(fill_gaps, "REPEAT_PX", 10 * EDGE):
         filled = mirror_everywhere(window, stride).image()
-    return Seen(lambda: filled, WHOLE, WHOLE)
+    return NetworkInput(lambda: filled, WHOLE, WHOLE)
 
 
-def with_margin(window: np.ndarray, stride: int) -> Seen:
+def with_margin(window: np.ndarray, stride: int) -> NetworkInput:
     """Show the mirror up to `MARGIN_PX` beyond the data."""
     where = fill_gaps.cut(window, stride).where
     wider = tuple(
@@ -66,7 +70,7 @@ def with_margin(window: np.ndarray, stride: int) -> Seen:
         for span in where
     )
     filled = mirror_everywhere(window, stride).image()[:, *wider]
-    return Seen(lambda: filled, WHOLE, wider)
+    return NetworkInput(lambda: filled, WHOLE, wider)
 
 
 WAYS: dict[str, Gaps] = {

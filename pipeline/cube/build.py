@@ -26,7 +26,7 @@ from pipeline.cube.unfit import Found, Kinds
 from pipeline.types import CubeSettings, Items, Scene
 
 BlockInfo = Mapping[None, Mapping[str, Sequence[tuple[int, int]]]]
-"""What dask tells a block of where it lies."""
+"""Where a block lies, as Dask passes it."""
 
 
 def open_cube(

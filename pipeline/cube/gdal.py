@@ -23,7 +23,7 @@ FAILED = re.compile(
     r"Got response_code=(?:0|4(?!16)\d\d|5\d\d)\b|DownloadRegion\(.*msg=\S"
     r"|Range downloading not supported|Failed to read directory"
 )
-"""What GDAL tells of requests that were not answered, or by half."""
+"""GDAL's messages about requests that failed or were cut short."""
 
 TELLING = b"VSICURL,S3,GS,AZURE"
 """The parts of GDAL that make requests."""
@@ -33,7 +33,7 @@ _heard = threading.local()
 
 
 def forget_answers(path: str) -> None:
-    """Let GDAL forget what a server said about a path: it remembers failures for ever."""
+    """Clear what GDAL has cached of a path: it caches failures without limit of time."""
     library = _library()
     if library is not None:
         library.VSICurlPartialClearCache(path.encode())
@@ -41,10 +41,10 @@ def forget_answers(path: str) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what GDAL tells this thread from rasterio's log; errors are raised all the same.
+    """Keep GDAL's messages of this thread out of rasterio's log; errors are raised all the same.
 
-    rasterio's handler is called under a lock of GDAL, and wants the GIL. A thread that holds the GIL
-    and tells something itself wants that lock: both would wait for ever.
+    rasterio's handler runs under a lock of GDAL and needs the GIL. A thread that holds the GIL and logs a message
+    itself needs that lock: a deadlock.
     """
     library = _library()
     if library is None:
@@ -62,7 +62,7 @@ def listening() -> Iterator[list[str]]:
     """Hear which requests of this thread fail.
 
     GDAL goes on without an overview, a CRS or half of the blocks if their part of the header did not
-    come, and tells so in its debug messages alone.
+    come, and reports it in debug messages only.
 
     Only for what does not hold the GIL while it waits for a server: see `quiet`.
 
@@ -88,9 +88,9 @@ def listening() -> Iterator[list[str]]:
 
 @_Handler  # type: ignore[untyped-decorator]
 def _hear(_kind: int, _number: int, message: bytes) -> None:
-    said = message.decode(errors="replace")
-    if FAILED.search(said) and said not in _heard.failures:
-        _heard.failures.append(said)
+    text = message.decode(errors="replace")
+    if FAILED.search(text) and text not in _heard.failures:
+        _heard.failures.append(text)
 
 
 @lru_cache(maxsize=1)

@@ -55,7 +55,7 @@ class ItemLayer:
     this it is extrapolated."""
 
     def touches(self, geobox: GeoBox) -> bool:
-        """Say whether the item may have pixels in a block of the grid."""
+        """Return whether the item may have pixels in a block of the grid."""
         return self.outline is None or bool(self.outline.intersects(geobox.extent.geom))
 
     def open_sides(self, geobox: GeoBox) -> NDArray[np.uint8] | None:
@@ -176,7 +176,7 @@ def _radiometry(item: pystac.Item, role: str) -> sensors.Radiometry:
 
 
 def _slim(item: pystac.Item, hrefs: dict[str, str], geobox: GeoBox) -> pystac.Item:
-    """Return a copy whose assets are named by role, said to lie all over the grid.
+    """Return a copy whose assets are named by role and whose geometry covers the grid.
 
     A loader bins items to blocks by their geometry, which is an outline of the valid data and
     often rough: a pixel beyond it would be read or not depending on the blocks.

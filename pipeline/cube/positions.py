@@ -52,8 +52,8 @@ class Positions:
             return None
         everywhere = bool(inside.all())
         for axis in (self.rows, self.cols):
-            held = axis if everywhere else np.broadcast_to(axis, inside.shape)[inside]
-            spans.append((math.floor(held.min()), math.floor(held.max()) + 2))
+            axis_inside = axis if everywhere else np.broadcast_to(axis, inside.shape)[inside]
+            spans.append((math.floor(axis_inside.min()), math.floor(axis_inside.max()) + 2))
         (top, bottom), (left, right) = spans
         return (top, left), (bottom, right)
 
@@ -144,7 +144,7 @@ def _interpolated(
 
 
 def _is_bent(halves: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say for each mesh whether its edges are bent by more than `NET_ERROR`, or not finite.
+    """Return for each mesh whether its edges are bent by more than `NET_ERROR`, or not finite.
 
     `halves` holds nodes at even rows and columns and the middles between them at odd ones.
     """

@@ -92,7 +92,7 @@ class ExactReader:
         box = coarse.unfit_box()
         if box is None:
             return RasterPixels(coarse.pixels)
-        # Whoever made the overview averaged numbers that are none: there the raster itself is read.
+        # The overview may be averaged from numbers that are no reflectance: there the raster itself is read.
         part = geobox[box]
         plan = ReadPlan(
             shrink=read.whole, marked=self._marked(part, whole=True), overview=False
@@ -106,7 +106,7 @@ class ExactReader:
     def _read(
         self, raster: DatasetReader, geobox: GeoBox, marked: Marked
     ) -> RasterPixels | Overview:
-        """Read a geobox, or say from which overview to read it."""
+        """Read a geobox, or return the overview to read it from."""
         self._check(raster)
         shrink = shrink_factor(geobox_of(raster), geobox)
         if self._facts.nearest:
@@ -115,7 +115,7 @@ class ExactReader:
         return self._overview(raster, shrink) or self._averaged(raster, geobox, plan)
 
     def _overview(self, raster: DatasetReader, shrink: int) -> Overview | None:
-        """Say from which overview to read, if there is one that fits."""
+        """Return from which overview to read, if there is one that fits."""
         # Where none can fit they are not looked for: that may cost requests.
         factors = datasets.overviews(raster, self._src.band) if shrink > 1 else []
         fitting = [(factor, level) for level, factor in enumerate(factors) if factor <= shrink]
@@ -169,7 +169,7 @@ class ExactReader:
     ) -> NDArray[np.float32]:
         """Take the pixel in which each centre lies, a few rows at a time.
 
-        Never from an overview: whoever made it may have averaged codes.
+        Never from an overview: its codes may have been averaged.
         """
         return np.concatenate(
             [self._nearest_of(raster, strip) for strip in strips(geobox, shrink)]
@@ -194,10 +194,10 @@ class ExactReader:
             pixels = pixels[INSIDE, INSIDE]
         else:
             kinds = None if bounds is None else bounds.find(pixels)
-        said = plan.marked.get((needed.start, needed.stop))
-        if said is not None:
-            said = np.where(np.isfinite(pixels), said, 0).astype(np.uint8)
-            kinds = said if kinds is None else np.maximum(kinds, said)
+        flagged = plan.marked.get((needed.start, needed.stop))
+        if flagged is not None:
+            flagged = np.where(np.isfinite(pixels), flagged, 0).astype(np.uint8)
+            kinds = flagged if kinds is None else np.maximum(kinds, flagged)
         if kinds is not None and bounds is not None and not plan.overview:
             bounds.settle(pixels, kinds)
         return RasterPixels(pixels, kinds)
@@ -206,31 +206,31 @@ class ExactReader:
         """Read rows and columns: DNs, NaN = no data, also outside the raster."""
         start, stop = needed.start, needed.stop
         pixels = np.full((stop[0] - start[0], stop[1] - start[1]), np.nan, np.float32)
-        held = [
+        inside = [
             (max(first, 0), min(last, edge))
             for first, last, edge in zip(
                 start, stop, (raster.height, raster.width), strict=True
             )
         ]
-        if any(first >= last for first, last in held):
+        if any(first >= last for first, last in inside):
             return pixels
-        numbers = raster.read(self._src.band, window=tuple(held))
+        numbers = raster.read(self._src.band, window=tuple(inside))
         METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
         inner = tuple(
             slice(low - first, high - first)
-            for (low, high), first in zip(held, start, strict=True)
+            for (low, high), first in zip(inside, start, strict=True)
         )
         pixels[inner] = numbers
         pixels[inner][numbers == self._facts.nodata] = np.nan
         return pixels
 
-    # -- what a quality band says --------------------------------------------------------------
+    # -- quality bands --------------------------------------------------------------
 
     def _marked(self, geobox: GeoBox, *, whole: bool) -> Marked:
-        """Ask the quality band about the source's pixels, window by window, that a geobox needs.
+        """Read the quality band for the windows of the source that a geobox needs.
 
-        Before the band itself is opened: with one raster open no other is asked for. Of an overview's
-        pixels, unless the whole raster is to be read.
+        It is read before the band itself is opened, since no second raster may be opened while one is. The windows
+        are an overview's if there is one that fits, unless `whole` asks for those of the raster itself.
         """
         quality = self._facts.quality
         if quality is None:
@@ -239,8 +239,8 @@ class ExactReader:
         if isinstance(windows, Overview):
             coarse = partial(source_windows, geobox=geobox, shrink=windows.shrink)
             windows = self._ask(coarse, windows.level)
-        said = {window: self._said(quality, place) for window, place in windows.items()}
-        return {window: kinds for window, kinds in said.items() if kinds.any()}
+        flagged = {window: self._flags(quality, place) for window, place in windows.items()}
+        return {window: kinds for window, kinds in flagged.items() if kinds.any()}
 
     def _windows(
         self, raster: DatasetReader, geobox: GeoBox, *, whole: bool
@@ -250,8 +250,8 @@ class ExactReader:
         overview = None if whole else self._overview(raster, shrink)
         return overview or source_windows(raster, geobox, shrink)
 
-    def _said(self, quality: Quality, window: GeoBox) -> Kinds:
-        """Return what the quality band says of each pixel of a window: the worst of what lies in it."""
+    def _flags(self, quality: Quality, window: GeoBox) -> Kinds:
+        """Return the kind that the quality band flags in each pixel of a window: the worst of the codes in it."""
         found, key = self._found, (quality.href, window)
         if key not in found.codes:
             ref = dataclasses.replace(self._facts.ref, asset=quality.asset, href=quality.href)
@@ -260,13 +260,13 @@ class ExactReader:
             )
             reader = ExactReader(RasterSource(quality.href), facts, found)
             found.codes[key] = reader.codes(window)
-        if (quality.key, window) not in found.said:
+        if (quality.key, window) not in found.flags:
             codes, shrink = found.codes[key]
-            found.said[quality.key, window] = block_max(quality.kinds(codes), shrink)
-        return found.said[quality.key, window]
+            found.flags[quality.key, window] = block_max(quality.kinds(codes), shrink)
+        return found.flags[quality.key, window]
 
     def codes(self, geobox: GeoBox) -> tuple[NDArray[np.float32], int]:
-        """Read the codes in a geobox's pixels: on pixels so many times finer as there are codes in one."""
+        """Read the codes in a geobox's pixels, on a finer grid, and how many times finer it is along an edge."""
         return self._ask(partial(self._all_codes, geobox=geobox))
 
     def _all_codes(

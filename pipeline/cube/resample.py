@@ -25,7 +25,7 @@ HALF = 0.5
 
 
 def shrink_factor(source: GeoBox, target: GeoBox) -> int:
-    """Say how many source pixels make one target pixel along an edge, rounded down, at least 1.
+    """Return how many source pixels make one target pixel along an edge, rounded down, at least 1.
 
     Measured at the middle of the source, not of a window, so that every window of a raster is
     read from the same overview.
@@ -126,7 +126,7 @@ def nearest(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.flo
 
 
 def _inside(positions: Positions, shape: tuple[int, ...]) -> bool:
-    """Say whether every place has four neighbours."""
+    """Return whether every position has four neighbours."""
     return all(
         bool(((axis >= 0) & (axis <= size - 1)).all())
         for axis, size in zip((positions.rows, positions.cols), shape, strict=True)
@@ -146,8 +146,8 @@ def _sample(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.flo
     padded = np.pad(pixels, 1)
     sampled = np.empty(positions.rows.shape, np.float32)
     for start in range(0, len(sampled), SAMPLED_ROWS):
-        held = slice(start, start + SAMPLED_ROWS)
-        sampled[held] = _sampled_rows(padded, positions.rows[held], positions.cols[held])
+        strip = slice(start, start + SAMPLED_ROWS)
+        sampled[strip] = _sampled_rows(padded, positions.rows[strip], positions.cols[strip])
     return sampled
 
 
@@ -196,11 +196,11 @@ def _neighbours(
     positions: NDArray[np.float64], size: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Return the first of two neighbours in an axis padded by one, and the weight of the second."""
-    held = np.clip(positions, -1, size)
-    if np.isnan(held.sum()):
-        held[np.isnan(held)] = -1
+    clipped = np.clip(positions, -1, size)
+    if np.isnan(clipped.sum()):
+        clipped[np.isnan(clipped)] = -1
     # Truncation is floor from nought on.
-    held += 1
-    first = np.minimum(held.astype(np.intp), size)
-    held -= first
-    return first, held.astype(np.float32)
+    clipped += 1
+    first = np.minimum(clipped.astype(np.intp), size)
+    clipped -= first
+    return first, clipped.astype(np.float32)

@@ -1,8 +1,8 @@
-"""Numbers that are no reflectance: what gives them away, and where they stood.
+"""Numbers that are no reflectance: how they are recognised, and where they were.
 
-A saturated detector says 65535, a number that was shifted below zero in 16 bits comes round to 65486, and both
-would read as 6.5. They are found among the source's own pixels, before anything is averaged or interpolated,
-so that none of them is in any pixel of a grid.
+A saturated detector gives 65535; a number shifted below zero in 16 bits wraps to 65486. Both would read as 6.5.
+They are found among the source's own pixels, before anything is averaged or interpolated, so that none of them is
+in any pixel of a grid.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Bounds:
         )
 
     def find(self, pixels: NDArray[np.float32]) -> Kinds | None:
-        """Say which numbers of a window, NaN = no data, are unfit; none: there are none of them."""
+        """Return which numbers of a window, NaN = no data, are unfit; none: there are none of them."""
         inside = [each for each in self.saturated if self.smallest <= each <= self.largest]
         equal = [pixels == each for each in inside]
         bright, dark = pixels > self.largest, pixels < self.smallest
@@ -79,10 +79,10 @@ class Bounds:
         return kinds
 
     def suspect(self, pixels: NDArray[np.float32]) -> Kinds | None:
-        """Say where an overview's window, `MARGIN_PX` larger on all sides, may have averaged unfit numbers.
+        """Return where an overview's window, `MARGIN_PX` larger on all sides, may have averaged unfit numbers.
 
         Of four, one that wrapped or is saturated lifts the mean by 16 000. Of coarser overviews a single one
-        does not tell, but many of an area do, and all is suspected that lies within the margin of one.
+        is not conspicuous, but many of an area are, and all pixels within the margin of one are suspected.
         """
         most = min(self.largest, BLENDED) if self.largest < 2 * BLENDED else self.largest
         found = (pixels > most) | (pixels < self.smallest)
@@ -108,7 +108,7 @@ _Bits = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """What a quality band says of the numbers of another band."""
+    """A quality band that flags numbers of another band."""
 
     asset: str
     href: str
@@ -116,13 +116,13 @@ class Quality:
 
     @property
     def key(self) -> tuple[str, _Values, _Bits]:
-        """What tells its answers from those of others."""
+        """The key under which its answers are cached."""
         flags = self.flags
         return self.href, tuple(flags.values.items()), tuple(flags.bits.items())
 
     def kinds(self, codes: NDArray[np.float32]) -> Kinds:
-        """Return what its own numbers, NaN = nothing said, mean."""
-        # Whatever else a raster of floats holds is no code of 16 bits, and says nothing.
+        """Return the kinds that its codes (NaN: none) stand for."""
+        # Other values of a raster of floats are no codes of 16 bits, and flag nothing.
         sound = (codes >= 0) & (codes < 2**16)
         _, values, bits = self.key
         kinds: Kinds = _table(values, bits)[np.where(sound, codes, 0).astype(np.uint16)]
@@ -150,9 +150,9 @@ class Found:
     codes: dict[tuple[str, GeoBox], tuple[NDArray[np.float32], int]] = field(
         default_factory=dict
     )
-    """What a quality band holds, which several bands ask for: href, place -> `ExactReader.codes`."""
-    said: dict[tuple[tuple[str, _Values, _Bits], GeoBox], Kinds] = field(default_factory=dict)
-    """What it says: `Quality.key`, place -> kinds."""
+    """Codes of quality bands, cached because several bands need them: href, geobox -> `ExactReader.codes`."""
+    flags: dict[tuple[tuple[str, _Values, _Bits], GeoBox], Kinds] = field(default_factory=dict)
+    """What it flags: `Quality.key`, geobox -> kinds."""
 
     def note(
         self, kinds: Kinds | None, shape: tuple[int, int], part: tuple[slice, slice] | None
@@ -162,5 +162,5 @@ class Found:
             return
         if self.kinds is None:
             self.kinds = np.zeros(shape, np.uint8)
-        held = self.kinds if part is None else self.kinds[part]
-        np.maximum(held, kinds, out=held)
+        part_kinds = self.kinds if part is None else self.kinds[part]
+        np.maximum(part_kinds, kinds, out=part_kinds)

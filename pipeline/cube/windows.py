@@ -19,7 +19,7 @@ Window = tuple[tuple[int, int], tuple[int, int]]
 """First (row, column) of a part of a raster, and the first after."""
 
 STRIP_PX = 2**22
-"""Finer pixels that are held at once while coarse ones are averaged."""
+"""Most finer pixels in memory at once while coarse ones are averaged."""
 
 NOISE = 6
 """Decimals of a source pixel to which positions are known."""

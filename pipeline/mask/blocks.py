@@ -62,15 +62,14 @@ def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
 def mask_with_confidence(
     cube: xr.Dataset, model: Model, geobox: GeoBox, shared: SharedWindows | None = None
 ) -> tuple[da.Array, da.Array]:
-    """Classify every pixel, and say how sure the model is; see `mask_cube`.
+    """Classify every pixel, with the probability of its class; see `mask_cube`.
 
     Parameters
     ----------
     cube, model, geobox
         As of `mask_cube`.
     shared
-        What the model's windows left where neighbours of the geobox were masked, for those that it has in common
-        with them; added to.
+        Cache of windows that the geobox shares with its neighbours; read and added to.
 
     Returns
     -------
@@ -284,7 +283,7 @@ def _cuts(sizes: tuple[int, ...], wanted: slice) -> Iterator[tuple[int, slice, s
 
 
 def _identity(card: ModelCard) -> tuple[str, ...]:
-    """Return what tells the scores of models apart: dask need not hash their weights."""
+    """Return what identifies the scores of a model, so that Dask need not hash its weights."""
     return (
         card.name,
         card.version,

@@ -5,8 +5,8 @@
     cube ── member, windows of its own ──▶ blended scores ──┐
          ── member, windows of its own ──▶ blended scores ──┴─ joined ──▶ codes, confidence
 
-No lattice suits networks of different windows, and none is needed: what members say of a pixel does not
-depend on how a region was cut, so what is made of it, pixel by pixel, does not either.
+Networks of different windows need no common lattice: the scores of a member do not depend on how a region was cut,
+so what is computed from them, pixel by pixel, does not either.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class Combination(Protocol):
     members: Sequence[Model]
 
     def combine(self, scores: Sequence[FloatArray]) -> FloatArray:
-        """Join what the members say about the same pixels.
+        """Combine the members' scores of the same pixels.
 
         Parameters
         ----------
         scores
-            For each member (N, K, H, W) float32, finite, of its classes, as its card says.
+            For each member (N, K, H, W) float32, finite, of its classes; see its card.
 
         Returns
         -------
-        (N, C, H, W) float32, finite, of the classes of the whole, as its card says; each pixel's depend
-        on no other.
+        (N, C, H, W) float32, finite, of the classes of the combination; each pixel's depend on no
+        other pixel.
         """
         ...
 
@@ -71,7 +71,7 @@ def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
 def mask_with_confidence(
     cube: xr.Dataset, model: Model, geobox: GeoBox, shared: SharedWindows | None = None
 ) -> tuple[da.Array, da.Array]:
-    """Classify every pixel, and say how sure the model is; see `pipeline.mask.blocks`.
+    """Classify every pixel, with the probability of its class; see `pipeline.mask.blocks`.
 
     Parameters
     ----------
@@ -97,13 +97,13 @@ def mask_with_confidence(
     if not isinstance(model, Combination):
         return blocks.mask_with_confidence(cube, model, geobox, shared)
     blocks._check(cube, model.card, geobox)
-    said = _scored(cube, model, geobox)
+    scores = _scored(cube, model, geobox)
     made = da.map_blocks(
         _Choice(model.card),
-        said,
-        chunks=(said.chunks[0], (2,), *said.chunks[2:]),
+        scores,
+        chunks=(scores.chunks[0], (2,), *scores.chunks[2:]),
         meta=np.empty((0, 0, 0, 0), np.uint8),
-        name=f"mask-{tokenize(said.name)}",
+        name=f"mask-{tokenize(scores.name)}",
     )
     return made[:, 0], made[:, 1]
 
@@ -131,7 +131,7 @@ def _finest(chunks: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def _blended(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
-    """Return (time, K, y, x) what a model's windows say together of a geobox's pixels."""
+    """Return (time, K, y, x) the overlap-added scores of a geobox's pixels."""
     card = model.card
     layout = Layout.of(card, geobox_cores(card.lattice, geobox))
     lattice = card.lattice
@@ -150,13 +150,13 @@ def _blended(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
 
 @dataclass(frozen=True, slots=True)
 class _Join:
-    """What each member says of a block -> (1, C, y, x) what the whole says, NaN where one has no data."""
+    """Scores of a block by each member -> (1, C, y, x) combined scores, NaN where one has no data."""
 
     model: Combination
 
-    def __call__(self, *said: FloatArray) -> FloatArray:
-        missing = np.logical_or.reduce([np.isnan(each[:, :1]) for each in said])
-        filled = [np.where(missing, np.float32(0), each) for each in said]
+    def __call__(self, *scores: FloatArray) -> FloatArray:
+        missing = np.logical_or.reduce([np.isnan(each[:, :1]) for each in scores])
+        filled = [np.where(missing, np.float32(0), each) for each in scores]
         joined = self._combined(filled)
         expected = (1, len(self.model.card.classes), *missing.shape[2:])
         if joined.shape != expected or joined.dtype != np.float32:
@@ -170,9 +170,9 @@ class _Join:
             )
         return np.where(missing, np.float32(np.nan), joined)
 
-    def _combined(self, said: list[FloatArray]) -> FloatArray:
+    def _combined(self, scores: list[FloatArray]) -> FloatArray:
         try:
-            return self.model.combine(said)
+            return self.model.combine(scores)
         except CloudmaskError:
             raise
         except Exception as error:
@@ -188,8 +188,8 @@ class _Choice:
 
     card: ModelCard
 
-    def __call__(self, said: FloatArray) -> NDArray[np.uint8]:
+    def __call__(self, scores: FloatArray) -> NDArray[np.uint8]:
         codes: NDArray[np.uint8] = choose(
-            self.card, said, np.isnan(said[:, 0]), confidence=True
+            self.card, scores, np.isnan(scores[:, 0]), confidence=True
         )
         return codes

@@ -45,7 +45,7 @@ class Layout:
         return (rows[0] - shared, *rows[1:]), (cols[0] - shared, *cols[1:])
 
     def edges(self, row: int, col: int) -> tuple[bool, bool]:
-        """Say of a window, by its row and column, whether a neighbouring tile may need it: before this, or after.
+        """Return whether a window, by its row and column, may be shared with a tile before this one, and with one after.
 
         Tiles come row by row.
         """

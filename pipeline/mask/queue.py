@@ -1,8 +1,8 @@
 """One queue of windows per model and process: batches are filled across blocks, dates and threads.
 
-There is no thread of its own and no waiting for a batch to fill up: whoever finds a place takes what has
-gathered meanwhile, its own windows or others', and runs it. There are several places: while a device computes
-one batch, the next are made ready for it and the last one comes back.
+There is no worker thread and no waiting for a batch to fill up: a calling thread that gets a slot takes the windows
+that wait, its own or others', and runs them. There are several slots: while a device computes one batch, the next
+are prepared and the last one is copied back.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Arrays = tuple[NDArray[Any], ...]
 _Given = TypeVar("_Given")
 _Answer = TypeVar("_Answer")
 
-PLACES = 6
-"""Batches of one model at a time: one is computed, one comes back, and the others are made ready, which takes
+SLOTS = 6
+"""Batches of one model at a time: one is computed, one is copied back, and the others are prepared, which takes
 the host longer than a fast device computes."""
 
 
@@ -50,7 +50,7 @@ class WindowQueue(Generic[_Given, _Answer]):
         self._run_batch = run
         self._waiting: deque[tuple[_Given, Future[_Answer]]] = deque()
         self._taking = threading.Lock()
-        self._places = threading.Semaphore(PLACES)
+        self._slots = threading.Semaphore(SLOTS)
 
     def ask(self, windows: list[_Given]) -> list[_Answer]:
         """Have windows answered, in batches with those of other threads.
@@ -64,16 +64,16 @@ class WindowQueue(Generic[_Given, _Answer]):
         with self._taking:
             self._waiting.extend(asked)
         for _, answer in asked:
-            # Each turn answers the oldest windows, so this one's comes; whoever fails tells all.
+            # Each turn answers the oldest windows, so this thread's come; a failure goes to all windows of its batch.
             while not answer.done() and self._turn():
                 pass
-        # What nobody has to take any more is with others, who answer.
+        # Windows that no longer wait are with other threads, which answer them.
         wait([answer for _, answer in asked])
         return [answer.result() for _, answer in asked]
 
     def _turn(self) -> bool:
-        """Run a batch if windows wait; say whether there were any."""
-        with self._places:
+        """Run a batch if windows wait; return whether there were any."""
+        with self._slots:
             batch = self._take()
             if batch:
                 self._run(batch)

@@ -93,9 +93,9 @@ def _rate(
     counts: Sequence[NDArray[np.int64]], lines: Sequence[NDArray[np.int_]], by: int
 ) -> float:
     differ = pairs = 0
-    for held, each in zip(counts, lines, strict=True):
+    for counted, each in zip(counts, lines, strict=True):
         moved = each + by
-        inside = moved[(moved >= 1) & (moved < held.shape[1])]
-        differ += int(held[0, inside].sum())
-        pairs += int(held[1, inside].sum())
+        inside = moved[(moved >= 1) & (moved < counted.shape[1])]
+        differ += int(counted[0, inside].sum())
+        pairs += int(counted[1, inside].sum())
     return differ / pairs if pairs else float("nan")

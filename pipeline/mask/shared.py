@@ -1,8 +1,8 @@
-"""Windows at the edges of tiles, kept for their neighbours: whoever comes first has a window run, for all.
+"""Windows at the edges of tiles, cached on disk: the first tile that needs one runs it for its neighbours.
 
 A tile is decided by windows that reach into its neighbours: one of 2048 px by 25 windows of 512 px for an area of
-16, or by 9 of 1024 px for an area of 4. What a window leaves depends on its pixels and on the model alone, so by its
-pixels it is found again: nobody has to know which tiles there are, or whether what they read agrees.
+16, or by 9 of 1024 px for an area of 4. The result of a window depends on its pixels and on the model alone, so a
+hash of the pixels is the key: tiles need not know of each other, nor whether they read the same pixels.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LARGEST_SHARE = 0.25
 
 
 def key_of(image: NDArray[np.float32], *, confidence: bool) -> bytes:
-    """Return what a window of a model is found by.
+    """Return the cache key of a window.
 
     Parameters
     ----------
@@ -58,10 +58,10 @@ class _Span:
 
 
 class SharedWindows:
-    """What windows of one model leave; the oldest give way to new ones. Safe to use from several threads.
+    """Cache of one model's window results; the oldest give way to new ones. Safe to use from several threads.
 
-    It is kept in a file that has no name, and so ends with the process however that ends. A disk that is full or
-    cannot be written to costs time only: windows are run again.
+    It lies in an unnamed file, which ends with the process however that ends. A disk that is full or cannot be
+    written to costs time only: windows are run again.
     """
 
     def __init__(self, capacity: int = CAPACITY_BYTES) -> None:
@@ -80,7 +80,7 @@ class SharedWindows:
         self._end = 0
 
     def recall(self, key: bytes) -> WindowResult | None:
-        """Return what was kept under a key, if it is still there."""
+        """Return the result cached under a key, None if there is none."""
         with self._lock:
             span = self._spans.get(key)
             if span is None or self._file is None:
@@ -94,7 +94,7 @@ class SharedWindows:
         return _read(content, span.shapes)
 
     def keep(self, key: bytes, window: WindowResult) -> None:
-        """Keep what a window leaves."""
+        """Cache the result of a window."""
         parts = _parts(window)
         size = sum(each.nbytes for each in parts)
         with self._lock:
@@ -115,7 +115,7 @@ class SharedWindows:
             self._end = start + size
 
     def _ready(self, size: int) -> bool:
-        """Have a file, and say whether so many bytes can be kept at all."""
+        """Make the file if there is none; return whether so many bytes fit at all."""
         if self._file is None and self._capacity:
             try:
                 folder = scratch_folder()
@@ -128,7 +128,7 @@ class SharedWindows:
         return size <= self._capacity
 
     def _room(self, size: int) -> int:
-        """Return where so many bytes go, and forget what is there."""
+        """Return where so many bytes go, and drop the entries there."""
         wraps = self._end + size > self._capacity
         start = 0 if wraps else self._end
         for key, span in list(self._spans.items()):
@@ -157,7 +157,7 @@ _making = threading.Lock()
 
 
 def shared_windows(model: Model) -> SharedWindows | None:
-    """Return what this process keeps of a model's windows; nothing if the model sees pixels, not windows."""
+    """Return this process's cache of a model's windows; None if the model sees single pixels."""
     if not model.card.lattice.halo_px:
         return None
     with _making:
@@ -170,7 +170,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def scratch_folder() -> Path:
-    """Return where a large file may be that nobody needs after the process: what Python says, ``/var/tmp`` for ``/tmp``.
+    """Return the folder for a large temporary file: Python's, but ``/var/tmp`` in place of ``/tmp``.
 
     ``/tmp`` is memory on some machines.
     """

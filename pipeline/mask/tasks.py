@@ -117,7 +117,7 @@ class Scorer:
         return f"in the window of scene {time} at pixel ({top}, {left}) from the CRS origin"
 
     def _missing(self, window: FloatArray, name: str) -> NDArray[np.bool_]:
-        """Say which pixels of a window's support lack a band."""
+        """Return which pixels of a window's support lack a band."""
         # A sum of a pixel's bands is finite unless one of them is not: one pass for the usual case.
         lacking: NDArray[np.bool_] = ~np.isfinite(np.add.reduce(window, axis=0))
         if lacking.any():

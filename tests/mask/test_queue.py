@@ -66,7 +66,7 @@ def test_everyone_gets_their_own_answer(threads, batch, per_thread):
     assert all(asked_by(threads, model, per_thread))
     assert sum(model.sizes) == threads * per_thread
     assert max(model.sizes) <= batch
-    assert model.most_inside <= queue.PLACES
+    assert model.most_inside <= queue.SLOTS
 
 
 def test_the_next_batch_is_made_ready_while_one_is_computed():

@@ -1,1 +1,1 @@
-"""What items and headers say of their rasters: roles, where they lie, and what settles a contradiction."""
+"""What items and headers state about rasters: roles, outlines, hrefs, and how contradictions are settled."""

@@ -1,7 +1,7 @@
 """Whether 1000 are added to the numbers of a Sentinel-2 item: its darkest pixels know.
 
 Since processing baseline 04.00 products hold ``10 000 × reflectance + 1000``, and some catalogues
-take the 1000 out again. Whoever looks at bright ground cannot tell one from the other, but nature
+take the 1000 out again. On bright ground the two look alike, but reflectance
 has a floor: deep water, shadow and dense forest reflect next to nothing, above all in the infrared.
 So the darkest pixels of a scene lie at a number just above the one that means zero:
 
@@ -45,7 +45,7 @@ WRAPPED = 2**16 - ZERO
 The darkest there are, and there are none where nothing was taken."""
 
 MIN_VALID_PX = 1000
-"""Fewer valid pixels say nothing."""
+"""Fewer valid pixels decide nothing."""
 
 BELOW: Mapping[str, int] = {**dict.fromkeys(VISIBLE, 400), **dict.fromkeys(INFRARED, 150)}
 """How far below 1000 a number must lie to speak against an offset."""
@@ -68,7 +68,7 @@ STRAY_SHARE = 0.001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What the pixels of an item say."""
+    """The verdict of an item's pixels."""
 
     verdict: Verdict
     reason: str
@@ -79,7 +79,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Band:
-    """What one band says."""
+    """The figures of one band."""
 
     role: str
     floor: int
@@ -91,7 +91,7 @@ class _Band:
 
 
 def judge(numbers: Mapping[str, NDArray[np.integer]], *, toa: bool = False) -> Finding:
-    """Say whether 1000 are added to numbers.
+    """Return whether 1000 are added to numbers.
 
     Parameters
     ----------

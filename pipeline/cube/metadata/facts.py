@@ -17,7 +17,7 @@ class AssetFacts:
     ref: AssetRef
     nodata: int
     outline: Geometry | None
-    """Where the item says that its rasters lie; none: it does not say."""
+    """The rectangle of its rasters as the item states it; None: it does not."""
     nearest: bool = False
     """Codes, which are neither averaged nor interpolated."""
     bounds: Bounds | None = None

@@ -1,4 +1,4 @@
-"""Where rasters lie whose items do not say it, or say it wrongly: read from the header of one asset of each."""
+"""Where rasters lie whose items state it wrongly or not at all: read from the header of one asset of each."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TRIED = 3
 """Assets of an item that are asked, where the first has no header that can be read."""
 
 READERS = 8
-"""Headers that are read at once; each host takes no more than `pipeline.access` says."""
+"""Headers that are read at once; each host takes at most what `pipeline.access` allows."""
 
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 
 
 Answer = pystac.Item | str | AssetError | AccessError
-"""An item that says where its rasters lie, or why it cannot be learned; an error: not for now."""
+"""An item that states where its rasters lie, or why that cannot be found; an error that may pass."""
 
 
 def located(items: Sequence[pystac.Item], settings: CubeSettings) -> list[Answer]:
@@ -35,7 +35,7 @@ def located(items: Sequence[pystac.Item], settings: CubeSettings) -> list[Answer
     Parameters
     ----------
     items
-        Those that do not say it themselves, or say it wrongly, and are to be used: each costs a
+        Those that state it wrongly or not at all, and are to be used: each costs a
         request.
     settings
         Which private hosts may be asked, and what an unreadable asset costs.
@@ -48,14 +48,14 @@ def located(items: Sequence[pystac.Item], settings: CubeSettings) -> list[Answer
     Raises
     ------
     AssetError, AccessError
-        A header cannot be read, and the settings say that this fails the run.
+        A header cannot be read, and by the settings this fails the run.
     """
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(lambda item: _asked(item, settings), items))
 
 
 def _asked(item: pystac.Item, settings: CubeSettings) -> Answer:
-    """Return a copy that says where its rasters lie, or why it cannot be said."""
+    """Return a copy that states where its rasters lie, or the reason why it is unknown."""
     offered = dict.fromkeys(sensors.profile(item).offered(item).values())
     if not offered:
         return "it has no asset to read its projection from"
@@ -77,7 +77,7 @@ def _asked(item: pystac.Item, settings: CubeSettings) -> Answer:
 
 
 def why_not(error: AssetError | AccessError) -> str:
-    """Say why nothing was learned."""
+    """Return why nothing was learned."""
     if isinstance(error, AssetError):
         return f"the header of asset {error.asset!r} {error.reason}"
     return f"the header of none of its assets can be read: {error}"
@@ -95,7 +95,7 @@ def read_header(item: pystac.Item, key: str, settings: CubeSettings) -> Frame:
 
 
 def header(raster: Any) -> Frame:  # noqa: ANN401  (rasterio has no types)
-    """Return what an opened raster says of where it lies.
+    """Return where an opened raster lies.
 
     Raises
     ------
@@ -116,23 +116,26 @@ def header(raster: Any) -> Frame:  # noqa: ANN401  (rasterio has no types)
 
 
 def _with_frame(item: pystac.Item, key: str, found: Frame) -> pystac.Item:
-    """Return a copy whose asset says where it lies; only that asset, since others may be coarser.
+    """Return a copy whose asset states where it lies; only that asset, since others may be coarser.
 
-    The CRS is that of the item as a whole: what it says itself may be wrong.
+    The CRS is that of the item as a whole: what the item stated may be wrong.
     """
-    told = item.clone()
+    located = item.clone()
     # A clone has lost its root, which would be asked for by network; the self link stays.
-    fields = told.assets[key].extra_fields
+    fields = located.assets[key].extra_fields
     crs = {"proj:code" if found.crs.startswith("EPSG:") else "proj:wkt2": found.crs}
     for name in ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson", "proj:bbox"):
-        for place in (told.properties, *(each.extra_fields for each in told.assets.values())):
+        for place in (
+            located.properties,
+            *(each.extra_fields for each in located.assets.values()),
+        ):
             place.pop(name, None)
-    told.properties |= crs
+    located.properties |= crs
     fields |= {
         **crs,
         "proj:shape": list(found.shape),
         "proj:transform": list(found.transform),
     }
-    if not any("/projection/" in each for each in told.stac_extensions):
-        told.stac_extensions.append(PROJECTION)
-    return told
+    if not any("/projection/" in each for each in located.stac_extensions):
+        located.stac_extensions.append(PROJECTION)
+    return located

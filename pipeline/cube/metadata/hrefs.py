@@ -28,7 +28,7 @@ def href_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> str:
 
 
 def asset_ref(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> AssetRef:
-    """Return an asset as `read_asset` wants it."""
+    """Return an asset as `read_asset` takes it."""
     return AssetRef(
         item_id=item.id,
         asset=key,

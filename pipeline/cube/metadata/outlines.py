@@ -152,7 +152,7 @@ def _rings(
 
 
 def _sound(rings: NDArray[np.float64], parts: int) -> NDArray[np.bool_]:
-    """Say which rings are finite, closed and cross no seam."""
+    """Return which rings are finite, closed and cross no seam."""
     finite = np.isfinite(rings).all(axis=(1, 2))
     steps = np.full((len(rings), 4, parts), np.inf)
     steps[finite] = np.hypot(*np.moveaxis(np.diff(rings[finite], axis=1), -1, 0)).reshape(

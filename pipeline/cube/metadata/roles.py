@@ -37,7 +37,7 @@ def raster_outline(item: pystac.Item) -> Geometry | None:
 
 
 def frame(item: pystac.Item) -> Frame | None:
-    """Return what an item says of where its rasters lie, none where it does not say it all."""
+    """Return the CRS, shape and transform that an item states of its rasters, None if one is missing."""
     for key in sensors.profile(item).offered(item).values():
         found = asset_frame(item, key)
         if found is not None:
@@ -48,8 +48,7 @@ def frame(item: pystac.Item) -> Frame | None:
 def corner_m(item: pystac.Item) -> float:
     """Return how far, in metres, the corners of an item's pixels lie beside the multiples of its pixel.
 
-    Its sensor tells it, unless the item's own transform says that they lie on the multiples: copies that
-    somebody has warped do.
+    The sensor's profile has it, unless the item's own transform puts them on the multiples, as warped copies do.
     """
     profile, found = sensors.profile(item), frame(item)
     if found is None or not profile.corner_m:
@@ -67,17 +66,17 @@ def outlines_in(items: Sequence[pystac.Item], crs: str) -> list[BaseGeometry | N
 
 
 def misplaced(item: pystac.Item) -> str | None:
-    """Say how an item contradicts itself about where it lies; none: it does not."""
+    """Return how an item contradicts itself about where it lies; none: it does not."""
     return all_misplaced([item], [frame(item)])[0]
 
 
 def all_misplaced(
     items: Sequence[pystac.Item], frames: Sequence[Frame | None]
 ) -> list[str | None]:
-    """Say for each item how it contradicts itself about where it lies; none: it does not.
+    """Return for each item how it contradicts itself about where it lies; none: it does not.
 
     Its rasters, by the projection extension, must meet its geometry. A wrong CRS code would
-    otherwise put them where nobody looks, and the item's ground would be blank without a word.
+    otherwise put them elsewhere, and the item's ground would be silently blank.
     Where no frame or no geometry is stated, nothing can contradict.
 
     Parameters
@@ -89,10 +88,10 @@ def all_misplaced(
     """
     stated = [(index, each) for index, each in enumerate(frames) if each is not None]
     places = outlines([each for _, each in stated], LONLAT)
-    said: list[str | None] = [None] * len(items)
+    contradictions: list[str | None] = [None] * len(items)
     for (index, each), place in zip(stated, places, strict=True):
-        said[index] = _contradiction(each, place, footprint(items[index]))
-    return said
+        contradictions[index] = _contradiction(each, place, footprint(items[index]))
+    return contradictions
 
 
 def _contradiction(
@@ -112,7 +111,7 @@ def _contradiction(
 
 
 def asset_frame(item: pystac.Item, key: str) -> Frame | None:
-    """Return what the projection extension's fields tell of an asset, if they tell it all."""
+    """Return the frame of an asset by the projection extension's fields, if they are complete."""
     own, shared = item.assets[key].extra_fields, item.properties
     sizes = own.get("proj:shape", shared.get("proj:shape"))
     numbers = own.get("proj:transform", shared.get("proj:transform"))

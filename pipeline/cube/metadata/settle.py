@@ -193,14 +193,14 @@ def _decided(metadata: sensors.Radiometry, finding: Finding) -> sensors.Radiomet
 
 
 def _to_be_asked(item: pystac.Item, *, every: bool) -> bool:
-    """Say whether an item is in doubt and its pixels were never read."""
+    """Return whether an item is in doubt and its pixels were never read."""
     if not sensors.asks_for_offset(item):
         return False
     return not _told(item) and (every or sensors.radiometry(item).doubtful)
 
 
 def _told(item: pystac.Item) -> bool:
-    """Say whether an item's pixels were read: those that cannot tell never will."""
+    """Return whether an item's pixels were read: those that cannot tell never will."""
     return sensors.recorded(item) is not None and not sensors.was_unread(item)
 
 

@@ -82,7 +82,7 @@ def _clean_group(
 ) -> NDArray[np.uint8]:
     has_data = codes != Code.NO_DATA
     before = np.isin(codes, members)
-    # A cloud that the swath's edge cuts is not thin there: it goes on where nobody looked.
+    # A cloud that the swath's edge cuts is not thin there: it goes on beyond the swath.
     flags = _opened(before | ~has_data, settings.open_m, resolution_m)
     flags = ~_opened(~flags, settings.close_m, resolution_m)
     flags = _without_small(flags, _pixels(settings.min_object_m2, resolution_m)) & has_data

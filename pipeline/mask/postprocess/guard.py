@@ -165,7 +165,7 @@ def persistent(
 
 
 def usable(mask: Codes, guarded: Flags, settings: GuardSettings) -> Flags:
-    """Say where a mask shows the ground, guarded clouds included.
+    """Return where a mask shows the ground, guarded clouds included.
 
     Parameters
     ----------

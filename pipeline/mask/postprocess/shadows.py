@@ -131,7 +131,7 @@ def _near(zone: Flags, settings: ShadowSettings, resolution_m: float) -> Flags:
 
 
 def _darker(nir: NDArray[np.float32], settings: ShadowSettings, resolution_m: float) -> Flags:
-    """Say where the ground is darker than all that surrounds it within a distance.
+    """Return where the ground is darker than all that surrounds it within a distance.
 
     A grey closing lifts what is narrower than its window to the level about it; the flood fill of
     Zhu and Woodcock does so for hollows of any width, but is not local.

@@ -11,10 +11,10 @@
 
 Members answer one question after the other (`pipeline.models.combined.members.GROUPS`): cloud, shadow or ground
 first, then what kind. ``mean`` averages probabilities, ``majority`` counts votes, ``union`` takes cloud
-from whoever sees one, then shadow. A tie is never ground, and a member without data for a pixel abstains.
+from any member that sees one, then shadow. A tie is never ground, and a member without data for a pixel abstains.
 
 Every member works on its own lattice, blending its own windows, and they are joined pixel by pixel: the
-whole is what each of them says alone, combined. The card's lattice only says what has to be read for that.
+result is that of each of them alone, combined. The card's lattice only covers what has to be read for that.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class EnsembleModel:
         self._rule = card.options["rule"]
         weights = np.array(combining.from_json("weights", card.options["weights"]), np.float32)
         self._weights = weights / weights.sum()
-        # No data is an answer only where nobody has another one.
+        # No data is an answer only where no member has another one.
         self._codes = tuple(code for code in card.classes if code != Code.NO_DATA)
 
     def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Score windows (N, B, H, W) with every member; see `pipeline.types.Model`.
 
-        For whoever has windows instead of a scene, such as ``tta``.
+        For callers that have windows instead of a scene, such as ``tta``.
 
         Raises
         ------
@@ -73,12 +73,12 @@ class EnsembleModel:
         return self.combine([self._scores(each, windows) for each in self.members])
 
     def combine(self, scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Join what the members say about the same pixels.
+        """Combine the members' scores of the same pixels.
 
         Parameters
         ----------
         scores
-            For each member (N, K, H, W) float32, finite, of its classes, as its card says.
+            For each member (N, K, H, W) float32, finite, of its classes; see its card.
 
         Returns
         -------
@@ -109,20 +109,20 @@ class EnsembleModel:
         kept = np.zeros_like(votes)
         open_ = np.ones((len(votes), 1, *votes.shape[2:]), bool)
         for group in GROUPS:
-            held = [index for index, code in enumerate(self._codes) if code in group]
-            if held:
-                named = votes[:, held].any(axis=1, keepdims=True)
-                kept[:, held] = np.where(open_ & named, votes[:, held], 0)
+            indices = [index for index, code in enumerate(self._codes) if code in group]
+            if indices:
+                named = votes[:, indices].any(axis=1, keepdims=True)
+                kept[:, indices] = np.where(open_ & named, votes[:, indices], 0)
                 open_ &= ~named
         return kept
 
     def _finished(self, shares: NDArray[np.float32]) -> NDArray[np.float32]:
         """Make shares of all codes of the card, which add up to one."""
         total = combining.total(shares)
-        nobody = total == 0
-        scores = (shares / np.where(nobody, np.float32(1), total)).astype(np.float32)
+        no_answer = total == 0
+        scores = (shares / np.where(no_answer, np.float32(1), total)).astype(np.float32)
         if Code.NO_DATA in self.card.classes:
-            scores = np.concatenate([scores, nobody.astype(np.float32)], axis=1)
+            scores = np.concatenate([scores, no_answer.astype(np.float32)], axis=1)
         return scores
 
 
@@ -173,8 +173,8 @@ class Ensemble:
         members = self.inside(card)
         # Scores are joined in blocks no larger than a core.
         pixels = windows * card.lattice.core_px**2
-        said = sum(len(each.card.classes) for each in members)
-        own = pixels * 4 * (said + 5 * len(card.classes))
+        n_classes = sum(len(each.card.classes) for each in members)
+        own = pixels * 4 * (n_classes + 5 * len(card.classes))
         return own + sum(each.bytes_needed(windows) for each in members)
 
 
@@ -237,7 +237,7 @@ def _card(members: Sequence[Member], level: str, options: Mapping[str, str]) -> 
 
 
 def _version(cards: Sequence[ModelCard], options: Mapping[str, str]) -> str:
-    """Say all that decides the pixels and stands nowhere else on the card: it is part of a fingerprint."""
+    """Return all that decides the pixels and is nowhere else on the card: it is part of a fingerprint."""
     shares = combining.from_json("weights", options["weights"])
     members = (
         f"{share:g} x {card.name} {card.version} ({combining.words(card.lattice)})"
@@ -247,6 +247,6 @@ def _version(cards: Sequence[ModelCard], options: Mapping[str, str]) -> str:
 
 
 def _classes(cards: Sequence[ModelCard]) -> tuple[Code, ...]:
-    held = {code for card in cards for code in card.classes}
+    known = {code for card in cards for code in card.classes}
     order = (*(code for group in GROUPS for code in group), Code.NO_DATA)
-    return tuple(code for code in order if code in held)
+    return tuple(code for code in order if code in known)

@@ -37,7 +37,7 @@ class Member:
     none: the model sees its whole window."""
 
     def named(self) -> dict[str, Any]:
-        """Return what a card of the whole says about it, enough to find it again."""
+        """Return the entry of the combined card for this member, enough to resolve it again."""
         return {"model": self.card.name, "options": dict(self.card.options)}
 
     def on(self, lattice: Lattice) -> Member:
@@ -99,7 +99,7 @@ def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> 
 
 
 def from_json(where: str, value: object) -> Any:  # noqa: ANN401 - whatever was written
-    """Return a value as it is, or what a card wrote it down as."""
+    """Return a value as it is, or parsed if it is the JSON text of a card."""
     if not isinstance(value, str):
         return value
     try:
@@ -109,7 +109,7 @@ def from_json(where: str, value: object) -> Any:  # noqa: ANN401 - whatever was 
 
 
 def to_json(value: object) -> str:
-    """Write a value down, always in the same words."""
+    """Return the canonical JSON of a value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
@@ -228,11 +228,11 @@ def in_groups(codes: Sequence[Code], shares: Array) -> Array:
     """
     given = np.zeros_like(shares)
     for group in GROUPS:
-        held = [index for index, code in enumerate(codes) if code in group]
-        if held:
-            part = shares[:, held]
-            best = np.eye(len(held), dtype=np.float32)[part.argmax(axis=1)]
-            given[:, held] = np.moveaxis(best, -1, 1) * total(part)
+        indices = [index for index, code in enumerate(codes) if code in group]
+        if indices:
+            part = shares[:, indices]
+            best = np.eye(len(indices), dtype=np.float32)[part.argmax(axis=1)]
+            given[:, indices] = np.moveaxis(best, -1, 1) * total(part)
     return given
 
 

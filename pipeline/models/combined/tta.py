@@ -92,7 +92,7 @@ def turn_back(windows: Array, turn: tuple[int, bool]) -> Array:
 
 
 def is_restless(scores: Array, missing: NDArray[np.bool_]) -> bool:
-    """Say whether a window's answer has too many isolated pixels.
+    """Return whether a window's answer has too many isolated pixels.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ def keep_freed_memory() -> bool:
 FREE_BYTES = 128 * 2**20
 """Free memory that is kept at least for every thread that runs a network."""
 SHARE = 0.6
-"""How much is kept of what a window is said to take: while one begins, another is half-way, and not all that
+"""How much is kept of the stated memory of a window: while one begins, another is half-way, and not all that
 a window takes is ever free."""
 PATIENCE_S = 3.0
 """Least time between two givings back: a window after one pays for fresh pages, up to two thirds of the time
@@ -118,9 +118,9 @@ class _Keeper:
             self._most = max(self._most, self._running)
 
     def give_back(self) -> bool:
-        """Give back what is free if it is more than usual, and say whether it was."""
+        """Give back what is free if it is more than usual; return whether it was."""
         libc = _glibc()
-        # Whoever comes while another thread does it need not do it again.
+        # If another thread is doing it, this one need not.
         if libc is None or not self._giving.acquire(blocking=False):
             return False
         try:
@@ -145,7 +145,7 @@ _keeper = _Keeper()
 
 
 def expect(window_bytes: int) -> None:
-    """Keep free memory for every thread by what a window of a model is said to take, in bytes."""
+    """Keep free memory for every thread by the stated memory of a model's window, in bytes."""
     _keeper.expect(window_bytes)
 
 
@@ -154,7 +154,7 @@ def bounded() -> Iterator[None]:
     """Run a window; afterwards give back to the system what is free beyond the usual.
 
     Windows of other shapes, as at the edges of a swath, leave holes that the next ones do not fit into: two
-    threads that ran a hundred windows of all shapes held 1.3 GB, of which 0.5 were in use.
+    threads that ran a hundred windows of all shapes kept 1.3 GB, of which 0.5 were in use.
     """
     _keeper.count(1)
     try:

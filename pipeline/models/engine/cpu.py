@@ -18,7 +18,7 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.engine import allocator
-from pipeline.models.engine.fill_gaps import Gaps, Seen
+from pipeline.models.engine.fill_gaps import Gaps, NetworkInput
 from pipeline.models.engine.normalise import Entry
 from pipeline.types import ModelCard
 
@@ -78,7 +78,7 @@ class SegmentationModel:
 
         Returns
         -------
-        (N, K, H, W) float32 scores, as the card's `scores` says; zero outside the part of a window
+        (N, K, H, W) float32 scores, of the kind of the card's `scores`; zero outside the part of a window
         that was run, and in windows without any data, which never are.
 
         Raises
@@ -95,7 +95,7 @@ class SegmentationModel:
         return self._together(answers, windows.shape)
 
     def _together(self, answers: list[_Answer], shape: tuple[int, ...]) -> FloatArray:
-        """Put what the network said in its place among windows of a shape, zero elsewhere."""
+        """Put the network's scores in their place among windows of a shape, zero elsewhere."""
         n, _, height, width = shape
         whole = (n, len(self._card.classes), height, width)
         if len(answers) == 1 and (1, *answers[0][2].shape) == whole:
@@ -106,7 +106,7 @@ class SegmentationModel:
             scores[index][(slice(None), *where)] = answer
         return scores
 
-    def _scores(self, seen: Seen) -> FloatArray:
+    def _scores(self, seen: NetworkInput) -> FloatArray:
         """Run the network, and return (K, h, w)."""
         x = self._tensor(self._entry.here(seen.image())[:, *seen.inner])
         with _alone(), torch.inference_mode():

@@ -2,7 +2,7 @@
 
 A network sees its whole window, so whatever stands in for the missing part reaches the rest. Zeros look
 like deep shadow and a band's mean like haze; both end in an edge that nature does not have. Here the
-image goes on as in a mirror held at the border of the data. Measured on five images of which a part was
+image goes on as in a mirror at the border of the data. Measured on five images of which a part was
 cut away (mean share of the remaining pixels that keep the class they had in the whole image; the same
 images served to choose the method):
 
@@ -28,7 +28,7 @@ REPEAT_PX = 8
 
 
 def is_missing(window: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Say which pixels (H, W) of a window (B, H, W) lack a band; they take no part at all."""
+    """Return which pixels (H, W) of a window (B, H, W) lack a band; they take no part at all."""
     missing: NDArray[np.bool_] = np.logical_or.reduce(np.isnan(window), axis=0)
     return missing
 
@@ -51,15 +51,15 @@ def mirror(window: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[n
     """
     filled = window.copy()
     if missing.any():
-        held = tuple(_held(missing, axis) for axis in (1, 0))
-        if missing[held].any():
+        span = tuple(_data_span(missing, axis) for axis in (1, 0))
+        if missing[span].any():
             _fill_gaps(filled, missing)
         else:
-            _fill_round(filled, held)
+            _fill_round(filled, span)
     return filled
 
 
-def _held(missing: NDArray[np.bool_], axis: int) -> slice:
+def _data_span(missing: NDArray[np.bool_], axis: int) -> slice:
     """Return the rows (1) or columns (0) from the first to the last one with data."""
     positions = np.flatnonzero(~missing.all(axis=axis))
     return slice(int(positions[0]), int(positions[-1]) + 1) if positions.size else slice(0, 0)
@@ -78,10 +78,10 @@ def _fill_gaps(image: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
     image[:, *here] = image[:, *np.where(mirrored, far, near)]
 
 
-def _fill_round(image: NDArray[np.float32], held: tuple[slice, ...]) -> None:
+def _fill_round(image: NDArray[np.float32], span: tuple[slice, ...]) -> None:
     """Do the same in place round a rectangle of data, as at the edges of scenes: a tenth of the time."""
     height, width = image.shape[1:]
-    rows, cols = held
+    rows, cols = span
     for part in (
         (slice(0, rows.start), slice(0, width)),
         (slice(rows.stop, height), slice(0, width)),
@@ -89,7 +89,7 @@ def _fill_round(image: NDArray[np.float32], held: tuple[slice, ...]) -> None:
         (rows, slice(cols.stop, width)),
     ):
         (near_y, far_y, off_y), (near_x, far_x, off_x) = (
-            _mirrored(*each) for each in zip(np.ogrid[part], held, strict=True)
+            _mirrored(*each) for each in zip(np.ogrid[part], span, strict=True)
         )
         far = (off_y**2 + off_x**2 > REPEAT_PX**2) & (far_y >= 0) & (far_x >= 0)
         ys, xs = np.where(far, far_y, near_y), np.where(far, far_x, near_x)
@@ -97,16 +97,16 @@ def _fill_round(image: NDArray[np.float32], held: tuple[slice, ...]) -> None:
 
 
 def _mirrored(
-    here: NDArray[np.intp], held: slice
+    here: NDArray[np.intp], span: slice
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Return, along an axis, the nearest positions with data, the mirrored ones (-1: none), and how far it is."""
-    near = np.clip(here, held.start, held.stop - 1)
+    near = np.clip(here, span.start, span.stop - 1)
     far = 2 * near - here
-    return near, np.where((far >= held.start) & (far < held.stop), far, -1), here - near
+    return near, np.where((far >= span.start) & (far < span.stop), far, -1), here - near
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class DataPart:
     """The part of a window that a network has to see, because there is data in it."""
 
     window: NDArray[np.float32]
@@ -132,7 +132,7 @@ class Part:
         return mirror(self.window, self.missing)
 
 
-def cut(window: NDArray[np.float32], stride: int) -> Part:
+def cut(window: NDArray[np.float32], stride: int) -> DataPart:
     """Cut away the rows and columns of a window that lie beyond its data.
 
     At the border of a swath or a scene most of a window can be empty; running it would cost as
@@ -153,14 +153,14 @@ def cut(window: NDArray[np.float32], stride: int) -> Part:
     """
     missing = is_missing(window)
     ys, xs = (_span(missing, axis, stride) for axis in (1, 0))
-    return Part(window=window[:, ys, xs], missing=missing[ys, xs], where=(ys, xs))
+    return DataPart(window=window[:, ys, xs], missing=missing[ys, xs], where=(ys, xs))
 
 
 def _span(missing: NDArray[np.bool_], axis: int, stride: int) -> slice:
-    held = _held(missing, axis)
-    if held.stop == 0:
-        return held
-    return slice(held.start // stride * stride, -(-held.stop // stride) * stride)
+    span = _data_span(missing, axis)
+    if span.stop == 0:
+        return span
+    return slice(span.start // stride * stride, -(-span.stop // stride) * stride)
 
 
 # -- what a network sees of a window ------------------------------------------------------------
@@ -169,8 +169,8 @@ WHOLE = (slice(None), slice(None))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What a network sees of a window that holds data."""
+class NetworkInput:
+    """The image that a network gets for a window with data, and the part of it that is run."""
 
     image: Callable[[], NDArray[np.float32]]
     """Returns (B, h, w) reflectance, which is made only when it is needed."""
@@ -180,23 +180,23 @@ class Seen:
     """The same rows and columns, in the window."""
 
 
-Gaps = Callable[[NDArray[np.float32], int], Seen | None]
+Gaps = Callable[[NDArray[np.float32], int], NetworkInput | None]
 """Takes a window (B, H, W), NaN = no data, and what its edges are multiples of; returns none if there is no
 data at all."""
 
 
-def mirrored(window: NDArray[np.float32], stride: int) -> Seen | None:
+def mirrored(window: NDArray[np.float32], stride: int) -> NetworkInput | None:
     """Cut away what lies beyond the data, and fill the gaps that are left, in memory of their own."""
     part = cut(window, stride)
-    return None if part.empty else Seen(part.filled, WHOLE, part.where)
+    return None if part.empty else NetworkInput(part.filled, WHOLE, part.where)
 
 
-def only_cut(window: NDArray[np.float32], stride: int) -> Seen | None:
+def only_cut(window: NDArray[np.float32], stride: int) -> NetworkInput | None:
     """Show the window with its gaps, and run what does not lie beyond the data."""
     part = cut(window, stride)
-    return None if part.empty else Seen(lambda: window, part.where, part.where)
+    return None if part.empty else NetworkInput(lambda: window, part.where, part.where)
 
 
-def as_it_is(window: NDArray[np.float32], stride: int) -> Seen | None:  # noqa: ARG001 - one of `Gaps`
+def as_it_is(window: NDArray[np.float32], stride: int) -> NetworkInput | None:  # noqa: ARG001 - one of `Gaps`
     """Show the window with its gaps, and run all of it."""
-    return None if np.isnan(window).all() else Seen(lambda: window, WHOLE, WHOLE)
+    return None if np.isnan(window).all() else NetworkInput(lambda: window, WHOLE, WHOLE)

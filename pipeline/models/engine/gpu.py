@@ -19,7 +19,7 @@ from torch import nn
 
 from pipeline.errors import ModelError
 from pipeline.models.engine.cpu import PRECISIONS, check_windows
-from pipeline.models.engine.fill_gaps import Gaps, Seen
+from pipeline.models.engine.fill_gaps import Gaps, NetworkInput
 from pipeline.models.engine.gpu_stream import Arrays, Gpu, usable_device
 from pipeline.models.engine.normalise import Entry
 from pipeline.types import ModelCard, Then
@@ -34,7 +34,7 @@ class _Alike:
     """Windows of which the network is run on the same part: a batch has one shape."""
 
     positions: list[int]
-    seen: list[Seen]
+    seen: list[NetworkInput]
 
     def cut(self, size: int) -> tuple[_Alike, _Alike]:
         """Return the first so many, and the rest."""
@@ -87,17 +87,17 @@ class GpuModel:
             As there; or the GPU has not even memory for one window.
         """
         check_windows(self._card, self._stride, windows)
-        held = [
+        with_data = [
             position
             for position, window in enumerate(windows)
             if self._gaps(window, self._stride)
         ]
         n, _, height, width = windows.shape
         scores = np.zeros((n, len(self._card.classes), height, width), np.float32)
-        if held:
-            nothing = np.empty((len(held), 0), np.bool_)
-            (scores[held],) = self.predict_then(
-                windows[held], nothing, lambda scores, _: (scores,)
+        if with_data:
+            nothing = np.empty((len(with_data), 0), np.bool_)
+            (scores[with_data],) = self.predict_then(
+                windows[with_data], nothing, lambda scores, _: (scores,)
             )
         return scores
 
@@ -154,7 +154,7 @@ class GpuModel:
 
     def _made(
         self,
-        seen: Seen,
+        seen: NetworkInput,
         shape: tuple[int, int],
         then: Then,
         size: int,

@@ -90,9 +90,9 @@ class Gpu:
         first = arrays[0]
         dtype = torch.from_numpy(np.empty(0, first.dtype)).dtype
         pinned = torch.empty((len(arrays), *first.shape), dtype=dtype, pin_memory=True)
-        held = pinned.numpy()
+        buffer = pinned.numpy()
         for index, each in enumerate(arrays):
-            held[index] = each
+            buffer[index] = each
         # Torch keeps the pinned memory from others until the copy is through.
         return pinned.to(self._device, non_blocking=True)
 

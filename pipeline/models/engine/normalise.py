@@ -117,9 +117,9 @@ class _OwnStatistics(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         valid = ~images.isnan()
         count = valid.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
-        held = images.where(valid, 0.0)
+        filled = images.where(valid, 0.0)
         # In float64, as on a CPU: a sum of a million values has lost half the digits of a float32.
-        mean = held.sum(dim=(-2, -1), keepdim=True, dtype=torch.float64) / count
+        mean = filled.sum(dim=(-2, -1), keepdim=True, dtype=torch.float64) / count
         centred = (images - mean.float()).where(valid, 0.0)
         variance = centred.square().sum(dim=(-2, -1), keepdim=True, dtype=torch.float64) / count
         std = variance.sqrt().float()

@@ -14,7 +14,7 @@ _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 @functools.cache
 def has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Say whether the CPU multiplies bfloat16 natively; elsewhere it is emulated, and slower.
+    """Return whether the CPU multiplies bfloat16 natively; elsewhere it is emulated, and slower.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ NO_GPU = (
 
 @functools.cache
 def has_cuda() -> bool:
-    """Say whether there is an NVIDIA device and the installed torch was built for one.
+    """Return whether there is an NVIDIA device and the installed torch was built for one.
 
     `torch.cuda.is_available` has the last word when a model is loaded.
     """

@@ -121,10 +121,10 @@ def _without_repeated_zeros(
 
     Half of a scene can be no data, and every pixel takes a walk through hundreds of trees.
     """
-    held = np.flatnonzero(pixels.any(axis=1))
+    with_data = np.flatnonzero(pixels.any(axis=1))
     back = np.zeros(len(pixels), np.intp)
-    back[held] = np.arange(1, len(held) + 1)
-    return np.concatenate([np.zeros_like(pixels[:1]), pixels[held]]), back
+    back[with_data] = np.arange(1, len(with_data) + 1)
+    return np.concatenate([np.zeros_like(pixels[:1]), pixels[with_data]]), back
 
 
 def disk(radius: int) -> Iterator[tuple[int, int]]:

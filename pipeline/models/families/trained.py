@@ -40,7 +40,7 @@ class Trained:
         return ()
 
     def claims(self, name: str) -> bool:
-        """Say whether a name is a folder's, or that of a card which `resolve` gave."""
+        """Return whether a name is a folder's, or that of a card which `resolve` gave."""
         return name.startswith(PREFIX) or is_folder(name)
 
     def files(self, name: str) -> tuple[WeightsFile, ...]:  # noqa: ARG002 - one of `Provider`

@@ -60,7 +60,7 @@ def cache_folder() -> Path:
 
 
 def given(model: str, files: Sequence[WeightsFile | UserFile], path: str) -> Given:
-    """Say which weights a model will load.
+    """Return which weights a model will load.
 
     Parameters
     ----------
@@ -105,14 +105,14 @@ def require(model: str, files: Sequence[WeightsFile | UserFile], path: str) -> N
         _own(model, files, Path(path).expanduser())
         return
     for each in _published(model, files):
-        held = cache_folder() / each.name
+        cached = cache_folder() / each.name
         try:
-            size = held.stat().st_size
+            size = cached.stat().st_size
         except OSError:
-            raise _absent(model, held, own=False) from None
+            raise _absent(model, cached, own=False) from None
         if size != each.size_bytes:
             raise ModelError(
-                f"the weights of {model} are damaged: {held} has {size} bytes instead of "
+                f"the weights of {model} are damaged: {cached} has {size} bytes instead of "
                 f"{each.size_bytes}; run `cloudmask models fetch {model}` again"
             )
 

@@ -56,7 +56,7 @@ class FolderCard(BaseModel):
 
 
 def is_folder(name: str) -> bool:
-    """Say whether a name of a model is that of a folder, by its look or because it is there."""
+    """Return whether a name of a model is that of a folder, by its look or because it is there."""
     return "/" in name or name.startswith((".", "~")) or (Path(name) / CARD).is_file()
 
 

@@ -144,8 +144,8 @@ class TransposeBlock(nn.Module):
         pixels = self._scales(x).permute(0, 2, 3, 1)
         if block.pos_embd is not None:
             pixels = pixels.add_(block.pos_embd((n, height, width)).permute(0, 2, 3, 1))
-        told = attention(block.xca, block.norm_xca(pixels))
-        pixels = pixels.add_(told.mul_(block.gamma_xca))
+        mixed = attention(block.xca, block.norm_xca(pixels))
+        pixels = pixels.add_(mixed.mul_(block.gamma_xca))
         out = torch.empty_like(x, memory_format=torch.channels_last)
         for first, stop in row_strips.spans(height, ROWS):
             made = block.gamma * widened(block.mlp, block.norm(pixels[:, first:stop]))
@@ -181,8 +181,8 @@ def attention(xca: Any, pixels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 -
     key = functional.normalize(part(1), dim=-1)
     share = ((query @ key.transpose(-2, -1)) * xca.temperature).softmax(dim=-1)
     del query, key
-    said = (share @ part(2)).permute(0, 3, 1, 2).reshape(n, height, width, channels)
-    return product(xca.proj, said)
+    mixed = (share @ part(2)).permute(0, 3, 1, 2).reshape(n, height, width, channels)
+    return product(xca.proj, mixed)
 
 
 ENCODERS = {"tu-regnety_004": RegNet, "tu-edgenext_small": EdgeNeXt}

@@ -33,7 +33,7 @@ class Pointwise(nn.Conv2d):
 
 
 def convolves(x: torch.Tensor) -> bool:
-    """Say whether single pixels are better convolved than multiplied."""
+    """Return whether single pixels are better convolved than multiplied."""
     return x.dtype == torch.bfloat16 and x.device.type == "cpu"
 
 
