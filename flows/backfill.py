@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from prefect import flow, get_run_logger
 
-from flows.asked import Asked, read_job, run_name
+from flows.artifacts import key_of, show_table
+from flows.job_parameter import JobParameter, read_job, run_name
 from flows.limits import Limits
-from flows.patience import not_worth_a_run
 from flows.region import WAIT_MIN, composite, mask, region
-from flows.showing import key_of, show_table
+from flows.retries import best_effort
 from pipeline import config
 from pipeline.composite import cut
 from pipeline.errors import ConfigError, EmptySearchError, IncompleteError
@@ -29,7 +29,7 @@ Step = Literal["month", "season", "year"]
 
 @flow(name="backfill", flow_run_name=run_name, validate_parameters=False)
 def backfill(
-    job: Asked,
+    job: JobParameter,
     datetime: str | None = None,
     step: Step = "month",
     what: Literal["region", "mask", "composite"] = "region",
@@ -72,7 +72,7 @@ def backfill(
     rows = []
     for period in cut(whole.period, step):
         rows.append(_row(period, _one(_within(whole, period), what, limits, wait_min)))
-        with not_worth_a_run("the table stays as it is"):
+        with best_effort("the table stays as it is"):
             show_table(f"{key_of(whole.name)}-backfill", rows, f"{what}, by period")
     failed = [row for row in rows if row["state"] == "incomplete"]
     if failed:

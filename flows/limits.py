@@ -13,7 +13,7 @@ from typing import Literal
 
 from prefect.concurrency.sync import concurrency
 
-from flows.patience import not_worth_a_run
+from flows.retries import best_effort
 from pipeline.errors import ConfigError
 
 Kind = Literal["gpu", "catalogue"]
@@ -66,5 +66,5 @@ def slot(limits: Limits, kind: Kind) -> Iterator[None]:
         yield
     finally:
         # The work is done, even if the server cannot be reached at this moment.
-        with not_worth_a_run(f"a slot of {name} will be free in {LEASE_S:.0f} s"):
+        with best_effort(f"a slot of {name} will be free in {LEASE_S:.0f} s"):
             occupied.close()

@@ -6,10 +6,10 @@ from typing import Literal
 
 from prefect import flow
 
-from flows.asked import Asked, composites_wanted, masks_alone, read_job, run_name
 from flows.embedded import prepare_server, watched
+from flows.job_parameter import JobParameter, only_masks, read_job, require_composites, run_name
 from flows.limits import Limits
-from flows.patience import expected_errors_in_one_line
+from flows.retries import without_tracebacks
 from flows.work import FlowOptions, bring_up_to_date
 from pipeline import config
 from pipeline.errors import IncompleteError
@@ -23,7 +23,7 @@ WAIT_MIN = 30.0
 
 @flow(name="region", flow_run_name=run_name, validate_parameters=False)
 def region(
-    job: Asked, limits: Limits | None = None, wait_min: float = WAIT_MIN
+    job: JobParameter, limits: Limits | None = None, wait_min: float = WAIT_MIN
 ) -> Record | None:
     """Bring the store of a job up to date: masks, then composites.
 
@@ -47,18 +47,20 @@ def region(
 
 
 @flow(name="mask", flow_run_name=run_name, validate_parameters=False)
-def mask(job: Asked, limits: Limits | None = None, wait_min: float = WAIT_MIN) -> Record | None:
+def mask(
+    job: JobParameter, limits: Limits | None = None, wait_min: float = WAIT_MIN
+) -> Record | None:
     """Bring the masks of a job up to date; do not change its composites.
 
     Parameters and result as of `region`.
     """
     options = FlowOptions(flow="mask", limits=limits or {}, wait_min=wait_min)
-    return bring_up_to_date(masks_alone(read_job(job)), options)
+    return bring_up_to_date(only_masks(read_job(job)), options)
 
 
 @flow(name="composite", flow_run_name=run_name, validate_parameters=False)
 def composite(
-    job: Asked,
+    job: JobParameter,
     missing: Literal["mask", "fail"] = "mask",
     limits: Limits | None = None,
     wait_min: float = WAIT_MIN,
@@ -76,7 +78,7 @@ def composite(
     """
     check = None if missing == "mask" else masks_are_there
     options = FlowOptions(flow="composite", limits=limits or {}, wait_min=wait_min, check=check)
-    return bring_up_to_date(composites_wanted(read_job(job)), options)
+    return bring_up_to_date(require_composites(read_job(job)), options)
 
 
 def masks_are_there(plan: Plan) -> None:
@@ -106,6 +108,6 @@ def run_region(job: Job, progress: Progress) -> Record | None:
     progress
         As of `pipeline.run.run`.
     """
-    with watched(progress), expected_errors_in_one_line():
+    with watched(progress), without_tracebacks():
         prepare_server(progress)
         return region(config.dump_job(job), wait_min=0.0)

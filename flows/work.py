@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from prefect import get_run_logger, task
 from prefect.runtime import task_run
 
+from flows.artifacts import FlowProgress, emit_published, show_record
 from flows.limits import Limits, read_limits, slot
-from flows.patience import PATIENTLY, TASK, errors_fit_to_be_seen, while_it_may_pass
-from flows.showing import FlowProgress, show_record, tell_published
+from flows.retries import TASK_OPTIONS, TASK_RETRY, retry_plan, without_secrets
 from pipeline import publish, run
 from pipeline.types import Job, Record, Tile, TileReceipt
 from pipeline.wording import counted
@@ -32,14 +32,14 @@ class FlowOptions:
     check: Check | None = None
 
 
-@task(name="plan", **PATIENTLY)
+@task(name="plan", **TASK_OPTIONS)
 def plan_job(job: Job, limits: Limits) -> run.Plan:
     """Search and compare with the store."""
-    with errors_fit_to_be_seen(), slot(limits, "catalogue"):
+    with without_secrets(), slot(limits, "catalogue"):
         return run.plan_job(job)
 
 
-@task(name="tiles", task_run_name="{named}", **PATIENTLY)
+@task(name="tiles", task_run_name="{named}", **TASK_OPTIONS)
 def do_tiles(
     session: run.Session,
     tiles: Sequence[Tile],
@@ -47,15 +47,15 @@ def do_tiles(
     named: str,  # noqa: ARG001  (for the name of the task run)
 ) -> Sequence[TileReceipt]:
     """Mask and compose a batch of tiles; on the last try drop what cannot be read."""
-    last_try = task_run.run_count >= TASK.attempts
-    with errors_fit_to_be_seen(), slot(limits, "gpu"):
+    last_try = task_run.run_count >= TASK_RETRY.attempts
+    with without_secrets(), slot(limits, "gpu"):
         return session.do_tiles(tiles, last_try=last_try)
 
 
-@task(name="catalogue", **PATIENTLY)
+@task(name="catalogue", **TASK_OPTIONS)
 def write_catalogue(job: Job) -> None:
     """Bring the STAC catalogue of the store up to date, even if this run published nothing."""
-    with errors_fit_to_be_seen():
+    with without_secrets():
         published = publish.follow(job)
     if published is not None:
         get_run_logger().info("%s", published)
@@ -70,8 +70,8 @@ def bring_up_to_date(job: Job, options: FlowOptions) -> Record | None:
         As `pipeline.errors` says; what readers see of the store has not changed.
     """
     read_limits(options.limits)
-    with errors_fit_to_be_seen():
-        record = while_it_may_pass(lambda: _once(job, options), 60 * options.wait_min)
+    with without_secrets():
+        record = retry_plan(lambda: _once(job, options), 60 * options.wait_min)
     if job.stac is not None:
         write_catalogue(job)
     return record
@@ -94,7 +94,7 @@ def _once(job: Job, options: FlowOptions) -> Record | None:
         logger.info("%s done: %s", _named(tiles), _in_words(receipts))
 
     record = run.execute(plan, FlowProgress(job.name), do_batch)
-    tell_published(job, record, options.flow)
+    emit_published(job, record, options.flow)
     show_record(plan, record)
     return record
 

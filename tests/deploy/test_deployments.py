@@ -139,7 +139,7 @@ def test_what_runs_unattended_is_run_again_after_a_crash():
 
 
 def test_the_event_that_is_waited_for_is_the_one_that_is_sent(monkeypatch):
-    showing = importlib.import_module("flows.showing")
+    showing = importlib.import_module("flows.artifacts")
     sent = []
     monkeypatch.setattr(showing, "emit_event", lambda name, **parts: sent.append((name, parts)))
     job = load_job(DEPLOY / "jobs/region.yaml")
@@ -159,13 +159,13 @@ def test_the_event_that_is_waited_for_is_the_one_that_is_sent(monkeypatch):
         tiles=(),
         stages={},
     )
-    showing.tell_published(job, record, "region")
+    showing.emit_published(job, record, "region")
     ((name, parts),) = sent
     (trigger,) = of("yearly")["triggers"]
     assert trigger["expect"] == [name]
     assert trigger["match"].items() <= parts["resource"].items()
     # Else its own news would run it again.
-    showing.tell_published(job, record, "composite")
+    showing.emit_published(job, record, "composite")
     assert not trigger["match"].items() <= sent[1][1]["resource"].items()
 
 

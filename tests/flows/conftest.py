@@ -29,7 +29,7 @@ def work(server, monkeypatch):
     """Return what flows have in common, without delays between tries."""
     module = importlib.import_module("flows.work")
     for task in (module.plan_job, module.do_tiles):
-        monkeypatch.setattr(task, "retry_delay_seconds", [0] * (module.TASK.attempts - 1))
+        monkeypatch.setattr(task, "retry_delay_seconds", [0] * (module.TASK_RETRY.attempts - 1))
         monkeypatch.setattr(task, "retry_jitter_factor", None)
     return module
 

@@ -14,7 +14,7 @@ from tests.faults.small_region import DAY, EAST, WEST, assert_same, contents, sn
 def sent(flow, monkeypatch):
     """Return the events that are sent, instead of sending them."""
     events = []
-    showing = importlib.import_module("flows.showing")
+    showing = importlib.import_module("flows.artifacts")
     monkeypatch.setattr(
         showing, "emit_event", lambda name, **parts: events.append((name, parts))
     )

@@ -46,12 +46,12 @@ def fail_reads(monkeypatch, asset, times):
     """Let reads of a file fail so many times, as a busy server does; return how many failed."""
     real, failed = reader.read_asset, []
 
-    def read(place, use, **options):
-        if place.href == str(asset) and len(failed) < times:
-            failed.append(place)
+    def read(ref, use, **options):
+        if ref.href == str(asset) and len(failed) < times:
+            failed.append(ref)
             reason = "cannot be read: HTTP response code: 503"
-            raise AssetUnavailableError(place.item_id, place.asset, reason)
-        return real(place, use, **options)
+            raise AssetUnavailableError(ref.item_id, ref.asset, reason)
+        return real(ref, use, **options)
 
     monkeypatch.setattr(reader, "read_asset", read)
     return failed
@@ -180,6 +180,7 @@ def test_a_tile_that_fails_publishes_nothing(flow, work, region, threshold, aske
     assert latest(asked) == ("Failed", {"plan": 1, TILES[0]: tries})
 
 
+@pytest.mark.slow
 def test_too_little_publishes_nothing(flow, region, asked):
     called(flow, region)
     before = snapshot(region)
@@ -201,6 +202,7 @@ def remade(item):
 # -- the command -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_flow(flow, region, undisturbed, asked):
     result = CliRunner().invoke(app, ["run", str(region.job_file()), "--no-report"])
     assert result.exit_code == 0, result.exception

@@ -1,4 +1,4 @@
-"""What Prefect keeps of a run holds no secret of a catalogue: parameters, logs, states, artifacts, results."""
+"""Nothing that Prefect stores of a run shows a secret: parameters, logs, states, artifacts, results."""
 
 import time
 from pathlib import Path
@@ -25,13 +25,17 @@ def hostile(region, monkeypatch):
         yield Hostile(region, url, Planted())
 
 
-def places() -> list[Path]:
-    """Return where Prefect keeps what it keeps: its home, its results, its database and the journal of that."""
-    import prefect.settings as kept  # noqa: PLC0415
+def stored_paths() -> list[Path]:
+    """Return where Prefect stores things: its home, its results, its database and the journal of that."""
+    import prefect.settings as prefect_settings  # noqa: PLC0415
 
-    url = kept.PREFECT_API_DATABASE_CONNECTION_URL.value()
+    url = prefect_settings.PREFECT_API_DATABASE_CONNECTION_URL.value()
     database = Path(urlsplit(str(url)).path[1:])
-    found = [kept.PREFECT_HOME.value(), kept.PREFECT_LOCAL_STORAGE_PATH.value(), database]
+    found = [
+        prefect_settings.PREFECT_HOME.value(),
+        prefect_settings.PREFECT_LOCAL_STORAGE_PATH.value(),
+        database,
+    ]
     found += database.parent.glob(f"{database.name}-*")
     assert database.is_file(), database
     return [Path(each) for each in found if Path(each).exists()]
@@ -42,13 +46,13 @@ def shipped(planted: Planted, word: str) -> None:
     probe = Planted()
     probe.kinds["word"] = word
     ends = time.monotonic() + SHIPPED_S
-    while not probe.found_below(*places()):
-        assert time.monotonic() < ends, f"{word} is nowhere in {places()}"
+    while not probe.found_below(*stored_paths()):
+        assert time.monotonic() < ends, f"{word} is nowhere in {stored_paths()}"
         time.sleep(0.5)
 
 
 @pytest.mark.slow
-def test_prefect_keeps_no_secret(flow, hostile, monkeypatch, capfd, tmp_path):
+def test_prefect_stores_no_secret(flow, hostile, monkeypatch, capfd, tmp_path):
     watch_output()
     planted = hostile.planted
     record = flow.region(config.dump_job(config.load_job(hostile.job("region"))), wait_min=0)
@@ -71,5 +75,5 @@ def test_prefect_keeps_no_secret(flow, hostile, monkeypatch, capfd, tmp_path):
     shipped(planted, "dying-word")
     out = tmp_path / "terminal.txt"
     out.write_text("\n".join(capfd.readouterr()))
-    assert planted.found_below(*places()) == {}
+    assert planted.found_below(*stored_paths()) == {}
     assert planted.found_below(out, tmp_path / "store", tmp_path / "told") == {}

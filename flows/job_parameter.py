@@ -12,11 +12,11 @@ from pipeline.errors import ConfigError
 from pipeline.types import Job
 from pipeline.watch import watch_output
 
-Asked = dict[str, Any] | str
+JobParameter = dict[str, Any] | str
 """Path of a job file on the worker, or its content."""
 
 
-def read_job(asked: Asked) -> Job:
+def read_job(asked: JobParameter) -> Job:
     """Read the parameter.
 
     The environment of the worker limits its memory, as it does for the command line. Paths within the content
@@ -38,12 +38,12 @@ def read_job(asked: Asked) -> Job:
     return job.replace(run=job.run.replace(memory_bytes=int(budget)))
 
 
-def masks_alone(job: Job) -> Job:
+def only_masks(job: Job) -> Job:
     """Return a job that makes no composites."""
     return job.replace(composite=None)
 
 
-def composites_wanted(job: Job) -> Job:
+def require_composites(job: Job) -> Job:
     """Return the job if it has a section `composite`, else raise a ConfigError."""
     if job.composite is None:
         raise ConfigError(

@@ -24,7 +24,7 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 
 from flows.embedded import watcher
-from flows.patience import not_worth_a_run
+from flows.retries import best_effort
 from pipeline import report, run, store
 from pipeline.shown import printable, shown
 from pipeline.types import Job, Record, TileReceipt
@@ -54,7 +54,7 @@ class FlowProgress:
         if stage != run.TILES:
             return
         self._total = total
-        with not_worth_a_run("no bar"):
+        with best_effort("no bar"):
             bar = create_progress_artifact(0.0, key=self._key, description=stage)
             # Its type also covers callers within asyncio, which get a coroutine.
             assert isinstance(bar, UUID)
@@ -67,7 +67,7 @@ class FlowProgress:
             return
         self._done += n
         share = 100.0 * self._done / self._total
-        with not_worth_a_run("the bar stays where it is"):
+        with best_effort("the bar stays where it is"):
             update_progress_artifact(
                 self._bar, share, description=f"{self._done} of {self._total} {stage}"
             )
@@ -77,11 +77,11 @@ class FlowProgress:
         get_run_logger().warning(text)
 
 
-def tell_published(job: Job, record: Record, flow: str) -> None:
+def emit_published(job: Job, record: Record, flow: str) -> None:
     """Emit the event for automations, if anything was published."""
     if record.snapshot is None:
         return
-    with not_worth_a_run("no event"):
+    with best_effort("no event"):
         emit_event(
             PUBLISHED,
             resource={
@@ -105,7 +105,7 @@ def tell_published(job: Job, record: Record, flow: str) -> None:
 def show_record(plan: run.Plan, record: Record) -> None:
     """Make artifacts: the record, tables of tiles and dropped items, a picture of the latest composite."""
     key = key_of(plan.job.name)
-    with not_worth_a_run("not everything is shown", worth_a_wait=True):
+    with best_effort("not everything is shown", patient=True):
         create_markdown_artifact(key=f"{key}-record", markdown=_markdown(record))
         show_table(f"{key}-tiles", [_tile(each) for each in record.tiles], "What was done")
         if record.dropped:

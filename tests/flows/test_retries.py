@@ -1,4 +1,4 @@
-"""What is tried again, what waits, what is not worth a run; limits that many runs share."""
+"""Retries of tasks and plans, best-effort requests, and limits that several runs share."""
 
 import asyncio
 import importlib
@@ -22,17 +22,17 @@ from pipeline.errors import (
 
 
 @pytest.fixture
-def patience(monkeypatch):
-    module = importlib.import_module("flows.patience")
-    said = []
-    logger = SimpleNamespace(warning=lambda text, *parts: said.append(text % parts))
+def retries(monkeypatch):
+    module = importlib.import_module("flows.retries")
+    logged = []
+    logger = SimpleNamespace(warning=lambda text, *parts: logged.append(text % parts))
     monkeypatch.setattr(module, "get_run_logger", lambda: logger)
-    module.said = said
+    module.logged = logged
     return module
 
 
 @pytest.fixture
-def clock(patience, monkeypatch):
+def clock(retries, monkeypatch):
     """Let time pass by sleeping alone."""
     now = SimpleNamespace(s=0.0, sleeps=[])
 
@@ -71,19 +71,19 @@ def no_slot(cause):
         (ZeroDivisionError(), False),
     ],
 )
-def test_tasks_are_tried_again_by_the_class_of_their_error(patience, error, verdict):
-    assert patience.may_pass(None, None, failing(error)) is verdict
+def test_tasks_are_retried_by_the_class_of_their_error(retries, error, verdict):
+    assert retries.is_retryable(None, None, failing(error)) is verdict
 
 
-def test_a_server_that_is_away_may_come_back_a_limit_that_is_missing_does_not(patience):
-    assert patience.may_pass(None, None, failing(no_slot(httpx.ConnectError("away"))))
-    assert not patience.may_pass(None, None, failing(no_slot(None)))
+def test_an_unreachable_server_is_retried_and_a_missing_limit_is_not(retries):
+    assert retries.is_retryable(None, None, failing(no_slot(httpx.ConnectError("away"))))
+    assert not retries.is_retryable(None, None, failing(no_slot(None)))
 
 
 @pytest.mark.parametrize(
     "error", [StoreConflictError("held"), CatalogUnavailableError("down"), WorkersError("none")]
 )
-def test_a_flow_plans_again_while_that_may_help(patience, clock, error):
+def test_a_flow_plans_again_while_that_may_help(retries, clock, error):
     outcomes = [error, error, error, "done"]
 
     def do():
@@ -92,48 +92,48 @@ def test_a_flow_plans_again_while_that_may_help(patience, clock, error):
             return outcome
         raise outcome
 
-    assert patience.while_it_may_pass(do, 600.0) == "done"
+    assert retries.retry_plan(do, 600.0) == "done"
     for slept, longest in zip(clock.sleeps, (15, 30, 60), strict=True):
         assert longest / 2 <= slept <= longest
-    assert len(patience.said) == 3
+    assert len(retries.logged) == 3
 
 
-def test_a_flow_gives_up_in_time(patience, clock):
+def test_a_flow_gives_up_in_time(retries, clock):
     def do():
         raise StoreConflictError("held")
 
     with pytest.raises(StoreConflictError):
-        patience.while_it_may_pass(do, 1800.0)
+        retries.retry_plan(do, 1800.0)
     assert sum(clock.sleeps) <= 1800
-    assert 100 < max(clock.sleeps) <= patience.PLAN.longest_wait_s
+    assert 100 < max(clock.sleeps) <= retries.PLAN_RETRY.longest_wait_s
     with pytest.raises(StoreConflictError):
-        patience.while_it_may_pass(do, 0.0)
+        retries.retry_plan(do, 0.0)
 
 
-def test_a_flow_does_not_wait_for_what_cannot_pass(patience, clock):
+def test_a_flow_does_not_plan_again_after_a_lasting_error(retries, clock):
     def do():
         raise ModelError("broken")
 
     with pytest.raises(ModelError):
-        patience.while_it_may_pass(do, 1800.0)
+        retries.retry_plan(do, 1800.0)
     assert clock.sleeps == []
 
 
-def test_what_only_shows_costs_no_run(patience):
-    with patience.not_worth_a_run("no picture"):
+def test_best_effort_logs_an_error_instead_of_raising_it(retries):
+    with retries.best_effort("no picture"):
         raise httpx.ConnectError("away")
-    assert patience.said == ["no picture: ConnectError: away"]
+    assert retries.logged == ["no picture: ConnectError: away"]
 
 
-@pytest.mark.parametrize("worth_a_wait", [True, False])
-def test_a_bar_does_not_hold_up_the_work_while_the_server_is_away(patience, worth_a_wait):
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_best_effort_request_is_made_once_unless_patient(retries, patient):
     """Prefect's client waits for minutes, as it must where the state of the run is at stake."""
-    tries = patience.PREFECT_CLIENT_MAX_RETRIES
+    tries = retries.PREFECT_CLIENT_MAX_RETRIES
     usual = tries.value()
-    with patience.not_worth_a_run("no bar", worth_a_wait=worth_a_wait):
-        assert tries.value() == (usual if worth_a_wait else 0)
+    with retries.best_effort("no bar", patient=patient):
+        assert tries.value() == (usual if patient else 0)
     assert tries.value() == usual > 0
-    assert patience.said == []
+    assert retries.logged == []
 
 
 # -- limits ------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def test_a_run_waits_for_a_slot_and_gives_it_back(flow, region, asked):
 
 
 @pytest.fixture
-def limits(patience, monkeypatch):
+def limits(retries, monkeypatch):
     """Return the module, its slots given by a server that goes away when one comes back."""
     module = importlib.import_module("flows.limits")
     asked = []
@@ -203,11 +203,13 @@ def limits(patience, monkeypatch):
     return module
 
 
-def test_work_is_not_lost_when_its_slot_cannot_be_given_back(limits, patience):
+def test_an_error_in_freeing_a_slot_does_not_fail_the_work(limits, retries):
     with limits.slot({"gpu": "cloudmask-gpu"}, "gpu"):
         done = True
     assert done
-    assert patience.said == ["a slot of cloudmask-gpu will be free in 60 s: ConnectError: away"]
+    assert retries.logged == [
+        "a slot of cloudmask-gpu will be free in 60 s: ConnectError: away"
+    ]
     ((name, options),) = limits.asked
     assert name == "cloudmask-gpu"
     assert options["strict"] is True
@@ -219,7 +221,7 @@ def test_the_error_of_the_work_is_the_one_that_is_raised(limits):
         raise ModelError("broken")
 
 
-def test_without_a_limit_nobody_is_asked(limits):
+def test_without_a_limit_no_request_is_made(limits):
     with limits.slot({"gpu": "cloudmask-gpu"}, "catalogue"):
         pass
     assert limits.asked == []
