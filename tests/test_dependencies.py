@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import re
 import tomllib
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -81,16 +82,18 @@ def schemas_of_the_manifests() -> bool:
     return "1.37" in (ROOT / "tests/deploy/test_kubernetes.py").read_text()
 
 
-def omnicloudmask_is_the_oracle() -> bool:
-    tests = (ROOT / "tests/models").glob("test_*.py")
-    return any(re.search(r"importorskip\(\"omnicloudmask", t.read_text(), re.M) for t in tests)
+def is_an_oracle(package: str) -> bool:
+    """Say whether a test compares ours with it."""
+    tests = (ROOT / "tests").rglob("test_*.py")
+    return any(f'importorskip("{package}"' in test.read_text() for test in tests)
 
 
 REASONS = {
     "fastapi": prefect_builds_bodies_with_min_items,
+    "geomad": partial(is_an_oracle, "geomad"),
     "icechunk": python_3_11_is_supported,
     "kubernetes-validate": schemas_of_the_manifests,
-    "omnicloudmask": omnicloudmask_is_the_oracle,
+    "omnicloudmask": partial(is_an_oracle, "omnicloudmask"),
     "prefect": any_prefect_cap_holds,
     "segmentation-models-pytorch": our_unet_checks_the_paddings_of_a_release_line,
     "sqlalchemy": prefect_inserts_a_hybrid_property,

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 import icechunk
 from filelock import FileLock, Timeout
 
+from pipeline.access import RetryPolicy, Verdict
 from pipeline.errors import StoreConflictError, StoreDamagedError, StoreError
 from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 
@@ -120,8 +121,6 @@ class Location:
 
 def _retried(do: Callable[[], icechunk.Repository]) -> icechunk.Repository:
     """Open or create, again if that fails: another run may be creating the same repository."""
-    # Brings along what opens rasters, which a command that only reads does not need.
-    from pipeline.access import RetryPolicy, Verdict  # noqa: PLC0415
 
     def judge(error: Exception) -> Verdict:
         return Verdict.UNKNOWN if isinstance(error, ICECHUNK_ERRORS) else Verdict.PERMANENT

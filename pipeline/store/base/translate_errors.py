@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import icechunk
 
+from pipeline.access import failures
 from pipeline.errors import (
     StoreConflictError,
     StoreDamagedError,
@@ -78,9 +79,6 @@ def _code(error: Exception) -> str:
 
 def _is_transient(error: Exception, code: str, *, wordless: bool = True) -> bool:
     """Say whether a retry may succeed; `wordless`: also where the server gave no reason."""
-    # The room's door brings along what opens rasters, which a command that only reads does not need.
-    from pipeline.access import failures  # noqa: PLC0415
-
     if isinstance(error, OSError):
         return failures.verdict_of_os_error(error) is failures.Verdict.TRANSIENT
     if code:
