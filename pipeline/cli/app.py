@@ -1,4 +1,4 @@
-"""Every command by its name, and what becomes of errors."""
+"""The commands by name, and how errors end."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Commands(TyperGroup):
             show.say("stopped", err=True)
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            # Whoever read has heard enough, as `head` does; click ends without a word.
+            # The reader has closed the pipe, as `head` does; click ends silently.
             raise
         except Exception as error:
-            # Click's own, for exits and wrong arguments, know how they end.
+            # Click's own exceptions, for exits and wrong arguments, carry their exit code.
             if ctx.params.get("debug") or hasattr(error, "exit_code"):
                 raise
             show.say(

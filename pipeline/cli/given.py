@@ -48,7 +48,7 @@ def read_store(text: str, argument: str) -> str:
 
 
 def keep_apart(argument: str, out: Path, store: str, read: Iterable[str] = ()) -> None:
-    """Refuse a place for output that would overwrite the store, or a file that is read."""
+    """Refuse an output path that would overwrite the store, or a file that is read."""
     from pipeline.config.paths import require_apart
 
     try:

@@ -1,6 +1,6 @@
 """Progress of a run: bars on a terminal, a line now and then elsewhere.
 
-Each class here is a `pipeline.run.Progress`, and may be told things by several threads.
+Each class implements `pipeline.run.Progress`; several threads may call it.
 """
 
 from __future__ import annotations

@@ -55,11 +55,13 @@ def describe(
             "radiometry": _radiometry(item, profile, refusals),
         }
         if place := sensors.two_codes(item) or misplaced(item):
-            said = _settled_place(item) if pixels else "; --pixels asks a header, as a run does"
-            if said is None:
+            open_end = (
+                _settled_place(item) if pixels else "; --pixels reads a header, as a run does"
+            )
+            if open_end is None:
                 seen["place"] = f"{place}; the header of a raster settles it"
             else:
-                refusals.append(SearchError(f"item {item.id}: {place}{said}"))
+                refusals.append(SearchError(f"item {item.id}: {place}{open_end}"))
         refusals += _unreadable(item, profile)
         if pixels:
             seen["pixels"] = _pixels(item)
@@ -188,7 +190,7 @@ def _unreadable(item: pystac.Item, profile: Profile) -> list[CloudmaskError]:
 
 
 def _settled_place(item: pystac.Item) -> str | None:
-    """Ask the header of a raster where an item lies that says it wrongly; none: it is settled."""
+    """Read from a raster's header where an item lies whose metadata contradict themselves; none: it is settled."""
     from pipeline.cube import misplaced
     from pipeline.cube.metadata.header import located, why_not
     from pipeline.types import CubeSettings

@@ -1,4 +1,4 @@
-"""What a store holds, told to others: a static STAC 1.1 catalogue, with COGs if they are wanted.
+"""A store published as a static STAC 1.1 catalogue, with COGs if wanted.
 
 ::
 
@@ -7,11 +7,12 @@
                               /<item>/<item>.json       one item a scene; mask.tif beside it
     OUT/<title>-composites-<name>/…                     one item a period; a file a band, count, day, source
 
-    following    … after every run of a job that asks for it
-    catalogue    the story: what is new is made, what is unchanged is kept, all appears at once
-    folder       one folder in the place of another; the lock
+    following    follow(): the same after every run of a job that asks for it
+    catalogue    publish(): writes what is new, takes over what is unchanged, shows all of it at once
+    subjects     what becomes an item: a scene of a sensor, a period of a composite
+    folder       replaces a folder by a complete new one; the lock
     region       which pixels: window, tiles, outline in degrees, pixels by class
-    provenance   who made it: snapshot, models, source items
+    provenance   what made it: snapshot, models, source items
     layers       what one raster holds: dtype, nodata, scale, classes
     items, collections      the documents
     cogs         rasters, written tile by tile

@@ -134,16 +134,16 @@ def _extent(items: Sequence[Json]) -> Json:
 
 
 def _summaries(items: Sequence[Json]) -> Json:
-    told: Json = {}
+    found: Json = {}
     for name in ("platform", "constellation", "gsd", "proj:code", "processing:level"):
         values = {item["properties"].get(name) for item in items} - {None}
         if values:
-            told[name] = sorted(values)
+            found[name] = sorted(values)
     for name in ("cloudmask:clear_percent", "cloudmask:observed_percent"):
         numbers = [i["properties"][name] for i in items if name in i["properties"]]
         if numbers:
-            told[name] = {"minimum": min(numbers), "maximum": max(numbers)}
-    return told
+            found[name] = {"minimum": min(numbers), "maximum": max(numbers)}
+    return found
 
 
 def _item_assets(kind: Kind) -> Json:
@@ -203,7 +203,7 @@ def _time(data: xr.Dataset) -> Json:
 
 
 def _variables(data: xr.Dataset) -> Json:
-    told: Json = {}
+    found: Json = {}
     # Sorted: a group lists its arrays in any order.
     for name, variable in sorted(data.data_vars.items(), key=lambda each: str(each[0])):
         if not set(variable.dims) <= {"time", "y", "x", "tile_y", "tile_x", "class"}:
@@ -220,5 +220,5 @@ def _variables(data: xr.Dataset) -> Json:
             described["description"] = str(variable.attrs["long_name"])
         if "units" in variable.attrs:
             described["unit"] = str(variable.attrs["units"])
-        told[str(name)] = described
-    return told
+        found[str(name)] = described
+    return found

@@ -1,4 +1,4 @@
-"""A folder that takes the place of another one when it is complete."""
+"""A folder that replaces another one when it is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.shown import spelt
 
 CATALOGUE = "catalog.json"
 MARK = "cloudmask:snapshot"
-"""What tells a catalogue of ours."""
+"""The key that marks a catalogue as ours."""
 COGS, WHOLE = "cloudmask:cogs", "cloudmask:whole"
 """Whether items have their pixels beside them, and whether all of the store is there."""
 LOCK_SECONDS = 0.5
@@ -26,22 +26,22 @@ LOCK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """A folder in the making."""
+    """A folder while it is written."""
 
     target: Path
-    """Where it will be."""
+    """Path that it will have."""
     new: Path
-    """Where it is being made."""
+    """Path while it is written."""
 
     def write(self, path: str, document: Any) -> None:  # noqa: ANN401 (JSON)
         """Write a document, keys in their order: the same one gives the same bytes."""
-        place = self.new / path
-        place.parent.mkdir(parents=True, exist_ok=True)
+        file = self.new / path
+        file.parent.mkdir(parents=True, exist_ok=True)
         text = spelt(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
-        place.write_text(text + "\n", encoding="utf-8")
+        file.write_text(text + "\n", encoding="utf-8")
 
     def read(self, path: str) -> dict[str, Any] | None:
-        """Read a document of the folder whose place this one takes; none: it has no such one."""
+        """Read a document of the folder that this one replaces; none: it has no such document."""
         try:
             found = json.loads((self.target / path).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -49,7 +49,7 @@ class Folder:
         return found if isinstance(found, dict) else None
 
     def keep(self, path: str) -> None:
-        """Take a folder over from the one whose place this one takes."""
+        """Take a subfolder over from the folder that this one replaces."""
         source, new = self.target / path, self.new / path
         new.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, new, copy_function=_link_or_copy)
@@ -73,7 +73,7 @@ def is_current(out: str | Path, snapshot: str, *, cogs: bool) -> bool:
 
 @contextmanager
 def replaced(out: Path) -> Iterator[Folder]:
-    """Make a folder and let it take the place of `out` at the end; nothing happens if it fails.
+    """Make a folder that replaces `out` at the end; if anything fails, `out` stays as it is.
 
     Between two renames `out` is missing for an instant; if the machine stops there, the next
     call brings the old one back first.

@@ -11,7 +11,7 @@ from pipeline.types import Job
 def follow(job: Job) -> Published | None:
     """Bring the catalogue of a job up to date with what its store has published.
 
-    A catalogue that an earlier run could not write is made up for, also when nothing is new.
+    A catalogue that an earlier run could not write is written now, even when nothing is new.
 
     Returns
     -------

@@ -67,7 +67,7 @@ class Subject:
     def fingerprint(self, *, cogs: bool) -> str:
         """Return a hash of everything that decides what the item and its files say."""
         cells = self.data["fingerprint"].to_numpy()
-        told = {
+        stated = {
             "format": FORMAT,
             "software": software(),
             "cogs": cogs,
@@ -81,7 +81,7 @@ class Subject:
             "layers": [str(layer) for layer in self.layers],
             "cells": [[p.row, p.col, int(cells[p.row, p.col])] for p in self.parts],
         }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
 
 def item_of(subject: Subject, provenance: Provenance, folder: Path, *, cogs: bool) -> Json:
@@ -160,14 +160,14 @@ def _times(when: datetime | Period) -> Json:
 
 def _platform(subject: Subject) -> Json:
     named = sorted({sensor for sensor, _ in subject.scenes})
-    told: Json = {}
-    # A scene whose items tell no platform is of a family, which is what STAC calls a constellation.
+    stated: Json = {}
+    # A scene whose items name no platform is of a family, which is what STAC calls a constellation.
     family = next((each for each in FAMILIES if subject.platform.startswith(each)), "")
     if subject.platform not in ("", family, *named):
-        told["platform"] = subject.platform
+        stated["platform"] = subject.platform
     if family or len(named) == 1:
-        told["constellation"] = family or named[0]
-    return told
+        stated["constellation"] = family or named[0]
+    return stated
 
 
 def _shares(counts: NDArray[Any] | None) -> Json:
@@ -175,13 +175,13 @@ def _shares(counts: NDArray[Any] | None) -> Json:
     if counts is None:
         return {}
     seen = int(counts.sum() - counts[Code.NO_DATA])
-    told = {"cloudmask:observed_percent": round(100.0 * seen / int(counts.sum()), 4)}
+    stated = {"cloudmask:observed_percent": round(100.0 * seen / int(counts.sum()), 4)}
     if seen:
-        told["eo:cloud_cover"] = round(100.0 * int(counts[list(CLOUD)].sum()) / seen, 4)
-        told["cloudmask:clear_percent"] = round(
+        stated["eo:cloud_cover"] = round(100.0 * int(counts[list(CLOUD)].sum()) / seen, 4)
+        stated["cloudmask:clear_percent"] = round(
             100.0 * int(counts[list(USABLE)].sum()) / seen, 4
         )
-    return told
+    return stated
 
 
 def _lineage(subject: Subject, models: dict[str, dict[str, str]]) -> str:

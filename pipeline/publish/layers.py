@@ -83,7 +83,7 @@ def mask_layers(masks: xr.Dataset) -> list[Layer]:
 
 
 def composite_layers(roles: Sequence[str]) -> list[Layer]:
-    """Return the layers of a composite: its bands, and what tells where their values come from."""
+    """Return the layers of a composite: its bands, then how often, when and in which item a pixel was seen."""
     bands = [
         Layer(
             name=role,

@@ -23,7 +23,7 @@ Scene = tuple[str, datetime]
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the pixels of an archive come from; what is asked often is kept."""
+    """Where the pixels of an archive come from; what is needed often is cached."""
 
     archive: Archive
 
@@ -66,7 +66,7 @@ class Provenance:
         }
 
     def models(self, scenes: Iterable[Scene]) -> dict[str, dict[str, str]]:
-        """Return the models that masked some scenes, by sensor; empty where no record tells.
+        """Return the models that masked some scenes, by sensor; empty where no record names one.
 
         Of a sensor whose scenes were masked by several it is the one of the latest run.
         """
@@ -78,8 +78,8 @@ class Provenance:
         return {sensor: found[sensor] for sensor in sorted(found) if found[sensor]}
 
     def _model(self, sensor: str, number: int) -> dict[str, str]:
-        told = self._records if number < 0 else [self._records[number]]
-        for record in reversed(told):
+        records = self._records if number < 0 else [self._records[number]]
+        for record in reversed(records):
             if sensor in record.get("models", {}):
                 return {key: text for key, text in record["models"][sensor].items() if text}
         return {}

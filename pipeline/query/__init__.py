@@ -1,4 +1,4 @@
-"""Questions about an area and dates, answered from opened masks.
+"""Clear-sky statistics, masks and files of an area and dates, from opened masks.
 
 ::
 

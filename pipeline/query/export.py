@@ -75,7 +75,7 @@ def export(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) ->
 
 
 def _move_all(unfinished: Path, target: Path) -> None:
-    """Put in place what was written, the file itself last, and keep nothing of one before."""
+    """Move what was written to the target, the file itself last; what belonged to an older file goes."""
     if target.suffix.lower() in (".tif", ".tiff", ".png"):
         for old in stale(target):
             old.unlink(missing_ok=True)

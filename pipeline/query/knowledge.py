@@ -1,4 +1,4 @@
-"""What an archive knows of some dates: scenes, no scene though a run looked for one, or nothing."""
+"""What an archive knows of some dates: there are scenes; a run searched and found none; nobody searched."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def stretches(
     -------
     Stretches without gaps, by time; neighbours differ in what is known.
     """
-    told = [each for each in searches if each.has(sensor)]
-    share = _Share(told, aoi)
+    known = [each for each in searches if each.has(sensor)]
+    share = _Share(known, aoi)
     found: list[Stretch] = []
-    for start, end in pairwise(_edges(asked, told)):
-        active = [n for n, each in enumerate(told) if each.start <= start and end <= each.end]
+    for start, end in pairwise(_edges(asked, known)):
+        active = [n for n, each in enumerate(known) if each.start <= start and end <= each.end]
         searched = share.of(active)
         scenes = bisect_left(times, end) - bisect_left(times, start)
         piece = Stretch(
@@ -57,7 +57,7 @@ def stretches(
             state=_state(searched, scenes),
             scenes=scenes,
             searched=searched,
-            filtered=any(told[n].filtered for n in active),
+            filtered=any(known[n].filtered for n in active),
         )
         if found and _alike(found[-1], piece):
             piece = _joined(found.pop(), piece)

@@ -28,7 +28,7 @@ def write_png(dataset: xr.Dataset, path: Path) -> None:
     dataset
         ``mask``; or roles, of which red, green and blue are shown, or the only three, or the only one.
     path
-        The file, which must not be there. Beside it lies what tells GDAL the place (``.aux.xml``).
+        The file, which must not be there. GDAL writes CRS and transform beside it (``.aux.xml``).
 
     Raises
     ------
@@ -81,8 +81,8 @@ def _write(
     geobox = placed.odc.geobox
     count, height, width = pixels.shape
     profile = {"driver": "PNG", "height": height, "width": width, "count": count}
-    place = {"crs": geobox.crs.to_wkt(), "transform": geobox.affine}
-    with rasterio.open(path, "w", dtype="uint8", **profile, **place) as raster:
+    georeference = {"crs": geobox.crs.to_wkt(), "transform": geobox.affine}
+    with rasterio.open(path, "w", dtype="uint8", **profile, **georeference) as raster:
         if colours is not None:
             raster.write_colormap(1, colours)
         raster.write(pixels)

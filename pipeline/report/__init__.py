@@ -4,7 +4,8 @@
 
     material.py     what a report is made from
     pictures.py     composites, masks, counts and days as PNG
-    tables.py       the record, the series and the accuracy as rows of words
+    tables.py       the record, the series and the accuracy as rows of tables
+    words.py        sizes, times, periods and amounts as text
     page.py         all of it as one page (templates/)
 """
 

@@ -17,7 +17,7 @@ import odc.geo.xr  # noqa: F401  registers `.odc`
 import xarray as xr
 
 from pipeline.query import in_words
-from pipeline.report import tables
+from pipeline.report import tables, words
 from pipeline.report.material import Material
 from pipeline.report.pictures import (
     RGB,
@@ -111,7 +111,7 @@ def render(material: Material) -> str:
             gaps=tables.gaps(manifest),
             unfit=unfit_rows(record),
             most_gaps=_MOST_GAPS,
-            days=tables.days,
+            days=words.days,
             costs=tables.cost_rows(record),
             per_area=tables.per_1000_km2(record),
             bill=record.get("bill"),
@@ -131,14 +131,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "size": tables.size,
-        "duration": tables.duration,
-        "number": tables.number,
-        "count": tables.count,
-        "counted": counted,
-        "money": tables.money,
-    }
+    written = (words.size, words.duration, words.number, words.count, words.money, counted)
+    environment.filters |= {each.__name__: each for each in written}
     return environment
 
 
@@ -165,7 +159,7 @@ class _Period:
 
     @property
     def name(self) -> str:
-        return tables.period_name(self.start, self.end)
+        return words.period_name(self.start, self.end)
 
 
 def _periods(material: Material) -> Iterator[_Period]:
@@ -200,11 +194,11 @@ def _shown(period: _Period, stretch: Stretch | None, periods: list[_Period]) -> 
     return {
         "composite": period.composite,
         "name": period.name,
-        "rgb": tables.data_uri(rgb_jpeg(data, RGB, stretch, px, is_doubtful(data["count"])))
+        "rgb": words.data_uri(rgb_jpeg(data, RGB, stretch, px, is_doubtful(data["count"])))
         if _has_rgb(data)
         else None,
-        "count": tables.data_uri(count_png(data["count"], highest, px)),
-        "day": tables.data_uri(day_png(data["day"], px)),
+        "count": words.data_uri(count_png(data["count"], highest, px)),
+        "day": words.data_uri(day_png(data["day"], px)),
         "highest": highest,
         "median_count": float(data["count"].median()),
         "filled": 100 * float((data["count"] > 0).mean()),
@@ -254,11 +248,11 @@ def _hero(
     )
     return {
         "sensor": sensor,
-        "date": f"{tables.date_name(time)}, {time:%H:%M} UTC",
-        "before": tables.data_uri(rgb_jpeg(example, RGB, stretch, _HERO_PX)),
-        "after": None if after is None else tables.data_uri(after),
+        "date": f"{words.date_name(time)}, {time:%H:%M} UTC",
+        "before": words.data_uri(rgb_jpeg(example, RGB, stretch, _HERO_PX)),
+        "after": None if after is None else words.data_uri(after),
         "after_name": None if match is None else match.name,
-        "mask": None if mask is None else tables.data_uri(mask_png(mask, _HERO_PX)),
+        "mask": None if mask is None else words.data_uri(mask_png(mask, _HERO_PX)),
         "legend": tables.legend(dict(zip(codes.tolist(), counts.tolist(), strict=True))),
     }
 

@@ -72,6 +72,7 @@ def test_the_readme_has_commands():
     assert len(COMMANDS) >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_works(demo, monkeypatch, words):
     # In the order of the page: some name what one before has written.
@@ -83,6 +84,7 @@ def test_every_command_works(demo, monkeypatch, words):
         assert result.stdout.startswith("demo is up to date\n")
 
 
+@pytest.mark.slow
 def test_the_lines_of_python_work(demo, monkeypatch):
     monkeypatch.chdir(demo)
     names: dict[str, object] = {}
@@ -99,7 +101,7 @@ def test_the_area_of_the_page_lies_in_the_landscape_of_the_demo():
     assert landscape.contains(box(*ASKED))
 
 
-def test_the_job_file_is_valid(demo, tmp_path):
+def test_the_job_file_is_valid(tmp_path):
     (tmp_path / "job.yaml").write_text(block(README.split("## The job file")[1], "yaml"))
     job = load_job(tmp_path / "job.yaml", {})
     assert job.name == "alpine-foreland"
@@ -108,6 +110,7 @@ def test_the_job_file_is_valid(demo, tmp_path):
         assert f"{key}:" in README
 
 
+@pytest.mark.slow
 def test_the_answer_to_the_query_is_whole(demo, monkeypatch):
     monkeypatch.chdir(demo)
     (query, *_) = [words for words in COMMANDS if words[1] == "query"]

@@ -66,7 +66,7 @@ def test_only_what_changed_is_written_again(fresh, tmp_path):
     publish(fresh.open(), out, cogs=True)
     before, heard = contents(out), []
     repaint(fresh, 4)
-    done = publish(fresh.open(), out, cogs=True, said=heard.append)
+    done = publish(fresh.open(), out, cogs=True, on_item=heard.append)
     assert (done.written, done.kept) == (1, 5)
     after = contents(out)
     changed = {name for name in after if after[name] != before.get(name)}

@@ -13,7 +13,8 @@ from odc.geo.xr import xr_coords
 
 from pipeline.report import Material, choose_example, tables, write_report
 from pipeline.report.page import render
-from pipeline.report.tables import bars, duration, mean_clear, period_name, size
+from pipeline.report.tables import bars, mean_clear
+from pipeline.report.words import duration, period_name, size
 from pipeline.types import Series, Stretch
 
 VOID = {"meta", "img", "input", "br", "hr", "link"}

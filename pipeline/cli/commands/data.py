@@ -43,10 +43,10 @@ def _counted(progress: Progress) -> Callable[[str, int, int], None]:
     """Return what takes a stage, the steps done and the steps in all, and shows what is new."""
     shown: dict[str, int] = {}
 
-    def tell(stage: str, done: int, total: int) -> None:
+    def advance(stage: str, done: int, total: int) -> None:
         if stage not in shown:
             progress.start(stage, total)
         progress.advance(stage, done - shown.get(stage, 0))
         shown[stage] = done
 
-    return tell
+    return advance

@@ -61,7 +61,7 @@ def runs(
     With --json also the manifest: every tile and period, with the items expected, used and dropped.
     """
     archive = open_store(store)
-    records = told(archive)
+    records = all_records(archive)
     if run is not None:
         records = [_chosen(records, run, archive.url)]
     if as_json:
@@ -134,7 +134,7 @@ def _before(text: str) -> datetime:
 # -- records -----------------------------------------------------------------------------------
 
 
-def told(archive: Archive) -> list[Record]:
+def all_records(archive: Archive) -> list[Record]:
     """Return the records of all runs, newest first, each with the snapshot that `log` lists.
 
     A record is part of the snapshot that is published, and so cannot name it: what it names is the
@@ -277,10 +277,10 @@ def _per_area(record: Record) -> list[str]:
         if not area:
             continue
         scaled = {name: _times(each, 1000 / area) for name, each in cost.items()}
-        told = [f"{name} {text}" for name, text in _quantities(scaled).items()]
+        parts = [f"{name} {text}" for name, text in _quantities(scaled).items()]
         if bill is not None:
-            told.append(show.money(bill[f"per_1000_{kind}"], bill["currency"]))
-        lines.append(f"1000 km² {words}: {', '.join(told)}")
+            parts.append(show.money(bill[f"per_1000_{kind}"], bill["currency"]))
+        lines.append(f"1000 km² {words}: {', '.join(parts)}")
     if bill is not None and bill["stored_a_month"] is not None:
         lines.append(f"kept: {show.money(bill['stored_a_month'], bill['currency'])} a month")
     return lines

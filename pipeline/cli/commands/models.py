@@ -32,16 +32,16 @@ def list_models(
 
 
 def _row(name: str) -> dict[str, Any]:
-    cards, trouble = [], ""
+    cards, refusal = [], ""
     for level in ("L2A", "L1C"):
         try:
             cards.append(_card(name, (level,), {}))
         except ModelError as error:
-            trouble = str(error)
+            refusal = str(error)
     if not cards:
         # Models that are made of others have no bands before these are named.
         dashes = dict.fromkeys(("sensors", "level", "bands", "pixels_m"), "–")
-        return {"model": name, **dashes, "cannot": trouble, "weights_here": "–"}
+        return {"model": name, **dashes, "cannot": refusal, "weights_here": "–"}
     finest, coarsest = cards[0].resolution_m
     return {
         "model": name,
@@ -147,14 +147,14 @@ def _in_kilobytes(progress: Progress) -> Callable[[str, int, int], None]:
     """Return what takes a file, the bytes that are there and the bytes in all, and shows what is new."""
     shown: dict[str, int] = {}
 
-    def tell(file: str, done: int, total: int) -> None:
+    def advance(file: str, done: int, total: int) -> None:
         stage, kilobytes = f"{file} [kB]", done // 1000
         if file not in shown:
             progress.start(stage, total // 1000)
         progress.advance(stage, kilobytes - shown.get(file, 0))
         shown[file] = kilobytes
 
-    return tell
+    return advance
 
 
 def _words(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The command that tells others what a store holds."""
+"""The command that publishes a store as a STAC catalogue."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stac(
     ] = None,
     as_of: AsOf = None,
 ) -> None:
-    """Write what a store holds as a static STAC catalogue: collections, items, COGs if wanted."""
+    """Write a store as a static STAC catalogue: collections, items, and COGs if wanted."""
     from pipeline.publish import publish
 
     published = publish(
@@ -49,6 +49,6 @@ def stac(
         cogs=cogs,
         aoi=None if aoi is None else read_area(aoi),
         period=None if when is None else read_when(when),
-        said=lambda item: show.note(f"item {item}"),
+        on_item=lambda item: show.note(f"item {item}"),
     )
     show.say(f"catalogue: {published}")

@@ -39,7 +39,7 @@ def verify(
     with showing(show.console(stderr=True)) as progress:
         done = 0
 
-        def told(now: int, total: int) -> None:
+        def advance(now: int, total: int) -> None:
             nonlocal done
             if not now:
                 progress.start("verify", total)
@@ -47,7 +47,7 @@ def verify(
             progress.advance("verify", now - done)
             done = now
 
-        found = stores.verify(url, mend=repair, progress=told)
+        found = stores.verify(url, mend=repair, progress=advance)
     if as_json:
         show.as_json(_in_full(found))
     else:
@@ -73,14 +73,16 @@ def _in_full(found: Verified) -> dict[str, Any]:
 
 
 def _summary(found: Verified, store: str) -> str:
-    told = [f"{counted(found.cells, 'cell')} read"]
-    told.append(counted(len(found.damages), "damage") if found.damages else "all is whole")
-    told += found.cleaned
+    parts = [f"{counted(found.cells, 'cell')} read"]
+    parts.append(counted(len(found.damages), "damage") if found.damages else "all is whole")
+    parts += found.cleaned
     if found.repaired:
-        told.append(f"mended as {found.repaired}" if found.damages else f"now {found.repaired}")
+        parts.append(
+            f"mended as {found.repaired}" if found.damages else f"now {found.repaired}"
+        )
         if any(each.mend in ("again", "state") for each in found.damages):
-            told.append("run the job again: it makes again what was taken out")
-    return f"{store}: {', '.join(told)}"
+            parts.append("run the job again: it makes again what was taken out")
+    return f"{store}: {', '.join(parts)}"
 
 
 def _advice(found: Verified, store: str) -> str:
