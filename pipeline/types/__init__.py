@@ -52,7 +52,15 @@ from pipeline.types.record import (
     Unfit,
 )
 from pipeline.types.searched import Searched, outline_of
-from pipeline.types.series import SceneShares, Series, State, Stretch, Summary
+from pipeline.types.series import (
+    SceneShares,
+    Series,
+    State,
+    StoredMasks,
+    StoredScene,
+    Stretch,
+    Summary,
+)
 from pipeline.types.settings import (
     CleanGroup,
     CleanSettings,
@@ -67,7 +75,6 @@ from pipeline.types.settings import (
     Source,
     StacSettings,
 )
-from pipeline.types.stored_masks import StoredMasks, StoredScene
 
 __all__ = [
     "CLOUD",
