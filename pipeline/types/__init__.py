@@ -26,7 +26,7 @@ Composite
 
 from pipeline.types.grid import Grid, Tile
 from pipeline.types.items import Dropped, Items, Scene, footprint
-from pipeline.types.job import Job, Period
+from pipeline.types.job import Job, Period, Source
 from pipeline.types.legend import (
     CLOUD,
     LEGEND,
@@ -72,7 +72,6 @@ from pipeline.types.settings import (
     MaskSettings,
     RunSettings,
     ShadowSettings,
-    Source,
     StacSettings,
 )
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 def beside(position_m: float, pixel_m: float) -> float:
     """Return how far a coordinate lies beyond a multiple of the pixel, in metres, rounded to a micrometre."""
-    return round(position_m % pixel_m, 6) % pixel_m
+    offset = round(position_m % pixel_m, 6)
+    # Micrometres before a multiple: on it, as `pipeline.mask.lattice` counts pixels.
+    return 0.0 if pixel_m - offset < 2e-6 * pixel_m else offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A job, and the span of time that it asks for."""
+"""A job: its period, its sources, and the settings of each section."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from pipeline.types.settings import (
     MaskSettings,
     RunSettings,
     Section,
-    Source,
     StacSettings,
 )
-from pipeline.types.values import Slug, Text, refuse
+from pipeline.types.values import Json, Slug, Text, refuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +41,20 @@ class Period:
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%dT%H:%M:%SZ}/{self.end:%Y-%m-%dT%H:%M:%SZ}"
+
+
+class Source(Section):
+    """Where items come from."""
+
+    catalog: Text
+    """Name of a row of `pipeline.catalogs`, URL of a STAC API or static catalogue, or path of a
+    catalogue, collection, or file of items (``.json``, ``.ndjson``, ``.parquet``)."""
+    collections: tuple[Text, ...] = ()
+    """Collection ids; empty takes all that `pipeline.sensors` knows."""
+    query: Json = Field(default={})
+    """STAC API query extension, e.g. ``{"eo:cloud_cover": {"lt": 80}}``."""
+    filter: Json = Field(default={})
+    """CQL2 as JSON, e.g. ``{op: "<", args: [{property: "eo:cloud_cover"}, 80]}``."""
 
 
 class Job(Section):

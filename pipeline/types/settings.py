@@ -288,17 +288,3 @@ class StacSettings(Section):
     """Local folder of the catalogue; one that cloudmask wrote before is updated."""
     cogs: bool = False
     """Write the pixels beside the items as COGs, for GDAL, QGIS and odc-stac."""
-
-
-class Source(Section):
-    """Where items come from."""
-
-    catalog: Text
-    """Name of a row of `pipeline.catalogs`, URL of a STAC API or static catalogue, or path of a
-    catalogue, collection, or file of items (``.json``, ``.ndjson``, ``.parquet``)."""
-    collections: tuple[Text, ...] = ()
-    """Collection ids; empty takes all that `pipeline.sensors` knows."""
-    query: Json = {}
-    """STAC API query extension, e.g. ``{"eo:cloud_cover": {"lt": 80}}``."""
-    filter: Json = {}
-    """CQL2 as JSON, e.g. ``{op: "<", args: [{property: "eo:cloud_cover"}, 80]}``."""

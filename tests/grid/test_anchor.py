@@ -5,7 +5,7 @@ import pystac
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 from shapely.geometry import box, mapping
@@ -66,6 +66,7 @@ def test_auto_is_what_the_sources_or_the_store_say():
     st.tuples(*[st.floats(-1e6, 1e6, allow_nan=False)] * 2),
     st.sampled_from([10.0, 15.0, 20.0, 30.0, 60.0]),
 )
+@example((0.0, -5e-6), 10.0)
 def test_any_anchor_gives_whole_tiles_and_the_same_windows(anchor, resolution):
     made = drawn(anchor=anchor, resolution_m=resolution)
     top, left = origin_px(made.geobox)
