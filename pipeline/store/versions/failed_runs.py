@@ -6,12 +6,13 @@ The failed run's own branch stays for its next try, and is dropped like others w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import icechunk
 import zarr
 
-from pipeline.errors import StoreError
+from pipeline.access import RetryPolicy, Verdict
 from pipeline.store.arrays.items_and_records import Ledger
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import MAIN, locate
@@ -19,8 +20,8 @@ from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 from pipeline.store.versions import branches
 
 BRANCH = "failed-runs"
-TRIES = 5
-"""Tries to commit: other runs may fail at the same moment."""
+RETRY = RetryPolicy(attempts=5, first_wait_s=0.1)
+"""Of a commit that another run, which fails at the same moment, overtakes."""
 
 
 def keep_failure(
@@ -43,18 +44,20 @@ def keep_failure(
         The store cannot be written to.
     """
     with explained("cannot keep the record of the failed run"):
-        for _ in range(TRIES):
-            _make_branch(repository)
-            session = repository.writable_session(BRANCH)
-            root = zarr.open_group(session.store, mode="a")
-            Ledger.of(root).record(record)
-            try:
-                session.commit(f"failed run {record.get('run_id', '')}")
-            except icechunk.ConflictError:
-                continue
-            branches.keep_checksums(repository, BRANCH, checksums)
-            return
-    raise StoreError(f"the branch {BRANCH} moved {TRIES} times while a record was written")
+        RETRY.call(partial(_append, repository, record), judge=_verdict)
+        branches.keep_checksums(repository, BRANCH, checksums)
+
+
+def _append(repository: icechunk.Repository, record: Mapping[str, Any]) -> None:
+    _make_branch(repository)
+    session = repository.writable_session(BRANCH)
+    Ledger.of(zarr.open_group(session.store, mode="a")).record(record)
+    session.commit(f"failed run {record.get('run_id', '')}")
+
+
+def _verdict(error: Exception) -> Verdict:
+    overtaken = isinstance(error, icechunk.ConflictError)
+    return Verdict.TRANSIENT if overtaken else Verdict.PERMANENT
 
 
 def failed_records(url: str) -> list[dict[str, Any]]:
