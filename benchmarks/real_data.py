@@ -1,9 +1,10 @@
-"""Models against the labelled real images at hand: chips, Biome patches, hand-painted shadows; and the stream.
+"""Models against the labelled real images at hand: chips, Biome patches, hand-painted shadows.
 
 ``python -m benchmarks.real_data MODEL… [--data ../shared/data] [--only Forest_00,chip_3] [--json OUT]``
 
 MODEL is a name as in `cloudmask models list` or a model folder. Pixels of all images of a set together: precision,
-recall and F1 of cloud and of shadow, the share of clear ground kept, where labels decide them; nothing is buffered.
+recall and F1 of cloud, and of shadow on images that have some, and the share of clear ground kept, where labels
+decide them; nothing is buffered.
 With ``--only``, images whose ids begin so: what a training left out, so that folds by scene are one run each.
 """
 
@@ -63,6 +64,9 @@ def measured(model: str, images: Iterator[Labelled], card) -> dict[str, object]:
     for image in images:
         codes = masker.predict(image)
         here = {name: agreement(codes, image.labels, name) for name in GROUPS}
+        if not here["shadow"].tp + here["shadow"].fn:
+            # Where no shadow is drawn, none was looked for.
+            here["shadow"] = Agreement(tp=0, fn=0, fp=0, tn=0)
         sums = {name: added(sums[name], here[name]) for name in GROUPS}
         ground = (image.labels != 0) & (image.labels & ~np.uint8(labels.CLEAR) == 0)
         clear += int(ground.sum())

@@ -7,10 +7,13 @@ once, and two crops of one scene in one batch would teach less than two scenes.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,7 +142,16 @@ _here: list[tuple[Mixture, Experiment]] = []
 
 
 def _begin(experiment: Experiment) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _here[:] = [(Mixture(experiment), experiment)]
+
+
+def _end_with_parent() -> None:
+    """End this worker when the training that it works for was killed: nobody else would tell it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _crops(number: int) -> list[Sample]:
