@@ -94,7 +94,7 @@ class Best(Plain):
     def needs(self) -> Collection[str]:
         """See `pipeline.composite.observations.Method`."""
         of = {
-            "doy": () if self.target_doy else ("middle",),
+            "doy": ("day",) if self.target_doy else ("day", "middle"),
             "cloud": ("to_cloud_m", "to_shadow_m"),
             "sensor": ("sensor",) if self.sensors else (),
             "confidence": ("confidence",),
@@ -122,7 +122,7 @@ class Best(Plain):
     def score(self, seen: Observations) -> NDArray[np.float64]:
         """Return (T, N) of the weighted scores, 0 to 1."""
         weighted = self._weighted
-        total = np.zeros(seen.day.shape)
+        total = np.zeros(seen.usable.shape)
         for name, weight in weighted.items():
             total += weight * self._of(name, seen)
         return total / sum(weighted.values())

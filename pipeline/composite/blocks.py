@@ -25,8 +25,8 @@ NONE = -1
 NOT_BANDS = ("source", "unfit")
 """What a cube has besides its bands."""
 
-STRIP_PX = 8192
-"""Pixels that are worked on at a time: their observations of one band fit a processor's cache."""
+STRIP_BYTES = 16 * 2**20
+"""Observations that are worked on at a time, at most: so many that pixels seen equally often are many."""
 
 _LAYERS: Mapping[str, str] = {
     "count": "usable observations",
@@ -36,7 +36,7 @@ _LAYERS: Mapping[str, str] = {
 """What every composite has besides its bands and its method's layers, as whole numbers."""
 
 _OF_PIXELS = ("to_cloud_m", "to_shadow_m", "confidence")
-_OF_SCENES = ("sensor", "view_deg")
+_OF_SCENES = ("day", "sensor", "view_deg")
 
 
 def compose(
@@ -87,13 +87,18 @@ def compose(
     _require(made, roles, given)
     of_pixels = tuple(name for name in _OF_PIXELS if name in made.needs)
     times = cube["time"].to_numpy()
+    days = times.astype("datetime64[D]").astype(np.int32)
     work = _Block(
         method=made,
         roles=roles,
         of_pixels=of_pixels,
-        of_scenes={n: given[n].to_numpy() for n in _OF_SCENES if n in made.needs},
+        of_scenes={
+            name: days if name == "day" else given[name].to_numpy()
+            for name in _OF_SCENES
+            if name in made.needs
+        },
         middle=float(given["middle"]) if "middle" in made.needs else None,
-        days=times.astype("datetime64[D]").astype(np.int32),
+        days=days,
         order=np.argsort(times, kind="stable"),
     )
     more = [given[name].transpose("time", "y", "x") for name in of_pixels]
@@ -108,7 +113,7 @@ def _require(method: Method, roles: Sequence[str], given: xr.Dataset) -> None:
             f"{method} needs the bands {', '.join(missing)}, the composite has {', '.join(roles)}: "
             "add them"
         )
-    missing = [name for name in method.needs if name not in given]
+    missing = [name for name in method.needs if name not in ("day", *given)]
     if missing:
         raise ValueError(f"{method} needs {', '.join(missing)} of each observation")
 
@@ -209,7 +214,7 @@ class _Block:
         layers[-len(_LAYERS)] = 0
         # Overflow and inf − inf come from what is not usable, or from absurd numbers; both are told apart.
         with np.errstate(over="ignore", invalid="ignore"):
-            for part in _strips(ny * nx):
+            for part in _strips(ny * nx, strip_px(len(self.days), len(self.roles))):
                 self._compose([array[:, part] for array in flat], layers[:, part])
         return layers.reshape(len(layers), ny, nx)
 
@@ -241,7 +246,6 @@ class _Block:
             roles=self.roles,
             bands=bands.transpose(1, 0, 2),
             usable=arrays[n_bands + 1][self.order] & finite,
-            day=np.broadcast_to(self.days[self.order, np.newaxis], (n_times, n_px)),
             middle=self.middle,
             **{name: values[self.order] for name, values in more.items()},
         )
@@ -256,7 +260,12 @@ class _Block:
         return np.stack([count, self.days[scene], source[scene, group.pixels]])
 
 
-def _strips(n_px: int) -> Iterator[slice]:
+def strip_px(n_times: int, n_roles: int) -> int:
+    """Return how many pixels are worked on at a time."""
+    return min(max(STRIP_BYTES // (4 * n_times * n_roles), 1024), 2**15)
+
+
+def _strips(n_px: int, step: int) -> Iterator[slice]:
     """Yield the pixels of a block, a few at a time."""
-    for start in range(0, n_px, STRIP_PX):
-        yield slice(start, min(start + STRIP_PX, n_px))
+    for start in range(0, n_px, step):
+        yield slice(start, min(start + step, n_px))

@@ -44,7 +44,7 @@ class First(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        return _take(seen, np.zeros(seen.day.shape[1], np.intp))
+        return _take(seen, np.zeros(seen.usable.shape[1], np.intp))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Latest(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        return _take(seen, np.full(seen.day.shape[1], len(seen.day) - 1, np.intp))
+        return _take(seen, np.full(seen.usable.shape[1], len(seen.usable) - 1, np.intp))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Medoid(Plain):
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
         steps = np.rint(seen.bands.astype(np.float64) * STEPS_PER_UNIT)
-        total = np.zeros(seen.day.shape)
+        total = np.zeros(seen.usable.shape)
         for t in range(len(steps) - 1):
             off = steps[t + 1 :] - steps[t]
             off *= off

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.composite.observations import Composed, Observations, Plain
-from pipeline.composite.ranks import middle
+from pipeline.composite.ranks import middle, sort
 
 RESIDUAL = 1e-5
 """Reflectance: length of the step that would still be taken, at most."""
@@ -50,8 +50,6 @@ _MORE_STEPS = 6
 _CAREFUL_STEPS = 100
 _SHARES = (1, 0.5, 0.25, 0.1)
 """Of Newton's step: it leads too far where an observation is near."""
-_TOGETHER_PX = 1600
-"""Pixels whose observations fit a processor's cache in several copies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +73,7 @@ class Geomedian(Plain):
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
         bands = seen.bands.transpose(1, 0, 2)
-        values = np.empty((len(bands), bands.shape[2]), np.float32)
-        for start in range(0, bands.shape[2], _TOGETHER_PX):
-            part = slice(start, start + _TOGETHER_PX)
-            values[:, part] = geomedian(bands[:, :, part])
+        values = geomedian(bands)
         layers = median_deviations(bands, values) if self.mads else {}
         return Composed(values=values, layers=layers)
 
@@ -88,8 +83,9 @@ def geomedian(bands: NDArray[np.float32]) -> NDArray[np.float32]:
     if bands.shape[2] == 1:
         # With one pixel einsum would add along time in another order.
         return geomedian(np.repeat(bands, 2, axis=2))[:, :1]
-    start = middle(bands.transpose(1, 0, 2)).astype(np.float32)
-    if bands.shape[1] <= 2:
+    ranked, n = sort(bands.transpose(1, 0, 2)), bands.shape[1]
+    start: NDArray[np.float32] = (ranked[(n - 1) // 2] + ranked[n // 2]) * np.float32(0.5)
+    if n <= 2:
         # Between two observations every point is a minimum.
         return start
     values, sure = _quick(bands, start)
@@ -97,7 +93,8 @@ def geomedian(bands: NDArray[np.float32]) -> NDArray[np.float32]:
     if left.size:
         some = np.ascontiguousarray(bands[:, :, left].T, np.float64)
         values[:, left] = _careful(some, values[:, left].T.astype(np.float64)).T
-    return np.clip(values, bands.min(axis=1), bands.max(axis=1))
+    inside: NDArray[np.float32] = np.clip(values, ranked[0], ranked[-1])
+    return inside
 
 
 def _quick(

@@ -66,7 +66,7 @@ class WeightedMean(Plain):
     def needs(self) -> Collection[str]:
         """See `pipeline.composite.observations.Method`."""
         middle = () if self.target_doy else ("middle",)
-        return ("to_cloud_m", *middle, *(("sensor",) if self.sensors else ()))
+        return ("day", "to_cloud_m", *middle, *(("sensor",) if self.sensors else ()))
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 
-from pipeline.composite.blocks import STRIP_PX
+from pipeline.composite.blocks import strip_px
+from pipeline.composite.observations import PIECE_BYTES
 
 BLOCK_BUDGET_BYTES = 256 * 2**20
 """What one worker's block may hold by default."""
 
 _FINEST_PX = 16
 
-METHOD_COPIES = 3
-"""What a method may hold while it works on a strip: so many times the observations that it sees."""
+_METHOD_COPIES = 6
+"""What a method may hold: so many times the observations that it gets at a time, some in float64."""
 
 
 def block_px(n_times: int, n_roles: int, budget_bytes: int = BLOCK_BUDGET_BYTES) -> int:
@@ -60,7 +61,7 @@ def bytes_needed(
     edge = min(tile_px, block_px(n_times, n_roles, budget_bytes))
     blocks = math.ceil(tile_px / edge) ** 2
     block = _block_bytes(edge, n_times, n_roles)
-    block += min(edge**2, STRIP_PX) * _strip_bytes(n_times, n_roles)
+    block += _strip_bytes(min(edge**2, strip_px(n_times, n_roles)), n_times, n_roles)
     composite = tile_px**2 * _composite_bytes(n_roles)
     # Either the last blocks are in work, or all are done and joined, when the tile stands twice.
     return composite + max(min(workers, blocks) * block, composite)
@@ -72,9 +73,11 @@ def _block_bytes(edge_px: int, n_times: int, n_roles: int) -> int:
     return edge_px**2 * (observations + _composite_bytes(n_roles))
 
 
-def _strip_bytes(n_times: int, n_roles: int) -> int:
-    # Bands in order of time, and packed; per observation two positions, its rank, day and flags.
-    return n_times * (4 * n_roles * (2 + METHOD_COPIES) + 2 * 8 + 4 + 4 + 2)
+def _strip_bytes(n_px: int, n_times: int, n_roles: int) -> int:
+    # Bands in order of time, and packed; per observation its position and flags.
+    observations = n_px * n_times * 4 * n_roles
+    method = _METHOD_COPIES * min(observations, PIECE_BYTES)
+    return 2 * observations + n_px * n_times * (8 + 4) + method
 
 
 def _composite_bytes(n_roles: int) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
 OPTIONAL = (
+    "day",
     "sensor",
     "to_cloud_m",
     "to_shadow_m",
@@ -26,6 +27,10 @@ OPTIONAL = (
     "middle",
 )
 """Fields of `Observations` that a method must ask for (`Method.needs`)."""
+
+
+PIECE_BYTES = 2**20
+"""Observations that a method gets at a time, at most: several copies fit a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,7 @@ class Observations:
     """(T, B, N) reflectance; in memory band by band, so that ``bands[:, b]`` is contiguous."""
     usable: NDArray[np.bool_]
     """(T, N)."""
-    day: NDArray[np.int32]
+    day: NDArray[np.int32] | None = None
     """(T, N) days since 1970-01-01."""
     sensor: NDArray[np.str_] | None = None
     """(T, N) names of sensors."""
@@ -154,17 +159,26 @@ def equally_often(strip: Observations) -> Iterator[Group]:
     for n, pixels, start in groups:
         part, shape = slice(start, start + n * pixels.size), (n, pixels.size)
         at = index[part].reshape(shape)
-        yield Group(
-            pixels=pixels,
-            at=at,
-            seen=Observations(
-                roles=strip.roles,
-                bands=packed[:, part].reshape(-1, *shape).transpose(1, 0, 2),
-                usable=np.ones(shape, np.bool_),
-                day=strip.day.reshape(-1)[at],
-                **_optional(strip, at, pixels),
-            ),
-        )
+        bands = packed[:, part].reshape(-1, *shape).transpose(1, 0, 2)
+        for few in _pieces(bands):
+            yield Group(
+                pixels=pixels[few],
+                at=at[:, few],
+                seen=Observations(
+                    roles=strip.roles,
+                    bands=bands[:, :, few],
+                    usable=np.ones(at[:, few].shape, np.bool_),
+                    **_optional(strip, at[:, few], pixels[few]),
+                ),
+            )
+
+
+def _pieces(bands: NDArray[np.float32]) -> Iterator[slice]:
+    """Yield the pixels of (T, B, N) that a method gets at a time."""
+    n_times, n_bands, n_px = bands.shape
+    step = max(PIECE_BYTES // (4 * n_times * n_bands), 1)
+    for start in range(0, n_px, step):
+        yield slice(start, start + step)
 
 
 def _optional(

@@ -14,6 +14,7 @@ _YEAR_DAYS = 365.25
 
 def days_off(seen: Observations, target_doy: int | None) -> NDArray[np.float64]:
     """Return (T, N) days from the wanted day of the year, −183 to 183; none: from the period's middle."""
+    assert seen.day is not None
     if target_doy is None:
         assert seen.middle is not None
         return seen.day.astype(np.float64) - seen.middle
@@ -54,7 +55,7 @@ def of_view(degrees: NDArray[np.float32], required_deg: float) -> NDArray[np.flo
 
 def by_sensor(seen: Observations, scores: Mapping[str, float]) -> NDArray[np.float64]:
     """Return (T, N) what `scores` says of each observation's sensor, 1 where it says nothing."""
-    found = np.ones(seen.day.shape)
+    found = np.ones(seen.usable.shape)
     for name, score in scores.items():
         assert seen.sensor is not None
         found[seen.sensor == name] = score

@@ -59,4 +59,5 @@ def test_the_peak_is_foreseen(workers):
     foreseen = bytes_needed(tile_px, n_times, len(ROLES), workers, budget)
     print(peak, foreseen, peak / foreseen)
     assert peak < 1.5 * foreseen
-    assert peak > foreseen / 1.5 / 1.5
+    # Two workers need not be at their peaks at the same time.
+    assert workers > 1 or peak > foreseen / 1.5 / 1.5
