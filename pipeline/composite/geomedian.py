@@ -246,18 +246,13 @@ class _Step:
         bend = self._total[:, np.newaxis, np.newaxis] * np.eye(self._x.shape[2]) * (1 + 1e-9)
         bend -= weighted.transpose(0, 2, 1) @ self._unit
         newton = np.linalg.solve(bend, self._pull[..., np.newaxis])[..., 0]
-        end, cost = self.to, self._cost(self.to)
-        for there in (self._closest, *(self._y + share * newton for share in _SHARES)):
-            found = self._cost(there)
-            end = np.where((found < cost)[:, np.newaxis], there, end)
-            cost = np.minimum(found, cost)
+        shares = [self._y + share * newton for share in _SHARES]
+        places = np.stack([self.to, self._closest, *shares])
+        off = self._x - places[:, :, np.newaxis]
+        cost = np.sqrt(np.square(off).sum(axis=3)).sum(axis=2)
+        lowest = np.where(np.isnan(cost), np.inf, cost).argmin(axis=0)
+        end = places[lowest, np.arange(len(newton))]
         return end, np.sqrt(np.square(end - self._y).sum(axis=1))
-
-    def _cost(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
-        cost: NDArray[np.float64] = np.sqrt(
-            np.square(self._x - y[:, np.newaxis]).sum(axis=2)
-        ).sum(axis=1)
-        return cost
 
 
 def _sum(rows: NDArray[np.float64]) -> NDArray[np.float64]:
