@@ -7,16 +7,15 @@ import zarr
 
 from pipeline import store
 from pipeline.errors import StoreError
-from pipeline.store.arrays import layout
+from pipeline.store.arrays import layout, stored_grid
 from pipeline.store.base.location import PUBLISHED, locate
-from pipeline.store.read import archive
 from tests.store.flipping import content, fill
 
 
 @pytest.fixture
 def old(tmp_path, make, monkeypatch) -> str:
     """A store as format 1 was written: no checksums, and its number."""
-    archive._warn_once.cache_clear()
+    stored_grid.warn_once.cache_clear()
     with monkeypatch.context() as before:
         before.setattr(layout, "COMPRESSORS", layout.COMPRESSORS[:1])
         url = str(tmp_path / "old")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import zarr
@@ -14,6 +16,8 @@ FORMAT = "cloudmask-archive"
 FORMAT_VERSION = 2
 """What is written; see docs/format.md."""
 READABLE = (1, FORMAT_VERSION)
+
+log = logging.getLogger(__name__)
 
 
 def grid_attributes(grid: Grid) -> dict[str, Any]:
@@ -128,3 +132,16 @@ def same_grid(root: zarr.Group, asked: Grid, where: str) -> bool:
             "Use another store, or the old grid"
         )
     return not differing and format_of(root) == FORMAT_VERSION
+
+
+@cache
+def warn_once(url: str, version: int) -> None:
+    """Warn that a store has an older format, once a process."""
+    log.warning(
+        "the store %s has format %s, older than this cloudmask, which writes %s: it is read as it is, "
+        "without checksums (damage may not show) and with one scene a day; to have all that is new, "
+        "run the job into a new store folder (docs/format.md)",
+        url,
+        version,
+        FORMAT_VERSION,
+    )

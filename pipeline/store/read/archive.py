@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import icechunk
@@ -30,20 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-log = logging.getLogger(__name__)
-
-
-@cache
-def _warn_once(url: str, version: int) -> None:
-    log.warning(
-        "the store %s has format %s, older than this cloudmask, which writes %s: it is read as it is, "
-        "without checksums (damage may not show) and with one scene a day; to have all that is new, "
-        "run the job into a new store folder (docs/format.md)",
-        url,
-        version,
-        stored_grid.FORMAT_VERSION,
-    )
-
 
 class Archive:
     """One state of a store, for reading; made by `open_archive`."""
@@ -58,7 +43,7 @@ class Archive:
         self.url = url
         stored_grid.require_ours(root, url)
         if stored_grid.format_of(root) != stored_grid.FORMAT_VERSION:
-            _warn_once(url, stored_grid.format_of(root))
+            stored_grid.warn_once(url, stored_grid.format_of(root))
         self._repository = repository
         self._checksums = Checksums(None if repository is None else locate(url).path)
         self._session = session
@@ -253,13 +238,7 @@ class Archive:
     def require_composite(
         self, name: str, roles: Sequence[str], made_by: Mapping[str, str]
     ) -> None:
-        """Check that a composite can take more steps.
-
-        Raises
-        ------
-        StoreError
-            It has other bands, or is made otherwise.
-        """
+        """Refuse, with `StoreError`, periods of other bands or made otherwise."""
         require_alike(self._group("composites", name), name, roles, made_by)
 
     def composed_of(self, name: str) -> tuple[str, ...]:
