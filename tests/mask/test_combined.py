@@ -4,15 +4,10 @@ import json
 from dataclasses import replace
 
 import dask
-import dask.array as da
 import numpy as np
 import pytest
-import xarray as xr
-from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
 
 from pipeline.errors import ModelError
 from pipeline.mask import read_geobox
@@ -23,6 +18,7 @@ from pipeline.models.combined.ensemble import EnsembleModel
 from pipeline.testing import WindowMeanModel
 from pipeline.testing.models import fake_card
 from pipeline.types import Code, Lattice
+from tests.mask.cubes import box, cube_of
 
 ORIGIN, SIZE = -300, 640
 WORLD = np.random.default_rng(8).random((2, 2, SIZE, SIZE), dtype=np.float32)
@@ -65,22 +61,8 @@ def whole(members, rule="mean", share=None):
     return EnsembleModel(card, members)
 
 
-def box(top, left, height, width):
-    return GeoBox((height, width), Affine(20, 0, left * 20, 0, -20, -top * 20), "EPSG:32632")
-
-
 def cube_over(geobox, chunk, world=WORLD):
-    top, left = (px - ORIGIN for px in origin_px(geobox))
-    assert min(top, left) >= 0
-    held = world[:, :, top : top + geobox.shape[0], left : left + geobox.shape[1]]
-    variables = {
-        role: (("time", "y", "x"), da.from_array(held[:, index], (1, chunk, chunk)))
-        for index, role in enumerate(ROLES)
-    }
-    cube = xr.Dataset(variables, xr_coords(geobox))
-    for role in ROLES:
-        cube[role].encoding["grid_mapping"] = "spatial_ref"
-    return cube
+    return cube_of(world, ROLES, geobox, ORIGIN, (chunk, chunk))
 
 
 def masked(model, geobox, chunk=640, world=WORLD):

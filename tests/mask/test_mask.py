@@ -3,21 +3,19 @@
 import threading
 
 import dask
-import dask.array as da
 import numpy as np
 import pytest
-import xarray as xr
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
 
 from pipeline.errors import GridError, ModelError
 from pipeline.mask import bytes_needed, mask_cube, mask_with_confidence, read_geobox
 from pipeline.mask.lattice import core_block, geobox_cores, origin_px, weights
 from pipeline.testing import ThresholdModel, WindowMeanModel
 from pipeline.types import Code, Lattice
+from tests.mask.cubes import box, cube_of
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 
@@ -124,22 +122,8 @@ WORLD[1, 0, 110:150, 100:180] = np.nan
 ORIGIN = -200
 
 
-def cube_over(geobox: GeoBox, chunk: int, world: np.ndarray = WORLD) -> xr.Dataset:
-    top, left = origin_px(geobox)
-    ys = slice(top - ORIGIN, top - ORIGIN + geobox.shape[0])
-    xs = slice(left - ORIGIN, left - ORIGIN + geobox.shape[1])
-    variables = {
-        role: (("time", "y", "x"), da.from_array(world[:, index, ys, xs], (1, chunk, chunk)))
-        for index, role in enumerate(("blue", "nir"))
-    }
-    cube = xr.Dataset(variables, xr_coords(geobox))
-    for role in ("blue", "nir"):
-        cube[role].encoding["grid_mapping"] = "spatial_ref"
-    return cube
-
-
-def box(top, left, height, width) -> GeoBox:
-    return GeoBox((height, width), Affine(20, 0, left * 20, 0, -20, -top * 20), "EPSG:32632")
+def cube_over(geobox, chunk, world=WORLD):
+    return cube_of(world, ("blue", "nir"), geobox, ORIGIN, (chunk, chunk))
 
 
 def masked(model, geobox, chunk, world=WORLD) -> np.ndarray:

@@ -3,19 +3,14 @@
 import dataclasses
 
 import dask
-import dask.array as da
 import numpy as np
 import pytest
-import xarray as xr
-from affine import Affine
-from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
 
 from pipeline import models
 from pipeline.mask import mask_with_confidence, read_geobox
-from pipeline.mask.lattice import origin_px
 from pipeline.models.families.ukis_csmask import SIX_BANDS
 from pipeline.types import Code, Lattice
+from tests.mask.cubes import box, cube_of
 
 PAD = 160
 
@@ -47,19 +42,9 @@ def scene(shared_data):
 
 
 def masked(model, scene, corner, size, chunk, threads):
-    geobox = GeoBox(size, Affine(20, 0, corner[1] * 20, 0, -20, -corner[0] * 20), "EPSG:32632")
+    geobox = box(*corner, *size)
     reads = read_geobox(model.card.lattice, geobox)
-    top, left = (PAD + each for each in origin_px(reads))
-    held = scene[:, top : top + reads.shape[0], left : left + reads.shape[1]]
-    cube = xr.Dataset(
-        {
-            role: (("time", "y", "x"), da.from_array(band[None], (1, chunk, chunk)))
-            for role, band in zip(SIX_BANDS, held, strict=True)
-        },
-        xr_coords(reads),
-    )
-    for role in SIX_BANDS:
-        cube[role].encoding["grid_mapping"] = "spatial_ref"
+    cube = cube_of(scene[None], SIX_BANDS, reads, -PAD, (chunk, chunk))
     with dask.config.set(scheduler="threads", num_workers=threads):
         return np.stack(dask.compute(*mask_with_confidence(cube, model, geobox)))[:, 0]
 

@@ -1,26 +1,21 @@
 """The detector finds the seams that others leave, finds none where there are none, and none of ours."""
 
 import dask
-import dask.array as da
 import numpy as np
 import pytest
 import rasterio
-import xarray as xr
-from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
-from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
 from scipy import ndimage
 
 from pipeline import models
 from pipeline.datasets import reader_of
 from pipeline.mask import mask_cube, read_geobox
-from pipeline.mask.lattice import origin_px
 from pipeline.mask.seams import seams
 from pipeline.models.families.ukis_csmask import SIX_BANDS
 from pipeline.testing import WindowMeanModel
 from pipeline.types import Code, Lattice
+from tests.mask.cubes import box, cube_of
 
 
 def blobs(seed, size=400, shift=0.0):
@@ -76,19 +71,9 @@ PAD = 640
 
 def masked(image, model, size):
     """Mask the pixels from 0 to `size` of an image that starts at -PAD in both directions."""
-    geobox = GeoBox((size, size), Affine(20, 0, 0, 0, -20, 0), "EPSG:32632")
+    geobox = box(0, 0, size, size)
     reads = read_geobox(model.card.lattice, geobox)
-    top, left = (PAD + each for each in origin_px(reads))
-    held = image[:, top : top + reads.shape[0], left : left + reads.shape[1]]
-    cube = xr.Dataset(
-        {
-            role: (("time", "y", "x"), da.from_array(band[None], (1, 512, 512)))
-            for role, band in zip(model.card.roles, held, strict=True)
-        },
-        xr_coords(reads),
-    )
-    for role in model.card.roles:
-        cube[role].encoding["grid_mapping"] = "spatial_ref"
+    cube = cube_of(image[None], model.card.roles, reads, -PAD, (512, 512))
     with dask.config.set(scheduler="threads", num_workers=2):
         return mask_cube(cube, model, geobox)[0].compute()
 

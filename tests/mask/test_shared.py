@@ -6,21 +6,18 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import dask
-import dask.array as da
 import numpy as np
-import xarray as xr
-from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
-from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
 
 from pipeline.mask import mask_with_confidence, read_geobox, shared
-from pipeline.mask.lattice import geobox_cores, origin_px
+from pipeline.mask.lattice import geobox_cores
 from pipeline.mask.overlap_add import WindowResult
 from pipeline.mask.shared import SharedWindows, shared_windows
 from pipeline.testing import ThresholdModel, WindowMeanModel
 from pipeline.types import Lattice
+from tests.mask import cubes
+from tests.mask.cubes import cube_of
 
 LATTICE = Lattice(core_px=16, halo_px=8, blend_px=8, shift_px=4)
 TILE = 32
@@ -45,24 +42,13 @@ class Counting(WindowMeanModel):
 
 
 def box(top, left, height=TILE, width=TILE):
-    return GeoBox((height, width), Affine(20, 0, left * 20, 0, -20, -top * 20), "EPSG:32632")
+    return cubes.box(top, left, height, width)
 
 
 def masked(model, geobox, kept):
     """Codes and confidence (2, time, y, x)."""
     reads = read_geobox(model.card.lattice, geobox)
-    top, left = (px - CORNER for px in origin_px(reads))
-    height, width = reads.shape
-    part = WORLD[:, :, top : top + height, left : left + width]
-    cube = xr.Dataset(
-        {
-            role: (("time", "y", "x"), da.from_array(part[:, band], (1, 20, 30)))
-            for band, role in enumerate(model.card.roles)
-        },
-        xr_coords(reads),
-    )
-    for role in model.card.roles:
-        cube[role].encoding["grid_mapping"] = "spatial_ref"
+    cube = cube_of(WORLD, model.card.roles, reads, CORNER, (20, 30))
     made = mask_with_confidence(cube, model, geobox, kept)
     return np.stack(dask.compute(*made, scheduler="synchronous"))
 
