@@ -1,4 +1,4 @@
-"""The story of a run: search, grid, and for each tile cube, mask, composite, store; then publish.
+"""A run from job to published store: plan, then cube, mask, composite and store for each tile, then publish.
 
 ::
 

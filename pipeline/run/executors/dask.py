@@ -53,7 +53,7 @@ LIMITS: Mapping[str, object] = {
     "distributed.admin.low-level-log-length": 100,
     "distributed.scheduler.no-workers-timeout": "10 minutes",
 }
-"""What a scheduler needs for a long run, by Dask's own names; schedulers of others are told in `deploy`.
+"""What a scheduler needs for a long run, by Dask's own names; `deploy` sets them for schedulers that we do not start.
 
 It keeps the last messages to each worker, and waits for ever for a worker that never comes.
 """
@@ -157,7 +157,7 @@ class DaskExecutor:
 
 
 class SetUp(WorkerPlugin):  # type: ignore[misc]
-    """Makes a worker fit for tiles: the same code, and memory that is kept for the next layer."""
+    """Prepares a worker for tiles: checks its version, and lets it reuse memory between layers of a network."""
 
     name = "cloudmask"
 

@@ -100,7 +100,7 @@ class _Region:
     def touched(
         self, sensor: str, outlines: Sequence[BaseGeometry | None]
     ) -> NDArray[np.int64]:
-        """Return (outline, tile) pairs where an outline meets what is read for a sensor's masks."""
+        """Return (2, N) pairs (outline, tile) where an outline meets what is read for a sensor's masks."""
         card = self.cards.get(sensor)
         if card is None:
             return touching(

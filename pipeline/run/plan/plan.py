@@ -29,8 +29,6 @@ from pipeline.types import (
     Tile,
 )
 
-__all__ = ["Cell", "CompositeCell", "Plan"]
-
 UNFINISHED = "on the unfinished branch of this job"
 
 DOES: Mapping[State, str] = {"new": "make", "changed": "replace", "unchanged": "leave"}
@@ -134,14 +132,9 @@ class Plan:
     @cached_property
     def bytes_needed(self) -> int:
         """Peak memory of the run, in bytes."""
+        scenes = [int(self._composed_scenes(each).max(initial=0)) for each in self.periods]
         return bytes_needed(
-            self.job,
-            self.cards.values(),
-            self.grid,
-            max_scenes=max(
-                (int(self._composed_scenes(each).max(initial=0)) for each in self.periods),
-                default=0,
-            ),
+            self.job, self.cards.values(), self.grid, max_scenes=max(scenes, default=0)
         )
 
     def scenes_in(self, period: Period) -> NDArray[np.int64]:
