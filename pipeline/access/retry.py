@@ -3,7 +3,7 @@
 Which failures are worth another attempt says the table in `pipeline.access.failures`. Each user has a
 policy of its own: a catalogue (`pipeline.search.limits`), a raster (`pipeline.cube.opening`), a store
 that another run publishes to (`pipeline.store.write.run_branch`), a batch of tiles (`pipeline.run`), a
-flow and its tasks (`flows.patience`).
+flow and its tasks (`flows.retries`).
 """
 
 from __future__ import annotations
