@@ -4,7 +4,7 @@
 
     make_patch(seed, index, settings) ─▶ Patch
       sensors   bands of sensors, by centre and width         spectra   surfaces, and what a band sees of them
-      ground    what lies on a patch                          clouds    what hangs over it
+      ground    what lies on a patch; recipes: of many kinds  clouds    what hangs over it
       fields    random fields on a small torus                render    sun, shadow, air, sensor
       truth     optical depth, light and ground ─▶ codes, and labels that say where they are in doubt
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.simulate.bands import Band
-from pipeline.simulate.patches import clouds, ground, render, sensors, truth
+from pipeline.simulate.patches import clouds, ground, recipes, render, sensors, truth
 from pipeline.simulate.patches.fields import Canvas
 from pipeline.simulate.physics.atmosphere import Air, band_air, surface_reflectance
 from pipeline.simulate.physics.noise import Floats
@@ -115,7 +115,7 @@ def make_patch(seed: int, index: int, settings: PatchSettings | None = None) -> 
     canvas = Canvas(rng, settings.size_px, _pixel(rng, sensor, settings))
     kinds = canvas.weighted(dict(settings.grounds)), canvas.weighted(dict(settings.skies))
     bands = _bands(canvas, sensor, settings)
-    laid = ground.lay(canvas, kinds[0])
+    laid = recipes.lay(canvas, kinds[0])
     sky = _sky(canvas, kinds)
     level = settings.levels[int(rng.integers(len(settings.levels)))]
     clean = laid.reflectance(canvas, bands)
