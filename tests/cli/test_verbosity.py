@@ -11,7 +11,9 @@ from pipeline import store
 from pipeline.cli import app
 from pipeline.store import Expired, Snapshot
 
-WITHOUT_NUMBERS = {"demo", "export", "fetch", "init", "report", "schema", "simulate", "stac"}
+WITHOUT_NUMBERS = {
+    *("demo", "export", "fetch", "init", "report", "schema", "simulate", "stac", "train"),
+}
 
 
 def commands(group):
