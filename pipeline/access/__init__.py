@@ -7,8 +7,7 @@
     addresses       … whether a host is part of the public internet, in any spelling
     network         … names and redirects of unknown hosts, checked just before a read
     locations       host, bucket and key of a location, and the signature in it
-    signing         credentials of each kind of storage (the tables are in `pipeline.catalogs`)
-    sas             … tokens of the Planetary Computer
+    signing         credentials and tokens of each kind of storage (the tables are in `pipeline.catalogs`)
     secrets         … accounts, from the environment
     remembered      a cache for answers of servers
     open_location   all of it: the path and the options that GDAL gets

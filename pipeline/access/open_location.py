@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.access import network, sas
+from pipeline.access import network
 from pipeline.access.locations import Location, is_signed, locate, placed, unsigned, valid_until
 from pipeline.access.remembered import Kept, Remembered
-from pipeline.access.signing import account_of, sign
+from pipeline.access.signing import account_of, forget_sas_token, sign
 from pipeline.access.trust import BUCKETS, SCHEMES, allowed, path_of_url, refused
 from pipeline.catalogs import Storage
 from pipeline.errors import AccessError
@@ -107,7 +107,7 @@ def forget(href: str) -> None:
         far = time.time() + DISTRUST_S
         _DISTRUSTED.get(location.url.partition(":")[2], lambda: Kept(True, far, far))
     if storage.tokens is not None:
-        sas.forget(storage.tokens, *account_of(location))
+        forget_sas_token(storage.tokens, *account_of(location))
 
 
 def _of_storage(location: Location, storage: Storage, hosts: Collection[str]) -> Opening:

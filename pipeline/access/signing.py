@@ -7,22 +7,40 @@ https://gdal.org/en/stable/user/virtual_file_systems.html.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+import requests
 from pydantic import SecretStr
 from requests.utils import get_netrc_auth
 
-from pipeline.access import sas
+from pipeline.access.failures import Verdict, verdict_of_status
 from pipeline.access.locations import Location
+from pipeline.access.remembered import Kept, Remembered
 from pipeline.access.secrets import Credentials
 from pipeline.catalogs import Signing, Storage
-from pipeline.errors import AccessError
+from pipeline.errors import AccessError, AccessUnavailableError
+from pipeline.shown import shown
 
 Signed = tuple[str, Mapping[str, str]]
 
 EARTHDATA = "https://urs.earthdata.nasa.gov"
+
+TOKEN_TIMEOUT_S = (10.0, 30.0)
+RENEWAL_MARGIN_S = 300.0
+"""A token is renewed this long before its end, or when a fifth of a shorter life is left: a read
+that begins with it shall end with it."""
+
+TOKENS: Remembered[str] = Remembered(256)
+"""Of the Planetary Computer: one for each container, requested once, renewed before it ends.
+
+The SDK ``planetary-computer`` 1.0 does the same in principle; its cache is not locked, so that
+sixteen threads ask sixteen times, it renews in the last minute only, brings pystac-client along, and
+reads its endpoint from the environment alone.
+"""
 
 
 def sign(location: Location, storage: Storage) -> Signed:
@@ -60,9 +78,62 @@ def _open(location: Location, storage: Storage) -> Signed:
 
 def _with_token(location: Location, storage: Storage) -> Signed:
     assert storage.tokens is not None
-    token = sas.token(storage.tokens, *account_of(location))
+    token = sas_token(storage.tokens, *account_of(location))
     joint = "&" if location.parts.query else "?"
     return f"/vsicurl/{location.url}{joint}{token}", {}
+
+
+def sas_token(endpoint: str, account: str, container: str) -> str:
+    """Return the query that signs every blob of a container.
+
+    Raises
+    ------
+    AccessError
+        The server gives no token for the container.
+    AccessUnavailableError
+        It did not answer.
+    """
+    url = f"{endpoint}/{account}/{container}"
+    return TOKENS.get(url, lambda: _request_token(url))
+
+
+def forget_sas_token(endpoint: str, account: str, container: str) -> None:
+    """Forget a token that was refused, unless another thread renewed it meanwhile."""
+    TOKENS.drop(f"{endpoint}/{account}/{container}")
+
+
+def _request_token(url: str) -> Kept[str]:
+    key = Credentials().planetary_computer_key
+    headers = {"Ocp-Apim-Subscription-Key": key.get_secret_value()} if key else {}
+    try:
+        answer = requests.get(
+            url, headers=headers, timeout=TOKEN_TIMEOUT_S, allow_redirects=False
+        )
+    except requests.RequestException as error:
+        raise AccessUnavailableError(
+            f"token server {url} did not answer: {shown(str(error))}"
+        ) from None
+    if (
+        answer.status_code >= 400
+        and verdict_of_status(answer.status_code) is not Verdict.TRANSIENT
+    ):
+        raise AccessError(
+            f"token server {url} refuses (HTTP {answer.status_code}); if CLOUDMASK_PLANETARY_COMPUTER_KEY "
+            "is set, check it, otherwise the container needs an account"
+        )
+    try:
+        document = answer.json() if answer.ok else {}
+        return _renewed_early(str(document["token"]), document["msft:expiry"])
+    except (ValueError, KeyError, TypeError):
+        raise AccessUnavailableError(
+            f"token server {url} gave no token for now (HTTP {answer.status_code})"
+        ) from None
+
+
+def _renewed_early(query: str, expiry: str) -> Kept[str]:
+    now = time.time()
+    end = datetime.fromisoformat(expiry).timestamp()
+    return Kept(query.lstrip("?"), end - min(RENEWAL_MARGIN_S, (end - now) / 5), end)
 
 
 def account_of(location: Location) -> tuple[str, str]:

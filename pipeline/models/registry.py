@@ -95,15 +95,18 @@ def check(card: ModelCard) -> None:
 
 
 def check_device(card: ModelCard) -> None:
-    """Make sure that the device of a model is there; cheap, torch is not asked.
+    """Make sure that this machine can run a model; cheap, torch is not asked.
 
     Raises
     ------
     ModelError
-        It wants a GPU, here or in a model inside it, and this machine has none.
+        The model, or one inside it, wants a GPU or a precision that this machine does not have.
     """
     if card.options.get("device") == "cuda" and not machine.has_cuda():
         raise ModelError(machine.NO_GPU)
+    short = card.options.get("precision") == "bfloat16" and card.options.get("device") == "cpu"
+    if short and not machine.has_bfloat16():
+        raise ModelError(machine.NO_BFLOAT16)
     found: Any = provider(card.name)
     for member in found.inside(card) if hasattr(found, "inside") else ():
         check_device(member.card)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.access import network, sas
+from pipeline.access import network, signing
 from pipeline.access.open_location import _DISTRUSTED
 
 VARIABLES = (
@@ -37,7 +37,7 @@ def _nobody_in_particular(monkeypatch, tmp_path):
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered():
-    for memory in (network._NAMES, network._TARGETS, sas.TOKENS, _DISTRUSTED):
+    for memory in (network._NAMES, network._TARGETS, signing.TOKENS, _DISTRUSTED):
         memory.clear()
 
 

@@ -239,7 +239,7 @@ def test_a_key_of_the_planetary_computer_goes_to_its_server_alone(tokens, monkey
 
 def test_tokens_travel_over_tls_alone(names, monkeypatch):
     monkeypatch.setattr(
-        "pipeline.access.sas.token", lambda endpoint, account, container: "sig=x"
+        "pipeline.access.signing.sas_token", lambda endpoint, account, container: "sig=x"
     )
     href = "http://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/a.tif"
     assert access.opening(href, remote=True).path == f"/vsicurl/https{href[4:]}?sig=x"
@@ -258,7 +258,7 @@ def signer(monkeypatch):
         asked.append((endpoint, account, container))
         return "sig=renewed"
 
-    monkeypatch.setattr("pipeline.access.sas.token", token)
+    monkeypatch.setattr("pipeline.access.signing.sas_token", token)
     return asked
 
 
@@ -524,7 +524,7 @@ def test_gdal_sends_the_token_of_a_container(raster_server, monkeypatch):
         Storage(signing="planetary-computer-sas", hosts=("127.0.0.1",), tokens="x"),
     )
     monkeypatch.setattr(
-        "pipeline.access.sas.token", lambda *place: "se=2030-01-01&sig=a%2Fb%3D"
+        "pipeline.access.signing.sas_token", lambda *place: "se=2030-01-01&sig=a%2Fb%3D"
     )
     read(access.opening(f"{url}/container/a.tif", remote=True, hosts=LOCAL))
     assert {path for _, path, _ in heard(log)} == {

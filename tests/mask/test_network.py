@@ -11,6 +11,7 @@ from pipeline.mask import mask_with_confidence, read_geobox
 from pipeline.models.families.ukis_csmask import SIX_BANDS
 from pipeline.types import Code, Lattice
 from tests.mask.cubes import box, cube_of
+from tests.models.machine import PRECISIONS, needs_bfloat16
 
 PAD = 160
 
@@ -50,7 +51,7 @@ def masked(model, scene, corner, size, chunk, threads):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_any_partition_gives_the_same_mask(scene, precision):
     model = OnLattice(precision)
     whole = masked(model, scene, (0, 0), (256, 256), 300, 1)
@@ -70,6 +71,7 @@ def test_any_partition_gives_the_same_mask(scene, precision):
 
 
 @pytest.mark.slow
+@needs_bfloat16
 def test_a_scene_cut_by_a_border_has_the_mask_of_the_uncut(scene):
     """Two granules that overlap by 40 columns, put together again by the reader."""
     model = OnLattice("bfloat16")

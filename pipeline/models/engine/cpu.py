@@ -20,6 +20,7 @@ from pipeline.errors import ModelError
 from pipeline.models.engine import allocator
 from pipeline.models.engine.fill_gaps import Gaps, NetworkInput
 from pipeline.models.engine.normalise import Entry
+from pipeline.models.families import machine
 from pipeline.types import ModelCard
 
 PRECISIONS = {
@@ -53,7 +54,14 @@ class SegmentationModel:
             Edges of a window are multiples of this, in pixels.
         gaps
             What the network sees of a window that is not full.
+
+        Raises
+        ------
+        ModelError
+            The CPU does not calculate in the card's precision.
         """
+        if card.options["precision"] == "bfloat16" and not machine.has_bfloat16():
+            raise ModelError(machine.NO_BFLOAT16)
         self._card = card
         self._entry = entry
         self._stride = stride

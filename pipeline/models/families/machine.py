@@ -10,6 +10,7 @@ from typing import Any
 
 # Names of CPU flags that Linux reports where a bfloat16 product is one instruction.
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+_AVX512_FLAGS = frozenset({"avx512bw", "avx512vl", "avx512dq"})
 
 
 @functools.cache
@@ -21,13 +22,33 @@ def has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     cpuinfo
         Where Linux tells its CPU flags; absent on other systems, which counts as no.
     """
+    return not _BF16_FLAGS.isdisjoint(_cpu_flags(cpuinfo))
+
+
+@functools.cache
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Return whether oneDNN's bfloat16 convolutions run on the CPU at all, emulated or not.
+
+    The list of flags is what torch's ``mkldnn_convolution`` asks for on x86; a CPU whose flags are not
+    told that way counts as able.
+    """
+    flags = _cpu_flags(cpuinfo)
+    return not flags or "avx_ne_convert" in flags or flags >= _AVX512_FLAGS
+
+
+def _cpu_flags(cpuinfo: Path) -> frozenset[str]:
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return False
+        return frozenset()
     flags = next((line for line in lines if line.startswith("flags")), "")
-    return not _BF16_FLAGS.isdisjoint(flags.split())
+    return frozenset(flags.split())
 
+
+NO_BFLOAT16 = (
+    "option precision is 'bfloat16', which this CPU does not calculate with (it lacks AVX-512); "
+    "set precision to 'float32' or 'auto'"
+)
 
 NO_GPU = (
     "option device is 'cuda', but torch finds no usable GPU in this process; "

@@ -12,6 +12,7 @@ from pipeline.errors import ModelError
 from pipeline.models.engine import allocator
 from pipeline.models.families import machine, ukis_csmask
 from pipeline.types import Code
+from tests.models.machine import needs_bfloat16
 from tests.models.oracle import card_of, noise_window, read_chip, read_reference, real_windows
 
 
@@ -131,6 +132,7 @@ def test_other_windows_are_refused(model, shape, dtype):
         model.predict(np.zeros(shape, dtype))
 
 
+@needs_bfloat16
 def test_bfloat16_chooses_the_same_classes(shared_data):
     exact, fast = (
         models.load(card_of("6b", "L1C", precision=each)) for each in ("float32", "bfloat16")
@@ -189,7 +191,27 @@ def test_bfloat16_is_read_from_the_flags_of_the_cpu(tmp_path):
     assert not machine.has_fast_bfloat16(tmp_path / "absent")
 
 
+def test_a_cpu_without_avx512_has_no_bfloat16(tmp_path, monkeypatch):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("flags : fpu avx2\n")
+    assert not machine.has_bfloat16(cpuinfo)
+    able = tmp_path / "able"
+    able.write_text("flags : fpu avx512bw avx512vl avx512dq\n")
+    assert machine.has_bfloat16(able)
+    assert machine.has_bfloat16(tmp_path / "absent")
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: False)
+    card = card_of("4b", "L2A", precision="bfloat16")
+    for refuses in (models.check_device, models.load):
+        with pytest.raises(
+            ModelError, match="'bfloat16', which this CPU .* 'float32' or 'auto'"
+        ):
+            refuses(card)
+    models.check_device(card_of("4b", "L2A"))
+
+
 def test_torch_sees_the_same_machine():
+    assert machine.has_bfloat16() == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
     ours = machine.has_fast_bfloat16()
     torchs = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     assert ours == torchs

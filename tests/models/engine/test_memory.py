@@ -13,6 +13,7 @@ from pipeline.models.networks import dynamic_unet
 from pipeline.models.networks import omnicloudmask as omnicloudmask_network
 from pipeline.models.weights.omnicloudmask import NETWORKS
 from pipeline.models.weights.omnicloudmask_earlier import RELEASES
+from tests.models.machine import PRECISIONS
 
 MEMORY_PROGRAM = """
 import ctypes, json, sys
@@ -65,7 +66,7 @@ def folders(tmp_path_factory, shared_data):
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux' /proc"
 )
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     ("name", "level", "more"),
     [

@@ -10,6 +10,7 @@ from pipeline.models.families import dl_l8s2_uv
 from pipeline.models.families.dl_l8s2_uv import FILES, RGBI, RGBISWIR, DlL8s2Uv
 from pipeline.models.networks import dl_l8s2_uv as network
 from pipeline.types import Code
+from tests.models.machine import PRECISIONS
 from tests.models.oracle import read_reference
 
 SIX = dl_l8s2_uv.BANDS[RGBISWIR]
@@ -143,7 +144,7 @@ def test_has_the_parameters_of_the_file(name, n_parameters, folder):
 # -- any partition -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("core", [(64, 64), (128, 32), (100, 100)])
 def test_pieces_equal_the_whole_scene_bit_for_bit(core, precision, folder):
     model = DlL8s2Uv().load(card_of(RGBISWIR, folder, precision=precision))

@@ -15,6 +15,7 @@ from pipeline.models.families.omnicloudmask import OmniCloudMask
 from pipeline.models.networks import omnicloudmask as network
 from pipeline.models.weights.omnicloudmask import NETWORKS
 from pipeline.types import Code
+from tests.models.machine import needs_bfloat16
 
 ROLES = ("blue", "green", "red", "nir", "nir08")
 
@@ -161,6 +162,7 @@ def test_infinite_reflectance_is_an_error(model):
         model.predict(data[np.newaxis])
 
 
+@needs_bfloat16
 def test_bfloat16_agrees(folder, model):
     short = OmniCloudMask().load(card_of(folder, precision="bfloat16"))
     data = window()[np.newaxis]

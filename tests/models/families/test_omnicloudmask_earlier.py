@@ -19,6 +19,7 @@ from pipeline.models.networks import dynamic_unet
 from pipeline.models.networks import omnicloudmask_earlier as network
 from pipeline.models.weights.omnicloudmask_earlier import RELEASES
 from tests.models import recipe
+from tests.models.machine import needs_bfloat16
 
 ROLES = ("red", "green", "nir08")
 NETWORKS = {each.encoder: each for nets in RELEASES.values() for each in nets}
@@ -119,6 +120,7 @@ def test_a_release_says_the_mean_of_its_networks(version, golden, folder):
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-4)
 
 
+@needs_bfloat16
 def test_bfloat16_agrees(folder):
     windows = recipe.window(64, 96)[np.newaxis]
     long, short = (
