@@ -83,7 +83,7 @@ def _once(job: Job, options: FlowOptions) -> Record | None:
     size = f"{counted(len(plan.scenes), 'scene')} × {counted(len(plan.tiles), 'tile')}"
     logger.info("%s: %s", size, plan.counts())
     if plan.nothing_to_do:
-        run.tell_unchanged(job.name)
+        run.emit_unchanged(job.name)
         logger.info("%s is up to date", job.name)
         return None
     if options.check is not None:

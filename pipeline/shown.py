@@ -60,10 +60,10 @@ def shown(text: str) -> str:
     for values in _accounts:
         for secret in values():
             text = text.replace(secret, HIDDEN)
-    return starred(text)
+    return hide_patterns(text)
 
 
-def starred(text: str) -> str:
+def hide_patterns(text: str) -> str:
     """Do as `shown` does, except for the values of accounts: for many texts from elsewhere."""
     if not _SUSPECT.search(text):
         return text
@@ -76,7 +76,7 @@ def starred(text: str) -> str:
     return text
 
 
-def bare(url: str) -> str:
+def strip_url(url: str) -> str:
     """Return a URL without its login, its fragment and all parameters that are not `HARMLESS`.
 
     For storing: nothing replaces what is removed. Of a path, in which ``?`` is an ordinary letter, only a
@@ -84,7 +84,7 @@ def bare(url: str) -> str:
     """
     scheme, mark, rest = url.partition("://")
     if not mark or not _SCHEME.fullmatch(scheme):
-        return _bare_reference(url)
+        return _strip_reference(url)
     if not _ODD.search(rest):
         return url
     rest = rest.partition("#")[0]
@@ -95,17 +95,17 @@ def bare(url: str) -> str:
         host, slash, path = host.partition("/")
     path = path.partition(";")[0] if "=" in path.partition(";")[2] else path
     if inner := _NESTED.search(path):
-        path = path[: inner.start()] + bare(path[inner.start() :])
+        path = path[: inner.start()] + strip_url(path[inner.start() :])
     harmless = _harmless(query)
     # A path can contain a secret, too.
-    return starred(f"{scheme}://{host}{slash}{path}{harmless}")
+    return hide_patterns(f"{scheme}://{host}{slash}{path}{harmless}")
 
 
-def _bare_reference(text: str) -> str:
+def _strip_reference(text: str) -> str:
     if text.startswith("//"):
-        return bare(f"https:{text}").removeprefix("https:")
+        return strip_url(f"https:{text}").removeprefix("https:")
     if inner := _NESTED.search(text):
-        return text[: inner.start()] + bare(text[inner.start() :])
+        return text[: inner.start()] + strip_url(text[inner.start() :])
     address, mark, query = text.partition("?")
     if mark and any(pattern.search(f"?{query}") for pattern, _ in SECRETS):
         return address + _harmless(query)
@@ -133,14 +133,14 @@ def printable(text: str, *, lines: bool = True) -> str:
     return (_CONTROL if lines else _CONTROL_OR_LINE).sub(_escaped, text)
 
 
-def spelt(document: str) -> str:
+def escape_json(document: str) -> str:
     r"""Return a JSON document with control characters escaped, as ``\\u202e``: the same values."""
     if document.isascii():
         return document
     return _CONTROL.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
-def heard(answer: object, most: int = 120) -> str:
+def excerpt(answer: object, most: int = 120) -> str:
     """Return text of a server or a file on one line, cut, safe to show."""
     # Cut before as well: an answer may have megabytes.
     text = " ".join(shown(str(answer)[: 20 * most]).split())
@@ -163,7 +163,7 @@ def cut(text: str, most: int = 200) -> str:
 
 def words_of(error: BaseException, most: int = 200) -> str:
     """Return the message of an error; with its kind, or the kind alone, where the message does not tell enough."""
-    message, kind = heard(error, most), type(error).__name__
+    message, kind = excerpt(error, most), type(error).__name__
     # `KeyError: 'href'` tells what is wrong, `'href'` does not.
     if isinstance(error, LookupError | TypeError | AttributeError | AssertionError):
         return f"{kind}: {message}" if message else kind

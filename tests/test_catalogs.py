@@ -6,7 +6,7 @@ from urllib.parse import urlparse
 import pytest
 
 from pipeline import access, catalogs, sensors
-from pipeline.access.locations import placed
+from pipeline.access.locations import find_storage
 
 ROWS = pytest.mark.parametrize("name", catalogs.CATALOGS)
 
@@ -118,7 +118,7 @@ def test_real_assets_are_signed_as_their_catalogue_says(shared_data, folder):
             is_band = href.lower().endswith((".tif", ".jp2")) and "://" in href
             # Earth Search also names ESA's own files beside its COGs: `blue-jp2`, `cloud`, `snow`.
             if is_band and not href.startswith("s3://sentinel-s2-l2a/"):
-                storage = placed(href)[1]
+                storage = find_storage(href)[1]
                 assert storage is not None, href
                 assert storage.signing == row.signing_for(item.get("collection", "")), href
                 told += 1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import AssetError, SearchError
-from pipeline.shown import HARMLESS, bare, heard, printable, shown
+from pipeline.shown import HARMLESS, excerpt, printable, shown, strip_url
 from pipeline.types import Dropped
 
 SECRET = "hUsh7Kq2/pL+x9Zw=="
@@ -49,7 +49,7 @@ def test_no_parameter_of_a_url_is_shown(name, value):
             assert "hUsh7Kq2" not in seen, seen
             assert shown(seen) == seen
         if url.lower().startswith(("https://", "s3://")):
-            assert "hUsh7Kq2" not in bare(url)
+            assert "hUsh7Kq2" not in strip_url(url)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_no_login_is_shown(text):
     for each in (text, f"catalogue {text} is down", f'"{text}"'):
         assert "hUsh7Kq2" not in shown(each), shown(each)
         assert shown(shown(each)) == shown(each)
-    assert "hUsh7Kq2" not in bare(text) or "://" not in text
+    assert "hUsh7Kq2" not in strip_url(text) or "://" not in text
 
 
 @pytest.mark.parametrize("name", ["token", "client_secret", "api-key", "X-Api-Key", "password"])
@@ -89,7 +89,7 @@ def test_no_answer_of_a_server_is_shown_with_its_secrets(name):
         f"Cookie: session={SECRET}; other={SECRET}",
         f"Basic {BASE64}",
     ):
-        for each in (shown(text), heard(text), str(SearchError(text))):
+        for each in (shown(text), excerpt(text), str(SearchError(text))):
             assert "hUsh7Kq2" not in each, each
             assert BASE64 not in each
 
@@ -126,7 +126,7 @@ def test_law_no_unknown_parameter_survives(secret, name):
     if name in HARMLESS:
         return
     assert secret not in shown(f"https://a.org/?{name}={quote(secret, safe='')}&page=2")
-    assert secret not in bare(f"https://a.org/?{name}={secret}&page=2")
+    assert secret not in strip_url(f"https://a.org/?{name}={secret}&page=2")
 
 
 @pytest.mark.parametrize(
@@ -142,15 +142,15 @@ def test_law_no_unknown_parameter_survives(secret, name):
 )
 def test_what_is_kept_of_a_reference_has_no_secret(given, kept):
     """What did not begin with a scheme was kept as it was."""
-    assert bare(given) == kept
-    assert bare(kept) == kept
+    assert strip_url(given) == kept
+    assert strip_url(kept) == kept
 
 
 def test_what_is_kept_of_a_url_is_a_url():
     url = f"https://me:x@a.org:8443/a/b.tif?sig={QUOTED}&file=B04.tif&se=2026#x"
-    assert bare(url) == "https://a.org:8443/a/b.tif?file=B04.tif"
+    assert strip_url(url) == "https://a.org:8443/a/b.tif?file=B04.tif"
     for plain in ("s3://bucket/a b/c.tif", "/data/50%?x#y/a.tif", "./a?b=c.tif", "C:/a.tif"):
-        assert bare(plain) == plain
+        assert strip_url(plain) == plain
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,6 @@ def test_errors_and_reasons_are_fit_to_be_seen_from_the_start():
 
 
 def test_what_a_server_said_is_cut_to_a_line():
-    assert heard("a\n b") == "a b"
-    assert len(heard("x" * 10**7)) == 120
-    assert heard("<html>\x1b[31m") == "<html>\\x1b[31m"
+    assert excerpt("a\n b") == "a b"
+    assert len(excerpt("x" * 10**7)) == 120
+    assert excerpt("<html>\x1b[31m") == "<html>\\x1b[31m"

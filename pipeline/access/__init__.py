@@ -9,7 +9,7 @@
     locations       host, bucket and key of a location, and the signature in it
     signing         credentials and tokens of each kind of storage (the tables are in `pipeline.catalogs`)
     secrets         … accounts, from the environment
-    remembered      a cache for answers of servers
+    answer_cache    a cache for answers of servers
     open_location   all of it: the path and the options that GDAL gets
     alternates      which of an asset's locations is read
     reduced_items   what is stored of an item: known fields, and no secret

@@ -5,7 +5,7 @@ from .reduced_items import reduce_document, reduce_item
 from .references import reference, resolved
 from .retry import RetryPolicy
 from .secrets import Credentials
-from .signed_href import Href, signatures, signed, whole
+from .signed_href import Href, full_href, signatures, signed
 from .trust import is_remote, refused
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "RetryPolicy",
     "Verdict",
     "forget",
+    "full_href",
     "is_remote",
     "opening",
     "preferred_href",
@@ -26,5 +27,4 @@ __all__ = [
     "resolved",
     "signatures",
     "signed",
-    "whole",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from pipeline.access.locations import placed
-from pipeline.access.signed_href import is_lost, whole
+from pipeline.access.locations import find_storage
+from pipeline.access.signed_href import full_href, is_lost
 from pipeline.access.signing import can_sign
 from pipeline.access.trust import SCHEMES, refused
 from pipeline.errors import AccessError
@@ -41,7 +41,7 @@ def preferred_href(asset: Mapping[str, Any], *, hosts: Collection[str] = ()) -> 
     AccessError
         Its link was signed by the catalogue, for an earlier run.
     """
-    href = whole(asset["href"])
+    href = full_href(asset["href"])
     if not asset.get("alternate"):
         if is_lost(asset):
             raise AccessError(LOST)
@@ -60,7 +60,7 @@ def preferred_href(asset: Mapping[str, Any], *, hosts: Collection[str] = ()) -> 
 
 
 def _has_account(href: str) -> bool:
-    storage = placed(href)[1]
+    storage = find_storage(href)[1]
     return storage is None or can_sign(storage)
 
 
@@ -72,7 +72,7 @@ def _alternates(asset: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(href, str) and not (
             isinstance(alternate, Mapping) and is_lost(alternate)
         ):
-            yield whole(href)
+            yield full_href(href)
 
 
 def _rank(href: str, hosts: Collection[str], *, remote: bool) -> int:
@@ -81,5 +81,5 @@ def _rank(href: str, hosts: Collection[str], *, remote: bool) -> int:
         return REFUSED
     if href.partition(":")[0].lower() not in SCHEMES:
         return UNKNOWN
-    storage = placed(href)[1]
+    storage = find_storage(href)[1]
     return UNKNOWN if storage is None else _RANKS.get(storage.signing, ACCOUNT)

@@ -69,7 +69,7 @@ def _key(url: str, parts: SplitResult) -> str:
     return url.partition("://")[2].partition("/")[2]
 
 
-def placed(url: str) -> tuple[Location, Storage | None]:
+def find_storage(url: str) -> tuple[Location, Storage | None]:
     """Parse a URL and find its storage in the tables; none: it is in no table.
 
     Where the same file is known to lie elsewhere too (`Storage.same_as`), that is its place.
@@ -78,7 +78,7 @@ def placed(url: str) -> tuple[Location, Storage | None]:
     storage = catalogs.storage_of(host=location.host, bucket=location.bucket)
     for path, elsewhere in (storage.same_as if storage else {}).items():
         if location.parts.path.startswith(path):
-            return placed(elsewhere + unquote(location.parts.path.removeprefix(path)))
+            return find_storage(elsewhere + unquote(location.parts.path.removeprefix(path)))
     return location, storage
 
 

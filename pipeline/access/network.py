@@ -19,9 +19,9 @@ import requests
 from requests.utils import get_environ_proxies, select_proxy
 
 from pipeline.access.addresses import why_not_public_address
+from pipeline.access.answer_cache import AnswerCache, Cached
 from pipeline.access.failures import Verdict, verdict_of_status
-from pipeline.access.locations import placed, valid_until
-from pipeline.access.remembered import Kept, Remembered
+from pipeline.access.locations import find_storage, valid_until
 from pipeline.access.trust import WEB, allowed, port_of, refused
 from pipeline.errors import AccessError, AccessUnavailableError
 from pipeline.shown import shown
@@ -38,8 +38,8 @@ STRAIGHT_S = 3600.0
 REDIRECTED_S = 300.0
 """How long a redirect is cached: its target may be signed for minutes only."""
 
-_NAMES: Remembered[str | None] = Remembered(1024)
-_TARGETS: Remembered[str] = Remembered(8192)
+_NAMES: AnswerCache[str | None] = AnswerCache(1024)
+_TARGETS: AnswerCache[str] = AnswerCache(8192)
 
 
 class _WithoutSecrets(logging.Filter):
@@ -66,7 +66,7 @@ def reached(url: str, hosts: Collection[str]) -> str:
     AccessUnavailableError
         A name server or host did not answer.
     """
-    target = _TARGETS.get((url, tuple(sorted(hosts))), lambda: _followed(url, hosts))
+    target = _TARGETS.get((url, tuple(sorted(hosts))), lambda: _follow(url, hosts))
     check_name(urlsplit(target), hosts)
     return target
 
@@ -90,10 +90,10 @@ def check_name(parts: SplitResult, hosts: Collection[str]) -> None:
         The name server did not answer.
     """
     host = parts.hostname or ""
-    if allowed(parts, hosts) or placed(parts.geturl())[1] is not None:
+    if allowed(parts, hosts) or find_storage(parts.geturl())[1] is not None:
         return
     proxied = select_proxy(parts.geturl(), get_environ_proxies(parts.geturl())) is not None
-    reason = _NAMES.get((host, proxied), lambda: _judged(host, port_of(parts), proxied))
+    reason = _NAMES.get((host, proxied), lambda: _check_host(host, port_of(parts), proxied))
     if reason is not None:
         raise AccessError(
             f"{host} is not read: its name leads to {reason}; a job that trusts it names it in "
@@ -101,27 +101,27 @@ def check_name(parts: SplitResult, hosts: Collection[str]) -> None:
         )
 
 
-def _judged(host: str, port: int, proxied: bool) -> Kept[str | None]:
+def _check_host(host: str, port: int, proxied: bool) -> Cached[str | None]:
     until = time.time() + NAMES_S
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         if proxied:
             # Behind a proxy only the proxy may know names; what it reaches is its own matter.
-            return Kept(None, until, until)
+            return Cached(None, until, until)
         raise AccessUnavailableError(
             f"the name of host {host} was not found: {error}"
         ) from None
     reasons = (why_not_public_address(ipaddress.ip_address(entry[4][0])) for entry in found)
-    return Kept(next((reason for reason in reasons if reason), None), until, until)
+    return Cached(next((reason for reason in reasons if reason), None), until, until)
 
 
-def _followed(url: str, hosts: Collection[str]) -> Kept[str]:
+def _follow(url: str, hosts: Collection[str]) -> Cached[str]:
     hop = url
     for _ in range(MAX_REDIRECTS + 1):
         onward = _onward(hop, hosts)
         if onward is None:
-            return _kept(url, hop)
+            return _cached_target(url, hop)
         reason = refused(onward, remote=True, hosts=hosts)
         if reason is None and urlsplit(onward).scheme not in WEB:
             reason = f"only {' and '.join(WEB)} can be followed"
@@ -133,13 +133,13 @@ def _followed(url: str, hosts: Collection[str]) -> Kept[str]:
     raise AccessError(f"{shown(url)} is not read: it redirects more than {MAX_REDIRECTS} times")
 
 
-def _kept(url: str, target: str) -> Kept[str]:
+def _cached_target(url: str, target: str) -> Cached[str]:
     now = time.time()
     until = now + (STRAIGHT_S if target == url else REDIRECTED_S)
     end = valid_until(urlsplit(target))
     if target != url and end is not None:
         until = min(until, end.timestamp() - 60.0)
-    return Kept(target, until, until)
+    return Cached(target, until, until)
 
 
 def _onward(url: str, hosts: Collection[str]) -> str | None:

@@ -10,8 +10,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.access import network
-from pipeline.access.locations import Location, is_signed, locate, placed, unsigned, valid_until
-from pipeline.access.remembered import Kept, Remembered
+from pipeline.access.answer_cache import AnswerCache, Cached
+from pipeline.access.locations import (
+    Location,
+    find_storage,
+    is_signed,
+    locate,
+    unsigned,
+    valid_until,
+)
 from pipeline.access.signing import account_of, forget_sas_token, sign
 from pipeline.access.trust import BUCKETS, SCHEMES, allowed, path_of_url, refused
 from pipeline.catalogs import Storage
@@ -26,7 +33,7 @@ LEAST_LIFE_S = 60.0
 DISTRUST_S = 3600.0
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
-_DISTRUSTED: Remembered[bool] = Remembered(8192)
+_DISTRUSTED: AnswerCache[bool] = AnswerCache(8192)
 """Signed locations that were refused although their signature had not ended."""
 
 
@@ -83,7 +90,7 @@ def opening(href: str, *, remote: bool, hosts: Collection[str] = ()) -> Opening:
         path = path_of_url(href) if parts.scheme.lower() == "file" else href
         return Opening(path, NOTHING, None, LOCAL_CONNECTIONS)
     # `geturl` writes the scheme in the small letters that GDAL compares with.
-    location, storage = placed(parts.geturl())
+    location, storage = find_storage(parts.geturl())
     if storage is None:
         return _of_nobody(location, hosts)
     return _of_storage(location, storage, hosts)
@@ -98,14 +105,14 @@ def forget(href: str) -> None:
     parts = urlsplit(href)
     if parts.scheme.lower() not in SCHEMES:
         return
-    location, storage = placed(parts.geturl())
+    location, storage = find_storage(parts.geturl())
     if storage is None:
         # A signature that nobody here can renew is still the best there is: hosts also say 403 when busy.
         network.forget_target(location.url)
         return
     if is_signed(location.parts):
         far = time.time() + DISTRUST_S
-        _DISTRUSTED.get(location.url.partition(":")[2], lambda: Kept(True, far, far))
+        _DISTRUSTED.get(location.url.partition(":")[2], lambda: Cached(True, far, far))
     if storage.tokens is not None:
         forget_sas_token(storage.tokens, *account_of(location))
 
@@ -138,7 +145,7 @@ def _of_nobody(location: Location, hosts: Collection[str]) -> Opening:
 
 
 def _signature_holds(location: Location) -> bool:
-    if _DISTRUSTED.holds(location.url.partition(":")[2]):
+    if _DISTRUSTED.is_fresh(location.url.partition(":")[2]):
         return False
     end = valid_until(location.parts)
     return end is None or end.timestamp() > time.time() + LEAST_LIFE_S

@@ -17,9 +17,9 @@ from typing import Any
 import pystac
 
 from pipeline import sensors
-from pipeline.access.signed_href import SIGNED, Href, whole
+from pipeline.access.signed_href import SIGNED, Href, full_href
 from pipeline.secret_patterns import HIDDEN
-from pipeline.shown import bare, starred
+from pipeline.shown import hide_patterns, strip_url
 
 FAMILIES = (
     *("eo", "proj", "raster", "view", "sat", "sar", "grid", "mgrs", "product", "processing"),
@@ -69,23 +69,25 @@ _WHOLE_TREES = ("proj:projjson", "proj:geometry")
 def reduce_item(item: pystac.Item) -> pystac.Item:
     """Reduce an item to what is stored; it is changed, and returned."""
     # A URL with a key may stand here as well as in the links.
-    item.id = starred(item.id)
-    item.collection_id = None if item.collection_id is None else starred(item.collection_id)
+    item.id = hide_patterns(item.id)
+    item.collection_id = (
+        None if item.collection_id is None else hide_patterns(item.collection_id)
+    )
     item.properties = _fields(item.properties)
     item.extra_fields = {}
-    item.stac_extensions = [bare(str(each)) for each in item.stac_extensions]
+    item.stac_extensions = [strip_url(str(each)) for each in item.stac_extensions]
     item.geometry = _geometry(item.geometry)
     item.bbox = _numbers(item.bbox)
     links = [link for link in item.links if link.rel in LINKS and isinstance(link.target, str)]
     item.links = []
     for link in links:
-        item.add_link(pystac.Link(link.rel, bare(str(link.target)), link.media_type))
+        item.add_link(pystac.Link(link.rel, strip_url(str(link.target)), link.media_type))
     assets = item.assets
     item.assets = {}
     for key, asset in assets.items():
         fields = _asset({**asset.extra_fields, "href": asset.href})
         item.add_asset(
-            starred(key),
+            hide_patterns(key),
             pystac.Asset(
                 href=fields.pop("href"),
                 media_type=_text(asset.media_type),
@@ -111,7 +113,7 @@ def reduce_document(document: Mapping[str, Any]) -> dict[str, Any]:
 def _links(found: object) -> list[dict[str, str]]:
     links = found if isinstance(found, list) else []
     return [
-        {name: bare(str(each[name])) for name in ("rel", "href", "type") if each.get(name)}
+        {name: strip_url(str(each[name])) for name in ("rel", "href", "type") if each.get(name)}
         for each in links
         if isinstance(each, Mapping) and each.get("rel") in LINKS
     ]
@@ -120,7 +122,7 @@ def _links(found: object) -> list[dict[str, str]]:
 def _assets(found: object) -> dict[str, dict[str, Any]]:
     assets = found if isinstance(found, Mapping) else {}
     return {
-        starred(str(key)): _plain(_asset(asset), asset)
+        hide_patterns(str(key)): _plain(_asset(asset), asset)
         for key, asset in assets.items()
         if isinstance(asset, Mapping) and isinstance(asset.get("href"), str)
     }
@@ -138,16 +140,16 @@ def _plain(kept: Mapping[str, Any], asset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(found: object) -> str | None:
-    return starred(found)[:MOST_LETTERS] if isinstance(found, str) else None
+    return hide_patterns(found)[:MOST_LETTERS] if isinstance(found, str) else None
 
 
 def _texts(found: object) -> list[str] | None:
-    return [starred(str(each)) for each in found] if isinstance(found, list) else None
+    return [hide_patterns(str(each)) for each in found] if isinstance(found, list) else None
 
 
 def _asset(asset: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is stored of an asset: ``href`` and ``alternate`` as `Href`, and its known fields."""
-    href = Href(whole(str(asset["href"])))
+    href = Href(full_href(str(asset["href"])))
     kept: dict[str, Any] = {
         "href": href,
         **_fields(asset, leave=("href", "alternate", "type", "roles")),
@@ -171,7 +173,7 @@ def _alternates(found: object) -> dict[str, dict[str, Any]]:
         (name, each if isinstance(each, Mapping) else {"href": each}) for name, each in pairs
     )
     return {
-        starred(name): _asset({**each, "alternate": None})
+        hide_patterns(name): _asset({**each, "alternate": None})
         for name, each in whole_ones
         if isinstance(each.get("href"), str)
     }
@@ -207,17 +209,17 @@ def _is_stored(name: str, value: object) -> bool:
 @lru_cache(maxsize=4096)
 def _is_secret(field: str) -> bool:
     """Whether the name of a field sounds like a secret, even in a known family."""
-    return HIDDEN in starred(f'"{field}": 0')
+    return HIDDEN in hide_patterns(f'"{field}": 0')
 
 
 def _value(value: Any, name: str) -> Any:  # noqa: ANN401 -- JSON
     if isinstance(value, str):
         # A text may be a URL, or have one in it.
-        text = starred(bare(value))
+        text = hide_patterns(strip_url(value))
         return text if name.startswith("proj:") else text[:MOST_LETTERS]
     if isinstance(value, Mapping):
         if name in _WHOLE_TREES:
-            return {starred(str(key)): _value(each, name) for key, each in value.items()}
+            return {hide_patterns(str(key)): _value(each, name) for key, each in value.items()}
         return _fields(value)
     if isinstance(value, list | tuple):
         return [_value(each, name) for each in value]
@@ -228,7 +230,7 @@ def _geometry(found: Any) -> Any:  # noqa: ANN401 -- JSON
     """Return a GeoJSON geometry without foreign members."""
     if not isinstance(found, Mapping):
         return None
-    kept: dict[str, Any] = {"type": starred(str(found.get("type")))}
+    kept: dict[str, Any] = {"type": hide_patterns(str(found.get("type")))}
     if isinstance(found.get("geometries"), list | tuple):
         kept["geometries"] = [_geometry(each) for each in found["geometries"]]
     else:
@@ -247,7 +249,7 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "type": lambda _: "Feature",
     "stac_version": _text,
     "stac_extensions": lambda found: [
-        bare(each) for each in found or () if isinstance(each, str)
+        strip_url(each) for each in found or () if isinstance(each, str)
     ],
     "id": _text,
     "collection": _text,

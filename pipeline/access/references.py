@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes, urljoin
 
-from pipeline.access.trust import exists, is_remote, path_of_url
+from pipeline.access.trust import file_exists, is_remote, path_of_url
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 """Two letters at least: one is a drive of Windows."""
@@ -42,7 +42,7 @@ def resolved(href: str, base: str) -> str:
 
 def _found(href: str, base: str) -> str:
     """Return the path that a relative href means beside a file."""
-    found = next((path for path in _meant(href, base) if exists(path)), None)
+    found = next((path for path in _meant(href, base) if file_exists(path)), None)
     # `HDF5:…`: for `trust.refused` to name.
     return found or (href if _SCHEME.match(href) else _beside(href, base))
 
@@ -57,7 +57,7 @@ def reference(path: Path, folder: Path) -> str:
     except ValueError:
         return path.as_uri()
     written = quote(os.fsencode(relative))
-    if written != relative and exists(_beside(written, str(folder / "document"))):
+    if written != relative and file_exists(_beside(written, str(folder / "document"))):
         # That name, too, is there, and would be taken first.
         return path.as_uri()
     return written

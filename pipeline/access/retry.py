@@ -75,7 +75,7 @@ class RetryPolicy:
             retry=call.is_worth_another,
             wait=call.wait_s,
             stop=call.is_over,
-            before_sleep=call.tell,
+            before_sleep=call.report,
             sleep=time.sleep,
             reraise=True,
         )(do)
@@ -110,7 +110,7 @@ class _Call:
         last = state.attempt_number >= self.policy.attempts
         return last or time.monotonic() + state.upcoming_sleep > ends
 
-    def tell(self, state: RetryCallState) -> None:
+    def report(self, state: RetryCallState) -> None:
         error = _error(state)
         assert isinstance(error, Exception)
         self.before_wait(error, state.upcoming_sleep)

@@ -1,7 +1,7 @@
 """Links of assets that are stored bare, and opened whole in this run.
 
 An `Href` shows and stores its location without signature, key and login. The whole one serves the
-reads of this run: in this process (`whole`) and in its workers (`signatures`, `signed`). An asset that
+reads of this run: in this process (`full_href`) and in its workers (`signatures`, `signed`). An asset that
 lost something so is marked `SIGNED`: whoever finds it in a store knows why it may not open.
 """
 
@@ -12,9 +12,9 @@ from typing import Any, Self, SupportsIndex
 
 import pystac
 
-from pipeline.access.locations import placed
+from pipeline.access.locations import find_storage
 from pipeline.access.trust import SCHEMES
-from pipeline.shown import bare
+from pipeline.shown import strip_url
 
 SIGNED = "cloudmask:signed"
 """Field of an asset: true where its link came with parameters or a login that are not kept."""
@@ -28,7 +28,7 @@ class Href(str):
 
     def __new__(cls, given: str) -> Self:
         """Make one of what a catalogue gives."""
-        made = super().__new__(cls, bare(given))
+        made = super().__new__(cls, strip_url(given))
         made.whole = given
         return made
 
@@ -44,7 +44,7 @@ class Href(str):
         return self if made == self else made
 
 
-def whole(href: str) -> str:
+def full_href(href: str) -> str:
     """Return a location with what it needs to be opened, as far as that is known."""
     return href.whole if isinstance(href, Href) else href
 
@@ -52,9 +52,9 @@ def whole(href: str) -> str:
 def is_lost(asset: Mapping[str, Any]) -> bool:
     """Say whether an asset's link was signed by its catalogue, is bare now, and nobody here can sign it."""
     href = str(asset["href"])
-    if not asset.get(SIGNED) or whole(asset["href"]) != href:
+    if not asset.get(SIGNED) or full_href(asset["href"]) != href:
         return False
-    return href.partition(":")[0].lower() in SCHEMES and placed(href)[1] is None
+    return href.partition(":")[0].lower() in SCHEMES and find_storage(href)[1] is None
 
 
 Signature = tuple[str, str, str]

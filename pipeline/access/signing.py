@@ -17,9 +17,9 @@ import requests
 from pydantic import SecretStr
 from requests.utils import get_netrc_auth
 
+from pipeline.access.answer_cache import AnswerCache, Cached
 from pipeline.access.failures import Verdict, verdict_of_status
 from pipeline.access.locations import Location
-from pipeline.access.remembered import Kept, Remembered
 from pipeline.access.secrets import Credentials
 from pipeline.catalogs import Signing, Storage
 from pipeline.errors import AccessError, AccessUnavailableError
@@ -34,7 +34,7 @@ RENEWAL_MARGIN_S = 300.0
 """A token is renewed this long before its end, or when a fifth of a shorter life is left: a read
 that begins with it shall end with it."""
 
-TOKENS: Remembered[str] = Remembered(256)
+TOKENS: AnswerCache[str] = AnswerCache(256)
 """Of the Planetary Computer: one for each container, requested once, renewed before it ends.
 
 The SDK ``planetary-computer`` 1.0 does the same in principle; its cache is not locked, so that
@@ -102,7 +102,7 @@ def forget_sas_token(endpoint: str, account: str, container: str) -> None:
     TOKENS.drop(f"{endpoint}/{account}/{container}")
 
 
-def _request_token(url: str) -> Kept[str]:
+def _request_token(url: str) -> Cached[str]:
     key = Credentials().planetary_computer_key
     headers = {"Ocp-Apim-Subscription-Key": key.get_secret_value()} if key else {}
     try:
@@ -130,10 +130,10 @@ def _request_token(url: str) -> Kept[str]:
         ) from None
 
 
-def _renewed_early(query: str, expiry: str) -> Kept[str]:
+def _renewed_early(query: str, expiry: str) -> Cached[str]:
     now = time.time()
     end = datetime.fromisoformat(expiry).timestamp()
-    return Kept(query.lstrip("?"), end - min(RENEWAL_MARGIN_S, (end - now) / 5), end)
+    return Cached(query.lstrip("?"), end - min(RENEWAL_MARGIN_S, (end - now) / 5), end)
 
 
 def account_of(location: Location) -> tuple[str, str]:

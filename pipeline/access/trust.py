@@ -46,10 +46,10 @@ def path_of_url(href: str) -> str:
     if not rest.startswith("/"):
         return href
     decoded = os.fsdecode(unquote_to_bytes(rest))
-    return decoded if exists(decoded) or not exists(rest) else rest
+    return decoded if file_exists(decoded) or not file_exists(rest) else rest
 
 
-def exists(path: str) -> bool:
+def file_exists(path: str) -> bool:
     """Whether there is such a file; false for texts that cannot be a path."""
     try:
         return os.path.lexists(path)

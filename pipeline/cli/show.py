@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import ConfigError
-from pipeline.shown import printable, shown, spelt
+from pipeline.shown import escape_json, printable, shown
 
 Row = Mapping[str, Any]
 
@@ -116,7 +116,7 @@ def cell(value: object, *, digits: int = 1) -> str:
 def as_json(value: object, out: Path | None = None) -> None:
     """Print, or write to a file, a value as JSON."""
     # JSON may hold any letter, and spell it: what steers a terminal is spelt.
-    text = spelt(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    text = escape_json(json.dumps(value, indent=2, default=str, ensure_ascii=False))
     if out is None:
         typer.echo(text)
     else:

@@ -36,7 +36,7 @@ def need(path: Path, expected: str) -> Path:
     return path
 
 
-def one_of(folder: Path, patterns: Sequence[str], expected: str) -> Path:
+def first_match(folder: Path, patterns: Sequence[str], expected: str) -> Path:
     """Return the first file of a folder that fits the first pattern that any fits.
 
     Raises
@@ -64,7 +64,7 @@ def some(found: Collection[Path], path: Path, expected: str) -> list[Path]:
 
 
 @contextmanager
-def opened(path: Path | str, name: Path) -> Iterator[Any]:
+def open_raster(path: Path | str, name: Path) -> Iterator[Any]:
     """Open a raster; what goes wrong while it is open is an error that names it."""
     try:
         with rasterio.open(path) as raster:
@@ -114,13 +114,13 @@ def read_bands(
     called = Path(path) if name is None else name
     if name is None:
         need(called, "a raster")
-    with opened(path, called) as raster:
+    with open_raster(path, called) as raster:
         if raster.count != count:
             raise malformed(
                 called, f"it has {counted(raster.count, 'band')}", counted(count, "band")
             )
         check_shape(called, raster.shape, shape)
-        return raster.read(list(bands)), geobox_of(raster)
+        return raster.read(list(bands)), raster_geobox(raster)
 
 
 def read_band(
@@ -131,7 +131,7 @@ def read_band(
     return data[0], geobox
 
 
-def geobox_of(raster: Any) -> GeoBox | None:  # noqa: ANN401 -- rasterio has no types
+def raster_geobox(raster: Any) -> GeoBox | None:  # noqa: ANN401 -- rasterio has no types
     """Return where an open raster lies; none if it does not say."""
     return None if raster.crs is None else GeoBox.from_rio(raster)
 

@@ -50,7 +50,7 @@ def read_mtl(path: Path) -> dict[str, str]:
     return found
 
 
-def number(mtl: Mapping[str, str], path: Path, *keys: str) -> float:
+def metadata_number(mtl: Mapping[str, str], path: Path, *keys: str) -> float:
     """Return the first of some keys as a number.
 
     Raises
@@ -69,7 +69,7 @@ def number(mtl: Mapping[str, str], path: Path, *keys: str) -> float:
 
 def sine_of_sun(mtl: Mapping[str, str], path: Path) -> float:
     """Return the sine of the sun's elevation."""
-    elevation = number(mtl, path, "SUN_ELEVATION")
+    elevation = metadata_number(mtl, path, "SUN_ELEVATION")
     if not 0 < elevation <= 90:
         raise malformed(path, f"SUN_ELEVATION is {elevation}", "0 to 90 degrees")
     return math.sin(math.radians(elevation))
@@ -83,8 +83,8 @@ def oli_reflectance(
     (M × number + A) / sin(sun elevation), with M and A of the metadata file (USGS, "Landsat 8 data
     users handbook", 5.2).
     """
-    scale = number(mtl, path, f"REFLECTANCE_MULT_BAND_{band}")
-    offset = number(mtl, path, f"REFLECTANCE_ADD_BAND_{band}")
+    scale = metadata_number(mtl, path, f"REFLECTANCE_MULT_BAND_{band}")
+    offset = metadata_number(mtl, path, f"REFLECTANCE_ADD_BAND_{band}")
     sine = sine_of_sun(mtl, path)
     return _scaled(raw, scale / sine, offset / sine)
 
@@ -97,10 +97,10 @@ def etm_reflectance(
     π · L · d² / (E · sin(sun elevation)), with the radiance L between LMIN and LMAX of the metadata
     file and E of Chandler, Markham, Helder (2009).
     """
-    highest = number(mtl, path, f"LMAX_BAND{band}", f"RADIANCE_MAXIMUM_BAND_{band}")
-    lowest = number(mtl, path, f"LMIN_BAND{band}", f"RADIANCE_MINIMUM_BAND_{band}")
-    top = number(mtl, path, f"QCALMAX_BAND{band}", f"QUANTIZE_CAL_MAX_BAND_{band}")
-    bottom = number(mtl, path, f"QCALMIN_BAND{band}", f"QUANTIZE_CAL_MIN_BAND_{band}")
+    highest = metadata_number(mtl, path, f"LMAX_BAND{band}", f"RADIANCE_MAXIMUM_BAND_{band}")
+    lowest = metadata_number(mtl, path, f"LMIN_BAND{band}", f"RADIANCE_MINIMUM_BAND_{band}")
+    top = metadata_number(mtl, path, f"QCALMAX_BAND{band}", f"QUANTIZE_CAL_MAX_BAND_{band}")
+    bottom = metadata_number(mtl, path, f"QCALMIN_BAND{band}", f"QUANTIZE_CAL_MIN_BAND_{band}")
     if top <= bottom:
         raise malformed(path, f"QCALMAX {top} is not above QCALMIN {bottom}", "a scale")
     scale = (highest - lowest) / (top - bottom)

@@ -24,7 +24,7 @@ _COLUMNS = ("tortilla:id", "tortilla:file_format", "tortilla:offset", "tortilla:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ContainedFile:
     """One file inside a container."""
 
     container: Path
@@ -44,12 +44,12 @@ class Part:
         """What GDAL opens."""
         return f"/vsisubfile/{self.offset}_{self.length},{self.container}"
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ContainedFile]:
         """Return what is in it, if it is a container itself."""
         return _parts(self.container, self.offset)
 
 
-def open_container(path: Path) -> list[Part]:
+def open_container(path: Path) -> list[ContainedFile]:
     """Return the files of a container.
 
     Raises
@@ -62,7 +62,7 @@ def open_container(path: Path) -> list[Part]:
     return _parts(need(path, "a .taco or .tortilla file"), 0)
 
 
-def _parts(path: Path, start: int) -> list[Part]:
+def _parts(path: Path, start: int) -> list[ContainedFile]:
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(start)
@@ -79,7 +79,7 @@ def _parts(path: Path, start: int) -> list[Part]:
     return [_part(path, start, row, size) for row in rows]
 
 
-def _part(path: Path, start: int, row: Mapping[str, Any], size: int) -> Part:
+def _part(path: Path, start: int, row: Mapping[str, Any], size: int) -> ContainedFile:
     lacking = [column for column in _COLUMNS if column not in row]
     if lacking:
         raise malformed(
@@ -88,7 +88,7 @@ def _part(path: Path, start: int, row: Mapping[str, Any], size: int) -> Part:
     offset, length = start + int(row["tortilla:offset"]), int(row["tortilla:length"])
     if not (start <= offset and length >= 0 and offset + length <= size):
         raise malformed(path, f"{row['tortilla:id']} lies beyond its end", "a whole file")
-    return Part(container=path, offset=offset, length=length, row=row)
+    return ContainedFile(container=path, offset=offset, length=length, row=row)
 
 
 def _table(path: Path, content: bytes) -> list[dict[str, Any]]:

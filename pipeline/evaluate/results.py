@@ -15,7 +15,7 @@ from pipeline.evaluate.labelled import Evaluation
 from pipeline.evaluate.schemes import CLOUD, INVALID, THREE, Scheme
 from pipeline.evaluate.scoring import ImageScore
 from pipeline.evaluate.statistics import (
-    Summary,
+    MeasureSummary,
     cloud_fraction_differences,
     fraction_difference,
     full_statistics,
@@ -50,7 +50,7 @@ class Results:
         total: Matrix = np.sum(self.matrices(scheme, buffer), axis=0)
         return total
 
-    def summary(self, scheme: str, measure: str, buffer: int = 0) -> Summary:
+    def summary(self, scheme: str, measure: str, buffer: int = 0) -> MeasureSummary:
         """Return one measure over all images."""
         return self._summaries[scheme, buffer][measure]
 

@@ -21,7 +21,7 @@ BUFFERS_PX = (0, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class SchemeCounts:
     """Pixels of one image under one scheme."""
 
     matrix: NDArray[np.int64]
@@ -39,7 +39,7 @@ class ImageScore:
     id: str
     split: str | None
     tags: Mapping[str, str]
-    counts: Mapping[tuple[str, int], Counts]
+    counts: Mapping[tuple[str, int], SchemeCounts]
     """(Name of a scheme, buffer in pixels) -> counts. Points have no borders: buffer 0 alone."""
     pixels: int
     nodata: int
@@ -107,13 +107,13 @@ def _counts(
     codes: NDArray[np.uint8],
     counted: NDArray[np.bool_],
     buffer: int,
-) -> Counts:
+) -> SchemeCounts:
     truth = scheme.of_labels(given)
     doubtful = counted & (truth == DOUBTFUL)
     near = near_border(truth, buffer) if buffer else np.zeros_like(counted)
     asked = counted & ~doubtful
     kept = asked & ~near
-    return Counts(
+    return SchemeCounts(
         matrix=confusion(truth[kept], scheme.of_codes(codes[kept]), len(scheme.groups)),
         doubtful=int(np.count_nonzero(doubtful)),
         near_border=int(np.count_nonzero(asked & near)),

@@ -116,7 +116,7 @@ def _of_group(name: str, index: int) -> dict[str, Measure]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class MeasureSummary:
     """One measure over images."""
 
     pooled: float
@@ -135,7 +135,7 @@ class Summary:
 
 def summarise(
     matrices: Sequence[Matrix], wanted: Mapping[str, Measure], *, seed: int = SEED
-) -> dict[str, Summary]:
+) -> dict[str, MeasureSummary]:
     """Summarise measures over images.
 
     Parameters
@@ -165,10 +165,10 @@ def _summary(
     stack: NDArray[np.int64],
     drawn: NDArray[np.int64],
     sums: NDArray[np.int64],
-) -> Summary:
+) -> MeasureSummary:
     each = np.array([measure(matrix) for matrix in stack], dtype=np.float64)
     known = each[np.isfinite(each)]
-    return Summary(
+    return MeasureSummary(
         pooled=measure(stack.sum(axis=0)),
         pooled_interval=_interval(
             np.array([measure(matrix) for matrix in sums]) if known.size > 1 else known[:0]

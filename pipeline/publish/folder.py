@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipeline.errors import ConfigError, StoreConflictError
-from pipeline.shown import spelt
+from pipeline.shown import escape_json
 
 CATALOGUE = "catalog.json"
 MARK = "cloudmask:snapshot"
@@ -37,7 +37,7 @@ class Folder:
         """Write a document, keys in their order: the same one gives the same bytes."""
         file = self.new / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        text = spelt(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        text = escape_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
         file.write_text(text + "\n", encoding="utf-8")
 
     def read(self, path: str) -> dict[str, Any] | None:

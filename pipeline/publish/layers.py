@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline.publish.words import COMMON_NAMES, Json
-from pipeline.store.arrays.composites import MISSING, SCALE, encode
+from pipeline.store.arrays.composites import MISSING, SCALE, encode_reflectance
 from pipeline.types import LEGEND, Code
 from pipeline.types.palette import SIDECAR
 
@@ -45,7 +45,7 @@ class Layer:
     def stored(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """Turn what the archive gives, (y, x), into the numbers of the file."""
         if self.is_band:
-            return encode(values.astype(np.float32, copy=False))
+            return encode_reflectance(values.astype(np.float32, copy=False))
         return values.astype(self.dtype, copy=False)
 
     def band(self) -> Json:

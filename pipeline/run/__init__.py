@@ -27,7 +27,7 @@ from pipeline.run.ready import (
     require_ready,
     require_scheduler,
 )
-from pipeline.run.record.metrics import tell_unchanged
+from pipeline.run.record.metrics import emit_unchanged
 from pipeline.run.reopen import observations
 from pipeline.run.session import RETRY, Session, open_session
 from pipeline.types import Job, Record, Tile
@@ -39,6 +39,7 @@ __all__ = [
     "Progress",
     "Session",
     "Silent",
+    "emit_unchanged",
     "execute",
     "missing_rasters",
     "observations",
@@ -48,7 +49,6 @@ __all__ = [
     "require_ready",
     "require_scheduler",
     "run",
-    "tell_unchanged",
 ]
 
 DoBatch = Callable[[Session, Sequence[Tile]], object]

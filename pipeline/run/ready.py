@@ -39,7 +39,7 @@ def require_ready(plan: Plan) -> None:
         The store's folder cannot be written, or contains something else.
     """
     job = plan.job
-    metrics.check()
+    metrics.require_exporter()
     if job.stac is not None:
         _require_folder(Path(job.stac.folder))
     if plan.nothing_to_do:

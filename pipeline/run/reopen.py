@@ -31,7 +31,7 @@ def observations(
             pystac.Item.from_dict(document, migrate=False) for document in archive.items()
         )
     )
-    scenes = stored_scenes(archive)
+    scenes = scenes_of_store(archive)
 
     def opened(period: Period, geobox: GeoBox) -> xr.Dataset:
         inside = [scene for scene in scenes if scene.time in period]
@@ -42,7 +42,7 @@ def observations(
     return opened
 
 
-def stored_scenes(archive: Archive) -> tuple[Scene, ...]:
+def scenes_of_store(archive: Archive) -> tuple[Scene, ...]:
     """Return the scenes of a store, sorted by (time, sensor); positions are the store's."""
     positions = {name: index for index, name in enumerate(archive.item_ids)}
     scenes = []

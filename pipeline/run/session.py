@@ -146,13 +146,13 @@ class Session:
         if self._writer.changed:
             snapshot = self._writer.publish(record.to_dict())
             record = dataclasses.replace(record, snapshot=snapshot)
-        metrics.tell(record)
+        metrics.emit(record)
         return record
 
     def fail(self, error: CloudmaskError) -> None:
         """Store the record of a failed run, where `cloudmask runs` finds it."""
         record = self._record(failure=str(error))
-        metrics.tell(record)
+        metrics.emit(record)
         try:
             self._writer.keep_failure(record.to_dict())
         except StoreError as refused:
@@ -186,7 +186,7 @@ def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Sessi
         The job's cluster does not answer, or has no worker that can mask.
     """
     job, progress = plan.job, progress or Silent()
-    metrics.check()
+    metrics.require_exporter()
     with (
         store.open_writer(
             job.store,

@@ -14,7 +14,7 @@ from shapely.geometry import mapping
 from pipeline.catalogs import Catalog
 from pipeline.errors import SearchError
 from pipeline.search.web import CatalogIO, PageTooLargeError
-from pipeline.shown import heard
+from pipeline.shown import excerpt
 from pipeline.types import Job, Source
 from pipeline.types.lonlat import tidy
 from pipeline.wording import counted
@@ -212,7 +212,7 @@ def _checked(page: dict[str, Any], io: CatalogIO) -> list[dict[str, Any]]:
     features = page.get("features")
     if not isinstance(features, list) or not all(isinstance(each, dict) for each in features):
         raise io.unreadable(
-            f"a page has no list of features but begins {heard(json.dumps(page))}"
+            f"a page has no list of features but begins {excerpt(json.dumps(page))}"
         )
     return features
 

@@ -58,7 +58,7 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed")
 """Where half of a surrogate pair may stand; whole pairs, and some letters of Korea, look alike."""
 
 
-def parsed(content: bytes) -> Json:
+def parse_json(content: bytes) -> Json:
     """Return a JSON document whose texts can be written again, and whose numbers are numbers.
 
     Half of a surrogate pair, which JSON can spell and no file can hold, becomes its escape; NaN and
@@ -110,7 +110,7 @@ def understood(document: Json, location: str) -> Understood:
         id=sound["id"],
         geometry=sound["geometry"],
         bbox=sound["bbox"],
-        datetime=instant(sound["properties"].get("datetime")),
+        datetime=parse_instant(sound["properties"].get("datetime")),
         # A range, so that pystac takes it without an instant.
         properties={"start_datetime": None, "end_datetime": None, **sound["properties"]},
         collection=sound["collection"],
@@ -224,13 +224,15 @@ def _item(document: dict[str, Json], location: str) -> pystac.Item:
 
 def _middle(properties: Mapping[str, Json]) -> datetime | None:
     """Return the middle of a range that is short enough for one pass."""
-    start, end = (instant(properties.get(f"{name}_datetime")) for name in ("start", "end"))
+    start, end = (
+        parse_instant(properties.get(f"{name}_datetime")) for name in ("start", "end")
+    )
     if start is None or end is None or abs(end - start) > ONE_PASS:
         return None
     return start + (end - start) / 2
 
 
-def instant(text: Json) -> datetime | None:
+def parse_instant(text: Json) -> datetime | None:
     """Return an instant in UTC; none: the text is none."""
     try:
         found = pystac.utils.str_to_datetime(text)

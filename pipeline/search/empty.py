@@ -15,7 +15,7 @@ from pipeline.access import RetryPolicy
 from pipeline.catalogs import Catalog
 from pipeline.errors import SearchError
 from pipeline.search.api import count_of
-from pipeline.search.documents import instant
+from pipeline.search.documents import parse_instant
 from pipeline.search.limits import Limits
 from pipeline.search.web import CatalogIO
 from pipeline.shown import cut, words_of
@@ -31,7 +31,7 @@ MAX_COLLECTIONS = 4
 
 
 @dataclass(slots=True)
-class Sought:
+class SourceAnswer:
     """What one source was asked, and what it has."""
 
     source: Source
@@ -42,48 +42,48 @@ class Sought:
     """Every item that was seen, and whether it matches collections, query and filter."""
 
     @property
-    def wish(self) -> str:
+    def conditions(self) -> str:
         """Name the conditions of a source beside area and dates."""
         named = [name for name in ("query", "filter") if getattr(self.source, name)]
         return " and ".join(f"the {name}" for name in named)
 
 
-def nothing_found(job: Job, sought: Sequence[Sought], dropped: Sequence[Dropped]) -> str:
+def nothing_found(job: Job, answer: Sequence[SourceAnswer], dropped: Sequence[Dropped]) -> str:
     """Explain why there is no usable item, source by source."""
-    where = ", ".join(each.source.catalog for each in sought)
+    where = ", ".join(each.source.catalog for each in answer)
     message = (
         f"no usable item in {where} covers the AOI ({_box(job.aoi.bounds)}) within {job.period}"
     )
-    parts = [_explain(job, each) for each in sought]
+    parts = [_explain(job, each) for each in answer]
     if dropped:
         reasons = Counter(each.reason for each in dropped).most_common(3)
-        seen = sum(len(each.items) for each in sought)
+        seen = sum(len(each.items) for each in answer)
         why = "; ".join(reason for reason, _ in reasons)
         parts.append(f"{len(dropped)} of {seen} items were dropped: {why}")
     return ". ".join([message, *parts])
 
 
-def _explain(job: Job, sought: Sought) -> str:
-    if sought.landing is None or sought.items:
-        return _explain_walked(job, sought)
+def _explain(job: Job, answer: SourceAnswer) -> str:
+    if answer.landing is None or answer.items:
+        return _explain_walked(job, answer)
     try:
-        return _explain_api(job, sought, sought.landing)
+        return _explain_api(job, answer, answer.landing)
     except SearchError as error:
         return (
-            f"{sought.source.catalog} has none, and does not say what it has ({words_of(error)}); check the "
-            f"dates, the order longitude latitude, the collections{', ' if sought.wish else ''}{sought.wish}"
+            f"{answer.source.catalog} has none, and does not say what it has ({words_of(error)}); check the "
+            f"dates, the order longitude latitude, the collections{', ' if answer.conditions else ''}{answer.conditions}"
         )
 
 
 # -- what was walked -----------------------------------------------------------------------------
 
 
-def _explain_walked(job: Job, sought: Sought) -> str:
+def _explain_walked(job: Job, answer: SourceAnswer) -> str:
     """Count the items that were walked, condition by condition."""
-    name, items = sought.source.catalog, [item for item, _ in sought.items]
+    name, items = answer.source.catalog, [item for item, _ in answer.items]
     if not items:
         return f"{name} holds no item at all"
-    wanted = set(sought.source.collections)
+    wanted = set(answer.source.collections)
     asked = [item for item in items if not wanted or item.collection_id in wanted]
     if not asked:
         return (
@@ -95,11 +95,11 @@ def _explain_walked(job: Job, sought: Sought) -> str:
     both = [item for item in here if _is_of(job, item)]
     has = f"{name} has {_number(asked)} of {_collections(asked)}, {_dates(asked)}, {_place(asked)}"
     counts = f"{len(here)} of them in the AOI, {len(now)} in the dates, {len(both)} in both"
-    return f"{has}: {counts}{_verdict(sought, here, now, both)}"
+    return f"{has}: {counts}{_verdict(answer, here, now, both)}"
 
 
 def _verdict(
-    sought: Sought,
+    answer: SourceAnswer,
     here: Sequence[pystac.Item],
     now: Sequence[pystac.Item],
     both: Sequence[pystac.Item],
@@ -113,9 +113,9 @@ def _verdict(
             else "AOI and dates together exclude them all"
         )
         return f"; {which}: those in the AOI are {_dates(here)}"
-    fitting = {id(item) for item, matches in sought.items if matches}
-    if sought.wish and not any(id(item) in fitting for item in both):
-        return f"; {sought.wish} exclude{'' if ' and ' in sought.wish else 's'} them all"
+    fitting = {id(item) for item, matches in answer.items if matches}
+    if answer.conditions and not any(id(item) in fitting for item in both):
+        return f"; {answer.conditions} exclude{'' if ' and ' in answer.conditions else 's'} them all"
     return ""
 
 
@@ -127,7 +127,7 @@ def _touches(job: Job, item: pystac.Item) -> bool:
 def _times(item: pystac.Item) -> list[datetime]:
     if item.datetime is not None:
         return [item.datetime]
-    ends = (instant(item.properties.get(f"{name}_datetime")) for name in ("start", "end"))
+    ends = (parse_instant(item.properties.get(f"{name}_datetime")) for name in ("start", "end"))
     return [each for each in ends if each is not None]
 
 
@@ -165,9 +165,9 @@ def _box(edges: Iterable[float]) -> str:
 # -- what an API says ----------------------------------------------------------------------------
 
 
-def _explain_api(job: Job, sought: Sought, landing: dict[str, Any]) -> str:
+def _explain_api(job: Job, answer: SourceAnswer, landing: dict[str, Any]) -> str:
     """Ask an API for its collections, and for counts with one condition left out at a time."""
-    name, source, catalog = sought.source.catalog, sought.source, sought.catalog
+    name, source, catalog = answer.source.catalog, answer.source, answer.catalog
     io = CatalogIO(name, catalog, limits=BRIEF, hosts=job.cube.hosts)
     with io.session:
         collections = source.collections or catalog.collections
@@ -180,16 +180,16 @@ def _explain_api(job: Job, sought: Sought, landing: dict[str, Any]) -> str:
             ("in the AOI at any time", lambda: count(dates=False)),
             ("in the dates anywhere", lambda: count(area=False)),
         ]
-        if sought.wish:
-            tries.insert(0, (f"without {sought.wish}", lambda: count(wish=False)))
+        if answer.conditions:
+            tries.insert(0, (f"without {answer.conditions}", lambda: count(conditions=False)))
         found = [(words, ask()) for words, ask in tries]
     parts = ", ".join(f"{_some(number)} {words}" for words, number in found)
-    return f"{name} has {has}: {parts}{_excluded(sought, dict(found))}"
+    return f"{name} has {has}: {parts}{_excluded(answer, dict(found))}"
 
 
-def _excluded(sought: Sought, found: Mapping[str, int | None]) -> str:
-    if sought.wish and found.get(f"without {sought.wish}") != 0:
-        return f"; {sought.wish} exclude{'' if ' and ' in sought.wish else 's'} them all"
+def _excluded(answer: SourceAnswer, found: Mapping[str, int | None]) -> str:
+    if answer.conditions and found.get(f"without {answer.conditions}") != 0:
+        return f"; {answer.conditions} exclude{'' if ' and ' in answer.conditions else 's'} them all"
     here, now = found["in the AOI at any time"], found["in the dates anywhere"]
     if here == 0:
         what = "the AOI excludes" if now != 0 else "AOI and dates each exclude"

@@ -13,7 +13,7 @@ import rustac
 
 from pipeline import access, catalogs
 from pipeline.errors import ConfigError, SearchError
-from pipeline.search.documents import parsed
+from pipeline.search.documents import parse_json
 from pipeline.shown import words_of
 from pipeline.types import Items
 from pipeline.wording import counted
@@ -84,9 +84,9 @@ def read_document(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
         if path.suffix.lower() in _LINES:
-            features = [parsed(line) for line in content.splitlines() if line.strip()]
+            features = [parse_json(line) for line in content.splitlines() if line.strip()]
             return {"type": "FeatureCollection", "features": features}
-        document = parsed(content)
+        document = parse_json(content)
     except OSError as error:
         raise SearchError(f"catalogue {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -14,8 +14,8 @@ import shapely
 from pipeline import access, catalogs, sensors
 from pipeline.errors import EmptySearchError, RadiometryError
 from pipeline.search.api import items_of_api, search_link
-from pipeline.search.documents import NOT_STAC, Understood, instant, understood
-from pipeline.search.empty import Sought, nothing_found
+from pipeline.search.documents import NOT_STAC, Understood, parse_instant, understood
+from pipeline.search.empty import SourceAnswer, nothing_found
 from pipeline.search.files import read_document
 from pipeline.search.limits import Limits
 from pipeline.search.matching import matcher
@@ -58,8 +58,8 @@ def search(
     """
     tests = [matcher(source) for source in job.sources]
     found: dict[tuple[str, str], Understood] = {}
-    sought = [Sought(source, catalogs.find(source.catalog)) for source in job.sources]
-    for one, matches in zip(sought, tests, strict=True):
+    answer = [SourceAnswer(source, catalogs.find(source.catalog)) for source in job.sources]
+    for one, matches in zip(answer, tests, strict=True):
         for each in _candidates(job, one, limits or Limits(), report):
             fits = matches(each.item)
             one.items.append((each.item, fits))
@@ -73,7 +73,7 @@ def search(
     reasons = (Dropped(item_id=item.id, reason=reason) for item, reason in unusable)
     dropped = (*reasons, *replaced)
     if not newest:
-        raise EmptySearchError(nothing_found(job, sought, dropped))
+        raise EmptySearchError(nothing_found(job, answer, dropped))
     missed = _missed(job, [item for item, _ in unusable], newest)
     return Items(items=newest, dropped=dropped, missed=missed)
 
@@ -111,7 +111,7 @@ def _missed(
         if number in replaced_by:
             continue
         if item.datetime is None:
-            start = instant(item.properties.get("start_datetime")) or job.period.start
+            start = parse_instant(item.properties.get("start_datetime")) or job.period.start
             item.datetime = max(start, job.period.start)
         missed.append(item)
     return tuple(missed)
@@ -146,28 +146,30 @@ def _order(item: pystac.Item) -> tuple[datetime, str, str]:
 
 
 def _candidates(
-    job: Job, sought: Sought, limits: Limits, report: Callable[[str], None]
+    job: Job, answer: SourceAnswer, limits: Limits, report: Callable[[str], None]
 ) -> Iterator[Understood]:
     """Yield the items of a source; one that cannot be read is dropped, and the search goes on."""
     io = CatalogIO(
-        sought.source.catalog,
-        sought.catalog,
+        answer.source.catalog,
+        answer.catalog,
         limits=limits,
         hosts=job.cube.hosts,
         report=report,
     )
     with io.session:
-        for document, location in _documents(job, sought, io):
+        for document, location in _documents(job, answer, io):
             yield understood(document, location)
 
 
-def _documents(job: Job, sought: Sought, io: CatalogIO) -> Iterator[tuple[dict[str, Any], str]]:
+def _documents(
+    job: Job, answer: SourceAnswer, io: CatalogIO
+) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield item documents and where each came from."""
-    source, catalog = sought.source, sought.catalog
+    source, catalog = answer.source, answer.catalog
     if access.is_remote(catalog.url):
         location, document = catalog.url, io.read_json(catalog.url)
         if search_link(document, location) is not None:
-            sought.landing = document
+            answer.landing = document
             for feature in items_of_api(job, source, catalog, document, io):
                 yield feature, location
             return
@@ -221,7 +223,9 @@ def _belongs(job: Job, item: pystac.Item) -> bool:
 
 def _overlaps(job: Job, item: pystac.Item) -> bool:
     """Whether the time range of an item without a datetime overlaps the period."""
-    start, end = (instant(item.properties.get(f"{name}_datetime")) for name in ("start", "end"))
+    start, end = (
+        parse_instant(item.properties.get(f"{name}_datetime")) for name in ("start", "end")
+    )
     return (start is None or start < job.period.end) and (
         end is None or end >= job.period.start
     )
@@ -264,7 +268,7 @@ def _forbidden_href(job: Job, item: pystac.Item) -> str | None:
     remote = access.is_remote(item.get_self_href() or "")
     profile = sensors.profile(item)
     for key in dict.fromkeys((*profile.offered(item).values(), *profile.masks(item).values())):
-        href = access.whole(item.assets[key].href)
+        href = access.full_href(item.assets[key].href)
         if (reason := access.refused(href, remote=remote, hosts=job.cube.hosts)) is not None:
             return f"asset {key!r} is refused: {reason}"
     return None

@@ -10,7 +10,7 @@ import requests
 import urllib3
 from requests.utils import select_proxy
 
-from pipeline.shown import heard
+from pipeline.shown import excerpt
 
 UNRESOLVED = "name not resolved"
 
@@ -72,4 +72,4 @@ def plain(error: Exception) -> str:
     """Return what went wrong in one line, without the nested exceptions of urllib3."""
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return f"it was silent for too long ({type(error).__name__})"
-    return f"{type(error).__name__}: {heard(error, 200)}"
+    return f"{type(error).__name__}: {excerpt(error, 200)}"

@@ -14,10 +14,10 @@ from urllib3.util import Retry
 from pipeline.access import FailedAttempt, Verdict
 from pipeline.access.failures import verdict_of_status
 from pipeline.errors import CatalogUnavailableError, SearchError
-from pipeline.search.documents import parsed
+from pipeline.search.documents import parse_json
 from pipeline.search.limits import Limits
 from pipeline.search.reaching import plain
-from pipeline.shown import heard
+from pipeline.shown import excerpt
 from pipeline.watch import fit
 
 TOO_LARGE = frozenset(
@@ -75,7 +75,7 @@ def content(response: requests.Response, limits: Limits, ends: float) -> bytes:
             size += len(chunk)
             if size > limits.document_bytes:
                 what = (
-                    f"{heard(response.url, 200)} is larger than {limits.document_bytes} bytes"
+                    f"{excerpt(response.url, 200)} is larger than {limits.document_bytes} bytes"
                 )
                 raise FailedRequest(what, Verdict.PERMANENT)
             if time.monotonic() > ends:
@@ -93,17 +93,17 @@ def json_object(response: requests.Response, content: bytes) -> dict[str, Any]:
     FailedRequest
         Its status is no success, or it is no JSON object.
     """
-    start = heard(content[:3000].decode("utf-8", "replace"))
+    start = excerpt(content[:3000].decode("utf-8", "replace"))
     if not response.ok:
         raise _failed_status(response, start)
     try:
-        document = parsed(content)
+        document = parse_json(content)
     except (ValueError, RecursionError):
         kind = response.headers.get("content-type", "no content type")
-        what = f"{heard(response.url, 200)} answered no JSON but {start!r} ({kind})"
+        what = f"{excerpt(response.url, 200)} answered no JSON but {start!r} ({kind})"
         raise FailedRequest(what, Verdict.MALFORMED) from None
     if not isinstance(document, dict):
-        what = f"{heard(response.url, 200)} answered {start!r}, expected a JSON object"
+        what = f"{excerpt(response.url, 200)} answered {start!r}, expected a JSON object"
         raise FailedRequest(what, Verdict.PERMANENT)
     # A limit can come disguised as a good answer (e-sensing/sits#1560).
     if document.get("code") in (429, "429", "TooManyRequests") and "features" not in document:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import access
 from pipeline.errors import CatalogUnavailableError, SearchError
-from pipeline.search.documents import UNREADABLE, parsed
+from pipeline.search.documents import UNREADABLE, parse_json
 from pipeline.search.web import CatalogIO
 from pipeline.shown import cut, words_of
 from pipeline.wording import counted
@@ -54,7 +54,11 @@ def walk(
                     f"catalogue {io.name} never ends: {cut(target)} is {counted(depth + 1, 'catalogue')} deep and "
                     f"document {len(visited)}; at most {MAX_DEPTH} and {MAX_DOCUMENTS} are walked"
                 )
-            found = _read_item(target, io, catalog) if relation == "item" else read(target, io)
+            found = (
+                _read_item(target, io, catalog)
+                if relation == "item"
+                else fetch_document(target, io)
+            )
             if relation == "item" or found.get("type") == "Feature":
                 yield _without_self(found), target
             else:
@@ -65,7 +69,7 @@ def walk(
 def _read_item(location: str, io: CatalogIO, catalog: dict[str, Any]) -> dict[str, Any]:
     """Return an item, or a stub with the reason and the collection where it cannot be read."""
     try:
-        return read(location, io)
+        return fetch_document(location, io)
     except CatalogUnavailableError:
         raise
     except SearchError as error:
@@ -75,7 +79,7 @@ def _read_item(location: str, io: CatalogIO, catalog: dict[str, Any]) -> dict[st
         return {UNREADABLE: reason, "id": location, "collection": name}
 
 
-def read(location: str, io: CatalogIO) -> dict[str, Any]:
+def fetch_document(location: str, io: CatalogIO) -> dict[str, Any]:
     """Return the JSON object at a URL or path.
 
     Raises
@@ -88,7 +92,7 @@ def read(location: str, io: CatalogIO) -> dict[str, Any]:
     if access.is_remote(location):
         return io.read_json(location)
     try:
-        document = parsed(Path(location).read_bytes())
+        document = parse_json(Path(location).read_bytes())
     except OSError as error:
         # Its own words would name the path again, and what is too long is cut at its end.
         raise SearchError(f"catalogue {location} cannot be read: {error.strerror}") from error

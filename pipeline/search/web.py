@@ -27,7 +27,7 @@ from pipeline.errors import CatalogUnavailableError, SearchError
 from pipeline.search.limits import Limits, rate_limit
 from pipeline.search.reaching import addresses_of, is_proxied, plain, why_unreached
 from pipeline.search.response import TOO_LARGE, FailedRequest, content, json_object
-from pipeline.shown import heard, shown
+from pipeline.shown import excerpt, shown
 from pipeline.types import Cost
 from pipeline.types.record import METER
 
@@ -194,7 +194,7 @@ class CatalogIO(StacApiIO):
             reason = "it is no http(s) URL"
         if reason is not None:
             raise SearchError(
-                f"catalogue {self.name} leads to {heard(url, 200)}, which is refused: {reason}"
+                f"catalogue {self.name} leads to {excerpt(url, 200)}, which is refused: {reason}"
             )
 
     def _sent(self, request: requests.Request) -> requests.Response:

@@ -20,11 +20,13 @@ def compared(item: pystac.Item, decided: Radiometry) -> Radiometry:
     announced = stated_offsets(item, reflectance_keys(item))
     if all(same_numbers(each, decided) for each in announced):
         return decided
-    said = " and ".join(
+    contradiction = " and ".join(
         f"scale {scale:g}, offset {offset:g}" for scale, offset in sorted(announced)
     )
     return dataclasses.replace(
-        decided, reason=f"{decided.reason}; but its assets announce {said}", doubtful=True
+        decided,
+        reason=f"{decided.reason}; but its assets announce {contradiction}",
+        doubtful=True,
     )
 
 

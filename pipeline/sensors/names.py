@@ -99,7 +99,7 @@ _FORMS = {15: "%Y%m%dT%H%M%S", 14: "%Y%jT%H%M%S", 8: "%Y%m%d", 7: "%Y%j", 10: "%
 def names_of(item: pystac.Item) -> tuple[Named, ...]:
     """Return the parts of an item's names: of its id first, then of properties, then of files of HLS."""
     texts = [item.id, *(item.properties.get(name) for name in _NAMING)]
-    found = tuple(named for text in texts if (named := parse(text)) is not None)
+    found = tuple(named for text in texts if (named := parse_name(text)) is not None)
     return found or tuple(_of_files(item))
 
 
@@ -108,7 +108,7 @@ def first(values: Iterable[T | None]) -> T | None:
     return next((value for value in values if value), None)
 
 
-def parse(text: object) -> Named | None:
+def parse_name(text: object) -> Named | None:
     """Understand the name of a product; none: it is no such name."""
     return _parsed(text) if isinstance(text, str) else None
 
@@ -129,7 +129,7 @@ def _parsed(text: str) -> Named | None:
 def _of_files(item: pystac.Item) -> Iterator[Named]:
     """Yield what the files of an item are called; ids of CMR-STAC were numbers once."""
     for key in sorted(item.assets):
-        named = parse(str(item.assets[key].href).rpartition("/")[2])
+        named = parse_name(str(item.assets[key].href).rpartition("/")[2])
         if named is not None:
             yield named
             return

@@ -28,7 +28,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import RadiometryError
-from pipeline.sensors.names import Named, first, names_of, parse
+from pipeline.sensors.names import Named, first, names_of, parse_name
 from pipeline.sensors.profiles import PROFILES, profile
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ SAME_ORBIT = timedelta(hours=36)
 """The same where both state the same orbit: a day, for times that know no more, and its night."""
 
 
-class Told(Protocol):
+class PassKey(Protocol):
     """What identifies a pass, beside the time."""
 
     @property
@@ -82,7 +82,7 @@ class Sighting:
     time: datetime
 
 
-def nearness(one: Told, other: Told) -> timedelta | None:
+def nearness(one: PassKey, other: PassKey) -> timedelta | None:
     """Return how near in time two must be to be of one pass; none: they never are."""
     if one.family != other.family:
         return None
@@ -131,7 +131,7 @@ def stored_sighting(sensor: str, time: datetime, platform: str, ids: Iterable[st
     platform
         A platform, or a family where none was known.
     """
-    names = [named for name in ids if (named := parse(name)) is not None]
+    names = [named for name in ids if (named := parse_name(name)) is not None]
     family = next((each for each in FAMILIES if platform.startswith(each)), sensor)
     known = "" if platform in (family, sensor) else platform
     orbits = {each.orbit for each in names if each.orbit}

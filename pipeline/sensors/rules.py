@@ -43,8 +43,8 @@ def radiometry(item: pystac.Item, role: str | None = None) -> Radiometry:
             f"read (rule {name})"
         )
     # Pixels outrank metadata.
-    kept = recorded(item) if rules is RULES else None
-    return kept or rules[name](item)
+    settled = recorded(item) if rules is RULES else None
+    return settled or rules[name](item)
 
 
 # -- Sentinel-2 --------------------------------------------------------------------------------

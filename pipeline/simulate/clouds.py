@@ -30,7 +30,7 @@ class Cover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class CloudLayer:
     """One layer of cloud."""
 
     tau: Floats
@@ -60,19 +60,19 @@ class _Canvas:
 
     def finish(
         self, tau: Floats, depth_m: Floats | float, base_m: float, *, ice: bool = False
-    ) -> Layer:
+    ) -> CloudLayer:
         depth = np.broadcast_to(np.float32(depth_m), self.shape)
         smooth = np.maximum(blur(tau, EDGE_M / self.pixel_m), 0)
         # Fourier ringing and far Gaussian tails are no cloud.
         smooth[smooth < 1e-3] = 0
         if depth.strides != (0, 0):
             depth = np.maximum(blur(depth, EDGE_M / self.pixel_m), 0)
-        return Layer(tau=smooth, depth_m=depth, base_m=base_m, ice=ice)
+        return CloudLayer(tau=smooth, depth_m=depth, base_m=base_m, ice=ice)
 
 
 def form(
     rng: np.random.Generator, shape: tuple[int, int], cover: Cover, pixel_m: float
-) -> Layer:
+) -> CloudLayer:
     """Draw a layer of cloud on the torus.
 
     Parameters
@@ -95,7 +95,7 @@ def _excess(field: Floats, share: float) -> Floats:
     return np.asarray(np.maximum(field - np.float32(threshold), 0), dtype=np.float32)
 
 
-def _cumulus(canvas: _Canvas, share: float) -> Layer:
+def _cumulus(canvas: _Canvas, share: float) -> CloudLayer:
     size_m = canvas.between(1000, 3200)
     field = (
         canvas.noise(4.6, size_m)
@@ -109,7 +109,7 @@ def _cumulus(canvas: _Canvas, share: float) -> Layer:
     return canvas.finish(tau, depth.astype(np.float32), canvas.between(800, 1900))
 
 
-def _stratocumulus(canvas: _Canvas, share: float) -> Layer:
+def _stratocumulus(canvas: _Canvas, share: float) -> CloudLayer:
     field = -np.abs(canvas.noise(4.4, canvas.between(1500, 3000))) + 0.15 * canvas.noise(
         3.3, 600
     )
@@ -119,7 +119,7 @@ def _stratocumulus(canvas: _Canvas, share: float) -> Layer:
     return canvas.finish(tau, depth.astype(np.float32), canvas.between(900, 1700))
 
 
-def _stratus(canvas: _Canvas, share: float) -> Layer:
+def _stratus(canvas: _Canvas, share: float) -> CloudLayer:
     excess = _excess(canvas.noise(4.6, 8000) + 0.1 * canvas.noise(3.6, 1500), share)
     # No deck is even: its water varies with a k^(-5/3) spectrum along a line (Cahalan and Snider
     # 1989), 8/3 in the plane; light wandering within the cloud smooths what is finer than about
@@ -129,14 +129,14 @@ def _stratus(canvas: _Canvas, share: float) -> Layer:
     return canvas.finish(tau, np.clip(300 + 60 * water, 100, 500), canvas.between(400, 1000))
 
 
-def _cirrus(canvas: _Canvas, share: float) -> Layer:
+def _cirrus(canvas: _Canvas, share: float) -> CloudLayer:
     angle = canvas.between(0, np.pi)
     streaks = canvas.noise(4.0, 9000, 5.0, angle) + 0.25 * canvas.noise(3.3, 2500, 5.0, angle)
     tau = canvas.between(1.2, 3.0) * _excess(streaks, share) ** 1.2
     return canvas.finish(tau, 500.0, canvas.between(7500, 10_500), ice=True)
 
 
-_FORMS: dict[Kind, Callable[[_Canvas, float], Layer]] = {
+_FORMS: dict[Kind, Callable[[_Canvas, float], CloudLayer]] = {
     "cumulus": _cumulus,
     "stratocumulus": _stratocumulus,
     "stratus": _stratus,

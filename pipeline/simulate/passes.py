@@ -111,7 +111,7 @@ class SwathEdge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
+class Overflight:
     """One overflight."""
 
     index: int
@@ -235,18 +235,18 @@ _MISSING = {7: "32UQU"}
 """Sentinel-2 dates, by position, on which a tile was never published."""
 
 
-def passes(settings: ArchiveSettings) -> tuple[Pass, ...]:
+def passes(settings: ArchiveSettings) -> tuple[Overflight, ...]:
     """Return all overflights of the summer, Sentinel-2 before Landsat, each by time."""
     return (*_sentinel2_passes(settings), *_landsat_passes(settings))
 
 
-def _sentinel2_passes(settings: ArchiveSettings) -> list[Pass]:
+def _sentinel2_passes(settings: ArchiveSettings) -> list[Overflight]:
     days = _days(settings, 2, 5)
     found = []
     for index, orbit in enumerate(_spread(len(days), settings.sentinel2_dates)):
         missing = _MISSING.get(index)
         found.append(
-            Pass(
+            Overflight(
                 index=index,
                 sensor="sentinel-2",
                 platform="S2A" if orbit % 2 == 0 else "S2B",
@@ -260,10 +260,10 @@ def _sentinel2_passes(settings: ArchiveSettings) -> list[Pass]:
     return found
 
 
-def _landsat_passes(settings: ArchiveSettings) -> list[Pass]:
+def _landsat_passes(settings: ArchiveSettings) -> list[Overflight]:
     days = _days(settings, 5, 8)
     return [
-        Pass(
+        Overflight(
             index=index,
             sensor="landsat",
             platform="LC08" if orbit % 2 == 0 else "LC09",

@@ -1,7 +1,7 @@
 from .base.writable import require_writable
 from .read.archive import Archive
 from .read.open_archive import find_archive, find_unfinished, open_archive
-from .repair.damages import Damage, Verified, shown
+from .repair.damages import Damage, Verified, damage_texts
 from .repair.verify import verify
 from .versions.rollback_expire import Expired, expire, roll_back
 from .versions.snapshots import Snapshot
@@ -18,6 +18,7 @@ __all__ = [
     "Verified",
     "Writer",
     "bytes_needed",
+    "damage_texts",
     "expire",
     "find_archive",
     "find_unfinished",
@@ -25,6 +26,5 @@ __all__ = [
     "open_writer",
     "require_writable",
     "roll_back",
-    "shown",
     "verify",
 ]

@@ -13,7 +13,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.shown import printable, starred
+from pipeline.shown import hide_patterns, printable
 from pipeline.types.lonlat import cut, cut_box
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Dropped:
 
     def __post_init__(self) -> None:
         # Reasons quote servers, items and URLs, and are stored, printed and published.
-        object.__setattr__(self, "reason", printable(starred(self.reason), lines=False))
+        object.__setattr__(self, "reason", printable(hide_patterns(self.reason), lines=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

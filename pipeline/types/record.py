@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
-from pipeline.shown import starred
+from pipeline.shown import hide_patterns
 from pipeline.types.items import Dropped
 from pipeline.types.searched import Searched
 
@@ -254,7 +254,7 @@ def _plain(value: object) -> object:
 def seen(value: Any) -> Any:  # noqa: ANN401 -- JSON
     """Return JSON values with secrets replaced in all texts and keys: a record is published and printed."""
     if isinstance(value, str):
-        return starred(value)
+        return hide_patterns(value)
     if isinstance(value, Mapping):
-        return {starred(name): seen(each) for name, each in value.items()}
+        return {hide_patterns(name): seen(each) for name, each in value.items()}
     return [seen(each) for each in value] if isinstance(value, list) else value

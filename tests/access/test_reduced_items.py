@@ -86,7 +86,7 @@ def test_no_secret_is_kept_and_the_links_still_open_in_this_run():
     again = pystac.Item.from_dict(json.loads(json.dumps(document)))
     travelled = access.signed(again, pickle.loads(pickle.dumps(access.signatures(item))))
     assert href_of(travelled, "red") == HREF
-    assert access.whole(
+    assert access.full_href(
         travelled.assets["red"].extra_fields["alternate"]["s3"]["href"]
     ).endswith(SECRET)
 

@@ -9,7 +9,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from pipeline import store, types
-from pipeline.store.arrays.composites import encode
+from pipeline.store.arrays.composites import encode_reflectance
 from pipeline.types import Grid, Period
 
 START = datetime(2026, 6, 1, 10, 30, 20, 123456, tzinfo=UTC)
@@ -116,7 +116,7 @@ def write_month(region, writer, number, period, random, base) -> None:
         writer.write_composite("monthly", period.start, tile, values, base + at)
         for name, array in whole.items():
             put = values[name].to_numpy()
-            array[tile.window] = encode(put) if name in ROLES else put
+            array[tile.window] = encode_reflectance(put) if name in ROLES else put
     region.composites[number] = whole
 
 

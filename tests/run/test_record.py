@@ -658,7 +658,7 @@ def test_a_failed_run_leaves_the_time_of_the_last_good_one(region, folder):
     assert found["run_failed", job] == 1
     assert found["success_timestamp_seconds", job] == pytest.approx(good)
     assert found["run_timestamp_seconds", job] > good
-    metrics.tell_unchanged("region")
+    metrics.emit_unchanged("region")
     found = gauges(folder / "cloudmask_region.prom")
     assert found["run_failed", job] == 0
     assert found["success_timestamp_seconds", job] > good
@@ -713,7 +713,7 @@ def test_a_folder_that_is_not_there_is_refused_before_the_run(region, tmp_path, 
 
 
 def test_a_folder_that_is_lost_meanwhile_spoils_nothing(region, folder, monkeypatch, caplog):
-    check = metrics.check
+    check = metrics.require_exporter
 
     def checked():
         check()

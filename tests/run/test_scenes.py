@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import EmptySearchError
 from pipeline.run.common.fingerprint import mask_fingerprint
-from pipeline.run.common.scenes import StoredScene, find_passes, of_period, scenes_of
+from pipeline.run.common.scenes import KnownScene, find_passes, of_period, scenes_of
 from pipeline.testing.models import ThresholdModel
 from pipeline.types import (
     UNCOVERED,
@@ -51,7 +51,7 @@ def stored(items, scenes, known=()):
     rows = {(sensor, each.time): each for sensor, its in dict(known).items() for each in its}
     for scene in scenes:
         ids = tuple(items.items[p].id for p in scene.items)
-        row = StoredScene(time=scene.time, platform=scene.platform, items=ids)
+        row = KnownScene(time=scene.time, platform=scene.platform, items=ids)
         rows[scene.sensor, scene.time] = row
     return {
         sensor: tuple(row for (its, _), row in sorted(rows.items()) if its == sensor)
@@ -215,7 +215,7 @@ def test_two_passes_of_one_instant_stay_two_scenes_whatever_comes_later():
 
 
 def test_a_new_scene_never_takes_the_time_of_a_stored_one_that_is_gone():
-    known = {"sentinel-2": [StoredScene(time=MORNING, platform="sentinel-2b", items=("gone",))]}
+    known = {"sentinel-2": [KnownScene(time=MORNING, platform="sentinel-2b", items=("gone",))]}
     (scene,) = scenes_of(items_of(make_item("a", MORNING)), known)
     assert scene.time == MORNING + timedelta(microseconds=1)
 

@@ -13,7 +13,7 @@ from shapely.geometry import box, mapping
 
 from pipeline import access, sensors
 from pipeline.search.finding import keep_newest
-from pipeline.sensors.names import names_of, parse
+from pipeline.sensors.names import names_of, parse_name
 from tests.sensors.real_items import document, index, read
 
 WHEN = datetime(2023, 6, 8, 10, 17, 30, tzinfo=UTC)
@@ -357,7 +357,7 @@ def test_properties_of_any_kind_never_raise(item, wrong, name):
     ],
 )  # fmt: skip
 def test_names_are_understood(text, expected):
-    named = parse(text)
+    named = parse_name(text)
     assert named is not None
     assert (named.platform, named.tile, named.orbit, named.version) == expected
 
@@ -375,7 +375,7 @@ def test_names_are_understood(text, expected):
     ],
 )
 def test_what_is_no_name_says_nothing(text):
-    named = parse(text)
+    named = parse_name(text)
     assert named is None or (named.taken, named.sensed) == (None, None)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.simulate.bands import LANDSAT, ROLES, SENTINEL2, SPECTRA
-from pipeline.simulate.clouds import Cover, Layer, form
+from pipeline.simulate.clouds import CloudLayer, Cover, form
 from pipeline.simulate.grids import halve, landsat_window, landscape_window, to_landsat
 from pipeline.simulate.landscape import make_landscape
 from pipeline.simulate.physics.atmosphere import Air, band_air, surface_reflectance
@@ -81,7 +81,7 @@ def test_shadows_fall_away_from_the_sun(azimuth):
     tau = np.zeros(SHAPE, np.float32)
     tau[46:50, 46:50] = 20
     depth = np.where(tau > 0, 100, 0).astype(np.float32)
-    layer = Layer(tau=tau, depth_m=depth, base_m=250.0, ice=False)
+    layer = CloudLayer(tau=tau, depth_m=depth, base_m=250.0, ice=False)
     cast = slant_depth(layer, sun, 10)
     assert cast.sum() == pytest.approx(tau.sum(), rel=1e-3)
     y, x = (float((cast * axis).sum() / cast.sum()) for axis in np.indices(SHAPE))
@@ -96,7 +96,9 @@ def test_flanks_towards_the_sun_are_brighter():
     south = Sun(zenith=math.radians(40), azimuth=math.pi)
     rows = np.arange(96, dtype=np.float32)[:, None]
     dome = np.maximum(0, 200 - 8 * np.abs(rows - 48)) * np.ones((1, 96), np.float32)
-    shading = flank_shading(Layer(tau=dome, depth_m=dome, base_m=900, ice=False), south, 10)
+    shading = flank_shading(
+        CloudLayer(tau=dome, depth_m=dome, base_m=900, ice=False), south, 10
+    )
     assert shading[60].mean() > 1 > shading[36].mean()
 
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from pipeline import store
 from pipeline.errors import StoreError
-from pipeline.store.arrays.composites import encode
+from pipeline.store.arrays.composites import encode_reflectance
 
 
 @given(
@@ -23,7 +23,7 @@ from pipeline.store.arrays.composites import encode
     )
 )
 def test_reflectance_is_kept_to_half_a_step(values):
-    stored = encode(values)
+    stored = encode_reflectance(values)
     missing = np.isnan(values)
     assert ((stored == -32768) == missing).all()
     kept = values[~missing].astype("float64")
@@ -34,7 +34,7 @@ def test_reflectance_is_kept_to_half_a_step(values):
 def test_what_has_no_place_in_16_bits_is_refused(value):
     """It was stored as 3.2767, without a word."""
     with pytest.raises(StoreError, match=r"pixels of a composite \(1\) are beyond"):
-        encode(np.array([0.1, value, np.nan], np.float32))
+        encode_reflectance(np.array([0.1, value, np.nan], np.float32))
 
 
 def test_written_is_read(make, url):

@@ -74,7 +74,7 @@ def test_levels_are_those_of_the_whole_picture_whatever_the_tiles(make, url):
     for factor in FACTORS:
         small = archive.masks(make.sensor, level=factor)
         for n in range(2):
-            expected = overviews.nearest(masks["mask"].to_numpy()[n], factor)
+            expected = overviews.middle_pixels(masks["mask"].to_numpy()[n], factor)
             np.testing.assert_array_equal(small["mask"].to_numpy()[n], expected)
         assert small["mask"].dtype == np.uint8
         assert small.odc.geobox.resolution.x == 20 * factor
@@ -140,7 +140,7 @@ def test_what_has_overviews_keeps_them_through_runs_and_forks(make, path):
         writer.merge([fork])
         writer.publish({})
     small = store.open_archive(path).masks(make.sensor, level=4)["mask"].to_numpy()[0]
-    expected = overviews.nearest(make.mask(tile, 99), 4)
+    expected = overviews.middle_pixels(make.mask(tile, 99), 4)
     np.testing.assert_array_equal(small[16:32, :16], expected)
 
 

@@ -12,7 +12,7 @@ from pipeline import store
 from pipeline.errors import StoreDamagedError, StoreError
 from pipeline.store.base.checksums import arrays
 from pipeline.store.base.location import PUBLISHED, locate
-from pipeline.store.base.reading import part_of
+from pipeline.store.base.reading import chunk_slices
 from tests.store.flipping import choose, content, fill, fill_cells, flip
 from tests.store.making import MakeTwoTiles
 
@@ -102,7 +102,7 @@ def break_chunk(path: Path, array: str, where: tuple[int, ...]) -> None:
         for at in range(20, len(good) - 100, 200):
             flip(file, 8 * at)
             try:
-                opened[part_of(opened, where)]
+                opened[chunk_slices(opened, where)]
             except ValueError:
                 return
             file.write_bytes(good)
@@ -116,7 +116,7 @@ def test_the_damaged_cell_is_named(damaged, undisturbed):
     # Tiles of two chunks.
     assert (found.time, found.tile) == (make.times(2)[1], "r001c000")
     assert found.mend == "again"
-    assert store.shown(found)["time"] == "2026-06-02T10:30:20Z"
+    assert store.damage_texts(found)["time"] == "2026-06-02T10:30:20Z"
     assert store.verify(str(damaged), mend=True).repaired
     cells = store.open_archive(str(damaged)).masks(make.sensor)["fingerprint"].to_numpy()
     assert [tuple(map(int, each)) for each in np.argwhere(cells == 0)] == [(1, 1, 0)]

@@ -65,7 +65,7 @@ def inspect(
 
 
 def _read(source: str) -> Any:  # noqa: ANN401 -- whatever JSON it is
-    from pipeline.search.documents import parsed
+    from pipeline.search.documents import parse_json
 
     if source.split("://", 1)[0] in ("http", "https"):
         content = _fetched(source)
@@ -75,7 +75,7 @@ def _read(source: str) -> Any:  # noqa: ANN401 -- whatever JSON it is
         except OSError as error:
             raise SearchError(f"{source}: cannot be read: {error}") from None
     try:
-        return parsed(content)
+        return parse_json(content)
     except (ValueError, RecursionError) as error:
         raise SearchError(
             f"{source}: is not JSON ({error}); expected a STAC item or an item collection"

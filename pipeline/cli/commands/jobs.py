@@ -154,11 +154,11 @@ def read_job(path: Path, *, store: str | None = None, workers: int | None = None
 
 def carry_out(job: Job, *, plain: bool, as_json: bool = False) -> Record | None:
     """Run a job and show what came of it; none: there was nothing to do."""
-    from pipeline.run import execute, plan_job, require_ready, tell_unchanged
+    from pipeline.run import emit_unchanged, execute, plan_job, require_ready
 
     plan = plan_job(job, show.note)
     if plan.nothing_to_do:
-        tell_unchanged(job.name)
+        emit_unchanged(job.name)
         _show_up_to_date(plan, as_json=as_json)
         return None
     # Before Prefect starts, which takes a while.

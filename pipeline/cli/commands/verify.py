@@ -51,7 +51,9 @@ def verify(
     if as_json:
         show.as_json(_in_full(found))
     else:
-        show.table([stores.shown(each) for each in found.damages[:SHOWN]], title="damaged")
+        show.table(
+            [stores.damage_texts(each) for each in found.damages[:SHOWN]], title="damaged"
+        )
         if len(found.damages) > SHOWN:
             show.say(f"and {len(found.damages) - SHOWN} more: --json lists all")
         show.say(_summary(found, store))
@@ -60,12 +62,12 @@ def verify(
 
 
 def _in_full(found: Verified) -> dict[str, Any]:
-    from pipeline.store import shown
+    from pipeline.store import damage_texts
 
     return {
         "snapshot": found.snapshot,
         "cells": found.cells,
-        "damages": [shown(each) for each in found.damages],
+        "damages": [damage_texts(each) for each in found.damages],
         "earlier": found.earlier or None,
         "repaired": found.repaired or None,
         "cleaned": list(found.cleaned),

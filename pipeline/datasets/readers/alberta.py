@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.datasets import labels
 from pipeline.datasets.file_reader import FileReader
-from pipeline.datasets.files import Array, geobox_of, opened
+from pipeline.datasets.files import Array, open_raster, raster_geobox
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 
 BANDS = ("B02_8bit", "B03_8bit", "B04_8bit", "B08", "CLP", "CLD", "SCL", "shadow")
@@ -45,11 +45,11 @@ class AlbertaShadows(FileReader):
 
     def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
         """Read a date; its bands must have the names of `BANDS`."""
-        with opened(file, file) as raster:
+        with open_raster(file, file) as raster:
             if tuple(raster.descriptions) != BANDS:
                 raise malformed(file, f"its bands are {raster.descriptions}", ", ".join(BANDS))
             data: Array = raster.read()
-            geobox = geobox_of(raster)
+            geobox = raster_geobox(raster)
         rows = [self.card.roles.index(role) for role in wanted]
         scales = np.array(SCALES, np.float32)[rows, None, None]
         return self.labelled(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.datasets import labels
 from pipeline.datasets.file_reader import FileReader
-from pipeline.datasets.files import Array, opened, read_band, reflectance
+from pipeline.datasets.files import Array, open_raster, read_band, reflectance
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 from pipeline.datasets.readers.landsat8_biome import CODES
 
@@ -41,7 +41,7 @@ class BiomePatches(FileReader):
         name = file.stem.removesuffix("_label")
         codes, _ = read_band(file)
         image = file.with_name(f"{name}.tif")
-        with opened(image, image) as raster:
+        with open_raster(image, image) as raster:
             if tuple(raster.descriptions) != BANDS or raster.shape != codes.shape:
                 raise malformed(
                     image,

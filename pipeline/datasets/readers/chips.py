@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.datasets import labels
 from pipeline.datasets.file_reader import FileReader, masked
-from pipeline.datasets.files import Array, geobox_of, opened, reflectance
+from pipeline.datasets.files import Array, open_raster, raster_geobox, reflectance
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 
 BANDS = ("B02", "B03", "B04", "B08", "cloud_label")
@@ -41,7 +41,7 @@ class Chips(FileReader):
 
     def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
         """Read a chip; its bands must have the names of `BANDS`."""
-        with opened(file, file) as raster:
+        with open_raster(file, file) as raster:
             if tuple(raster.descriptions) != BANDS:
                 raise malformed(
                     file,
@@ -49,7 +49,7 @@ class Chips(FileReader):
                     f"the bands {', '.join(BANDS)}",
                 )
             data: Array = raster.read()
-            geobox, moment = geobox_of(raster), raster.tags().get("DATETIME")
+            geobox, moment = raster_geobox(raster), raster.tags().get("DATETIME")
         pixels = reflectance(data[:4], 1e-4)
         return self.labelled(
             file.stem,

@@ -10,7 +10,7 @@ from pipeline.datasets.file_reader import DatasetReader, masked
 from pipeline.datasets.files import need, read_band, read_bands, reflectance, some
 from pipeline.datasets.labels import DatasetCard, Labelled, malformed, recoded
 from pipeline.datasets.readers.cloudsen12 import HIGH, ROLES
-from pipeline.datasets.tortilla import Part, open_container
+from pipeline.datasets.tortilla import ContainedFile, open_container
 from pipeline.wording import counted
 
 IGNORE = {99: labels.IGNORED}
@@ -64,7 +64,7 @@ class CloudSen12Plus(DatasetReader):
                 if image.row.get("label_type") != "nolabel":
                     yield self._image(image, roles)
 
-    def _image(self, image: Part, roles: Collection[str] | None) -> Labelled:
+    def _image(self, image: ContainedFile, roles: Collection[str] | None) -> Labelled:
         # What errors call it: the file and the image in it.
         name = image.container / image.id
         kind, edge = str(image.row.get("label_type")), image.row.get("real_proj_shape")
@@ -80,7 +80,11 @@ class CloudSen12Plus(DatasetReader):
         return self._opened(image, parts, roles, name)
 
     def _opened(
-        self, image: Part, parts: list[Part], roles: Collection[str] | None, name: Path
+        self,
+        image: ContainedFile,
+        parts: list[ContainedFile],
+        roles: Collection[str] | None,
+        name: Path,
     ) -> Labelled:
         edge = int(image.row["real_proj_shape"])
         shape, real = (STORED_PX[edge], STORED_PX[edge]), slice(0, edge)

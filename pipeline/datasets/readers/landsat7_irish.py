@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import labels, landsat
 from pipeline.datasets.file_reader import FileReader
-from pipeline.datasets.files import Array, one_of, read_band, read_bands, some
+from pipeline.datasets.files import Array, first_match, read_band, read_bands, some
 from pipeline.datasets.labels import DatasetCard, Labelled, recoded
-from pipeline.datasets.readers.landsat8_biome import CODES, table
+from pipeline.datasets.readers.landsat8_biome import CODES, label_table
 
 POSITIONS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 7: 8}
 """Band of a file that holds B10, B20, B30, B40, B50, B61, B62, B70, B80."""
@@ -31,7 +31,7 @@ SHADOW_2019 = {0: labels.SHADOW, 128: labels.THICK, 192: labels.THIN, 255: label
 def meaning(mask: Path, codes: Array) -> dict[int, int]:
     """Return what the codes of a mask mean: three encodings look alike."""
     if "newmask2015" in mask.name:
-        return table(codes)
+        return label_table(codes)
     return NO_SHADOW_2019 if codes[0, 0] == 0 else SHADOW_2019
 
 
@@ -80,7 +80,7 @@ class Landsat7Irish(FileReader):
 
 
 def _band(folder: Path, role: str, codes: Array) -> NDArray[np.float32]:
-    mtl_file = one_of(folder, ["*_MTL.txt"], "the scene's metadata")
+    mtl_file = first_match(folder, ["*_MTL.txt"], "the scene's metadata")
     band = landsat.ETM_BANDS[role]
     raw = _raw(folder, band, codes)
     return landsat.etm_reflectance(raw, band, landsat.read_mtl(mtl_file), mtl_file)

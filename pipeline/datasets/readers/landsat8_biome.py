@@ -23,7 +23,7 @@ CODES = {
 """Labels of both generations of assessments; without any shadow, clear may be shadow."""
 
 
-def table(codes: Array) -> dict[int, int]:
+def label_table(codes: Array) -> dict[int, int]:
     """Return what codes mean in a scene: where no shadow was drawn, clear may be shadow."""
     return CODES if (codes == 64).any() else CODES | {128: labels.NOT_CLOUD}
 
@@ -56,7 +56,7 @@ class Landsat8Biome(FileReader):
         scene = mask.name.rpartition("_fixedmask")[0]
         codes, geobox = read_band(mask)
         pixels = [_band(mask.parent, scene, landsat.OLI_BANDS[role], codes) for role in wanted]
-        drawn = recoded(codes, table(codes), mask)
+        drawn = recoded(codes, label_table(codes), mask)
         found = [place for _, place in pixels if place is not None]
         return self.labelled(
             scene,

@@ -101,7 +101,7 @@ class CellTable(Sequence[Cell]):
         )
 
 
-def compare(stored: NDArray[np.uint64], expected: NDArray[np.uint64]) -> NDArray[np.uint8]:
+def states_of(stored: NDArray[np.uint64], expected: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """Compare stored with expected fingerprints, element by element; return positions in `STATES`."""
     found = np.where(stored == 0, STATES.index("new"), STATES.index("changed"))
     return np.where(stored == expected, STATES.index("unchanged"), found).astype(np.uint8)

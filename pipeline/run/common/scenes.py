@@ -19,7 +19,7 @@ AFTER = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredScene:
+class KnownScene:
     """A scene as the store lists it."""
 
     time: datetime
@@ -28,7 +28,7 @@ class StoredScene:
     """Ids."""
 
 
-Known = Mapping[str, Sequence[StoredScene]]
+Known = Mapping[str, Sequence[KnownScene]]
 """Sensor -> scenes that the store has."""
 
 
@@ -148,7 +148,7 @@ def _parts(
     positions: Sequence[int],
     found: Sequence[pystac.Item],
     seen: Sequence[sensors.Sighting],
-    stored: Sequence[StoredScene],
+    stored: Sequence[KnownScene],
 ) -> list[_Part]:
     """Group the items of a sensor by pass, and match passes with scenes of the store."""
     drawn = passes_of([seen[p] for p in positions])
@@ -166,8 +166,8 @@ def _claimed(
     sensor: str,
     drawn: Sequence[Pass],
     ids: Sequence[Sequence[str]],
-    stored: Sequence[StoredScene],
-) -> defaultdict[int, list[StoredScene]]:
+    stored: Sequence[KnownScene],
+) -> defaultdict[int, list[KnownScene]]:
     """Return number of a pass -> its scenes in the store.
 
     A scene belongs to the pass that has most of its items. Where no item of a scene was found, as when all
@@ -198,14 +198,14 @@ def _claimed(
         if at not in pass_of and number not in matched:
             pass_of[at] = number
             matched.add(number)
-    claimed: defaultdict[int, list[StoredScene]] = defaultdict(list)
+    claimed: defaultdict[int, list[KnownScene]] = defaultdict(list)
     for at, number in sorted(pass_of.items()):
         claimed[number].append(stored[at])
     return claimed
 
 
 def _split(
-    members: Sequence[int], found: Sequence[pystac.Item], scenes: Sequence[StoredScene]
+    members: Sequence[int], found: Sequence[pystac.Item], scenes: Sequence[KnownScene]
 ) -> dict[datetime | None, list[int]]:
     """Return time of a scene -> its items; a pass that the store has as two scenes stays two."""
     if len(scenes) < 2:
@@ -219,7 +219,7 @@ def _split(
     return parts
 
 
-def _nearest(item: pystac.Item, scenes: Iterable[StoredScene]) -> datetime:
+def _nearest(item: pystac.Item, scenes: Iterable[KnownScene]) -> datetime:
     when = item.datetime
     assert when is not None
     return min((abs(scene.time - when), scene.time) for scene in scenes)[1]

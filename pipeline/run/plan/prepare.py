@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline import cube, grid, store
 from pipeline.cube.metadata.roles import corner_m
 from pipeline.run.common.scenes import of_period
-from pipeline.run.plan.selection import choose_models, placed, with_roles
+from pipeline.run.plan.selection import choose_models, with_locations, with_roles
 from pipeline.run.plan.stored_state import Stored, settled_items
 from pipeline.search import search
 from pipeline.types import Grid, Items, Job, ModelCard
@@ -56,7 +56,7 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     drawn = _grid(job, found, archive)
     cards = choose_models(job, found)
     stored = Stored.look(archive, job.composite, drawn)
-    usable = placed(job, with_roles(job, found, cards))
+    usable = with_locations(job, with_roles(job, found, cards))
     items = of_period(usable, stored.scenes, job.period)
     return Inputs(items=items, grid=drawn, cards=cards, stored=stored)
 

@@ -119,7 +119,7 @@ def _lacking(item: pystac.Item, needed: Sequence[str]) -> str | None:
     return "; ".join([f"it has no asset for {', '.join(missing)}", *reasons])
 
 
-def placed(job: Job, items: Items) -> Items:
+def with_locations(job: Job, items: Items) -> Items:
     """Read headers of items that do not state where their rasters lie, or contradict themselves about it.
 
     Items whose headers do not settle it are dropped. Items without a geometry are used if their rasters

@@ -11,8 +11,8 @@ import pystac
 from numpy.typing import NDArray
 
 from pipeline import store
-from pipeline.run.common.cells import compare
-from pipeline.run.common.scenes import StoredScene
+from pipeline.run.common.cells import states_of
+from pipeline.run.common.scenes import KnownScene
 from pipeline.types import CompositeSettings, Grid, Tile
 
 
@@ -20,7 +20,7 @@ from pipeline.types import CompositeSettings, Grid, Tile
 class Stored:
     """What is published."""
 
-    scenes: Mapping[str, Sequence[StoredScene]] = field(default_factory=dict)
+    scenes: Mapping[str, Sequence[KnownScene]] = field(default_factory=dict)
     masks: Mapping[str, Mapping[datetime, NDArray[np.uint64]]] = field(default_factory=dict)
     composites: Mapping[datetime, NDArray[np.uint64]] = field(default_factory=dict)
     composed: frozenset[str] = frozenset()
@@ -63,14 +63,14 @@ class Stored:
     ) -> NDArray[np.uint8]:
         """Compare tile by tile: positions in `STATES`."""
         if stored is None:
-            return compare(np.zeros(len(tiles), np.uint64), expected)
+            return states_of(np.zeros(len(tiles), np.uint64), expected)
         rows, cols = ([getattr(tile, name) for tile in tiles] for name in ("row", "col"))
-        return compare(stored[rows, cols], expected)
+        return states_of(stored[rows, cols], expected)
 
 
-def _scenes(archive: store.Archive, sensor: str) -> tuple[StoredScene, ...]:
+def _scenes(archive: store.Archive, sensor: str) -> tuple[KnownScene, ...]:
     return tuple(
-        StoredScene(time=time, platform=platform, items=tuple(items))
+        KnownScene(time=time, platform=platform, items=tuple(items))
         for time, platform, items in archive.scenes(sensor)
     )
 

@@ -62,7 +62,7 @@ class Number:
     attributes: Mapping[str, str]
 
 
-def check() -> None:
+def require_exporter() -> None:
     """Look whether what the settings ask for can be done; call it before a run.
 
     Raises
@@ -85,14 +85,14 @@ def check() -> None:
         )
 
 
-def tell(record: Record) -> None:
+def emit(record: Record) -> None:
     """Record a run's numbers, whether it published, failed or changed nothing."""
-    _tell(record.job, record.outcome, record.finished, list(numbers(record)))
+    _emit(record.job, record.outcome, record.finished, list(numbers(record)))
 
 
-def tell_unchanged(job: str) -> None:
+def emit_unchanged(job: str) -> None:
     """Record that a job's plan had nothing to do, so that no session was opened for it."""
-    _tell(job, "unchanged", datetime.now(UTC), [])
+    _emit(job, "unchanged", datetime.now(UTC), [])
 
 
 def numbers(record: Record) -> Iterable[Number]:
@@ -133,7 +133,7 @@ def _number(name: str, value: float, **attributes: str) -> Number:
     return Number(f"last_run.{name}", value, attributes)
 
 
-def _tell(job: str, outcome: Outcome, finished: datetime, found: list[Number]) -> None:
+def _emit(job: str, outcome: Outcome, finished: datetime, found: list[Number]) -> None:
     now, failed = finished.timestamp(), outcome == "failed"
     found = [_number("timestamp", now), _number("failed", failed), *found]
     if not failed:

@@ -18,7 +18,7 @@ from pipeline.run.common.fingerprint import composite_fingerprint
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.guard_history import History
 from pipeline.run.tile.task import TileTask
-from pipeline.run.tile.unfit import counted
+from pipeline.run.tile.unfit import unfit_counts
 from pipeline.types import CellReceipt, CompositeSettings, Period, Scene, Tile, is_usable
 
 Cells = Sequence[tuple[Scene, CellReceipt]]
@@ -147,7 +147,7 @@ class _Composing:
                 opened, xr.DataArray(shown, dims=("time", "y", "x")), self.settings.method
             )
             made: xr.Dataset
-            made, unfit = dask.compute(composed, counted(opened["unfit"].data, shown))
+            made, unfit = dask.compute(composed, unfit_counts(opened["unfit"].data, shown))
         self.losses.count_unfit(chosen, unfit)
         source = made["source"].values
         made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))

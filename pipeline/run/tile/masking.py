@@ -20,7 +20,7 @@ from pipeline.run.common.fingerprint import mask_fingerprint
 from pipeline.run.common.postprocess import NIR, finished, reach_px, roles_needed, sun_over
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.task import TileTask
-from pipeline.run.tile.unfit import counted
+from pipeline.run.tile.unfit import unfit_counts
 from pipeline.types import UNREADABLE, CellReceipt, CellStatus, Scene
 
 Pixels = NDArray[np.uint8]
@@ -120,7 +120,7 @@ class _Masking:
             codes, confidence, seen, unfit = dask.compute(
                 *mask_with_confidence(opened, model, wide, shared_windows(model)),
                 self._seen(opened, wide),
-                counted(_within(opened, "unfit", geobox)),
+                unfit_counts(_within(opened, "unfit", geobox)),
             )
         self.losses.count_unfit(chosen, unfit)
         inner = tuple(slice(reach, reach + size) for size in geobox.shape)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.types import UNFIT
 
 
-def counted(kinds: da.Array, where: NDArray[np.bool_] | None = None) -> da.Array:
+def unfit_counts(kinds: da.Array, where: NDArray[np.bool_] | None = None) -> da.Array:
     """Count pixels by kind, lazily: (time, y, x) as a cube's ``unfit`` -> (time, kind of `UNFIT`)."""
     if where is not None:
         kinds = kinds * da.from_array(where, chunks=kinds.chunks)

@@ -16,7 +16,7 @@ from pipeline.simulate.archive.stac import (
 )
 from pipeline.simulate.bands import LANDSAT, Band
 from pipeline.simulate.grids import Window
-from pipeline.simulate.passes import Pass
+from pipeline.simulate.passes import Overflight
 
 _QA_FIELDS = (
     ("fill", 1),
@@ -35,12 +35,12 @@ _QA_FIELDS = (
 _CONFIDENCES = ("not_set", "low", "medium", "high")
 
 
-def landsat_id(overflight: Pass) -> str:
+def landsat_id(overflight: Overflight) -> str:
     """Return the product's id: ``LC08_L2SP_193026_20230614_02_T1``."""
     return f"{overflight.platform}_L2SP_193026_{overflight.instant:%Y%m%d}_02_T1"
 
 
-def landsat_item(overflight: Pass, window: Window, content: Content) -> Json:
+def landsat_item(overflight: Overflight, window: Window, content: Content) -> Json:
     """Return an item; the hrefs are ``<id>_SR_B2.TIF`` and so on, beside it."""
     name = landsat_id(overflight)
     generated = overflight.instant + timedelta(days=9)

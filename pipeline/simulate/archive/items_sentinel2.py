@@ -15,17 +15,17 @@ from pipeline.simulate.archive.stac import (
 )
 from pipeline.simulate.bands import SENTINEL2
 from pipeline.simulate.grids import Window
-from pipeline.simulate.passes import TILES, Pass, Processing
+from pipeline.simulate.passes import TILES, Overflight, Processing
 
 
-def sentinel2_id(overflight: Pass, tile: str, processing: Processing) -> str:
+def sentinel2_id(overflight: Overflight, tile: str, processing: Processing) -> str:
     """Return the id that Earth Search would give: ``S2A_32UPU_20230603_0_L2A``."""
     day = f"{overflight.instant:%Y%m%d}"
     return f"{overflight.platform}_{tile}_{day}_{processing.sequence}_L2A"
 
 
 def sentinel2_item(
-    overflight: Pass, tile: str, processing: Processing, window: Window, content: Content
+    overflight: Overflight, tile: str, processing: Processing, window: Window, content: Content
 ) -> Json:
     """Return an item; the hrefs are those of `sentinel2_assets`, beside it."""
     west_to_east = TILES.index(tile)
@@ -97,7 +97,7 @@ def _sentinel2_grid(window: Window, gsd_m: int) -> Json:
     }
 
 
-def _sentinel2_product(overflight: Pass, tile: str, processing: Processing) -> Json:
+def _sentinel2_product(overflight: Overflight, tile: str, processing: Processing) -> Json:
     generated = overflight.instant + processing.generated_after
     number = processing.baseline.replace(".", "")
     platform = overflight.platform

@@ -30,7 +30,7 @@ from pipeline.simulate.grids import (
     to_landsat,
 )
 from pipeline.simulate.landscape import Landscape, make_landscape
-from pipeline.simulate.passes import TILES, ArchiveSettings, Pass, Processing
+from pipeline.simulate.passes import TILES, ArchiveSettings, Overflight, Processing
 from pipeline.simulate.physics.atmosphere import band_air
 from pipeline.simulate.physics.noise import Floats
 from pipeline.simulate.scene import Look, Stage, level2a, set_stage, take_look
@@ -59,7 +59,7 @@ class _Scene:
     """A pass, simulated but not yet written."""
 
     settings: ArchiveSettings
-    overflight: Pass
+    overflight: Overflight
     look: Look
     stage: Stage
     clean: dict[str, Floats]
@@ -86,7 +86,7 @@ class _Scene:
         }
 
 
-def make_pass(folder: Path, settings: ArchiveSettings, overflight: Pass) -> Made:
+def make_pass(folder: Path, settings: ArchiveSettings, overflight: Overflight) -> Made:
     """Simulate a pass and write its products below a folder."""
     scene = _simulate(settings, overflight)
     write = _write_sentinel2 if overflight.sensor == "sentinel-2" else _write_landsat
@@ -103,7 +103,7 @@ def _landscape(seed: int, size_px: int) -> Landscape:
     return make_landscape(seed, size_px, PIXEL_M)
 
 
-def _simulate(settings: ArchiveSettings, overflight: Pass) -> _Scene:
+def _simulate(settings: ArchiveSettings, overflight: Overflight) -> _Scene:
     landscape = _landscape(settings.seed, settings.size_px)
     rng = overflight.rng(settings.seed)
     look = take_look(rng, overflight.sun)

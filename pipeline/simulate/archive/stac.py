@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.simulate.bands import Band
 from pipeline.simulate.grids import CRS, EPSG
-from pipeline.simulate.passes import Pass
+from pipeline.simulate.passes import Overflight
 
 Json = dict[str, Any]
 
@@ -113,7 +113,7 @@ def stac_item(name: str, owner: str, properties: Json, content: Content, assets:
     }
 
 
-def common_properties(overflight: Pass, content: Content, generated: datetime) -> Json:
+def common_properties(overflight: Overflight, content: Content, generated: datetime) -> Json:
     """Return the properties that items of both sensors have."""
     return {
         "created": iso(generated + timedelta(hours=2)),

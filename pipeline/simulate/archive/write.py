@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.simulate.archive.products import Made, make_pass
 from pipeline.simulate.archive.stac import Json, catalog, collection
 from pipeline.simulate.archive.truth import SceneTruth, truth_path, write_truth
-from pipeline.simulate.passes import ArchiveSettings, Pass, passes
+from pipeline.simulate.passes import ArchiveSettings, Overflight, passes
 
 VERSION = 1
 """Raised when the same settings no longer give the same archive."""
@@ -107,7 +107,7 @@ def _clear(path: Path) -> None:
 
 def _make_passes(
     path: Path, settings: ArchiveSettings, workers: int, progress: Progress
-) -> list[tuple[Pass, Made]]:
+) -> list[tuple[Overflight, Made]]:
     todo = passes(settings)
     if not todo:
         raise ConfigError(
@@ -122,7 +122,7 @@ def _make_passes(
 
 
 def _each(
-    path: Path, settings: ArchiveSettings, todo: Sequence[Pass], workers: int
+    path: Path, settings: ArchiveSettings, todo: Sequence[Overflight], workers: int
 ) -> Iterator[tuple[int, Made]]:
     """Make the passes, and return them with their positions as they are finished."""
     if workers <= 1:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.simulate.clouds import Layer
+from pipeline.simulate.clouds import CloudLayer
 from pipeline.simulate.physics.noise import Floats, blur
 from pipeline.simulate.physics.optics import asymmetry, two_stream
 from pipeline.simulate.physics.sun import Sun
@@ -48,7 +48,7 @@ def light(daylight: Daylight, diffuse: float, albedo: float) -> Floats:
     return np.asarray((direct + scattered) / (1 - albedo * daylight.sky), dtype=np.float32)
 
 
-def daylight_under(layers: Sequence[Layer], sun: Sun, pixel_m: float) -> Daylight | None:
+def daylight_under(layers: Sequence[CloudLayer], sun: Sun, pixel_m: float) -> Daylight | None:
     """Return what layers of cloud leave of the daylight; none under a cloudless sky."""
     parts = [_under(layer, sun, pixel_m) for layer in layers]
     if not parts:
@@ -60,7 +60,7 @@ def daylight_under(layers: Sequence[Layer], sun: Sun, pixel_m: float) -> Dayligh
     return Daylight(beam=beam, sky=1 - open_sky)
 
 
-def flank_shading(layer: Layer, sun: Sun, pixel_m: float) -> Floats | None:
+def flank_shading(layer: CloudLayer, sun: Sun, pixel_m: float) -> Floats | None:
     """Return how much brighter flanks towards the sun are, and darker away from it; none: flat top."""
     if layer.depth_m.strides == (0, 0):
         return None
@@ -71,7 +71,7 @@ def flank_shading(layer: Layer, sun: Sun, pixel_m: float) -> Floats | None:
     return np.clip(1 - 0.55 * sun.tangent * slope, 0.72, 1.18).astype(np.float32)
 
 
-def slant_depth(layer: Layer, sun: Sun, pixel_m: float) -> Floats:
+def slant_depth(layer: CloudLayer, sun: Sun, pixel_m: float) -> Floats:
     """Return the optical depth between each ground pixel and the sun, counted vertically.
 
     The layer is cut into slices by height; each is moved away from the sun by its own distance, so
@@ -101,7 +101,7 @@ def _cast(field: Floats, height_m: float, sun: Sun, pixel_m: float) -> Floats:
     return np.roll(field, (dy, dx), axis=(0, 1))
 
 
-def _under(layer: Layer, sun: Sun, pixel_m: float) -> Daylight:
+def _under(layer: CloudLayer, sun: Sun, pixel_m: float) -> Daylight:
     base_px = min(layer.base_m, SPREAD_CAP_M) / pixel_m
     tau = blur(slant_depth(layer, sun, pixel_m), base_px * SUN_WIDTH / (2.4 * sun.mu))
     tau = np.maximum(tau, 0)

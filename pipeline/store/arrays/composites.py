@@ -54,7 +54,7 @@ PROVENANCE: Mapping[str, tuple[str, int, layout.Attributes]] = {
 """Dtype, fill value and attributes of the arrays beside the bands."""
 
 
-def encode(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
+def encode_reflectance(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
     """Turn reflectance, NaN = no data, into stored integers, rounded half to even.
 
     Raises
@@ -79,7 +79,7 @@ MADE_BY = ("method", "period")
 """Attributes of the group that say how all of its periods are made."""
 
 
-def sensors_of(group: zarr.Group) -> tuple[str, ...]:
+def composite_sensors(group: zarr.Group) -> tuple[str, ...]:
     """Return the sensors whose scenes a composite is made of."""
     found = group.attrs.get(SENSORS, ())
     assert isinstance(found, list | tuple)
@@ -164,7 +164,7 @@ class CompositeGroup(CellGroup):
         """Add or change attributes of the group; sensors are added to those that are there."""
         wanted = dict(attributes)
         if SENSORS in wanted:
-            wanted[SENSORS] = sorted({*sensors_of(self._group), *wanted[SENSORS]})
+            wanted[SENSORS] = sorted({*composite_sensors(self._group), *wanted[SENSORS]})
         if any(self._group.attrs.get(key) != value for key, value in wanted.items()):
             self._group.attrs.update(wanted)
 
@@ -209,7 +209,7 @@ class CompositeGroup(CellGroup):
         where = (self._begin(start, tile), *tile.window)
         shape = tuple(tile.geobox.shape)
         for role, array in self._roles.items():
-            steps = encode(composite[role].to_numpy().reshape(shape))
+            steps = encode_reflectance(composite[role].to_numpy().reshape(shape))
             array[where] = steps
             self._levels.write_steps(role, where[0], tile, steps, MISSING)
         for name, array in self._provenance.items():

@@ -20,7 +20,7 @@ FACTORS = (2, 4, 8, 16)
 """By how much the overviews are smaller than the pixels."""
 
 
-def names(root: zarr.Group, kind: str) -> list[str]:
+def group_names(root: zarr.Group, kind: str) -> list[str]:
     """Return the names of the groups of a kind (``masks`` or ``composites``), sorted."""
     group = layout.group_of(root, kind)
     return [] if group is None else sorted(name for name, _ in group.groups())
@@ -36,7 +36,7 @@ def length(group: zarr.Group | None) -> int:
     return 0 if group is None else int(layout.array_of(group, "time").shape[0])
 
 
-def bounds(group: zarr.Group) -> NDArray[np.int64]:
+def period_bounds(group: zarr.Group) -> NDArray[np.int64]:
     """Return start and end of every period, int64 (time, 2), µs since 1970."""
     return layout.values_of(group, "time_bnds")
 

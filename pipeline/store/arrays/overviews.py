@@ -58,7 +58,7 @@ def _shrunk(grid: Grid, factor: int) -> Grid:
     return Grid(geobox=box, tile_px=edge, chunk_px=math.gcd(edge, grid.chunk_px))
 
 
-def nearest(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
+def middle_pixels(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
     """Take the pixel in the middle of each square; (y, x), the last squares may be cut."""
     rows, cols = (
         np.minimum(np.arange(0, size, factor) + factor // 2, size - 1) for size in pixels.shape
@@ -124,7 +124,7 @@ class Levels:
     def write_codes(self, name: str, at: int, tile: Tile, codes: NDArray[np.uint8]) -> None:
         """Write one tile of class codes."""
         for factor in self._groups:
-            self._write(factor, name, at, tile, nearest(codes, factor))
+            self._write(factor, name, at, tile, middle_pixels(codes, factor))
 
     def write_steps(
         self, name: str, at: int, tile: Tile, steps: NDArray[np.int16], missing: int

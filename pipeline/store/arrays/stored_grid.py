@@ -77,7 +77,7 @@ def format_of(root: zarr.Group) -> Any:  # noqa: ANN401 -- whatever stands there
     return root.attrs.get("format_version")
 
 
-def require_writable(root: zarr.Group, where: str) -> None:
+def require_current_format(root: zarr.Group, where: str) -> None:
     """Check that a store has the format that is written today.
 
     Raises
@@ -125,7 +125,7 @@ def same_grid(root: zarr.Group, asked: Grid, where: str) -> bool:
         They differ and the store has pixels, or its pixels are of an older format.
     """
     differing = differences(grid_of(root, where), asked)
-    require_writable(root, where)
+    require_current_format(root, where)
     if differing and any(True for _ in root.groups()):
         raise StoreError(
             f"the store {where} has another grid: {'; '.join(differing)}. "

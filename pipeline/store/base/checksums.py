@@ -22,7 +22,7 @@ from pathlib import Path
 import icechunk
 
 from pipeline.errors import StoreDamagedError
-from pipeline.store.base.listing import Listed, digest, hash_of, listing, parsed
+from pipeline.store.base.listing import Listed, digest, hash_of, listing, parse_listing
 
 FOLDER = "checksums"
 EXPIRING = "expiring"
@@ -144,7 +144,7 @@ class Checksums:
         if self.folder is None:
             return None
         try:
-            return parsed((self.folder / FOLDER / snapshot).read_bytes())
+            return parse_listing((self.folder / FOLDER / snapshot).read_bytes())
         except FileNotFoundError:
             return None
 
@@ -172,7 +172,7 @@ class Checksums:
             return False
         content = copy.read_bytes()
         if name.startswith(FOLDER):
-            needed = (listed is None or not listed.whole) and parsed(content).whole
+            needed = (listed is None or not listed.whole) and parse_listing(content).whole
         else:
             files = {} if listed is None or not listed.whole else listed.files
             needed = self._wrong(name, files) != "" and files.get(name) == hash_of(content)

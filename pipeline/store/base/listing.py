@@ -29,7 +29,7 @@ def listing(parent: str | None, files: Mapping[str, str], *, published: bool) ->
     return f"# {hash_of(content)}\n".encode("ascii") + content
 
 
-def parsed(raw: bytes) -> Listed:
+def parse_listing(raw: bytes) -> Listed:
     """Read a list, whole or not."""
     first, _, rest = raw.partition(b"\n")
     lines = rest.decode("ascii", "replace").splitlines()

@@ -81,12 +81,12 @@ def damaged_chunks(
     """Yield the positions of the chunks that cannot be read, and why."""
     for chunk in product(*_chunks(array, where)):
         try:
-            array[part_of(array, chunk)]
+            array[chunk_slices(array, chunk)]
         except CANNOT_READ as error:
             yield chunk, reason(error)
 
 
-def part_of(array: zarr.Array[Any], chunk: tuple[int, ...]) -> tuple[slice, ...]:
+def chunk_slices(array: zarr.Array[Any], chunk: tuple[int, ...]) -> tuple[slice, ...]:
     """Return the elements of a chunk."""
     return tuple(
         slice(at * edge, min((at + 1) * edge, size))

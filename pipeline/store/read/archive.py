@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
 from pipeline.store.arrays import contents, items_and_records, layout, stored_grid
-from pipeline.store.arrays.composites import require_alike, sensors_of
+from pipeline.store.arrays.composites import composite_sensors, require_alike
 from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import locate
@@ -76,12 +76,12 @@ class Archive:
     @property
     def sensors(self) -> tuple[str, ...]:
         """Sensors that have masks, by name."""
-        return tuple(contents.names(self._root, "masks"))
+        return tuple(contents.group_names(self._root, "masks"))
 
     @property
     def composite_names(self) -> tuple[str, ...]:
         """Composites, by name."""
-        return tuple(contents.names(self._root, "composites"))
+        return tuple(contents.group_names(self._root, "composites"))
 
     def masks(
         self, sensor: str, chunks: Mapping[str, int] | None = None, *, level: int = 1
@@ -180,7 +180,7 @@ class Archive:
         return datasets.chunked(dataset, chunks, self.grid.chunk_px)
 
     def _group(self, kind: str, name: str) -> zarr.Group:
-        names = contents.names(self._root, kind)
+        names = contents.group_names(self._root, kind)
         group = layout.group_of(self._root, f"{kind}/{name}") if name in names else None
         if group is None:
             raise StoreError(
@@ -244,7 +244,7 @@ class Archive:
     def composed_of(self, name: str) -> tuple[str, ...]:
         """Return the sensors whose scenes a composite is made of."""
         group = layout.group_of(self._root, f"composites/{name}")
-        return () if group is None else sensors_of(group)
+        return () if group is None else composite_sensors(group)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records of the runs that made this state, oldest first."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.store.arrays import contents, items_and_records, layout
 from pipeline.store.arrays.composites import MISSING
 from pipeline.store.arrays.contents import FACTORS
-from pipeline.store.arrays.overviews import means, nearest
+from pipeline.store.arrays.overviews import means, middle_pixels
 from pipeline.store.base.reading import damaged_chunks
 from pipeline.store.repair.damages import Damage, Mend, Progress
 from pipeline.store.repair.state import State
@@ -24,12 +24,12 @@ THREADS = 8
 GEOREFERENCE = ("y", "x", "spatial_ref")
 
 
-def find(state: State, progress: Progress) -> tuple[list[Damage], int]:
+def find_damages(state: State, progress: Progress) -> tuple[list[Damage], int]:
     """Read everything; return what is damaged, and how many cells there are."""
     groups = [
         f"{kind}/{name}"
         for kind in ("masks", "composites")
-        for name in contents.names(state.root, kind)
+        for name in contents.group_names(state.root, kind)
     ]
     found = [*_items(state), *(each for group in groups for each in _small(state, group))]
     done, total = 0, sum(_count(state, group) for group in groups)
@@ -157,7 +157,7 @@ class _Cell:
         """Yield the overviews that do not match their array."""
         base = self.pixels[f"{self.group}/{name}"]
         smaller = (
-            {factor: nearest(base, factor) for factor in FACTORS}
+            {factor: middle_pixels(base, factor) for factor in FACTORS}
             if missing is None
             else dict(zip(FACTORS, means(base, missing), strict=True))
         )

@@ -9,7 +9,7 @@ import icechunk
 import numpy as np
 import zarr
 
-from pipeline.shown import starred
+from pipeline.shown import hide_patterns
 from pipeline.store.arrays import layout
 from pipeline.store.arrays.items_and_records import NAME, Ledger
 from pipeline.store.base.checksums import Checksums
@@ -53,7 +53,7 @@ def clean_failures(repository: icechunk.Repository, checksums: Checksums) -> Cle
     return +Counter({"record of a failed run": changed})
 
 
-def in_words(cleaned: Cleaned) -> tuple[str, ...]:
+def describe_cleaning(cleaned: Cleaned) -> tuple[str, ...]:
     """Describe what was done; empty where nothing was."""
     if not cleaned:
         return ()
@@ -83,7 +83,7 @@ def _has_names(array: zarr.Array[Any], path: str) -> bool:
 
 def _clean_names(array: zarr.Array[Any]) -> int:
     before = [str(each) for each in read(array)]
-    after = {n: fit for n, each in enumerate(before) if (fit := starred(each)) != each}
+    after = {n: fit for n, each in enumerate(before) if (fit := hide_patterns(each)) != each}
     if after:
         array.oindex[(np.array(list(after)),)] = np.array(list(after.values()), object)
     return len(after)

@@ -51,7 +51,7 @@ MENDS: dict[Mend, str] = {
 }
 
 
-def shown(damage: Damage) -> dict[str, str]:
+def damage_texts(damage: Damage) -> dict[str, str]:
     """Return a damage as texts, for a table or JSON."""
     return {
         "array": damage.path,

@@ -54,7 +54,7 @@ def mend_store(where: Location, found: Verified, progress: Progress) -> Verified
     repository, checksums = where.open(), Checksums(where.path)
     with explained(f"cannot mend the store {where.url}"):
         state = open_state(where, repository, checksums, found.earlier or found.snapshot)
-        damages = check.find(state, progress)[0] if found.lost else found.damages
+        damages = check.find_damages(state, progress)[0] if found.lost else found.damages
         with _branch(repository, state.snapshot) as branch:
             mended, cleaned = _mend_state(repository, branch, state, damages, found)
         if mended:
@@ -63,7 +63,7 @@ def mend_store(where: Location, found: Verified, progress: Progress) -> Verified
                 if each.startswith(RUN):
                     drop(repository, each)
         cleaned += cleaning.clean_failures(repository, checksums)
-    done = cleaning.in_words(cleaned)
+    done = cleaning.describe_cleaning(cleaned)
     earlier = (KEPT_BEFORE.format(url=where.url),) if done else ()
     return replace(found, repaired=mended, cleaned=done + earlier)
 
@@ -88,7 +88,7 @@ def _mend_state(
             return "", cleaned
         # A commit needs a change; the earlier state stays as it was.
         root.attrs[REPAIRED] = datetime.now(UTC).isoformat()
-    message = _message(damages, cleaning.in_words(cleaned), found.earlier)
+    message = _message(damages, cleaning.describe_cleaning(cleaned), found.earlier)
     mended = session.commit(
         f"repair: {message}",
         metadata={**PUBLISHED, "repair": [each.path for each in damages][:1000]},
@@ -104,7 +104,7 @@ def _mend_plain(where: Location, found: Verified) -> Verified:
         root = zarr.open_group(LocalStore(where.path), mode="r+")
         state = open_plain_state(where)
         MendArrays(root=root, state=state, damages=found.damages).run()
-        cleaned = cleaning.in_words(cleaning.clean(root))
+        cleaned = cleaning.describe_cleaning(cleaning.clean(root))
     if not found.damages and not cleaned:
         return found
     return replace(found, repaired=found.snapshot, cleaned=cleaned)

@@ -71,5 +71,5 @@ def _read_all(where: Location, progress: Progress) -> Verified:
 
 
 def _check(state: State, progress: Progress) -> Verified:
-    damages, cells = check.find(state, progress)
+    damages, cells = check.find_damages(state, progress)
     return Verified(snapshot=state.snapshot, damages=tuple(damages), cells=cells)

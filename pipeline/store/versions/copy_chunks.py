@@ -71,7 +71,7 @@ class States:
         return self.mine_changed & ~self.rival & ~self.same
 
 
-def compare(
+def changed_cells(
     base: zarr.Group | None,
     mine: zarr.Group,
     theirs: zarr.Group | None,

@@ -80,7 +80,7 @@ class Replay:
     # -- masks ---------------------------------------------------------------------------------
 
     def _mask_plans(self) -> Iterator[copy_chunks.Move]:
-        for sensor in contents.names(self.mine, "masks"):
+        for sensor in contents.group_names(self.mine, "masks"):
             base, mine, theirs = self._three("masks", sensor)
             assert mine is not None
             rows, blocked = self._rows(sensor, base, mine, theirs)
@@ -92,7 +92,7 @@ class Replay:
                 group.keep_levels(self.grid)
             times = contents.times(mine)
             places = copy_chunks.places(times, contents.length(base), group.axis)
-            states = copy_chunks.compare(base, mine, theirs, places)
+            states = copy_chunks.changed_cells(base, mine, theirs, places)
             self._masked[sensor] = contents.times(theirs), states.theirs_changed
             states.block(blocked)
             for at, tile in states.overlaps():
@@ -126,7 +126,7 @@ class Replay:
 
     def _composite_plans(self) -> Iterator[copy_chunks.Move]:
         positions = self._item_positions()
-        for name in contents.names(self.mine, "composites"):
+        for name in contents.group_names(self.mine, "composites"):
             base, mine, theirs = self._three("composites", name)
             assert mine is not None
             roles = [str(each) for each in mine.attrs["roles"]]  # type: ignore[union-attr]
@@ -135,12 +135,12 @@ class Replay:
             group.set_attributes(
                 {k: v for k, v in mine.attrs.items() if base is None or base.attrs.get(k) != v}
             )
-            bounds = contents.bounds(mine)
+            bounds = contents.period_bounds(mine)
             group.set_periods(_periods(bounds[contents.length(base) :]))
             if contents.levels(mine):
                 group.keep_levels(self.grid)
             places = copy_chunks.places(bounds[:, 0], contents.length(base), group.axis)
-            states = copy_chunks.compare(base, mine, theirs, places)
+            states = copy_chunks.changed_cells(base, mine, theirs, places)
             for at, (start, end) in enumerate(bounds):
                 states.block_where(at, self._masks_changed(int(start), int(end)))
             for at, tile in states.overlaps():

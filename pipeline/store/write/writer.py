@@ -167,7 +167,7 @@ class Writer(TileStore):
             root = self._groups().root
             return {
                 sensor: contents.scene_rows(layout.group_of(root, f"masks/{sensor}"))
-                for sensor in contents.names(root, "masks")
+                for sensor in contents.group_names(root, "masks")
             }
 
     # -- workers -------------------------------------------------------------------------------

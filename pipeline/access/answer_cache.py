@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[V]):
+class Cached(Generic[V]):
     """A cached value, and how long it is valid."""
 
     value: V
@@ -26,7 +26,7 @@ class Kept(Generic[V]):
     """Seconds since the epoch; until then it is used if the server does not answer."""
 
 
-class Remembered(Generic[V]):
+class AnswerCache(Generic[V]):
     """Answers of servers by key; the least recently used is evicted first.
 
     Threads that want the same key wait for the first of them and share its answer or failure: a server
@@ -35,24 +35,24 @@ class Remembered(Generic[V]):
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._kept: OrderedDict[Hashable, Kept[V]] = OrderedDict()
+        self._cached: OrderedDict[Hashable, Cached[V]] = OrderedDict()
         self._lock = threading.Lock()
-        self._asking: dict[Hashable, Future[Kept[V]]] = {}
-        self._handed = threading.local()
+        self._pending: dict[Hashable, Future[Cached[V]]] = {}
+        self._last_seen = threading.local()
 
-    def get(self, key: Hashable, ask: Callable[[], Kept[V]]) -> V:
+    def get(self, key: Hashable, request: Callable[[], Cached[V]]) -> V:
         """Return the value of a key, or request it.
 
         Raises
         ------
         AccessError
-            Whatever `ask` raises; if there was no answer, a value that is still usable is returned instead.
+            Whatever `request` raises; if there was no answer, a value that is still usable is returned instead.
         """
-        kept = self._fresh(key) or self._asked_once(key, ask)
-        vars(self._handed)["last"] = (key, kept.value)
-        return kept.value
+        cached = self._fresh(key) or self._request_once(key, request)
+        vars(self._last_seen)["last"] = (key, cached.value)
+        return cached.value
 
-    def holds(self, key: Hashable) -> bool:
+    def is_fresh(self, key: Hashable) -> bool:
         """Whether the cache has a fresh value for a key."""
         return self._fresh(key) is not None
 
@@ -61,63 +61,63 @@ class Remembered(Generic[V]):
 
         Many threads may be refused at once: only the first of them causes a new request.
         """
-        last = vars(self._handed).get("last")
+        last = vars(self._last_seen).get("last")
         with self._lock:
-            kept = self._kept.get(key)
-            renewed = last is not None and last[0] == key and kept and kept.value != last[1]
+            cached = self._cached.get(key)
+            renewed = last is not None and last[0] == key and cached and cached.value != last[1]
             if not renewed:
-                self._kept.pop(key, None)
+                self._cached.pop(key, None)
 
-    def drop_where(self, meant: Callable[[Hashable], bool]) -> None:
-        """Drop the keys that fulfil a condition."""
+    def drop_where(self, condition: Callable[[Hashable], bool]) -> None:
+        """Drop the keys for which `condition` returns true."""
         with self._lock:
-            for key in [key for key in self._kept if meant(key)]:
-                del self._kept[key]
+            for key in [key for key in self._cached if condition(key)]:
+                del self._cached[key]
 
     def clear(self) -> None:
         """Drop everything."""
         with self._lock:
-            self._kept.clear()
+            self._cached.clear()
 
-    def _fresh(self, key: Hashable) -> Kept[V] | None:
+    def _fresh(self, key: Hashable) -> Cached[V] | None:
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is None or kept.fresh_until <= time.time():
+            cached = self._cached.get(key)
+            if cached is None or cached.fresh_until <= time.time():
                 return None
-            self._kept.move_to_end(key)
-            return kept
+            self._cached.move_to_end(key)
+            return cached
 
-    def _asked_once(self, key: Hashable, ask: Callable[[], Kept[V]]) -> Kept[V]:
+    def _request_once(self, key: Hashable, request: Callable[[], Cached[V]]) -> Cached[V]:
         with self._lock:
-            found = self._asking.get(key)
-            first = Future[Kept[V]]() if found is None else None
+            found = self._pending.get(key)
+            first = Future[Cached[V]]() if found is None else None
             if first is not None:
-                self._asking[key] = first
+                self._pending[key] = first
         if found is not None:
             return found.result()
         assert first is not None
         try:
             # Another thread may have got it since this one looked.
-            first.set_result(self._fresh(key) or self._asked(key, ask))
+            first.set_result(self._fresh(key) or self._request(key, request))
         except BaseException as error:
             first.set_exception(error)
             raise
         finally:
             with self._lock:
-                del self._asking[key]
+                del self._pending[key]
         return first.result()
 
-    def _asked(self, key: Hashable, ask: Callable[[], Kept[V]]) -> Kept[V]:
+    def _request(self, key: Hashable, request: Callable[[], Cached[V]]) -> Cached[V]:
         try:
-            kept = ask()
+            cached = request()
         except AccessUnavailableError:
-            old = self._kept.get(key)
+            old = self._cached.get(key)
             if old is None or old.usable_until <= time.time():
                 raise
             return old
         with self._lock:
-            self._kept[key] = kept
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        return kept
+            self._cached[key] = cached
+            self._cached.move_to_end(key)
+            while len(self._cached) > self._size:
+                self._cached.popitem(last=False)
+        return cached
