@@ -117,7 +117,7 @@ def count_of(
     job, source, catalog, landing, io
         As of `items_of_api`.
     asked_for
-        ``area``, ``dates`` or ``wish`` (query and filter): false leaves that condition out.
+        ``area``, ``dates`` or ``conditions`` (query and filter): false leaves that condition out.
     """
     found = search_link(landing, catalog.url)
     assert found is not None
@@ -126,7 +126,7 @@ def count_of(
     parts = {
         "area": ("intersects",),
         "dates": ("datetime",),
-        "wish": ("query", "filter", "filter_lang"),
+        "conditions": ("query", "filter", "filter_lang"),
     }
     for name, keys in parts.items():
         if not asked_for.get(name, True):
