@@ -337,3 +337,32 @@ def pixbox(root, text=S2_POINTS, name="pixbox_sentinel2_cmix_20180425.csv"):
     root.mkdir(parents=True, exist_ok=True)
     (root / name).write_text(text)
     return root
+
+
+def pixbox_l8(root):
+    return pixbox(root, L8_POINTS, "pixbox_landsat8_cmix_20150527.csv")
+
+
+def cloudsen12plus_l2a(root):
+    return cloudsen12plus(root, bands=12)
+
+
+LAYOUTS = {
+    "38cloud": cloud38_training,
+    "alberta": alberta,
+    "biome-patches": lambda root: biome_patch(root, "LC80010112014080LGN00_1"),
+    "cesbio": cesbio,
+    "chips": chip,
+    "cloudsen12": cloudsen12,
+    "cloudsen12-memmap": cloudsen12_memmap,
+    "cloudsen12plus-l1c": cloudsen12plus,
+    "cloudsen12plus-l2a": cloudsen12plus_l2a,
+    "cmc": cmc,
+    "kappaset": kappaset,
+    "l7irish": l7irish,
+    "l8biome": l8biome,
+    "pixbox-l8": pixbox_l8,
+    "pixbox-s2": pixbox,
+    "sparcs": sparcs,
+}
+"""Name of a data set -> what writes a small one into a folder, and returns the folder."""

@@ -43,11 +43,15 @@ def test_a_circle_is_found_however_it_is_closed(house, tmp_path, closing):
 
 def test_no_folder_is_a_corridor(house):
     folders = house.folders_of(house.modules_of(ROOT))
-    assert {str(each) for each, paths in folders.items() if len(paths) > MOST} == set()
+    long = {str(each.relative_to(ROOT)) for each, paths in folders.items() if len(paths) > MOST}
+    assert long - ONE_FILE_EACH == set(), "group what belongs together in a folder of its own"
 
 
 MOST = 15
 """Modules of a folder, ``__init__`` counted."""
+
+ONE_FILE_EACH = {"pipeline/datasets/readers"}
+"""Folders of one file for each data set: looked up by name, not read from end to end."""
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/design.md"])

@@ -227,7 +227,7 @@ class Scenes:
                 found = masked(self.world(world), self.model(name), box(*CORNER, *size), 640)
             codes = set(np.unique(found[0]).tolist())
             assert int(Code.NO_DATA) in codes
-            assert len(codes) >= 3
+            assert len(codes) >= 3, f"{name} sees one class: no cut could show a difference"
             self.wholes[key] = found
         return self.wholes[key]
 
