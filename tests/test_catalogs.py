@@ -11,18 +11,6 @@ from pipeline.access.locations import find_storage
 ROWS = pytest.mark.parametrize("name", catalogs.CATALOGS)
 
 
-def test_every_catalogue_of_the_promise_has_a_row():
-    assert set(catalogs.CATALOGS) == {
-        "earth-search",
-        "planetary-computer",
-        "cdse",
-        "usgs-landsatlook",
-        "deafrica",
-        "dea",
-        "cmr-lpcloud",
-    }
-
-
 @ROWS
 def test_a_row_is_an_https_endpoint_without_a_trailing_slash(name):
     url = urlparse(catalogs.CATALOGS[name].url)

@@ -1,4 +1,4 @@
-"""What the README tells people to type works as it is printed."""
+"""What the README and the guides tell people to type works as it is printed."""
 
 import importlib
 import json
@@ -7,8 +7,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from odc.geo.geobox import GeoBox
-from shapely.geometry import box
+from shapely.geometry import box, mapping
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -17,19 +18,13 @@ from pipeline.cli.template import TEXT
 from pipeline.config import load_job
 from pipeline.simulate import ArchiveSettings, make_archive
 from pipeline.simulate.grids import CRS, landscape_window
+from tests.docs.pages import PAGES, blocks, shell_lines, text_of
 
 small = importlib.import_module("tests.faults.small_region")
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = text_of("README.md")
 MINUTES = README.split("## Five minutes")[1].split("\n## ")[0]
 SETTINGS = ArchiveSettings(size_px=192, sentinel2_dates=9, landsat_dates=2)
-
-
-def block(text: str, language: str) -> str:
-    """Return the first block of code of a language."""
-    found = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert found is not None, language
-    return found[1]
 
 
 ASKED = (11.70, 48.10, 11.75, 48.15)
@@ -40,15 +35,28 @@ def as_bbox(area) -> str:
     return ",".join(f"{each:.2f}" for each in area)
 
 
-COMMANDS = [shlex.split(line, comments=True) for line in block(MINUTES, "sh").splitlines()]
+def commands_of(text: str) -> list[list[str]]:
+    return [shlex.split(line, comments=True) for line in shell_lines(text)]
+
+
+COMMANDS = commands_of(MINUTES)
+QUERIES = commands_of(text_of("docs/query.md"))
+PYTHON = [
+    pytest.param(code, id=f"{page}-{number}")
+    for page in PAGES
+    if page not in ("README.md", "CONTRIBUTING.md")  # below, and test_contributing.py
+    for number, code in enumerate(blocks(text_of(page), "python"), start=1)
+]
 
 
 def here(demo: Path, text: str) -> str:
     """Ask the same of the landscape that is there."""
     corners = load_job(demo / "demo" / "job.yaml", {}).aoi.bounds
     listed = "[{:.2f}, {:.2f}, {:.2f}, {:.2f}]"
-    return text.replace(as_bbox(ASKED), ",".join(map(str, corners))).replace(
-        listed.format(*ASKED), str(list(corners))
+    return (
+        text.replace(as_bbox(ASKED), ",".join(map(str, corners)))
+        .replace(listed.format(*ASKED), str(list(corners)))
+        .replace("STORE", "demo/store")
     )
 
 
@@ -64,7 +72,18 @@ def demo(tmp_path_factory):
         patch.chdir(folder)
         done = CliRunner().invoke(app, ["run", "demo/job.yaml", "--plain", "--no-report"])
         assert done.exit_code == 0, done.output
+        field = box(*load_job(folder / "demo" / "job.yaml", {}).aoi.bounds)
+        (folder / "field.geojson").write_text(json.dumps(mapping(field)))
         yield folder
+
+
+@pytest.fixture
+def beside(demo, tmp_path, monkeypatch):
+    """A folder of its own beside the demo: pages write files of the same names."""
+    for name in ("demo", "field.geojson"):
+        (tmp_path / name).symlink_to(demo / name)
+    monkeypatch.chdir(tmp_path)
+    return demo
 
 
 def test_the_readme_has_commands():
@@ -85,13 +104,27 @@ def test_every_command_works(demo, monkeypatch, words):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("words", QUERIES, ids=" ".join)
+def test_every_question_of_the_guide_is_answered(beside, words):
+    result = CliRunner().invoke(app, [here(beside, word) for word in words[1:]])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.slow
 def test_the_lines_of_python_work(demo, monkeypatch):
     monkeypatch.chdir(demo)
     names: dict[str, object] = {}
-    exec(here(demo, block(MINUTES, "python")), names)
+    (code,) = blocks(README, "python")
+    exec(here(demo, code), names)
     assert names["series"].scenes
     assert names["series"].is_archived
     assert set(names["july"].data_vars) >= {"red", "nir", "count", "day", "source"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", PYTHON)
+def test_the_lines_of_python_of_every_guide_work(beside, code):
+    exec(here(beside, code), {})
 
 
 def test_the_area_of_the_page_lies_in_the_landscape_of_the_demo():
@@ -102,12 +135,27 @@ def test_the_area_of_the_page_lies_in_the_landscape_of_the_demo():
 
 
 def test_the_job_file_is_valid(tmp_path):
-    (tmp_path / "job.yaml").write_text(block(README.split("## The job file")[1], "yaml"))
+    (tmp_path / "job.yaml").write_text(blocks(README.split("## The job file")[1], "yaml")[0])
     job = load_job(tmp_path / "job.yaml", {})
     assert job.name == "alpine-foreland"
     # Every key of the example that the demo writes stands there, too.
     for key in re.findall(r"^\s*(\w+):", TEXT, re.MULTILINE):
         assert f"{key}:" in README
+
+
+PARTS = [
+    pytest.param(code, id=f"{page}-{number}")
+    for page in PAGES
+    if page != "README.md"
+    for number, code in enumerate(blocks(text_of(page), "yaml"), start=1)
+]
+
+
+@pytest.mark.parametrize("code", PARTS)
+def test_a_part_of_a_job_file_is_valid(tmp_path, code):
+    whole = yaml.safe_load(blocks(README.split("## The job file")[1], "yaml")[0])
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump({**whole, **yaml.safe_load(code)}))
+    assert load_job(tmp_path / "job.yaml", {})
 
 
 @pytest.mark.slow
