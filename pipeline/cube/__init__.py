@@ -2,9 +2,9 @@
 
 ::
 
-    metadata/         what items and headers state: roles, outlines, hrefs, and what settles a contradiction
-    opening.py        one raster opened and read, with retries
-    datasets.py       GDAL set up in each thread; which rasters are refused; rasters kept open
+    metadata/         metadata of items and headers: roles, outlines, hrefs; settles contradictions
+    opening.py        opens and reads one raster, with retries
+    datasets.py       GDAL's settings per thread, checks of rasters, the pool of open rasters
     gdal.py           functions of GDAL that rasterio does not offer
     meter.py          counts what was read, and GDAL's requests
     unfit.py          numbers that are no reflectance                            (pure)
@@ -12,7 +12,7 @@
     raster_pixels.py  the pixels of a window, and which of them are unfit        (pure)
     positions.py      where pixels of the grid lie in a raster                   (pure)
     resample.py       source pixels -> pixels of the grid                        (pure)
-    reader.py         one geobox of one asset, the same pixels however it is cut
+    reader.py         reads one geobox of one asset; pixels do not depend on how a region is divided
     layers.py         one item prepared for reading
     loaders.py        ``cube.loader``: odc-stac or stackstac
     build.py          scenes -> Dataset: load, radiometry per item, mosaic       (lazy)

@@ -1,9 +1,8 @@
 """Scenes -> Cube: each block reads its items one after another until it is full.
 
-Numbers become reflectance before items are grouped, since two items of one pass may need
-different offsets. An item is read only where those before it left pixels without data, so that
-the overlap of neighbouring MGRS tiles is read once. Everything stays lazy until the caller
-computes it: one task a block and scene, whatever the number of items and bands.
+DNs become reflectance before items are mosaicked, since two items of one pass may need different offsets. An item is
+read only where earlier items left pixels without data, so that the overlap of neighbouring MGRS tiles is read once.
+Everything is lazy: one Dask task per block and scene, for any number of items and bands.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pipeline.cube.unfit import Found, Kinds
 from pipeline.types import CubeSettings, Items, Scene
 
 BlockInfo = Mapping[None, Mapping[str, Sequence[tuple[int, int]]]]
-"""Where a block lies, as Dask passes it."""
+"""A block's position, as Dask passes it."""
 
 
 def open_cube(
@@ -45,9 +44,9 @@ def open_cube(
     scenes
         One time step each, in this order.
     items
-        What the scenes' positions point into.
+        The items that the scenes' positions index.
     geobox
-        Where: any part of the CRS plane.
+        Pixels of the cube: any part of the CRS plane.
     roles
         Variables of the cube: bands, or the products' own masks (``scl``, ``qa_pixel``,
         ``fmask``), whose codes are never averaged. A pixel of an item counts as data where all
@@ -55,13 +54,12 @@ def open_cube(
     chunk_px
         Edge of a dask chunk; it does not change a pixel.
     settings
-        How pixels are read; none: the defaults.
+        How pixels are read; None: the defaults.
 
     Returns
     -------
-    Dataset as `pipeline.types` describes a Cube: float32 reflectance by role, int32 ``source`` and
-    uint8 ``unfit``, dims (time, y, x). What is saturated has the largest value that is believed, what
-    cannot be is no data.
+    Dataset as `pipeline.types` describes a Cube: float32 reflectance by role, int32 ``source`` and uint8 ``unfit``,
+    dims (time, y, x). Saturated pixels have the largest valid reflectance; impossible values are no data.
 
     Raises
     ------
@@ -83,10 +81,10 @@ def open_measured(
     chunk_px: int,
     settings: CubeSettings | None = None,
 ) -> xr.Dataset:
-    """Lay out a cube of what was measured, for composites: see `open_cube`.
+    """Lay out a cube of valid measurements, for composites: see `open_cube`.
 
-    What is saturated is no data either, and so is what a quality band of the item (QA_RADSAT, SCL) says
-    to be saturated, defective, dropped or hidden.
+    Saturated pixels are no data, too, as are those that a quality band of the item (QA_RADSAT, SCL) flags as
+    saturated, defective, dropped or hidden.
     """
     request = CubeRequest(
         roles=tuple(roles), settings=settings or CubeSettings(), measured=True
@@ -116,19 +114,19 @@ def _cube(
 
 
 def bytes_needed(height_px: int, width_px: int, n_roles: int) -> int:
-    """Return what a computed cube of one scene takes, in bytes.
+    """Estimate the memory of a computed cube of one scene, in bytes.
 
-    The mosaic with its source, and the copy that dask makes when it joins the blocks.
+    It is that of the mosaic with its source, and of the copy that Dask makes when it joins the blocks.
     """
     return height_px * width_px * (n_roles + 1) * 4 * 2
 
 
 KIND_BITS = 2
-"""A pixel's position and its kind of unfit number share one layer: position · 4 + kind."""
+"""The position of a pixel's item and its kind of unfit number share one layer: position · 4 + kind."""
 KIND_MASK = 2**KIND_BITS - 1
 
 _Edge = tuple[tuple[slice, slice], NDArray[np.float32], int, NDArray[np.uint8]]
-"""Where an item was read in a block, its pixels, its position, and its `ItemLayer.open_sides`."""
+"""The slices of a block in which an item was read, its pixels, its position, and its `ItemLayer.open_sides`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +140,7 @@ class _Block:
     loader: str
 
     def __call__(self, block_info: BlockInfo | None = None) -> NDArray[np.float32]:
-        """Read one block: (role + 1, y, x); last is the position of the item, -1 = none, and the kind."""
+        """Read one block: (role + 1, y, x); the last layer has the item's position, -1 = none, and the kind."""
         assert block_info is not None
         rows, cols = (slice(*span) for span in block_info[None]["array-location"][1:])
         place = self.geobox[rows, cols]
@@ -167,7 +165,7 @@ class _Block:
                 )
                 if sides is not None:
                     edges.append((missing, read, position, sides))
-        # What no item has from its inside is given by the one that lacks the fewest neighbours.
+        # A pixel in no item's interior comes from the item with the fewest missing neighbours there.
         for most in range(1, 5) if edges else ():
             for missing, read, position, sides in edges:
                 _fill(mosaic[:, *missing], read, position, sides <= most)
@@ -177,7 +175,7 @@ class _Block:
 
 
 def _note(kinds: Kinds, found: Found, missing: NDArray[np.bool_]) -> None:
-    """Take note, in place, of what an item has at pixels that none before it has given."""
+    """Record, in place, an item's kinds of unfit numbers at pixels that no item before it has filled."""
     if found.kinds is not None:
         np.maximum(kinds, found.kinds, out=kinds, where=missing)
 
@@ -201,7 +199,7 @@ def _scene(
 
 
 def _bounds(wanted: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Return the rows and columns that hold all wanted pixels, none if there is no such pixel."""
+    """Return the rows and columns that contain all wanted pixels; None if there are none."""
     rows, cols = (np.flatnonzero(wanted.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return None
@@ -214,7 +212,7 @@ def _fill(
     position: int,
     where: NDArray[np.bool_] | None,
 ) -> None:
-    """Give an item's pixels, all or some, to those that have none yet, in place."""
+    """Fill pixels that have no data yet from an item, all of them or those of `where`, in place."""
     new = (mosaic[-1] < 0) & np.isfinite(read).all(axis=0)
     if where is not None:
         new &= where

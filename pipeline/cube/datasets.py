@@ -1,7 +1,7 @@
-"""Rasters opened by GDAL: told how to read from the cloud, held to what is trusted, kept open.
+"""Opens rasters by GDAL: settings for cloud storage, checks of untrusted files, a pool of open rasters.
 
-A raster of a catalogue is untrusted input. GDAL would follow a VRT or a ``.aux.xml`` to any file
-of this machine, and would make room for whatever size a header of a hundred bytes declares.
+A raster of a catalogue is untrusted input. GDAL would follow a VRT or a ``.aux.xml`` to any file of this machine,
+and would allocate any size that a header of a hundred bytes declares.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pipeline.cube import gdal
 from pipeline.cube.metadata.roles import MAX_RASTER_PX
 
 DRIVERS = ("GTiff", "JP2OpenJPEG")
-"""Formats that are read. COGs are GTiffs; none of the two points to another file."""
+"""Formats that are read. COGs are GTiffs; neither format refers to other files."""
 
 MAX_BLOCK_BYTES = 2**27
 """Largest tile or strip that is decoded; Sentinel-2 has 2e6, a strip as wide as a scene 3e4."""
 
 MAX_UNTILED_PX = 2**28
-"""Largest JPEG 2000, which may be a single tile whatever blocks GDAL tells; Sentinel-2 has 1.2e8."""
+"""Largest JPEG 2000, which may be a single tile whatever block size GDAL reports; Sentinel-2 has 1.2e8."""
 
 SETTINGS: Mapping[str, str] = {
     # No listing of folders, and no search for .ovr, .msk, .aux.xml and world files beside a raster.
@@ -40,15 +40,15 @@ SETTINGS: Mapping[str, str] = {
     "GDAL_HTTP_MULTIPLEX": "YES",
     # A second copy of what /vsicurl/ caches for itself.
     "VSI_CACHE": "NO",
-    # `opening` tries again: it knows which failures pass, and throws the cached failure away.
+    # `opening` retries: it knows which failures are temporary, and clears the cached failure.
     "GDAL_HTTP_MAX_RETRY": "0",
 }
-"""How GDAL reads, whichever place it reads from."""
+"""GDAL's settings for every location."""
 
 
 @contextmanager
 def environment(options: Mapping[str, str], timeout_s: float) -> Iterator[None]:
-    """Set GDAL up in this thread: settings of the place on top of ours (30 µs; not cached)."""
+    """Set GDAL up in this thread: ours, then the settings of the location (30 µs; not cached)."""
     timeouts = {
         "GDAL_HTTP_TIMEOUT": f"{timeout_s:g}",
         "GDAL_HTTP_CONNECTTIMEOUT": f"{min(timeout_s, 10):g}",
@@ -60,7 +60,7 @@ def environment(options: Mapping[str, str], timeout_s: float) -> Iterator[None]:
 
 
 class _Given(Session):  # type: ignore[misc]
-    """Options as they are: rasterio takes keys of S3 from a session alone."""
+    """Passes options unchanged: rasterio takes keys of S3 only from a session."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._options = dict(options)
@@ -74,20 +74,20 @@ class _Given(Session):  # type: ignore[misc]
 
 
 def opened(path: str, overview_level: int | None) -> DatasetReader:
-    """Open a raster that is fit to be read; call it inside `environment`.
+    """Open a raster and check it; call it inside `environment`.
 
     Raises
     ------
     ValueError
-        It is not: see `_check`.
+        The raster is refused: see `_check`.
     RasterioIOError
         It cannot be opened, or its format is none of `DRIVERS`.
     OSError
-        Not all of its header came.
+        Its header was read only in part.
     """
     if overview_level is None:
         return _opened(path)
-    # Whether it is fit shows in the raster itself, before an overview is looked for.
+    # The raster itself is checked, before an overview is looked for.
     _opened(path).close()
     return _opened(path, overview_level=overview_level)
 
@@ -110,7 +110,7 @@ def _opened(path: str, **level: int) -> DatasetReader:
 
 
 def _check(raster: DatasetReader, failures: Sequence[str]) -> None:
-    """Refuse what did not come whole, sizes that cannot be meant, and places that are none."""
+    """Refuse rasters with incomplete headers, excessive sizes, or no valid geotransform."""
     if failures:
         raise OSError("; ".join(failures))
     size = f"{raster.width} × {raster.height} pixels"
@@ -131,11 +131,11 @@ def _check(raster: DatasetReader, failures: Sequence[str]) -> None:
         )
     place = raster.transform
     if raster.tags(ns="OVERVIEWS"):
-        # GDAL would open that file, whatever and wherever it is.
+        # GDAL would open that file, wherever it is.
         raise ValueError("its metadata name another file for its overviews")
-    # GDAL puts a raster that does not say where it lies at the origin, one unit a pixel.
+    # GDAL places a raster without a geotransform at the origin, with pixels of one unit.
     if not all(map(math.isfinite, place)) or not place.determinant or place.is_identity:
-        raise ValueError(f"its geotransform {tuple(place)[:6]} is none")
+        raise ValueError(f"its geotransform {tuple(place)[:6]} is not valid")
 
 
 # -- kept open ---------------------------------------------------------------------------------
@@ -145,10 +145,9 @@ Key = tuple[str, frozenset[tuple[str, str]], int | None]
 
 
 class Idle:
-    """Open rasters that nobody reads now.
+    """A pool of open rasters that no thread is using.
 
-    Each is lent to one thread at a time: GDAL's are not thread safe, but do not care which
-    thread they are used from.
+    Each raster is lent to one thread at a time: GDAL's datasets are not thread-safe, but may be used from any thread.
     """
 
     def __init__(self, *, most: int, longest_s: float) -> None:
@@ -159,7 +158,7 @@ class Idle:
 
     @contextmanager
     def lent(self, key: Key) -> Iterator[DatasetReader]:
-        """Lend an open raster, or open it; it is closed if its reader fails.
+        """Lend a raster from the pool, or open it; it is closed if the reader fails.
 
         Raises
         ------
@@ -209,19 +208,19 @@ def _close(entries: Iterable[tuple[Key, float, DatasetReader]]) -> None:
 # -- overviews ---------------------------------------------------------------------------------
 
 REMEMBERED = 4096
-"""Rasters whose overviews are remembered."""
+"""Number of rasters whose overviews are cached."""
 
 _remembered: dict[tuple[str, int], list[int]] = {}
 _remembered_lock = threading.Lock()
 
 
 def overviews(raster: DatasetReader, band: int) -> list[int]:
-    """Return how many times coarser each overview is; call it inside `environment`.
+    """Return the decimation factor of each overview; call it inside `environment`.
 
     Raises
     ------
     OSError
-        Not all of their headers came.
+        Their headers were read only in part.
     """
     path = raster.name
     if not path.startswith("/vsi"):
@@ -238,7 +237,7 @@ def overviews(raster: DatasetReader, band: int) -> list[int]:
 
 
 def _looked_for(raster: DatasetReader, band: int) -> list[int]:
-    """Ask for the headers by opening the first: `DatasetReader.overviews` would hold the GIL."""
+    """Find the factors by opening the first overview: `DatasetReader.overviews` holds the GIL during requests."""
     try:
         with _opened(raster.name, overview_level=0) as first:
             factor = round(raster.width / first.width)

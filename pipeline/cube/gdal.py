@@ -1,7 +1,7 @@
-"""Functions of GDAL that rasterio does not pass on, called in the library that it has loaded.
+"""Functions of GDAL that rasterio does not expose, called in the library that rasterio has loaded.
 
-Where they cannot be reached (Windows hides them) reads go on: a failed request may then be
-remembered for as long as the process lives, and half a header be taken for a whole one.
+Where they are not available (on Windows) rasters are read without them: GDAL may then cache a failed request for the
+life of the process, and take an incomplete header for a complete one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import rasterio._base
 
 CACHE_BYTES = 2**27
-"""Decoded blocks that GDAL holds, of all rasters together."""
+"""Size of GDAL's cache of decoded blocks, for all rasters together."""
 
 FAILED = re.compile(
     r"Got response_code=(?:0|4(?!16)\d\d|5\d\d)\b|DownloadRegion\(.*msg=\S"
@@ -26,14 +26,14 @@ FAILED = re.compile(
 """GDAL's messages about requests that failed or were cut short."""
 
 TELLING = b"VSICURL,S3,GS,AZURE"
-"""The parts of GDAL that make requests."""
+"""Modules of GDAL that make requests, in its debug messages."""
 
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_int, ctypes.c_char_p)
 _heard = threading.local()
 
 
 def forget_answers(path: str) -> None:
-    """Clear what GDAL has cached of a path: it caches failures without limit of time."""
+    """Clear GDAL's cache for a path: it caches failures without a time limit."""
     library = _library()
     if library is not None:
         library.VSICurlPartialClearCache(path.encode())
@@ -43,8 +43,8 @@ def forget_answers(path: str) -> None:
 def quiet() -> Iterator[None]:
     """Keep GDAL's messages of this thread out of rasterio's log; errors are raised all the same.
 
-    rasterio's handler runs under a lock of GDAL and needs the GIL. A thread that holds the GIL and logs a message
-    itself needs that lock: a deadlock.
+    rasterio's handler runs under a lock of GDAL and needs the GIL, whereas a thread that holds the GIL and logs a
+    message needs that lock: a deadlock.
     """
     library = _library()
     if library is None:
@@ -59,16 +59,16 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """Hear which requests of this thread fail.
+    """Collect GDAL's messages about failed requests of this thread.
 
-    GDAL goes on without an overview, a CRS or half of the blocks if their part of the header did not
-    come, and reports it in debug messages only.
+    If a part of a header cannot be read, GDAL goes on without an overview, a CRS or half of the blocks, and reports
+    it in debug messages only.
 
-    Only for what does not hold the GIL while it waits for a server: see `quiet`.
+    Use it only round calls that release the GIL while they wait for a server: see `quiet`.
 
     Yields
     ------
-    Its words, as they come.
+    The list of messages, which grows as they arrive.
     """
     failures: list[str] = []
     library = _library()
@@ -95,7 +95,7 @@ def _hear(_kind: int, _number: int, message: bytes) -> None:
 
 @lru_cache(maxsize=1)
 def _library() -> Any:  # noqa: ANN401  (functions of C)
-    """Return GDAL as rasterio loaded it, none where its functions cannot be reached."""
+    """Return the GDAL library that rasterio loaded; None where its functions are not available."""
     try:
         library = ctypes.CDLL(rasterio._base.__file__)
         for name in ("VSICurlPartialClearCache", "CPLPushErrorHandler", "CPLPopErrorHandler"):
@@ -109,6 +109,6 @@ def _library() -> Any:  # noqa: ANN401  (functions of C)
         _ = library.CPLQuietErrorHandler
     except (OSError, AttributeError):
         return None
-    # Rasters that are kept open keep their decoded blocks: not 5 % of the machine's memory.
+    # Rasters in the pool keep their decoded blocks; GDAL's default would be 5 % of the machine's memory.
     library.GDALSetCacheMax64(min(library.GDALGetCacheMax64(), CACHE_BYTES))
     return library

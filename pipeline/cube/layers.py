@@ -1,4 +1,4 @@
-"""One item made ready for reading: its assets by role, where they lie, what their numbers mean."""
+"""Prepares one item for reading: its assets by role, their outlines, and the radiometry of their DNs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CODES: Mapping[str, int] = {
     "fmask": FMASK_FILL,
     "dea_fmask": 0,
 }
-"""The products' own masks that may be asked for like a role -> the number that means no data."""
+"""The products' own masks, which are read like roles -> their nodata value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,28 +44,28 @@ class ItemLayer:
     sources: Mapping[str, RasterSource]
     """Role -> raster and band to read, as odc-stac parsed them."""
     facts: dict[str, AssetFacts]
-    """Href -> what is known of the asset."""
+    """Href -> facts about the asset."""
     scale: NDArray[np.float32]
     offset: NDArray[np.float32]
     """(role, 1, 1): reflectance = DN · scale + offset."""
     outline: BaseGeometry | None
     """Where its rasters lie, in the CRS of the grid; none: it is not stated."""
     reach_m: float = 0.0
-    """Half a pixel of the coarsest band, if that is coarser than the grid: nearer to the outline than
-    this it is extrapolated."""
+    """Half a pixel of the coarsest band if that is coarser than the grid, else 0: the width along the outline in
+    which that band is extrapolated."""
 
     def touches(self, geobox: GeoBox) -> bool:
-        """Return whether the item may have pixels in a block of the grid."""
+        """Return whether the item's outline, if known, meets a block of the grid."""
         return self.outline is None or bool(self.outline.intersects(geobox.extent.geom))
 
     def open_sides(self, geobox: GeoBox) -> NDArray[np.uint8] | None:
-        """Count the sides to which a coarser band has no neighbour of a block's pixels.
+        """Count, for each pixel of a block, the sides on which the coarsest band has no neighbouring pixel.
 
-        Another item, whose rasters go on there, has the better number.
+        There the band is extrapolated, and an item whose rasters continue has the better value.
 
         Returns
         -------
-        (y, x) 0 to 4; none where it is 0 everywhere.
+        (y, x) 0 to 4; None if it is 0 everywhere.
         """
         reach, step = self.reach_m, abs(geobox.resolution.x)
         if self.outline is None or not reach:
@@ -84,13 +84,13 @@ class ItemLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CubeRequest:
-    """Which roles are read of every item, and by which rules."""
+    """The roles to read of every item, and the rules."""
 
     roles: tuple[str, ...]
     settings: CubeSettings
     measured: bool
-    """Whether only what was measured counts: what is saturated is no data, and quality bands are asked.
-    Otherwise a model sees it as the largest there is, since a saturated cloud is a cloud."""
+    """Whether only valid measurements count: saturated pixels are then no data, and quality bands are read. Otherwise
+    saturated pixels have the largest valid reflectance, since a model should see a saturated cloud."""
 
 
 def make_layer(item: pystac.Item, geobox: GeoBox, request: CubeRequest) -> ItemLayer:
@@ -149,11 +149,11 @@ def _bounds(
 
 
 def _quality(item: pystac.Item, role: str, request: CubeRequest) -> Quality | None:
-    """Return which quality band is asked about a role, if an item has one."""
+    """Return the quality band that flags a role's pixels, if an item has one."""
     profile = sensors.profile(item)
     flags = profile.flags_of(role) if request.measured and role not in CODES else None
     key = profile.masks(item).get(flags.qa) if flags else None
-    # Nothing else reads it: without an href there is merely nothing to ask.
+    # An href that cannot be read is no error here: the item is then read without its quality band.
     if flags is None or key is None or not item.assets[key].href:
         return None
     href = href_of(item, key, request.settings.hosts)
@@ -169,7 +169,7 @@ def _reach_m(
 
 
 def _radiometry(item: pystac.Item, role: str) -> sensors.Radiometry:
-    """Return what an item's numbers mean; codes of a product's own mask mean themselves."""
+    """Return the radiometry of a role of an item; codes of a product's own mask are unchanged."""
     if role in CODES:
         return sensors.Radiometry(scale=1.0, offset=0.0, nodata=CODES[role], reason="codes")
     return sensors.radiometry(item, role)
@@ -178,8 +178,8 @@ def _radiometry(item: pystac.Item, role: str) -> sensors.Radiometry:
 def _slim(item: pystac.Item, hrefs: dict[str, str], geobox: GeoBox) -> pystac.Item:
     """Return a copy whose assets are named by role and whose geometry covers the grid.
 
-    A loader bins items to blocks by their geometry, which is an outline of the valid data and
-    often rough: a pixel beyond it would be read or not depending on the blocks.
+    A loader assigns items to blocks by their geometry, often a rough outline of the valid data: whether a pixel
+    beyond it is read would depend on the blocks.
     """
     lonlat = geobox.extent.to_crs("EPSG:4326").geom
     slim = pystac.Item(
@@ -191,6 +191,6 @@ def _slim(item: pystac.Item, hrefs: dict[str, str], geobox: GeoBox) -> pystac.It
         collection=item.collection_id,
     )
     for role, href in hrefs.items():
-        # odc-stac asks the media type, or the name's ending, whether an asset is a raster.
+        # odc-stac recognises a raster by its media type or file extension.
         slim.add_asset(role, pystac.Asset(href=href, media_type=pystac.MediaType.COG))
     return slim

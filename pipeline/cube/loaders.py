@@ -22,7 +22,7 @@ from pipeline.errors import ConfigError
 from pipeline.types import CubeSettings, Grid
 
 Loader = Callable[[ItemLayer, Sequence[str], GeoBox, Found], NDArray[np.float32]]
-"""(layer, roles, block of the grid, what is found there) -> (role, y, x) float32 DNs, NaN = no data."""
+"""(layer, roles, block of the grid, record of unfit numbers) -> (role, y, x) float32 DNs, NaN = no data."""
 
 
 def _with_odc_stac(
@@ -39,8 +39,8 @@ def _with_stackstac(
 ) -> NDArray[np.float32]:
     """Read by stackstac 0.5.
 
-    By default it reads only ``proj:epsg``, guesses and snaps a grid, and applies scale and offset: each is stated
-    here or switched off.
+    By default stackstac reads only ``proj:epsg``, guesses and snaps a grid, and applies scale and offset; here the grid
+    is given and the rest switched off.
     """
     _require_stackstac(geobox)
     import stackstac  # noqa: PLC0415  (an extra)
@@ -99,4 +99,4 @@ def _require_stackstac(geobox: GeoBox) -> None:
 
 
 LOADERS: Mapping[str, Loader] = {"odc-stac": _with_odc_stac, "stackstac": _with_stackstac}
-"""By the name that ``cube.loader`` of a job gives."""
+"""Loaders by their names in ``cube.loader`` of a job."""

@@ -1,8 +1,8 @@
-"""What was read in this process, and what GDAL asked the network for.
+"""Counts the reads of this process, and GDAL's network requests.
 
-GDAL counts its requests and the bytes of their answers by itself, retries and failures included, and
-rasterio does not pass the numbers on: they are asked for in the library that it has loaded. Where that
-cannot be reached (Windows hides its functions) both are unknown, which is not zero.
+GDAL counts its requests and the bytes of their answers, retries and failures included. rasterio does not expose these
+counts, so they are read from the library that it has loaded. Where its functions are not available (on Windows),
+both are None, not zero.
 """
 
 from __future__ import annotations
@@ -19,19 +19,18 @@ from pipeline.types.record import METER as COUNTED
 from pipeline.types.record import Cost
 
 FORGET_BYTES = 2**20
-"""GDAL keeps the numbers of every file for itself; from this size of its answer on it is told to
-start again."""
+"""GDAL counts every file separately; its counts are reset when their report exceeds this size."""
 
 
 class CubeMeter:
-    """Counts windows, and adds what GDAL counts."""
+    """Counts windows read, and adds GDAL's counts."""
 
     def add(self, cost: Cost) -> None:
-        """Count something; threads may do so at once."""
+        """Add a cost; thread-safe."""
         COUNTED.add(cost)
 
     def total(self) -> Cost:
-        """Return everything so far; the difference of two calls is what happened between."""
+        """Return the total so far; the difference of two calls is the cost between them."""
         return COUNTED.total() + _network()
 
 
@@ -42,10 +41,10 @@ _before = Cost()
 
 
 def _network() -> Cost:
-    """Return GDAL's requests and bytes since this was first called.
+    """Return GDAL's requests and bytes since the first call.
 
-    A request of another thread between the question and the fresh start of `FORGET_BYTES` is lost:
-    one in thousands at most.
+    A request of another thread between a report and the reset after it (`FORGET_BYTES`) is lost: one in thousands at
+    most.
     """
     global _before  # noqa: PLW0603  (as GDAL's own numbers, one for the process)
     library = _library()
@@ -78,7 +77,7 @@ def _cost(text: bytes) -> Cost:
 
 @lru_cache(maxsize=1)
 def _library() -> Any:  # noqa: ANN401  (functions of C)
-    """Return GDAL as rasterio loaded it, counting from now on; none where it cannot be reached."""
+    """Return the GDAL library that rasterio loaded, with counting enabled; None where it is not available."""
     try:
         library = ctypes.CDLL(rasterio._base.__file__)
         library.VSINetworkStatsGetAsSerializedJSON.argtypes = [ctypes.c_void_p]
@@ -91,6 +90,6 @@ def _library() -> Any:  # noqa: ANN401  (functions of C)
     except (OSError, AttributeError):
         return None
     library.CPLSetConfigOption(b"CPL_VSIL_NETWORK_STATS_ENABLED", b"YES")
-    # GDAL looks at the option once, at its first request: that may have been before.
+    # GDAL reads the option once, at its first request, which may have been earlier.
     library.VSINetworkStatsReset()
     return library

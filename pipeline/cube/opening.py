@@ -1,4 +1,4 @@
-"""One raster of an item, opened and read; what fails for a while is tried again.
+"""Opens and reads one raster of an item, and retries temporary failures.
 
 ::
 
@@ -7,10 +7,10 @@
           │             gate of its host at most so many reads at once
           │             datasets.opened  GDAL set up in this thread, the raster checked
           └───────────  use(raster)
-          failed:       for ever → AssetError
-                        for now  → let GDAL forget the answer, wait, the next attempt
+          failed:       permanently → AssetError
+                        temporarily → clear GDAL's cache, wait, the next attempt
 
-`pipeline.access.failures` says which failures pass. GDAL tells no Retry-After.
+`pipeline.access.failures` classifies failures. GDAL does not report Retry-After.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class AssetRef:
     remote: bool
     """Whether the item came from elsewhere, not from a file of this machine."""
     hosts: tuple[str, ...] = ()
-    """Hosts of private addresses that may be read all the same."""
+    """Hosts with private addresses that may be read nevertheless."""
 
 
 RETRY = RetryPolicy(first_wait_s=0.5, longest_wait_s=16.0, total_s=90.0)
-"""Of reads that bring no policy of their own."""
+"""Default retry policy of reads."""
 
 TIMEOUT_S = 30.0
-"""A request without an answer is given up."""
+"""Time limit of a request without an answer."""
 
 IDLE = datasets.Idle(most=64, longest_s=300.0)
-"""Rasters of other machines that are kept open: a block is read without asking for its header."""
+"""Pool of open remote rasters, whose blocks are read without a request for the header."""
 
 
 def read_asset(
@@ -73,24 +73,23 @@ def read_asset(
     ref
         Which raster.
     use
-        Reads from the open raster. It may be called again after a failure, it must not close the
-        raster nor keep it, and it calls no `read_asset` of its own. Its ``ValueError`` and
-        ``TypeError`` mean that the raster is not what was expected.
+        Reads from the open raster. It may be called again after a failure, must neither close nor keep the raster,
+        and must not call `read_asset`. Its ``ValueError`` and ``TypeError`` mean that the raster is not as expected.
     overview_level
-        Which overview, 0 = the finest; none: the raster itself.
+        The overview to open, 0 = the finest; None: the raster itself.
     retry
-        How often it is tried; none: `RETRY`.
+        The retry policy; None: `RETRY`.
 
     Returns
     -------
-    What `use` returns.
+    The result of `use`.
 
     Raises
     ------
     AssetError
         The raster cannot be read, or may not be: wrong host, size, format or place.
     AssetUnavailableError
-        It could not be read for now.
+        A temporary failure outlasted the retries.
     """
     attempts = _Attempts(ref, use, overview_level)
     try:
@@ -112,7 +111,7 @@ class _Attempts(Generic[T]):
     overview_level: int | None
     made: int = 0
     local: bool = False
-    """Whether the last was at a file of this machine: there is nothing to wait for."""
+    """Whether the last attempt was at a local file, for which waiting is no use."""
 
     def __call__(self) -> T:
         self.made += 1
@@ -140,7 +139,7 @@ def _read(
     options = dict(opening.options)
     with datasets.environment(options, TIMEOUT_S):
         if opening.host is None:
-            # A file of this machine is opened in no time, and may be replaced at any.
+            # A local file is not pooled: it opens quickly, and may be replaced at any time.
             with datasets.opened(opening.path, overview_level) as raster:
                 return use(raster)
         with _turn(opening.path), _gate(opening.host, opening.connections):
@@ -160,18 +159,18 @@ _gates_lock = threading.Lock()
 
 
 def _turn(path: str) -> threading.Lock:
-    """Return what lets one thread at a time at a raster of another machine.
+    """Return the lock that admits one thread at a time to a remote raster.
 
-    GDAL lets a thread wait for a part that another one fetches, some calls of rasterio hold the GIL
-    then, and the other one wants the GIL if it has an error to tell: both would wait for ever. It
-    also saves requests: who comes next finds the header there, the raster open, its blocks decoded.
+    It avoids a deadlock: GDAL lets a thread wait for a range that another one fetches; some calls of rasterio hold the
+    GIL while they wait, and the other thread needs the GIL to report an error. It also saves requests: the next thread
+    finds the header cached, the raster open and its blocks decoded.
     """
     with _gates_lock:
         return _turns.setdefault(path, threading.Lock())
 
 
 def _gate(host: str, connections: int) -> threading.BoundedSemaphore:
-    """Return what lets so many reads of a host through at once."""
+    """Return the semaphore that limits concurrent reads of a host."""
     with _gates_lock:
         return _gates.setdefault((host, connections), threading.BoundedSemaphore(connections))
 
@@ -190,9 +189,9 @@ def _verdict(error: Exception) -> Verdict:
 
 
 def _words(error: BaseException) -> str:
-    """Return the words of an error and of its causes, innermost last, without tokens.
+    """Return the messages of an error and of its causes, innermost last, without tokens.
 
-    rasterio's wrapper often says only that a read failed; GDAL's own words are in the causes.
+    rasterio's own message is often only that a read failed; GDAL's is in the causes.
     """
     words: list[str] = []
     each: BaseException | None = error

@@ -1,7 +1,7 @@
-"""Where pixels of the grid lie in a source raster, in fractions of its pixels.
+"""Positions of the grid's pixels in a source raster, in fractions of its pixels.
 
-Between CRSs the nodes of a net are projected and the pixels interpolated between them. The net is fixed in the CRS
-plane, so that the position of a pixel does not depend on the window that it is read in.
+Between two CRSs only the nodes of a coarse net are projected, and positions of pixels are interpolated. The net is
+fixed in the CRS plane, so that the position of a pixel does not depend on the window that is read.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
 NODE_PX = 32
-"""Pixels between two nodes of the net on which positions are projected."""
+"""Pixels between two nodes of the net."""
 
 POSITION_BITS = 20
-"""The position of a pixel on the net is known to this binary fraction of a pixel."""
+"""Positions of pixels on the net are rounded to this binary fraction of a pixel."""
 
 NET_ERROR = 1e-3
-"""Share of a source pixel by which a position may be off."""
+"""Largest error of a position, in source pixels."""
 
 EDGE = NET_ERROR / 2
-"""The same along one edge of a mesh: rows and columns of the net add up."""
+"""Largest error along one edge of a mesh: errors of rows and columns add up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Positions:
-    """Where the centres of a block's pixels lie in a source, 0.0 at its first pixel's centre."""
+    """Positions of a block's pixel centres in a source; 0.0 is the centre of the source's first pixel."""
 
     rows: NDArray[np.float64]
     cols: NDArray[np.float64]
     """(y, x), or (y, 1) and (1, x) where `parallel`; not finite: nowhere."""
     parallel: bool
-    """Whether a row of the block lies in a row of the source, and a column in a column."""
+    """Whether rows of the block are parallel to rows of the source, and columns to columns."""
 
     def window(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
         """Return the first and the last-but-one (row, column) that interpolation needs, if any.
@@ -66,10 +66,9 @@ class Positions:
 def source_positions(source_crs: CRS, source_transform: Affine, target: GeoBox) -> Positions:
     """Return where the centres of the target's pixels lie in the source.
 
-    Between CRSs, the nodes of a net of `NODE_PX` pixels are projected and the pixels interpolated
-    between them; a mesh whose middle is then more than `NET_ERROR` source pixels off is projected
-    pixel by pixel. The net is fixed in the CRS plane, not in the window, so that where a pixel lies
-    does not depend on the window. Cached, since bands share them.
+    Between two CRSs, the nodes of a net of `NODE_PX` pixels are projected and positions of pixels interpolated; a mesh
+    with an error of more than `NET_ERROR` source pixels in its middle is projected pixel by pixel. The net is fixed in
+    the CRS plane, not in the window, so that positions do not depend on the window. Cached, since bands share them.
     """
     turned = any((target.transform.b, target.transform.d))
     if target.crs != source_crs and not turned:
@@ -101,11 +100,11 @@ def _projected(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rows and columns of the source at positions of the target's CRS, each for itself."""
+    """Return rows and columns of the source at positions in the target's CRS, each projected exactly."""
     if target.crs != source_crs:
         assert target.crs is not None
         x, y = target.crs.transformer_to_crs(source_crs)(x, y)
-    # Infinite where a CRS has no coordinates for it.
+    # Infinite where the CRS has no coordinates for a position.
     x, y = (np.where(np.isfinite(x) & np.isfinite(y), axis, np.nan) for axis in (x, y))
     back = ~source_transform
     return (
@@ -120,7 +119,7 @@ def _interpolated(
     step_x, step_y = NODE_PX * target.transform.a, NODE_PX * target.transform.e
     mesh_y, part_y = _meshes(target.transform.f / target.transform.e, target.shape.y)
     mesh_x, part_x = _meshes(target.transform.c / target.transform.a, target.shape.x)
-    # Nodes, and the middles between them, by which the net is judged.
+    # Nodes, and the middles between them, by which the error of the net is measured.
     half_y = np.arange(2 * mesh_y[0], 2 * mesh_y[-1] + 3) / 2
     half_x = np.arange(2 * mesh_x[0], 2 * mesh_x[-1] + 3) / 2
     halves = _projected(
@@ -148,7 +147,7 @@ def _is_bent(halves: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     `halves` holds nodes at even rows and columns and the middles between them at odd ones.
     """
-    # Written so that what is not finite is bent, too.
+    # Written so that edges that are not finite count as bent, too.
     across = ~(np.abs(halves[::2, 1::2] - (halves[::2, :-1:2] + halves[::2, 2::2]) / 2) <= EDGE)
     down = ~(np.abs(halves[1::2, ::2] - (halves[:-1:2, ::2] + halves[2::2, ::2]) / 2) <= EDGE)
     return across[:-1] | across[1:] | down[:, :-1] | down[:, 1:]
@@ -156,8 +155,8 @@ def _is_bent(halves: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _meshes(first: float, count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the mesh of each pixel centre, counted from the CRS origin, and how far into it."""
-    # What division leaves beside a grid's corners differs from window to window: on a binary fraction of a
-    # pixel all of what follows is exact.
+    # The rounding error of a grid's corners differs between windows; rounded to a binary fraction of a pixel, the
+    # following arithmetic is exact.
     start = round(first * 2**POSITION_BITS) / 2**POSITION_BITS
     place = (start + np.arange(count) + 0.5) / NODE_PX
     mesh = np.floor(place)

@@ -1,4 +1,4 @@
-"""The pixels of a raster's window, with a map of the numbers in it that are no reflectance."""
+"""Pixels of a raster's window, with a map of its unfit numbers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pipeline.cube.unfit import Kinds
 from pipeline.cube.windows import Window
 
 Marked = Mapping[Window, Kinds]
-"""What a quality band flags in the windows of another band; windows without a flag are left out."""
+"""Flags of a quality band by window of another band; windows without a flag are left out."""
 
 Box = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPlan:
-    """How a geobox is read from a raster, or from its overview."""
+    """How to read a geobox from a raster, or from its overview."""
 
     shrink: int
-    """Pixels that make one along an edge."""
+    """Source pixels per target pixel along an edge."""
     marked: Marked
     overview: bool
 
@@ -34,17 +34,17 @@ class RasterPixels:
     pixels: NDArray[np.float32]
     """(y, x) DNs, NaN = no data."""
     kinds: Kinds | None = None
-    """(y, x) where numbers are no reflectance or, in an overview, may be averaged from such; None: nowhere."""
+    """(y, x) kinds of unfit numbers, in an overview of numbers that may be averaged from unfit ones; None: none."""
 
     def unfit_box(self) -> Box | None:
-        """Return the rows and columns that hold all numbers of `kinds`, None if there are none."""
+        """Return the rows and columns that contain all flagged pixels; None if there are none."""
         if self.kinds is None or not self.kinds.any():
             return None
         rows, cols = (np.flatnonzero(self.kinds.any(axis=axis)) for axis in (1, 0))
         return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
 
     def corrected(self, fine: RasterPixels, box: Box) -> RasterPixels:
-        """Return these pixels, read from an overview, with those that were suspected replaced by finer ones."""
+        """Return these pixels of an overview with the suspected ones replaced by those of the raster itself."""
         assert self.kinds is not None
         suspected = self.kinds[box] > 0
         pixels, kinds = self.pixels.copy(), np.zeros_like(self.kinds)

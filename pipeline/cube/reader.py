@@ -1,8 +1,7 @@
-"""One window of one asset: the same pixels, bit for bit, however a region is cut into windows.
+"""Reads windows of one asset; pixels are the same, bit for bit, however a region is divided into windows.
 
-It resamples every pixel independently (`resample` says why), leaves out numbers that are no reflectance
-(`unfit`), counts what it reads, and names the item and asset that could not be read. `opening` tries again where a
-failure may pass.
+Every pixel is resampled independently (`resample` explains why), unfit numbers are left out (`unfit`), reads are
+counted, and errors name item and asset. `opening` retries temporary failures.
 """
 
 from __future__ import annotations
@@ -63,10 +62,9 @@ class ExactReader:
     ) -> NDArray[np.float32]:
         """Read a geobox, or a part of one.
 
-        Reflectance is averaged over whole blocks, or taken from an overview, where the geobox is
-        coarser than the asset by two or more, and interpolated bilinearly where grids differ. Of
-        codes the pixel is taken in which the centre lies. Numbers that are no reflectance are left out
-        and noted in `Found`.
+        Reflectance is averaged over whole blocks, or read from an overview, if the geobox is coarser than the asset by
+        a factor of two or more, and interpolated bilinearly if grids differ. Codes are taken from the source pixel
+        that contains the centre. Unfit numbers are left out and recorded in `Found`.
 
         Returns
         -------
@@ -92,7 +90,7 @@ class ExactReader:
         box = coarse.unfit_box()
         if box is None:
             return RasterPixels(coarse.pixels)
-        # The overview may be averaged from numbers that are no reflectance: there the raster itself is read.
+        # Where the overview may be averaged from unfit numbers, the raster itself is read.
         part = geobox[box]
         plan = ReadPlan(
             shrink=read.whole, marked=self._marked(part, whole=True), overview=False
@@ -115,8 +113,8 @@ class ExactReader:
         return self._overview(raster, shrink) or self._averaged(raster, geobox, plan)
 
     def _overview(self, raster: DatasetReader, shrink: int) -> Overview | None:
-        """Return from which overview to read, if there is one that fits."""
-        # Where none can fit they are not looked for: that may cost requests.
+        """Return the overview to read from, if one fits."""
+        # Not looked for where none can fit, because that may cost requests.
         factors = datasets.overviews(raster, self._src.band) if shrink > 1 else []
         fitting = [(factor, level) for level, factor in enumerate(factors) if factor <= shrink]
         if not fitting:
@@ -140,7 +138,7 @@ class ExactReader:
             )
 
     def _averaged(self, raster: DatasetReader, geobox: GeoBox, plan: ReadPlan) -> RasterPixels:
-        """Resample to pixels `shrink` times finer and average them, a few rows at a time."""
+        """Resample to pixels `shrink` times finer and average those, a few rows at a time."""
         return stacked(
             [
                 self._strip(raster, finer(strip, plan.shrink), plan)
@@ -167,9 +165,9 @@ class ExactReader:
     def _nearest(
         self, raster: DatasetReader, geobox: GeoBox, shrink: int
     ) -> NDArray[np.float32]:
-        """Take the pixel in which each centre lies, a few rows at a time.
+        """Take the source pixel that contains each centre, a few rows at a time.
 
-        Never from an overview: its codes may have been averaged.
+        Never from an overview, whose codes may have been averaged.
         """
         return np.concatenate(
             [self._nearest_of(raster, strip) for strip in strips(geobox, shrink)]
@@ -183,9 +181,9 @@ class ExactReader:
         return codes if needed.positions is None else nearest_of(codes, needed.positions)
 
     def _window(self, raster: DatasetReader, needed: Needed, plan: ReadPlan) -> RasterPixels:
-        """Read rows and columns, and find numbers that are no reflectance.
+        """Read rows and columns, and find unfit numbers.
 
-        In an overview they are suspected, with what lies about them; in the raster itself they are settled.
+        In an overview these and the pixels round them are only flagged; in the raster itself they are also replaced.
         """
         bounds = self._facts.bounds
         pixels = self._pixels(raster, needed.grown(MARGIN_PX) if plan.overview else needed)
@@ -227,10 +225,10 @@ class ExactReader:
     # -- quality bands --------------------------------------------------------------
 
     def _marked(self, geobox: GeoBox, *, whole: bool) -> Marked:
-        """Read the quality band for the windows of the source that a geobox needs.
+        """Read the quality band in the windows of the source that a geobox needs.
 
-        It is read before the band itself is opened, since no second raster may be opened while one is. The windows
-        are an overview's if there is one that fits, unless `whole` asks for those of the raster itself.
+        It is read before the band itself is opened, since only one raster may be open at a time. The windows are those
+        of the overview that fits, if any, or of the raster itself if `whole` is set.
         """
         quality = self._facts.quality
         if quality is None:
@@ -251,7 +249,7 @@ class ExactReader:
         return overview or source_windows(raster, geobox, shrink)
 
     def _flags(self, quality: Quality, window: GeoBox) -> Kinds:
-        """Return the kind that the quality band flags in each pixel of a window: the worst of the codes in it."""
+        """Return the kind that the quality band flags in each pixel of a window; the worst one if it has several."""
         found, key = self._found, (quality.href, window)
         if key not in found.codes:
             ref = dataclasses.replace(self._facts.ref, asset=quality.asset, href=quality.href)
@@ -266,7 +264,7 @@ class ExactReader:
         return found.flags[quality.key, window]
 
     def codes(self, geobox: GeoBox) -> tuple[NDArray[np.float32], int]:
-        """Read the codes in a geobox's pixels, on a finer grid, and how many times finer it is along an edge."""
+        """Read the codes in a geobox on a finer grid, and the factor by which it is finer along an edge."""
         return self._ask(partial(self._all_codes, geobox=geobox))
 
     def _all_codes(

@@ -1,9 +1,9 @@
 """Source pixels -> pixels of the grid, each computed independently.
 
-GDAL's warper is not used: its approximate transformer interpolates coordinates along the rows of
-whatever window it is given, and its kernel is scaled by that window's size, so the same pixel
-differs between one tiling and another (seen with GDAL 3.10: up to 0.02 source pixels, 500 of
-10 000 DN at an edge). Here a pixel depends on its own position (`positions`) and on the raster alone.
+GDAL's warper is not used: its approximate transformer interpolates coordinates along the rows of the requested
+window, and its kernel is scaled by that window's size, so that the same pixel differs between tilings (seen with
+GDAL 3.10: up to 0.02 source pixels, 500 of 10 000 DN at an edge). Here a pixel depends only on its position
+(`positions`) and on the raster.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ HALF = 0.5
 def shrink_factor(source: GeoBox, target: GeoBox) -> int:
     """Return how many source pixels make one target pixel along an edge, rounded down, at least 1.
 
-    Measured at the middle of the source, not of a window, so that every window of a raster is
-    read from the same overview.
+    Computed at the middle of the source, not of a window, so that all windows of a raster are read from the same
+    overview.
     """
     middle = source.center_pixel.extent.to_crs(target.crs).boundingbox  # type: ignore[arg-type]
     pixel = max(middle.span_x, middle.span_y)
@@ -36,7 +36,7 @@ def shrink_factor(source: GeoBox, target: GeoBox) -> int:
 
 
 def block_mean(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Average blocks of ``factor × factor`` pixels; NaNs do not count, all NaN gives NaN."""
+    """Average blocks of ``factor × factor`` pixels, ignoring NaN; a block of NaN gives NaN."""
     if factor == 1:
         return pixels
     height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
@@ -65,7 +65,7 @@ def finer(geobox: GeoBox, factor: int) -> GeoBox:
 
 
 def aligned_offset(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
-    """Return the (row, column) of the source where the target starts, none where grids differ."""
+    """Return the (row, column) of the source at which the target starts; None if the grids differ."""
     if source.crs != target.crs:
         return None
     shift = ~source.transform @ target.transform
@@ -102,7 +102,7 @@ def bilinear(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.fl
         return sample(pixels, positions)
     value = sample(np.where(has_data, pixels, np.float32(0)), positions)
     weight = sample(has_data.astype(np.float32), positions)
-    # Four pixels with data weigh one, exactly: the result is then that of a window without gaps.
+    # If all four pixels have data their weight is exactly one, so that the result equals that of a window without gaps.
     weight[weight > 1 - 1e-6] = 1
     result = np.full(value.shape, np.nan, np.float32)
     np.divide(value, weight, out=result, where=weight >= HALF)
@@ -110,7 +110,7 @@ def bilinear(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.fl
 
 
 def nearest(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
-    """Take the source pixel in which each place lies; NaN outside. Arguments as of `bilinear`."""
+    """Take the source pixel that contains each position; NaN outside. Arguments as of `bilinear`."""
     height, width = pixels.shape
     row, col = np.floor(positions.rows + HALF), np.floor(positions.cols + HALF)
     inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
@@ -138,10 +138,10 @@ SAMPLED_ROWS = 32
 
 
 def _sample(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
-    """Interpolate bilinearly; outside the pixels are zeros.
+    """Interpolate bilinearly; pixels outside count as zeros.
 
-    As `scipy.ndimage.map_coordinates` of order 1, in half of its time: a few rows at a time, so
-    that what lies between stays in the processor's cache.
+    Equals `scipy.ndimage.map_coordinates` of order 1 in half the time: intermediate results of a few rows at a time
+    stay in the processor's cache.
     """
     padded = np.pad(pixels, 1)
     sampled = np.empty(positions.rows.shape, np.float32)
@@ -154,7 +154,7 @@ def _sample(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.flo
 def _sampled_rows(
     padded: NDArray[np.float32], rows: NDArray[np.float64], cols: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Interpolate in pixels that have one more of zeros about them."""
+    """Interpolate in pixels that are padded by one pixel of zeros."""
     row, row_part = _neighbours(rows, padded.shape[0] - 2)
     col, col_part = _neighbours(cols, padded.shape[1] - 2)
     numbers, width = padded.ravel(), padded.shape[1]
@@ -171,7 +171,7 @@ def _between(
     numbers: NDArray[np.float32], first: NDArray[np.intp], part: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Interpolate between numbers and their right neighbours."""
-    # Every place is inside: to clip is merely faster than to check.
+    # All indices are valid; mode clip is faster than the check of mode raise.
     left = numbers.take(first, mode="clip")
     right = numbers.take(first + 1, mode="clip")
     right -= left
@@ -181,7 +181,7 @@ def _between(
 
 
 def _sample_parallel(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
-    """Interpolate along columns, then along rows; outside the pixels are zeros."""
+    """Interpolate along columns, then along rows; pixels outside count as zeros."""
     padded = np.pad(pixels, 1)
     row, row_part = _neighbours(positions.rows[:, 0], pixels.shape[0])
     col, col_part = _neighbours(positions.cols[0], pixels.shape[1])
@@ -199,7 +199,7 @@ def _neighbours(
     clipped = np.clip(positions, -1, size)
     if np.isnan(clipped.sum()):
         clipped[np.isnan(clipped)] = -1
-    # Truncation is floor from nought on.
+    # For numbers of 0 or more, truncation is floor.
     clipped += 1
     first = np.minimum(clipped.astype(np.intp), size)
     clipped -= first

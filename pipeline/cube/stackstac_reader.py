@@ -1,4 +1,4 @@
-"""stackstac's seam for reading one asset, filled by our reader."""
+"""Implements stackstac's ``Reader`` protocol by our reader."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Numbers that are no reflectance: how they are recognised, and where they were.
+"""Finds unfit numbers: DNs that are no reflectance, such as saturated or wrapped ones.
 
-A saturated detector gives 65535; a number shifted below zero in 16 bits wraps to 65486. Both would read as 6.5.
-They are found among the source's own pixels, before anything is averaged or interpolated, so that none of them is
-in any pixel of a grid.
+A saturated detector gives 65535; a DN shifted below zero in unsigned 16 bits wraps to e.g. 65486. Both would read as a
+reflectance of 6.5. They are found among the source's own pixels, before averaging and interpolation, so that none of
+them contributes to a pixel of the grid.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ Kinds = NDArray[np.uint8]
 
 
 MARGIN_PX = 4
-"""Pixels of an overview about a suspected one that are suspected, too: a cubic kernel reaches two."""
+"""Radius, in pixels of an overview, round a suspected pixel that is suspected, too: a cubic kernel reaches two."""
 
 INSIDE = slice(MARGIN_PX, -MARGIN_PX)
 
 BLENDED = 16_000
-"""A fourth of the least number that wraps: what the mean of four is at least if one of them did."""
+"""A fourth of the smallest wrapped number: the mean of four numbers is at least that if one of them wrapped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Which numbers of an asset can have been measured: `sensors.Limits`, in numbers."""
+    """The range of valid DNs of an asset: `sensors.Limits`, converted from reflectance."""
 
     smallest: float
     largest: float
     possible: float
     saturated: tuple[int, ...]
     shown: bool
-    """Whether what is saturated is shown as the largest; otherwise it is no data."""
+    """Whether saturated pixels get the largest valid DN; otherwise they are no data."""
 
     @classmethod
     def of(
         cls, limits: sensors.Limits, radiometry: sensors.Radiometry, *, shown: bool
     ) -> Bounds:
-        """Return the bounds of an asset whose numbers are scaled so."""
+        """Return the bounds of an asset with a radiometry."""
         smallest, largest, possible = (
             (value - radiometry.offset) / radiometry.scale
             for value in (limits.smallest, limits.largest, limits.possible)
         )
-        # Half a number wide of it: what is divided is off by less.
+        # Half a DN wider, which exceeds the rounding error of the division.
         return cls(
             smallest=smallest - 0.5,
             largest=largest + 0.5,
@@ -65,7 +65,7 @@ class Bounds:
         )
 
     def find(self, pixels: NDArray[np.float32]) -> Kinds | None:
-        """Return which numbers of a window, NaN = no data, are unfit; none: there are none of them."""
+        """Return the kinds of unfit numbers of a window, NaN = no data; None if there are none."""
         inside = [each for each in self.saturated if self.smallest <= each <= self.largest]
         equal = [pixels == each for each in inside]
         bright, dark = pixels > self.largest, pixels < self.smallest
@@ -79,10 +79,10 @@ class Bounds:
         return kinds
 
     def suspect(self, pixels: NDArray[np.float32]) -> Kinds | None:
-        """Return where an overview's window, `MARGIN_PX` larger on all sides, may have averaged unfit numbers.
+        """Return where a window of an overview, `MARGIN_PX` larger on all sides, may be averaged from unfit numbers.
 
-        Of four, one that wrapped or is saturated lifts the mean by 16 000. Of coarser overviews a single one
-        is not conspicuous, but many of an area are, and all pixels within the margin of one are suspected.
+        A wrapped or saturated number among four raises their mean by 16 000. In coarser overviews a single one cannot
+        be recognised, but an area of them can; all pixels within the margin of a recognised one are suspected.
         """
         most = min(self.largest, BLENDED) if self.largest < 2 * BLENDED else self.largest
         found = (pixels > most) | (pixels < self.smallest)
@@ -92,7 +92,7 @@ class Bounds:
         return near[INSIDE, INSIDE].astype(np.uint8)
 
     def settle(self, pixels: NDArray[np.float32], kinds: Kinds) -> None:
-        """Make of unfit numbers what they are to be, in place; of saturated ones the largest, or no data."""
+        """Replace unfit numbers in place: by no data, or saturated ones by the largest valid DN if `shown`."""
         pixels[kinds > SATURATED] = np.nan
         saturated = kinds == SATURATED
         if self.shown:
@@ -121,8 +121,8 @@ class Quality:
         return self.href, tuple(flags.values.items()), tuple(flags.bits.items())
 
     def kinds(self, codes: NDArray[np.float32]) -> Kinds:
-        """Return the kinds that its codes (NaN: none) stand for."""
-        # Other values of a raster of floats are no codes of 16 bits, and flag nothing.
+        """Return the kinds that its codes flag; NaN flags nothing."""
+        # Values of a raster of floats that are no 16-bit codes flag nothing.
         sound = (codes >= 0) & (codes < 2**16)
         _, values, bits = self.key
         kinds: Kinds = _table(values, bits)[np.where(sound, codes, 0).astype(np.uint16)]
@@ -131,7 +131,7 @@ class Quality:
 
 @functools.lru_cache(maxsize=64)
 def _table(values: _Values, bits: _Bits) -> Kinds:
-    """Return the kind of every number of 16 bits."""
+    """Return the kind of every 16-bit code."""
     numbers = np.arange(2**16)
     kinds = np.zeros(2**16, np.uint8)
     for name, listed in values:
@@ -143,7 +143,7 @@ def _table(values: _Values, bits: _Bits) -> Kinds:
 
 @dataclass(eq=False)
 class Found:
-    """What was found while one block of one item was read."""
+    """Record of the unfit numbers and quality flags found while one block of one item is read."""
 
     kinds: Kinds | None = None
     """Of the block; none: nothing."""
@@ -152,12 +152,12 @@ class Found:
     )
     """Codes of quality bands, cached because several bands need them: href, geobox -> `ExactReader.codes`."""
     flags: dict[tuple[tuple[str, _Values, _Bits], GeoBox], Kinds] = field(default_factory=dict)
-    """What it flags: `Quality.key`, geobox -> kinds."""
+    """Cached flags: `Quality.key`, geobox -> kinds."""
 
     def note(
         self, kinds: Kinds | None, shape: tuple[int, int], part: tuple[slice, slice] | None
     ) -> None:
-        """Take note of what was found in a block of this shape, or in a part of it."""
+        """Record kinds found in a block of this shape, or in a part of it."""
         if kinds is None:
             return
         if self.kinds is None:

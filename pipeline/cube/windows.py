@@ -1,4 +1,4 @@
-"""Which of a raster's own pixels a geobox needs, and from where."""
+"""Windows of a raster that a geobox needs."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from pipeline.cube.positions import Positions, source_positions
 from pipeline.cube.resample import aligned_offset, finer, nearest
 
 Window = tuple[tuple[int, int], tuple[int, int]]
-"""First (row, column) of a part of a raster, and the first after."""
+"""First (row, column) of a part of a raster, and the first after it."""
 
 STRIP_PX = 2**22
-"""Most finer pixels in memory at once while coarse ones are averaged."""
+"""Most fine pixels in memory at once while they are averaged to coarse ones."""
 
 NOISE = 6
-"""Decimals of a source pixel to which positions are known."""
+"""Decimals of a source pixel to which positions are rounded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Needed:
-    """Which of a source's pixels a geobox needs."""
+    """The pixels of a source that a geobox needs."""
 
     start: tuple[int, int]
     stop: tuple[int, int]
     """First (row, column), and the first after."""
     positions: Positions | None
-    """Where the geobox's pixels lie among them; none: they are the same."""
+    """Positions of the geobox's pixels among them; None: they are the same pixels."""
 
     def grown(self, margin_px: int) -> Needed:
-        """Return the same with so many more on all sides."""
+        """Return the same, larger by a margin on all sides."""
         start, stop = (
             (row + change, col + change)
             for (row, col), change in ((self.start, -margin_px), (self.stop, margin_px))
@@ -63,10 +63,10 @@ UTM_NORTH, UTM_SOUTH = 326, 327
 
 
 def _in_hemisphere_of(geobox: GeoBox, source: GeoBox) -> GeoBox:
-    """Return a source in the other hemisphere's half of its UTM zone, if a geobox is in that.
+    """Return a source in the UTM zone of the other hemisphere if a geobox is in that zone.
 
-    They differ by ten million metres and nothing else, so that nothing need be projected: Landsat counts
-    northern zones on to the south pole.
+    Both zones differ only by ten million metres of northing, so that nothing needs to be projected. Landsat uses
+    northern zones on the southern hemisphere, too.
     """
     asked, own = (each.crs.epsg if each.crs else None for each in (geobox, source))
     if asked is None or own is None or abs(asked - own) != 100:
@@ -96,27 +96,27 @@ def part_of(source: GeoBox, start: tuple[int, int], stop: tuple[int, int]) -> Ge
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Where to read from instead of the raster itself."""
+    """An overview to read from instead of the raster itself."""
 
     level: int
     shrink: int
-    """Pixels of the overview that make one along an edge."""
+    """Pixels of the overview per target pixel along an edge."""
     whole: int
-    """Pixels of the raster that make one."""
+    """Pixels of the raster per pixel of the overview along an edge."""
 
 
 def strips(geobox: GeoBox, shrink: int) -> list[GeoBox]:
-    """Cut a geobox into a few rows each, of at most `STRIP_PX` finer pixels or one row."""
+    """Divide a geobox into row strips of at most `STRIP_PX` fine pixels, or of one row."""
     height = geobox.shape.y
     rows = max(1, STRIP_PX // (geobox.shape.x * shrink * shrink))
     return [geobox[start : min(start + rows, height), :] for start in range(0, height, rows)]
 
 
 def nearest_of(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
-    """Take the pixel in which each place lies; of a place between two, the lower or right one.
+    """Take the pixel that contains each position; between two pixels, the lower or right one.
 
-    Where grids are multiples of each other all positions lie between pixels, but for noise that
-    depends on the window.
+    If one grid is a multiple of the other, all positions lie between pixels, up to rounding errors that depend on the
+    window.
     """
     return nearest(
         pixels,

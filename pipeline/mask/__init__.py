@@ -10,10 +10,10 @@
     queue.py        batches for a device, filled by all threads
     decide.py       scores -> class codes, on a CPU or a device     (array API)
     scores.py       scores checked, weighted and added              (numpy)
-    overlap_add.py  what a window leaves to its neighbours          (numpy)
+    overlap_add.py  sums of the scores that windows share           (numpy)
     shared.py       windows at the edges of tiles, cached for the neighbouring tile
     seams.py        measures whether the edges of windows or tiles show in a mask
-    postprocess/    clean.py: opening, dilation, smallest objects; shadows.py: shadows against the sun;
+    postprocess/    clean.py: opening, dilation, smallest objects; shadows.py: shadows by the sun's position;
                     guard.py: permanent false positives             (numpy)
 """
 

@@ -1,12 +1,12 @@
-"""Cube and model -> lazy mask, by dask.
+"""Cube and model -> lazy mask, as a Dask graph.
 
 ::
 
     cube ── with halo ──▶ blocks of windows ── model ──▶ codes inside, weighted scores at the edges
          ── plus the block to the left ──▶ rows ── plus the bottom edge above ──▶ codes, confidence
 
-No block waits for one that comes after it: Dask runs depth first, so that memory holds the bottom edges of one row,
-not a scene.
+A block depends only on blocks before it in reading order. Dask runs depth first, so that memory holds the bottom
+edges of one row of blocks, not a scene.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
         Cube over ``read_geobox(model.card.lattice, geobox)`` with the model's roles, dims
         (time, y, x).
     model
-        What scores windows.
+        The model that scores windows.
     geobox
-        The part to keep, e.g. a tile's.
+        The pixels to classify, e.g. those of a tile.
 
     Returns
     -------
@@ -53,8 +53,8 @@ def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
     Raises
     ------
     ModelError
-        The cube lacks a role, lies elsewhere, or, when computed, is infinite somewhere, or the
-        model failed in a window or gave something else than scores.
+        The cube lacks a role or does not cover the region to read. When computed: a value is infinite, or the
+        model failed or returned no valid scores.
     """
     return _kept(cube, model, geobox, None, confidence=False)[:, 0]
 
@@ -103,7 +103,7 @@ def _kept(
 
 
 def bytes_needed(card: ModelCard, rows: int, cols: int, workers: int) -> int:
-    """Return what masking one scene takes beyond its cube and the model, in bytes.
+    """Estimate the memory of masking one scene, in bytes, without its cube and the model.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ def bytes_needed(card: ModelCard, rows: int, cols: int, workers: int) -> int:
 
     Notes
     -----
-    The stacked roles once more; for each worker a block of windows with its copy for the model,
-    and its scores as given, weighed and summed; and the scores of a row that wait for the next.
+    The sum of: a stacked copy of the roles; for each worker a block of windows, its copy for the model, and its
+    scores as returned, weighted and summed; and the scores of a row that wait for the next row.
     """
     lattice, n_roles, n_classes = card.lattice, len(card.roles), len(card.classes)
     halo, core = 2 * lattice.halo_px, lattice.core_px
@@ -148,8 +148,8 @@ def _same_place(one: GeoBox, other: GeoBox) -> bool:
 
 # -- the graph ---------------------------------------------------------------------------------
 #
-# The graph is drawn by hand: four small tasks a block of windows. `da.map_overlap` does the same in a hundred
-# tasks a window, which cost a tenth of what the network does.
+# The graph is built by hand, with four small tasks per block of windows. `da.map_overlap` makes a hundred tasks per
+# window, which take a tenth of the network's time.
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +157,13 @@ class BlockTasks:
     """The tasks of a block of windows."""
 
     score: Scorer
-    """Called with the block's index (time, row, column), pieces of bands and where these go."""
+    """Called with the block's index (time, row, column), pieces of bands and their places in the block."""
     add_left: Callable[[Any, Any], Any]
-    """Called with what `score` made of the block to the left, None if there is none, and of this block."""
+    """Called with the results of `score` for the block to the left (None if there is none) and for this block."""
     bottom: Callable[[Any], Any]
-    """Called with what `add_left` made; returns what the block below needs of it."""
+    """Called with the result of `add_left`; returns the part that the block below needs."""
     add_above: Callable[[Any, Any], NDArray[Any]]
-    """Called with what `bottom` made of the block above, None if there is none, and what `add_left` made of this
+    """Called with the result of `bottom` for the block above (None if there is none) and that of `add_left` for this
     block; returns (1, plane, Y, X)."""
 
 
@@ -175,22 +175,22 @@ def drawn(
     geobox: GeoBox,
     meta: NDArray[Any],
 ) -> da.Array:
-    """Draw the graph of a mask, or of what it is made of.
+    """Build the Dask graph of a mask, or of blended scores.
 
     Parameters
     ----------
     name
-        What is made, for the names of tasks.
+        Prefix of the task names.
     cube
-        Of a region that holds what the lattice reads for the geobox, (time, y, x).
+        (time, y, x), covering at least the pixels that the lattice reads for the geobox.
     layout
-        Of the windows that decide the geobox.
+        Layout of the windows that decide the geobox.
     tasks
-        What is run of each block.
+        The functions to run for each block.
     geobox
-        The part to keep.
+        The pixels to return.
     meta
-        (0, plane, 0, 0) of the dtype that is made.
+        (0, plane, 0, 0) array with the dtype of the result.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def drawn(
         seen = (slice(time, time + 1), _moved(ys, down), _moved(xs, right))
         keys, places = pieces(bands, seen)
         at = (time, row, col)
-        # What is bound here is no part of the graph that dask walks through.
+        # Bound as partial arguments, so that Dask does not traverse them as part of the graph.
         graph[f"scores-{name}", *at] = (partial(tasks.score, at, places=places), keys)
         before = (f"scores-{name}", time, row, col - 1) if col else None
         graph[f"row-{name}", *at] = (tasks.add_left, before, (f"scores-{name}", *at))
@@ -228,7 +228,7 @@ def drawn(
 
 
 def _offset(cube: xr.Dataset, lattice: Lattice, geobox: GeoBox) -> tuple[int, int]:
-    """Return where in a cube the pixels begin that a lattice reads for a geobox."""
+    """Return the (row, column) of a cube at which the pixels that a lattice reads for a geobox begin."""
     cube_top, cube_left = origin_px(cube.odc.geobox)
     top, left = origin_px(read_geobox(lattice, geobox))
     return top - cube_top, left - cube_left
@@ -244,12 +244,12 @@ Key = tuple[str | int, ...]
 def pieces(
     bands: Sequence[da.Array], wanted: tuple[slice, ...]
 ) -> tuple[list[list[Key]], list[list[Piece]]]:
-    """Return, by band, the keys of the blocks that hold a box, and what to take from each."""
+    """Return, by band, the keys of the blocks that overlap a box, and the slices to take from each."""
     found: dict[object, tuple[list[tuple[int, ...]], list[Piece]]] = {}
     keys: list[list[Key]] = []
     places: list[list[Piece]] = []
     for band in bands:
-        # Mostly all bands have the same chunks.
+        # Usually all bands have the same chunks.
         if band.chunks not in found:
             found[band.chunks] = _pieces(band.chunks, wanted)
         positions, taken = found[band.chunks]
@@ -261,7 +261,7 @@ def pieces(
 def _pieces(
     chunks: tuple[tuple[int, ...], ...], wanted: tuple[slice, ...]
 ) -> tuple[list[tuple[int, ...]], list[Piece]]:
-    """Return the positions of the blocks that hold a box, and what to take from each."""
+    """Return the positions of the blocks that overlap a box, and the slices to take from each."""
     along = [list(_cuts(sizes, span)) for sizes, span in zip(chunks, wanted, strict=True)]
     positions: list[tuple[int, ...]] = []
     places: list[Piece] = []
@@ -272,7 +272,7 @@ def _pieces(
 
 
 def _cuts(sizes: tuple[int, ...], wanted: slice) -> Iterator[tuple[int, slice, slice]]:
-    """Yield, of the chunks of an axis that a span meets, the position, what is taken, and where to."""
+    """Yield, for each chunk of an axis that overlaps a span, its position, the source and the target slice."""
     start = 0
     for index, size in enumerate(sizes):
         first, last = max(start, wanted.start), min(start + size, wanted.stop)

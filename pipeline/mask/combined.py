@@ -1,12 +1,12 @@
-"""Cube and a model of several models -> lazy mask: each on its own lattice, joined pixel by pixel.
+"""Cube and a combined model -> lazy mask: each member runs on its own lattice; results join pixel by pixel.
 
 ::
 
-    cube ── member, windows of its own ──▶ blended scores ──┐
-         ── member, windows of its own ──▶ blended scores ──┴─ joined ──▶ codes, confidence
+    cube ── member, its own windows ──▶ blended scores ──┐
+         ── member, its own windows ──▶ blended scores ──┴─ combined ──▶ codes, confidence
 
-Networks of different windows need no common lattice: the scores of a member do not depend on how a region was cut,
-so what is computed from them, pixel by pixel, does not either.
+Members need no common lattice: a member's scores do not depend on how the region is partitioned, so neither does a
+result that is computed from them pixel by pixel.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ FloatArray = NDArray[np.float32]
 
 @runtime_checkable
 class Combination(Protocol):
-    """A `Model` that is made of others, such as `pipeline.models.combined.ensemble`.
+    """A `Model` made of other models, such as `pipeline.models.combined.ensemble`.
 
-    Its card's lattice reads, for any rectangle, at least what the lattice of each member reads.
+    For any rectangle, its card's lattice reads at least the pixels that the lattice of each member reads.
     """
 
     card: ModelCard
@@ -55,8 +55,7 @@ class Combination(Protocol):
 
         Returns
         -------
-        (N, C, H, W) float32, finite, of the classes of the combination; each pixel's depend on no
-        other pixel.
+        (N, C, H, W) float32, finite, for the classes of the combination; each pixel is combined independently.
         """
         ...
 
@@ -81,7 +80,7 @@ def mask_with_confidence(
     model
         One model, or a `Combination` of several.
     geobox
-        The part to keep, e.g. a tile's.
+        The pixels to classify, e.g. those of a tile.
     shared
         As of `pipeline.mask.blocks.mask_with_confidence`; not used by a `Combination`.
 
@@ -125,7 +124,7 @@ def _scored(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
 
 
 def _finest(chunks: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Return chunks of an axis that begin wherever one of several chunkings does."""
+    """Return the chunks of an axis with the boundaries of several chunkings."""
     ends = sorted({end for each in chunks for end in itertools.accumulate(each)})
     return tuple(end - start for start, end in itertools.pairwise((0, *ends)))
 
@@ -145,12 +144,12 @@ def _blended(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
     return blocks.drawn("blended", cube, layout, tasks, geobox, meta)
 
 
-# -- what dask runs ----------------------------------------------------------------------------
+# -- tasks -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Join:
-    """Scores of a block by each member -> (1, C, y, x) combined scores, NaN where one has no data."""
+    """Scores of a block by each member -> (1, C, y, x) combined scores, NaN where any member has no data."""
 
     model: Combination
 
@@ -161,12 +160,12 @@ class _Join:
         expected = (1, len(self.model.card.classes), *missing.shape[2:])
         if joined.shape != expected or joined.dtype != np.float32:
             raise ModelError(
-                f"model {self.model.card.name} made {joined.dtype} scores of shape {joined.shape} of its "
-                f"members', expected float32 of {expected}"
+                f"model {self.model.card.name} combined its members' scores to {joined.dtype} of shape "
+                f"{joined.shape}, expected float32 of {expected}"
             )
         if not np.isfinite(joined).all():
             raise ModelError(
-                f"model {self.model.card.name} made scores of its members' that are not finite"
+                f"model {self.model.card.name} combined its members' scores to numbers that are not finite"
             )
         return np.where(missing, np.float32(np.nan), joined)
 
@@ -177,7 +176,7 @@ class _Join:
             raise
         except Exception as error:
             raise ModelError(
-                f"model {self.model.card.name} failed to join its members: "
+                f"model {self.model.card.name} failed to combine its members' scores: "
                 f"{type(error).__name__}: {error}"
             ) from error
 

@@ -1,8 +1,8 @@
 """Scores of windows -> class codes, probabilities, and the weighted scores that neighbours need.
 
-The one decision kernel: written against the Python array API standard, so that the same lines decide one window in
-numpy and a batch of windows on a GPU, where their scores are. Both give the same bits, but for exponentials: a
-probability in per cent may be rounded to its neighbour where a library's `exp` differs.
+The only decision kernel, written against the Python array API standard: the same code decides one window in numpy
+and a batch of windows on the GPU that scored them. Both give the same bits except for probabilities, which may differ
+by one per cent where a library's `exp` rounds differently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = Any
 def decide(
     card: ModelCard, scores: Array, missing: Array, *, confidence: bool
 ) -> tuple[Array, ...]:
-    """Decide the pixels that no other window overlaps, and weigh the scores of the others.
+    """Decide the pixels that no other window overlaps, and weight the scores of the others.
 
     Parameters
     ----------
@@ -32,20 +32,20 @@ def decide(
     scores
         (…, K, window_px, window_px) float32; not written to.
     missing
-        (…, core + 2 · reach, the same) bool, where there is no data; same library, same device.
+        (…, S, S) bool with S = core + 2 · reach, true where there is no data; same library, same device.
     confidence
-        Whether a second plane holds the probability of the chosen class.
+        Whether to add a second plane, the probability of the chosen class.
 
     Returns
     -------
-    (…) the number of pixels with data whose scores are not finite; then the fields of
-    `pipeline.mask.overlap_add.WindowResult` in their order, each (…, y, x) with a leading plane or class.
+    First (…), the number of pixels with data whose scores are not finite; then the fields of
+    `pipeline.mask.overlap_add.WindowResult` in their order, each (…, plane or class, y, x).
     """
     xp = array_namespace(scores)
     scores = support(card.lattice, scores)
     sole = sole_part(card.lattice)
     n_bad = count_not_finite(scores, missing)
-    # Where a window is the only one its weight is one: weighted or not is the same.
+    # The weight is one where no other window overlaps: no need to multiply.
     codes = choose(
         card, scores[..., sole, sole], missing[..., sole, sole], confidence=confidence
     )
@@ -61,13 +61,13 @@ def count_not_finite(scores: Array, missing: Array) -> Array:
     """Count the pixels with data of scores (…, K, y, x) that are not finite; missing is (…, y, x)."""
     xp = array_namespace(scores)
     with np.errstate(invalid="ignore", over="ignore"):
-        # A sum is finite unless a term is not: one pass over the classes.
+        # A sum is finite if all its terms are: one pass over the classes.
         bad = ~(xp.isfinite(xp.sum(scores, axis=-3)) | missing)
     return xp.count_nonzero(bad, axis=(-2, -1))
 
 
 def choose(card: ModelCard, scores: Array, missing: Array, *, confidence: bool) -> Array:
-    """Choose each pixel's class: the most probable code; of equals, the first on the card.
+    """Choose each pixel's class: the most probable code, or the first on the card if several are.
 
     Classes of one code share its probability: probabilities are added, logits as the logarithm of the sum of
     their exponentials.
@@ -75,13 +75,13 @@ def choose(card: ModelCard, scores: Array, missing: Array, *, confidence: bool) 
     Parameters
     ----------
     card
-        Its classes and what its scores are.
+        The model: its classes and its kind of scores.
     scores
-        (…, K, y, x) float32; anything where there is no data. Not written to.
+        (…, K, y, x) float32, any values where there is no data; not written to.
     missing
-        (…, y, x) bool, where that is.
+        (…, y, x) bool, true where there is no data.
     confidence
-        Whether the probability is asked for.
+        Whether to return the probability, too.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def choose(card: ModelCard, scores: Array, missing: Array, *, confidence: bool) 
     """
     xp = array_namespace(scores)
     codes = tuple(dict.fromkeys(card.classes))
-    # What stands where there is no data is computed with like the rest, and overwritten.
+    # Pixels without data are computed like the rest, and overwritten.
     with np.errstate(invalid="ignore", over="ignore"):
         scores = _by_code(card, codes, scores)
         best = scores[..., 0, :, :]
@@ -106,7 +106,7 @@ def choose(card: ModelCard, scores: Array, missing: Array, *, confidence: bool) 
 
 
 def _by_code(card: ModelCard, codes: tuple[Code, ...], scores: Array) -> Array:
-    """Return (…, code, y, x): scores of classes that mean the same code become one."""
+    """Return (…, code, y, x): merges the scores of classes with the same code."""
     if len(codes) == len(card.classes):
         return scores
     xp = array_namespace(scores)
@@ -120,12 +120,12 @@ def _per_cent(card: ModelCard, scores: Array, best: Array, found: Array) -> Arra
     xp = array_namespace(scores)
     if card.scores == "logits":
         best = 1 / xp.sum(xp.exp(scores - best[..., None, :, :]), axis=-3)
-    # Sums of weights, and so of probabilities, differ from one by rounding.
+    # By rounding, the sum of weights, and so of probabilities, may differ from one.
     share = xp.clip(xp.where(found == int(Code.NO_DATA), 0.0, best), 0, 1)
     return xp.astype(xp.round(share * 100), xp.uint8)
 
 
-# Sending weights to a device waits for all that it has queued: once.
+# Cached, because a copy to a device waits for everything in its queue.
 @functools.cache
 def _weights(lattice: Lattice, xp: Any, where: Any) -> Array:  # noqa: ANN401 - a library and its device
     return xp.asarray(window_weights(lattice), device=where)

@@ -1,10 +1,10 @@
-"""Where inference windows sit, in whole pixels counted from the origin of the CRS.
+"""Positions of inference windows, in whole pixels counted from the origin of the CRS.
 
-Most masking networks see their whole window (squeeze-excite, attention, normalisation by the
-window's own mean), so no halo makes "cut into chunks" equal "whole": only windows that never move
-do. Cores tile the plane from the CRS origin; a rectangle is masked by all windows whose support meets it,
-whatever tile, chunk or region it belongs to. The support of a window is where its weight is not zero: its core
-and `reach_px` on all sides.
+In most masking networks a pixel depends on its whole window (squeeze-and-excitation, attention, normalisation by the
+window's own mean), so that no halo makes a mask independent of how the scene is cut into chunks; only windows at
+fixed positions do. Their cores tile the plane from the CRS origin. A rectangle, whether tile, chunk or region, is
+masked by all windows whose support meets it. The support is where a window's weight is not zero: its core and
+`reach_px` on all sides.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def core_block(lattice: Lattice, top: int, left: int, shape: tuple[int, int]) ->
     Parameters
     ----------
     lattice
-        Where the cores are.
+        The lattice.
     top, left
         First pixel of the rectangle, counted from the CRS origin, y down.
     shape
@@ -59,7 +59,7 @@ def core_block(lattice: Lattice, top: int, left: int, shape: tuple[int, int]) ->
 
 
 def _span(lattice: Lattice, start: int, size: int) -> tuple[int, int]:
-    """Return the first core, and how many, whose support reaches into pixels start … start + size."""
+    """Return the first core whose support meets pixels start … start + size, and the number of such cores."""
     core, shift, reach = lattice.core_px, lattice.shift_px, lattice.reach_px
     first = (start - reach - shift) // core
     last = (start + size - 1 + reach - shift) // core
@@ -71,9 +71,8 @@ def weights(lattice: Lattice) -> NDArray[np.float32]:
 
     Returns
     -------
-    (core_px + 2 · reach_px,) float32 in 0 … 1, from `reach_px` before the core to `reach_px` after
-    it: rises over `blend_px` as sin² (a Hann ramp), is 1 inside and falls likewise. The weights of
-    neighbours add up to one.
+    (core_px + 2 · reach_px,) float32 in 0 … 1, from `reach_px` before the core to `reach_px` after it: a Hann ramp
+    (sin²) over `blend_px`, 1 inside, and the mirrored ramp. The weights of neighbours add up to one.
     """
     steps = (np.arange(lattice.blend_px) + 0.5) / max(lattice.blend_px, 1)
     rising = (np.sin(np.pi / 2 * steps) ** 2).astype(np.float32)
@@ -83,7 +82,7 @@ def weights(lattice: Lattice) -> NDArray[np.float32]:
 
 @functools.cache
 def window_weights(lattice: Lattice) -> NDArray[np.float32]:
-    """Return the weights of a window, (core + 2 · reach, the same); not to be written to."""
+    """Return the weights of a window, (S, S) with S = core + 2 · reach; read-only."""
     along = weights(lattice)
     return along[:, np.newaxis] * along
 
@@ -92,7 +91,7 @@ _Array = TypeVar("_Array")
 
 
 def support(lattice: Lattice, window: _Array) -> _Array:
-    """Return the part (…, core + 2 · reach, the same) of a window that has a weight; of any array library."""
+    """Return the support (…, S, S), S = core + 2 · reach, of a window; for any array library."""
     edge = lattice.halo_px - lattice.reach_px
     inner = slice(edge, lattice.window_px - edge)
     part: _Array = window[..., inner, inner]  # type: ignore[index]
@@ -112,13 +111,14 @@ def overlapping_parts(lattice: Lattice) -> tuple[tuple[slice, slice], ...]:
 
 
 NOISE = 1e-6
-"""Share of a pixel that division leaves beside a corner."""
+"""Rounding error of a corner's position, as a share of a pixel."""
 
 
 def origin_px(geobox: GeoBox) -> tuple[int, int]:
     """Return a geobox's (top, left) pixel counted from the CRS origin, y down.
 
-    Of a grid that is anchored beside the origin, counted from its first corner right of it and above it.
+    If the grid's corners do not lie on multiples of its pixel, the count starts at the first corner right of and
+    above the CRS origin.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def geobox_cores(lattice: Lattice, geobox: GeoBox) -> CoreBlock:
 
 
 def read_geobox(lattice: Lattice, geobox: GeoBox) -> GeoBox:
-    """Return what must be read to mask a geobox: all windows that decide a pixel of it."""
+    """Return the pixels to read for masking a geobox: all windows that decide a pixel of it."""
     cores = geobox_cores(lattice, geobox)
     top, left = origin_px(geobox)
     halo, core = lattice.halo_px, lattice.core_px

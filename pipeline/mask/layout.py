@@ -1,4 +1,4 @@
-"""Which windows of a scene stand in which block: pure integers."""
+"""How the windows of a scene are grouped into Dask blocks: pure integers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.types import Lattice, ModelCard
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which windows of a scene stand in which block: one row, and up to a batch side by side."""
+    """Blocks of windows: one row high, and at most a batch of windows wide."""
 
     lattice: Lattice
     cores: CoreBlock
@@ -31,7 +31,7 @@ class Layout:
         return sum(self.widths[:col])
 
     def rectangle(self, row: int, col: int) -> tuple[slice, slice]:
-        """Return the pixels (y, x) of a block of windows, halo included, counted in what is read."""
+        """Return the pixels (y, x) of a block of windows, halo included, counted in the region that is read."""
         core, halo = self.lattice.core_px, 2 * self.lattice.halo_px
         top, left = row * core, self.first(col) * core
         width = self.widths[col] * core
@@ -45,10 +45,7 @@ class Layout:
         return (rows[0] - shared, *rows[1:]), (cols[0] - shared, *cols[1:])
 
     def edges(self, row: int, col: int) -> tuple[bool, bool]:
-        """Return whether a window, by its row and column, may be shared with a tile before this one, and with one after.
-
-        Tiles come row by row.
-        """
+        """Return whether a window may be shared with an earlier and with a later tile, in row-major order of tiles."""
         return row == 0 or col == 0, row == self.cores.rows - 1 or col == self.cores.cols - 1
 
     def blocks(self) -> Iterator[tuple[int, int]]:

@@ -1,19 +1,19 @@
-"""Overlap-add without whole scores: what of a window is decided at once, and what waits for its neighbours.
+"""Overlap-add without the scores of a whole scene: a window decides its inside, and keeps scores at its edges.
 
 ::
 
     +-----------------+   support of a window: core + reach on all sides
-    |  edge, 2·reach  |   weighted scores, kept until those of the overlapping window are there
+    |  edge, 2·reach  |   weighted scores, kept until the overlapping window is scored
     |   +---------+   |
     |   |  sole   |   |   codes, decided at once
     |   +---------+   |
     +-----------------+
 
-    `WindowResult` + the one to its left          ──▶ `RowResult`, from where the two begin to overlap
+    `WindowResult` + the one to its left          ──▶ `RowResult`, from the start of their overlap
     `RowResult` + the bottom edge of that above   ──▶ codes, likewise
 
-What two windows share belongs to the later one in reading order, so that nothing waits for what comes after it.
-Of a row only its bottom edge is kept for the next: `2 · reach` lines of scores.
+The overlap of two windows is decided with the later one in row-major order, so that no window waits for a later one.
+Of a row only the bottom edge, `2 · reach` lines of scores, is kept for the next.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Codes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowResult:
-    """One window's part in the mask; K classes, `reach` and `core` of its lattice in pixels."""
+    """A window's codes and edge scores; K classes, `reach` and `core` of its lattice in pixels."""
 
     codes: Codes
-    """(plane, core - 2 · reach, the same), where no other window overlaps."""
+    """(plane, core - 2 · reach, core - 2 · reach), where no other window overlaps."""
     top: FloatArray
     """(K, 2 · reach, core + 2 · reach) weighted scores of the first lines, NaN = no data."""
     bottom: FloatArray
     """Likewise of the last lines."""
     left: FloatArray
-    """(K, core - 2 · reach, 2 · reach) of the first columns, less the lines that other rows overlap."""
+    """(K, core - 2 · reach, 2 · reach) of the first columns, without the lines that other rows overlap."""
     right: FloatArray
     """Likewise of the last columns."""
 
@@ -62,21 +62,21 @@ class RowResult:
     """A window added to the one to its left, up to where the next one begins; X as of `scores.following`."""
 
     codes: Codes
-    """(plane, core - 2 · reach, X), less the lines that other rows overlap."""
+    """(plane, core - 2 · reach, X), without the lines that other rows overlap."""
     top: FloatArray
     """(K, 2 · reach, X) weighted scores of the lines before, NaN = no data."""
     bottom: FloatArray
     """Likewise of the lines after."""
 
 
-# Sums have two terms along x, then two along y, in whatever way the plane is cut into blocks: float32 sums
-# of two do not depend on their order, sums of four do.
+# However the plane is divided into blocks, sums take two terms along x, then two along y: a float32 sum of two
+# terms does not depend on their order, a sum of four does.
 
 
 def add_left(
     card: ModelCard, left: WindowResult | None, own: WindowResult, *, confidence: bool
 ) -> RowResult:
-    """Decide what a window shares with the one to its left, if there is one."""
+    """Decide the overlap of a window with the one to its left, if there is one."""
     codes = own.codes
     if left is not None:
         codes = np.concatenate(
@@ -93,7 +93,7 @@ def add_left(
 def add_above(
     card: ModelCard, above: FloatArray | None, own: RowResult, *, confidence: bool
 ) -> Codes:
-    """Decide what a row shares with the one above, of which the bottom edge is given, if there is one.
+    """Decide the overlap of a row with the bottom edge of the one above, if there is one.
 
     Returns
     -------

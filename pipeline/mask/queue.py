@@ -1,8 +1,8 @@
 """One queue of windows per model and process: batches are filled across blocks, dates and threads.
 
-There is no worker thread and no waiting for a batch to fill up: a calling thread that gets a slot takes the windows
-that wait, its own or others', and runs them. There are several slots: while a device computes one batch, the next
-are prepared and the last one is copied back.
+There is no worker thread, and no batch waits to be full: a calling thread that gets a slot runs the windows that are
+waiting, its own or those of others. There are several slots: while a device computes one batch, the next are
+prepared and the last one is copied back.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _Given = TypeVar("_Given")
 _Answer = TypeVar("_Answer")
 
 SLOTS = 6
-"""Batches of one model at a time: one is computed, one is copied back, and the others are prepared, which takes
-the host longer than a fast device computes."""
+"""Batches of one model in flight: one is computed, one is copied back, and the others are prepared, because the host
+prepares a batch more slowly than a fast device computes it."""
 
 
 class WindowQueue(Generic[_Given, _Answer]):
-    """Hands on as many windows at once as a batch has, a few batches at a time."""
+    """Collects windows of all threads into batches, and runs a few batches at a time."""
 
     def __init__(self, batch: int, run: Callable[[list[_Given]], Sequence[_Answer]]) -> None:
-        """Make a queue without anything in it.
+        """Make an empty queue.
 
         Parameters
         ----------
         batch
             Windows at a time, at most.
         run
-            Takes a batch; returns for each window its answer.
+            Takes a batch; returns one result per window.
         """
         self._batch = batch
         self._run_batch = run
@@ -53,21 +53,21 @@ class WindowQueue(Generic[_Given, _Answer]):
         self._slots = threading.Semaphore(SLOTS)
 
     def ask(self, windows: list[_Given]) -> list[_Answer]:
-        """Have windows answered, in batches with those of other threads.
+        """Run windows, in batches with those of other threads, and return their results.
 
         Raises
         ------
         Exception
-            What was raised for a batch that one of the windows was in.
+            The error of a batch that one of the windows was in.
         """
         asked: list[tuple[_Given, Future[_Answer]]] = [(each, Future()) for each in windows]
         with self._taking:
             self._waiting.extend(asked)
         for _, answer in asked:
-            # Each turn answers the oldest windows, so this thread's come; a failure goes to all windows of its batch.
+            # Each turn runs the oldest windows, so this thread's turn comes; an error goes to all windows of a batch.
             while not answer.done() and self._turn():
                 pass
-        # Windows that no longer wait are with other threads, which answer them.
+        # Windows that left the queue are being run by other threads.
         wait([answer for _, answer in asked])
         return [answer.result() for _, answer in asked]
 
@@ -89,7 +89,7 @@ class WindowQueue(Generic[_Given, _Answer]):
             answers = self._run_batch([window for window, _ in batch])
             for (_, answer), each in zip(batch, answers, strict=True):
                 answer.set_result(each)
-        # Not swallowed: it is raised wherever one of the windows came from.
+        # Not swallowed: every thread with a window in the batch raises it.
         except BaseException as error:
             for _, answer in batch:
                 if not answer.done():
@@ -107,7 +107,7 @@ def predict(model: Model, windows: list[FloatArray]) -> list[FloatArray]:
 
     Returns
     -------
-    For each window what the model gave, unchecked.
+    The model's scores of each window, unchecked.
     """
     run = partial(_scored, model)
     if model.card.batch == 1:
@@ -121,22 +121,22 @@ def predict_then(
     then: Then,
     purpose: Hashable,
 ) -> list[Arrays]:
-    """Score windows and make something of the scores on the model's device, through the model's queue.
+    """Score windows and post-process the scores on the model's device, through the model's queue.
 
     Parameters
     ----------
     model
         The model.
     windows
-        Each (B, H, W), and what goes with it.
+        Each (B, H, W), and its companion array.
     then
-        What is made; see `pipeline.types.DeviceModel`.
+        The post-processing; see `pipeline.types.DeviceModel`.
     purpose
-        Windows of one purpose meet in a batch: for them `then` does the same.
+        Key of the queue: windows with the same key share batches, so `then` must be the same for all of them.
 
     Returns
     -------
-    For each window what was made of it.
+    The results of `then` for each window.
     """
     return _queue(model, purpose, partial(_made, model, then)).ask(windows)
 
@@ -165,13 +165,13 @@ def _made(
 
 
 def _counted(model: Model) -> contextlib.AbstractContextManager[None]:
-    """Count the time that what is done inside takes of a GPU."""
+    """Count the time inside as GPU time, if the model runs on a GPU."""
     on_gpu = model.card.options.get("device") == "cuda"
     return _GPU.taken() if on_gpu else contextlib.nullcontext()
 
 
 class BusyTime:
-    """Counts the time in which at least one thread has a model of the GPU at work, once."""
+    """Measures the time in which at least one thread runs a model on the GPU; overlaps count once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -180,7 +180,7 @@ class BusyTime:
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
-        """Count what happens inside."""
+        """Count the time inside."""
         with self._lock:
             self._inside += 1
             if self._inside == 1:

@@ -1,7 +1,7 @@
-"""Scores of windows: checked, weighted, and added where windows overlap. Plain arrays, one window or block.
+"""Checks scores of windows, weights them, and adds them where windows overlap. Plain arrays of one window or block.
 
-Overlap-add: neighbouring windows overlap, and the weights of a pixel add up to one. A pixel without data carries
-NaN as its scores, from all windows alike: they see the same pixels.
+Overlap-add: neighbouring windows overlap, and the weights of a pixel add up to one. Scores of a pixel without data
+are NaN in all its windows, since all of them read the same pixels.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ FloatArray = NDArray[np.float32]
 def weighted(
     card: ModelCard, scores: FloatArray, missing: NDArray[np.bool_], where: str
 ) -> FloatArray:
-    """Weigh a window's scores; pixels without data become NaN.
+    """Weight a window's scores; pixels without data become NaN.
 
     Parameters
     ----------
     card
-        Of the model that gave them.
+        The model's card.
     scores
-        (K, window_px, window_px) as the model gave them: anything, if it is a third party's.
+        (K, window_px, window_px) as the model returned them; a third party's model may return anything.
     missing
-        (core + 2 · reach, the same), where there is no data.
+        (S, S) with S = core + 2 · reach, true where there is no data.
     where
-        Which window, in words.
+        Description of the window, for messages.
 
     Returns
     -------
-    (K, core + 2 · reach, the same) float32, what the window adds to its pixels.
+    (K, S, S) float32, the window's terms in the sums of its pixels.
 
     Raises
     ------
     ModelError
-        They are no finite float32 scores, one for every class of the card and pixel with data.
+        The scores have another shape or dtype, or are not finite for a pixel with data.
     """
     check_shape(card, scores, where)
     check_finite(card, int(count_not_finite(support(card.lattice, scores), missing)), where)
@@ -52,12 +52,12 @@ def weighted(
 
 
 def check_shape(card: ModelCard, scores: FloatArray, where: str) -> None:
-    """Refuse what a model gave for a window unless it is float32 (K, window_px, window_px).
+    """Refuse a window's scores unless they are float32 (K, window_px, window_px).
 
     Raises
     ------
     ModelError
-        It is not.
+        They are not.
     """
     edge = card.lattice.window_px
     expected = (len(card.classes), edge, edge)
@@ -69,7 +69,7 @@ def check_shape(card: ModelCard, scores: FloatArray, where: str) -> None:
 
 
 def check_finite(card: ModelCard, n_bad: int, where: str) -> None:
-    """Refuse a window's scores if some, of pixels with data, are not finite.
+    """Refuse a window's scores if any pixel with data has scores that are not finite.
 
     Raises
     ------
@@ -83,13 +83,13 @@ def check_finite(card: ModelCard, n_bad: int, where: str) -> None:
 
 
 def nothing(card: ModelCard) -> FloatArray:
-    """Return what a window without data adds: NaN of shape (K, core + 2 · reach, the same)."""
+    """Return the weighted scores of a window without data: NaN (K, S, S) with S = core + 2 · reach."""
     edge = card.lattice.core_px + card.lattice.blend_px
     return np.full((len(card.classes), edge, edge), np.nan, np.float32)
 
 
 def joined(parts: list[FloatArray], reach: int) -> FloatArray:
-    """Put neighbours of one row side by side, adding up where they overlap.
+    """Concatenate neighbours of one row along the last axis, and add them where they overlap.
 
     Parameters
     ----------
@@ -111,23 +111,23 @@ def joined(parts: list[FloatArray], reach: int) -> FloatArray:
 def following(
     before: FloatArray | None, own: FloatArray, overlap: int, *, axis: int
 ) -> FloatArray:
-    """Return sums from where a window, or several side by side, begins to where the next one does.
+    """Return the sums from the start of a window, or of several side by side, to the start of the next one.
 
     Parameters
     ----------
     before
-        Weighted scores of the window before, whose last `overlap` lines are the first ones of `own`. None:
-        nothing in the mask is decided by these lines, and they are left out.
+        Weighted scores of the window before, whose last `overlap` lines cover the first ones of `own`. None: the
+        mask does not need these lines, and they are left out.
     own
         Weighted scores, `cores` times core_px + `overlap` long along the axis.
     overlap
         Pixels that neighbours share, 2 · reach.
     axis
-        From one window to the next.
+        Axis along which the windows follow each other.
 
     Returns
     -------
-    `cores` times core_px long along the axis, without one before `overlap` less; not to be written to.
+    Along the axis `cores` times core_px long, less `overlap` if `before` is None; read-only.
     """
     step = own.shape[axis] - overlap
     sole = own[_along(axis, slice(overlap, step))]

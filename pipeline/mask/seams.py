@@ -1,12 +1,11 @@
-"""Does a mask show where it was cut? Compares lines where windows or tiles meet with all others.
+"""Measures whether seams show in a mask, at the lines where windows or tiles meet.
 
-The statistic. ``r(x)`` is the label-change rate at ``x``: of the pairs of pixels (x - 1, x) that
-both have data, the share whose codes differ. Over a set of lines the rate is that of all their
-pairs, vertical and horizontal ones together. A seam raises it; so may a coast or a field that lies
-there by chance, which is why the same set of lines is moved over the mask, one pixel at a time by
-less than the lines are apart, and gives the rates that this very picture has elsewhere. Strength
-is how far the rate at the lines lies above the median of those, in standard deviations, estimated
-by 1.4826 times their median absolute deviation (that of a normal distribution).
+The label-change rate at ``x`` is the share of the pairs of pixels (x - 1, x), both with data, whose codes differ; the
+rate of a set of lines is that of all their pairs, vertical and horizontal ones together. A seam raises it, but so may
+a coast or a field that lies there by chance. The same set of lines is therefore shifted over the mask, pixel by pixel
+and by less than the lines are apart, which gives the rates elsewhere in the same mask. Strength is the distance of the
+rate at the lines above the median of the shifted ones, in standard deviations, estimated by 1.4826 times their median
+absolute deviation (exact for a normal distribution).
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ DETECTED = 4.0
 """Strength from which lines count as seams."""
 
 APART_PX = 8
-"""Moved lines keep this distance from the true ones: a seam is not its own comparison."""
+"""Shifted lines keep this distance from the true ones, so that a seam is not compared with itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seams:
-    """What a mask shows on a set of lines."""
+    """Label-change rates on a set of lines, and elsewhere."""
 
     rate: float
     """Label-change rate on the lines, 0 … 1."""
     elsewhere: float
-    """Median of the rates on the moved lines."""
+    """Median of the rates on the shifted lines."""
     strength: float
-    """Deviations above it; NaN where nothing can be compared."""
+    """Standard deviations by which `rate` exceeds that median; NaN where nothing can be compared."""
 
     @property
     def found(self) -> bool:
-        """Whether the lines show."""
+        """Whether the lines are seams."""
         return self.strength >= DETECTED
 
 
@@ -74,14 +73,14 @@ def seams(mask: NDArray[np.uint8], ys: Sequence[int], xs: Sequence[int]) -> Seam
         return Seams(rate=rate, elsewhere=float("nan"), strength=float("nan"))
     usual = float(np.median(others))
     deviation = 1.4826 * float(np.median(np.abs(others - usual)))
-    # A mask of one class has no changes anywhere; then a single one on the lines is infinitely many.
+    # A mask without changes elsewhere has a deviation of 0: a single change on the lines is infinitely strong.
     excess = rate - usual
     strength = excess / deviation if deviation else (np.inf if excess > 0 else 0.0)
     return Seams(rate=rate, elsewhere=usual, strength=float(strength))
 
 
 def _changes(mask: NDArray[np.uint8], axis: int) -> NDArray[np.int64]:
-    """Count, before each position of an axis, pairs that differ and pairs: (2, size)."""
+    """Count, at each position of an axis, the pairs that differ and all pairs: (2, size)."""
     along = np.moveaxis(mask, axis, 0)
     pairs = (along[1:] != Code.NO_DATA) & (along[:-1] != Code.NO_DATA)
     differ = (along[1:] != along[:-1]) & pairs

@@ -1,8 +1,8 @@
 """Windows at the edges of tiles, cached on disk: the first tile that needs one runs it for its neighbours.
 
-A tile is decided by windows that reach into its neighbours: one of 2048 px by 25 windows of 512 px for an area of
-16, or by 9 of 1024 px for an area of 4. The result of a window depends on its pixels and on the model alone, so a
-hash of the pixels is the key: tiles need not know of each other, nor whether they read the same pixels.
+The windows that decide a tile reach into its neighbours: a tile of 2048 px, which has the area of 16 windows of
+512 px or of 4 of 1024 px, needs 25 or 9 of them. The result of a window depends only on its pixels and the model, so
+that a hash of the pixels is its key: tiles need not know of each other, nor whether they read the same pixels.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from pipeline.types import Model
 log = logging.getLogger(__name__)
 
 CAPACITY_BYTES = 2 * 2**30
-"""On disk, by process and model: what a row of some hundred tiles leaves to the next, of one scene."""
+"""Size on disk per process and model: enough for the windows that a row of some hundred tiles shares with the next
+row, of one scene."""
 
 LARGEST_SHARE = 0.25
-"""Of what is free on the disk, at most."""
+"""Largest share of the free disk space."""
 
 
 def key_of(image: NDArray[np.float32], *, confidence: bool) -> bytes:
@@ -43,7 +44,7 @@ def key_of(image: NDArray[np.float32], *, confidence: bool) -> bytes:
     image
         (B, window_px, window_px), as it was read.
     confidence
-        Whether there is a second plane, the probability in per cent.
+        Whether the result has a second plane, the probability in per cent.
     """
     digest = hashlib.sha256(b"confidence" if confidence else b"")
     digest.update(np.ascontiguousarray(image).data)
@@ -58,14 +59,14 @@ class _Span:
 
 
 class SharedWindows:
-    """Cache of one model's window results; the oldest give way to new ones. Safe to use from several threads.
+    """Cache of one model's window results; new ones replace the oldest. Thread-safe.
 
-    It lies in an unnamed file, which ends with the process however that ends. A disk that is full or cannot be
-    written to costs time only: windows are run again.
+    The cache is an unnamed file, which the system deletes when the process ends, even if it is killed. A disk that is
+    full or cannot be written to costs time only: windows are run again.
     """
 
     def __init__(self, capacity: int = CAPACITY_BYTES) -> None:
-        """Keep nothing yet; the file is made when it is first needed.
+        """Make an empty cache; its file is created on first use.
 
         Parameters
         ----------
@@ -75,7 +76,7 @@ class SharedWindows:
         self._capacity = capacity
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
-        # In the order in which they were written, round and round the file.
+        # In the order of writing; the file is a ring buffer.
         self._spans: OrderedDict[bytes, _Span] = OrderedDict()
         self._end = 0
 
@@ -115,7 +116,7 @@ class SharedWindows:
             self._end = start + size
 
     def _ready(self, size: int) -> bool:
-        """Make the file if there is none; return whether so many bytes fit at all."""
+        """Create the file if there is none; return whether `size` bytes fit into it."""
         if self._file is None and self._capacity:
             try:
                 folder = scratch_folder()
@@ -128,12 +129,12 @@ class SharedWindows:
         return size <= self._capacity
 
     def _room(self, size: int) -> int:
-        """Return where so many bytes go, and drop the entries there."""
+        """Return the position for `size` bytes, and drop the entries there."""
         wraps = self._end + size > self._capacity
         start = 0 if wraps else self._end
         for key, span in list(self._spans.items()):
             in_the_way = span.start < start + size and span.stop > start
-            # What lies between the end and the file's end is the oldest.
+            # The entries between here and the end of the file are the oldest.
             if not in_the_way and not (wraps and span.start >= self._end):
                 break
             del self._spans[key]
@@ -141,8 +142,7 @@ class SharedWindows:
 
     def _give_up(self, error: OSError) -> None:
         log.warning(
-            "windows at the edges of tiles are not kept for their neighbours any more, which costs time "
-            "alone: %s",
+            "windows at the edges of tiles are no longer cached for neighbouring tiles, which only costs time: %s",
             error,
         )
         self._capacity = 0
@@ -164,7 +164,7 @@ def shared_windows(model: Model) -> SharedWindows | None:
         return _kept.setdefault(model, SharedWindows())
 
 
-# A forked process has the file's index and not its span in it.
+# A forked process would share the file with its parent, but not the index.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_kept.clear)
 
@@ -188,7 +188,7 @@ def _read(content: bytes, shapes: tuple[tuple[int, ...], ...]) -> WindowResult:
 
 
 def _split(content: bytes, shapes: tuple[tuple[int, ...], ...]) -> Iterator[NDArray[Any]]:
-    """Yield the arrays of some shapes that lie one after another: floats, and codes at last."""
+    """Yield consecutive arrays of the given shapes: float32, the last one uint8 codes."""
     start = 0
     for index, shape in enumerate(shapes):
         dtype = np.uint8 if index == len(shapes) - 1 else np.float32

@@ -23,7 +23,7 @@ from pipeline.types import DeviceModel, Lattice, Model, ModelCard, Then
 FloatArray = NDArray[np.float32]
 _Answer = TypeVar("_Answer")
 Piece = tuple[tuple[slice, ...], tuple[slice, ...]]
-"""What is taken from a block of a band, and where it is put in a block of windows."""
+"""Slices of a block of a band, and their target slices in a block of windows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,15 +33,15 @@ class WindowPixels:
     image: FloatArray
     """(B, window_px, window_px)."""
     missing: NDArray[np.bool_]
-    """(core + 2 · reach, the same), where there is no data."""
+    """(S, S) with S = core + 2 · reach, true where there is no data."""
     name: str
-    """Which window it is, in words."""
+    """Description of the window, for messages."""
     edges: tuple[bool, bool]
     """As of `Layout.edges`."""
 
     @property
     def empty(self) -> bool:
-        """Whether there is no data in its support."""
+        """Whether its support has no data."""
         return bool(self.missing.all())
 
 
@@ -118,7 +118,7 @@ class Scorer:
 
     def _missing(self, window: FloatArray, name: str) -> NDArray[np.bool_]:
         """Return which pixels of a window's support lack a band."""
-        # A sum of a pixel's bands is finite unless one of them is not: one pass for the usual case.
+        # A sum of bands is finite if all of them are: one pass in the usual case.
         lacking: NDArray[np.bool_] = ~np.isfinite(np.add.reduce(window, axis=0))
         if lacking.any():
             n_infinite = int(np.count_nonzero(np.isinf(window)))
@@ -134,7 +134,7 @@ class Scorer:
         windows: list[WindowPixels],
         ask: Callable[[list[WindowPixels]], Sequence[_Answer]],
     ) -> Sequence[_Answer]:
-        """Ask the model about windows; what it raises names one of them."""
+        """Call the model with windows; its errors become a `ModelError` that names one of them."""
         if not windows:
             return []
         try:
@@ -143,13 +143,13 @@ class Scorer:
             raise
         except Exception as error:
             raise ModelError(
-                f"model {self._model.card.name} failed {windows[0].name} or beside it: "
+                f"model {self._model.card.name} failed {windows[0].name} or in another window of its batch: "
                 f"{type(error).__name__}: {error}"
             ) from error
 
 
 class Decider(Scorer):
-    """Blocks of bands -> what each window of one row decides, and leaves to its neighbours."""
+    """Blocks of bands -> for each window of one row its codes, and scores for its neighbours."""
 
     def __init__(
         self, model: Model, layout: Layout, shared: SharedWindows | None, *, confidence: bool
@@ -172,7 +172,7 @@ class Decider(Scorer):
         return [next(decided) if left is None else left for left in known]
 
     def _known(self, window: WindowPixels) -> WindowResult | None:
-        """Return what a window leaves if that is known without the model."""
+        """Return a window's result if it needs no model: it has no data, or the result is cached."""
         if window.empty:
             return nothing(self.card, confidence=self._confidence)
         if self._shared is None or not window.edges[0]:
@@ -180,7 +180,7 @@ class Decider(Scorer):
         return self._shared.recall(shared.key_of(window.image, confidence=self._confidence))
 
     def _decided(self, windows: list[WindowPixels]) -> list[WindowResult]:
-        """Have windows decided, and keep what others may need."""
+        """Decide windows, and cache the results that neighbouring tiles may need."""
         decided = self._by_model(windows)
         for each, left in zip(windows, decided, strict=True):
             if self._shared is not None and each.edges[1]:
@@ -198,7 +198,7 @@ class Decider(Scorer):
     def _decisions(
         self, kernel: Then, windows: list[WindowPixels]
     ) -> Sequence[tuple[NDArray[Any], ...]]:
-        """Have windows scored and decided: where their scores are, if that is a device."""
+        """Score and decide windows, on the model's device if it has one."""
         if isinstance(self._model, DeviceModel):
             asked = [(each.image, each.missing) for each in windows]
             return queue.predict_then(self._model, asked, kernel, ("decided", self._confidence))
@@ -220,7 +220,7 @@ class AddLeft:
     def __call__(
         self, left: list[WindowResult] | None, own: list[WindowResult]
     ) -> list[RowResult]:
-        """Decide what windows of a row share."""
+        """Decide the overlaps of windows in a row."""
         before = [left[-1] if left else None, *own[:-1]]
         return [
             add_left(self.card, *each, confidence=self.confidence)
@@ -229,7 +229,7 @@ class AddLeft:
 
 
 def bottoms(own: list[RowResult]) -> list[FloatArray]:
-    """Return what the block below needs of a block's rows."""
+    """Return the bottom edges of a block's rows, which the block below needs."""
     return [each.bottom for each in own]
 
 
@@ -243,7 +243,7 @@ class AddAbove:
     def __call__(
         self, above: list[FloatArray] | None, own: list[RowResult]
     ) -> NDArray[np.uint8]:
-        """Decide what rows share."""
+        """Decide the overlaps of rows."""
         decided = [
             add_above(self.card, *each, confidence=self.confidence)
             for each in zip(above or itertools.repeat(None, len(own)), own, strict=True)
@@ -253,18 +253,18 @@ class AddAbove:
 
 @dataclass(frozen=True, slots=True)
 class AddLeftScores:
-    """Weighted scores (K, y, x) of a block and of that to its left, if there is one -> of its columns."""
+    """Weighted scores (K, y, x) of a block and of the one to its left, if any -> sums in the block's columns."""
 
     lattice: Lattice
 
     def __call__(self, left: FloatArray | None, own: FloatArray) -> FloatArray:
-        """Add what the two blocks share."""
+        """Add the overlap of the two blocks."""
         return scores.following(left, own, self.lattice.blend_px, axis=2)
 
 
 @dataclass(frozen=True, slots=True)
 class BottomScores:
-    """The same of a block -> what the block below needs of it."""
+    """Sums of a block -> its bottom edge, which the block below needs."""
 
     lattice: Lattice
 
@@ -275,10 +275,10 @@ class BottomScores:
 
 @dataclass(frozen=True, slots=True)
 class AddAboveScores:
-    """The same of a block, and the bottom edge of that above, if there is one -> (1, K, y, x) of its lines."""
+    """Sums of a block and the bottom edge of the one above, if any -> (1, K, y, x) sums in the block's lines."""
 
     lattice: Lattice
 
     def __call__(self, above: FloatArray | None, own: FloatArray) -> FloatArray:
-        """Add what the two rows share."""
+        """Add the overlap of the two rows."""
         return scores.following(above, own, self.lattice.blend_px, axis=1)[np.newaxis]

@@ -2,19 +2,19 @@
 
 ::
 
-    names() ─▶ what there is
+    names() ─▶ every model family and model
     resolve(name, level, roles, options) ─▶ ModelCard     instant; torch is not imported
-    check(card) ─▶ are its weights here?                  instant
+    check(card) ─▶ error if weights are missing           instant
     bytes_needed(card) ─▶ memory, by arithmetic           instant
     load(card) ─▶ Model ─ predict(window) ─▶ codes        once per process; several threads may predict
 
     registry    the package's own models; one loaded instance of each
-    families/   a module a family: names, options, cards          provider.py  who has which model
-    weights/    files of weights: where they are, what they should be      download.py  … fetched
-    combined/   ensembles, and turns and flips of one model
+    families/   one module per family: names, options, cards      provider.py  finds the provider of a model
+    weights/    files of weights, their addresses and checksums   download.py  fetches them
+    combined/   ensembles, and test-time augmentation of one model
     -- imported by `load` alone, because torch takes seconds: --
-    networks/   each network in torch, filled from its file                cpu/  … with less time or memory
-    engine/     what runs a network on windows: normalise, fill gaps, CPU, GPU, memory
+    networks/   each network in torch, with the weights of its file        cpu/  faster or smaller layers
+    engine/     runs a network on windows: normalise, fill gaps, CPU, GPU, memory
 
 Another package adds models by an entry point of the group ``cloudmask.models`` that names a `Provider`.
 """

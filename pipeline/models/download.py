@@ -15,7 +15,7 @@ from pipeline.models.families.provider import provider
 from pipeline.models.weights.files import WeightsFile, cache_folder
 
 Progress = Callable[[str, int, int], None]
-"""Takes the name of a file, the bytes that are there and the bytes in all."""
+"""Called with a file's name, the bytes downloaded so far and the total bytes."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _CHUNK_BYTES = 2**18
@@ -23,7 +23,7 @@ _TIMEOUT_S = 60
 
 
 def files(name: str) -> tuple[WeightsFile, ...]:
-    """Return what there is to download for a model; nothing if its weights come with a package.
+    """Return the files to download for a model; empty if it has no weights or a package brings them.
 
     Raises
     ------
@@ -37,14 +37,14 @@ def files(name: str) -> tuple[WeightsFile, ...]:
 
 
 def fetch(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
-    """Download the weights of a model into the cache; those that are there already are only checked.
+    """Download the weights of a model into the cache; files already there are only verified.
 
     Parameters
     ----------
     name
         A family or a model.
     progress
-        Told of every piece: name of the file, bytes that are there, bytes in all.
+        Called after every piece with the file's name, the bytes downloaded so far and the total bytes.
 
     Returns
     -------
@@ -66,19 +66,19 @@ def fetch(name: str, progress: Progress | None = None) -> tuple[Path, ...]:
 def download(
     model: str, files: Sequence[WeightsFile], progress: Progress | None = None
 ) -> tuple[Path, ...]:
-    """Download files into the cache; those that are there already are only checked.
+    """Download files into the cache; files already there are only verified.
 
-    A file appears under its name once it is whole and its checksum right: a download that was cut off,
-    or another process with the same idea, leaves nothing half done.
+    A file gets its name only when it is complete and its checksum right, so that neither an interrupted download
+    nor another process that downloads the same file leaves a partial one.
 
     Parameters
     ----------
     model
-        Name that the messages give.
+        The model's name, for messages.
     files
-        What to download.
+        Files to download.
     progress
-        Told of every piece.
+        Called after every piece.
 
     Returns
     -------
@@ -87,8 +87,8 @@ def download(
     Raises
     ------
     ModelError
-        The host cannot be reached, the file is not there, it ends early or is another one, or it cannot
-        be written.
+        The host cannot be reached or does not have the file, the download is incomplete or has another checksum,
+        or the file cannot be written.
     """
     folder = cache_folder()
     return tuple(_fetch(model, each, folder, progress) for each in files)
@@ -96,7 +96,7 @@ def download(
 
 def _fetch(model: str, file: WeightsFile, folder: Path, progress: Progress | None) -> Path:
     _refuse_plain(model, file.url)
-    # It announces every download on stderr, over whatever shows the progress.
+    # pooch logs every download to stderr, which would break the progress bar.
     pooch.get_logger().setLevel("WARNING")
     try:
         return Path(
@@ -129,7 +129,7 @@ def _fetch(model: str, file: WeightsFile, folder: Path, progress: Progress | Non
 def _downloader(
     file: WeightsFile, progress: Progress | None
 ) -> Callable[[str, str, object], None]:
-    """Return what pooch calls with a URL and a path; its own leaves connections open on errors."""
+    """Return a downloader for pooch, called with a URL and a path; pooch's own leaves connections open on errors."""
 
     def download(url: str, path: str, _: object) -> None:
         done = 0

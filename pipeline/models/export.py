@@ -1,4 +1,4 @@
-"""A model folder as ONNX, for use without this package."""
+"""Exports a model folder as ONNX, for use without this package."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def export_onnx(folder: Path, roles: Sequence[str], target: Path) -> Path:
     Raises
     ------
     ModelError
-        The folder holds no such model, or a role is no optical band.
+        The folder holds no trained model, or a role is not an optical band.
     """
     unknown = [role for role in roles if role not in ROLE_UM]
     if unknown or not roles:
@@ -49,7 +49,7 @@ def export_onnx(folder: Path, roles: Sequence[str], target: Path) -> Path:
     free = {0: "windows", 2: "height", 3: "width"}
     part = target.with_name(target.name + ".part")
     with warnings.catch_warnings():
-        # The newer exporter needs a package more.
+        # The newer exporter needs another package.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             fixed,

@@ -1,4 +1,4 @@
-"""What a process that masks sets up once, and what it may ask of its machine, without torch."""
+"""Set-up of a process that masks, and its number of GPUs, without importing torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pipeline.models.families import machine
 
 
 def prepare_process() -> None:
-    """Make the process fit for inference; harmless when called again."""
+    """Prepare the process for inference; calling it again changes nothing."""
     allocator.keep_freed_memory()
 
 

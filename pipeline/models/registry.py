@@ -64,15 +64,15 @@ def resolve(
     Raises
     ------
     ModelError
-        The name or an option is unknown, or the model fits neither the level nor the bands.
+        The name or an option is unknown, or the model does not fit the level or the bands.
     """
     return provider(name).resolve(name, level=level, roles=roles, options=options or {})
 
 
 def check(card: ModelCard) -> None:
-    """Make sure that the weights of a model are on this machine; cheap, they are not read.
+    """Make sure that the weights of a model are on this machine; cheap, because they are not read.
 
-    A run asks before it plans: what cannot be loaded should fail before an hour of reading, not after.
+    A run checks before it plans, so that missing weights fail at once and not after an hour of reading.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def check(card: ModelCard) -> None:
     Raises
     ------
     ModelError
-        Weights are missing, of this model or of one inside it; the message says how to get them.
+        Weights of this model or of one of its members are missing; the message says how to get them.
     """
     found: Any = provider(card.name)
     if hasattr(found, "files"):
@@ -95,12 +95,12 @@ def check(card: ModelCard) -> None:
 
 
 def check_device(card: ModelCard) -> None:
-    """Make sure that this machine can run a model; cheap, torch is not asked.
+    """Make sure that this machine can run a model; cheap, because torch is not imported.
 
     Raises
     ------
     ModelError
-        The model, or one inside it, wants a GPU or a precision that this machine does not have.
+        The model, or one of its members, needs a GPU or a precision that this machine does not have.
     """
     if card.options.get("device") == "cuda" and not machine.has_cuda():
         raise ModelError(machine.NO_GPU)
@@ -113,7 +113,7 @@ def check_device(card: ModelCard) -> None:
 
 
 def bytes_needed(card: ModelCard, *, windows: int = 1) -> int:
-    """State the memory that inference takes, in bytes: weights once, and so many windows at a time.
+    """Estimate the memory of inference, in bytes: the weights once, and several windows at a time.
 
     Parameters
     ----------
@@ -124,10 +124,9 @@ def bytes_needed(card: ModelCard, *, windows: int = 1) -> int:
 
     Returns
     -------
-    An estimate, by arithmetic, of what whole windows take. What a process takes once torch is imported,
-    before any model, is not in it: some 0.75 GB, of which 0.4 GB are not shared with other processes. Nor
-    is what windows of a hundred shapes leave behind, at the edges of swaths: compiled kernels, some 0.2 GB,
-    and free memory up to `pipeline.models.engine.allocator.FREE_BYTES` a thread.
+    An estimate for whole windows. Not included are torch itself, some 0.75 GB per process, of which 0.4 GB are not
+    shared with other processes; and what windows of many shapes leave behind at the edges of swaths: compiled
+    kernels, some 0.2 GB, and free memory up to `pipeline.models.engine.allocator.FREE_BYTES` a thread.
     """
     return provider(card.name).bytes_needed(card, windows=windows)
 
@@ -147,11 +146,11 @@ def load(card: ModelCard) -> Model:
     Raises
     ------
     ModelError
-        Its weights are not what the card says, or this process cannot run it.
+        Its weights are missing or differ from the card's checksum, or this process cannot run it.
     """
-    # Cards hold a mapping and have no hash; these three decide what a model answers.
+    # Cards hold a mapping and are not hashable; these three identify a model's scores.
     key = (card.name, card.weights_sha256, tuple(sorted(card.options.items())))
-    # Threads that come while the first is loading wait here and then find the same object.
+    # Threads that ask while the first is loading wait here and get the same object.
     with _loading:
         if key not in _loaded:
             _loaded[key] = provider(card.name).load(card)
@@ -161,13 +160,13 @@ def load(card: ModelCard) -> Model:
 
 
 def _let_imports_be() -> None:
-    """Have garbage collected without a look at what is there now.
+    """Exempt all present objects from garbage collection.
 
-    Libraries of networks leave a million objects, which stay. A full collection takes 0.2 s for them, as much as
-    all that masking a tile takes beside its network.
+    Deep-learning libraries leave a million objects that live as long as the process. A full collection over them
+    takes 0.2 s, as much as everything else in masking a tile beside the network.
     """
     gc.collect()
     gc.freeze()
-    # At its end the interpreter takes everything down, and libraries complain of what is left.
+    # Undone at exit, because some libraries complain of objects that are left.
     atexit.unregister(gc.unfreeze)
     atexit.register(gc.unfreeze)

@@ -1,4 +1,4 @@
-"""Where the optical bands lie: what a network that knows bands by their wavelengths is told of a role."""
+"""Wavelengths of the optical roles, for networks that know bands by their wavelengths."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ ROLE_UM: Mapping[str, tuple[float, float]] = {
     "swir16": (1.612, 0.090),
     "swir22": (2.202, 0.180),
 }
-"""Role -> centre and width, µm, of the mean sensor that has it."""
+"""Role -> centre and width, µm, averaged over the sensors that have it."""

@@ -259,15 +259,18 @@ class Broken:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda scores: 1 / 0, "failed to join its members: ZeroDivisionError"),
+        (lambda scores: 1 / 0, "failed to combine its members' scores: ZeroDivisionError"),
         (
             lambda scores: scores[0][:, :2],
-            r"made float32 scores of shape .* expected float32 of \(1, 3,",
+            r"combined its members' scores to float32 of shape .* expected float32 of \(1, 3,",
         ),
-        (lambda scores: scores[0].astype(np.float64), "made float64 scores"),
+        (
+            lambda scores: scores[0].astype(np.float64),
+            "combined its members' scores to float64",
+        ),
         (
             lambda scores: scores[0] * np.float32(np.nan),
-            "made scores of its members.* not finite",
+            "combined its members' scores to numbers that are not finite",
         ),
     ],
 )

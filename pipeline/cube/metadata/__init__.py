@@ -1,1 +1,1 @@
-"""What items and headers state about rasters: roles, outlines, hrefs, and how contradictions are settled."""
+"""Metadata of rasters from items and headers: roles, outlines, hrefs; settles contradictions."""

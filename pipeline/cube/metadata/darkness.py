@@ -1,21 +1,20 @@
-"""Whether 1000 are added to the numbers of a Sentinel-2 item: its darkest pixels know.
+"""Decides by its darkest pixels whether the DNs of a Sentinel-2 item have an offset of 1000.
 
-Since processing baseline 04.00 products hold ``10 000 × reflectance + 1000``, and some catalogues
-take the 1000 out again. On bright ground the two look alike, but reflectance
-has a floor: deep water, shadow and dense forest reflect next to nothing, above all in the infrared.
-So the darkest pixels of a scene lie at a number just above the one that means zero:
+Since processing baseline 04.00 products hold ``10 000 × reflectance + 1000``, and some catalogues subtract the 1000
+again. On bright ground the two look alike, but reflectance has a floor: deep water, shadow and dense forest reflect
+next to nothing, above all in the infrared. So the darkest DNs of a scene lie just above the DN of zero reflectance:
 
-- **no offset**: in two bands a share of the pixels lies clearly below 1000. With an offset these
-  would be reflectances below -0.015 (infrared) or -0.04 (visible, where the correction of the
-  atmosphere takes too much from dark ground now and then): there are none in such numbers.
-- **offset**: in two infrared bands and a visible one a share of the pixels is piled up just above
-  1000, and hardly any lies below. Without an offset the darkest of everything would have to be a
-  grey of 0.10: in the infrared to within 0.015, twice. Cloud is brighter or slopes with wavelength,
-  sand is brighter in the infrared, and snow is bright in the visible: none of them fits all three.
-- **neither**: cloud, snow or sand from edge to edge, or hardly a pixel. Nothing is guessed.
+- **no offset**: in two bands a share of the pixels lies clearly below 1000. With an offset their reflectance would be
+  below -0.015 (infrared) or -0.04 (visible, where atmospheric correction sometimes subtracts too much from dark
+  ground), which so many pixels never have.
+- **offset**: in two infrared bands and a visible one a share of the pixels lies just above 1000, and hardly any below.
+  Without an offset the darkest pixels would be a grey of 0.10, in two infrared bands to within 0.015. Cloud is
+  brighter or slopes with wavelength, sand is brighter in the infrared, snow is bright in the visible: none of them
+  fits all three bands.
+- **neither**: cloud, snow or sand from edge to edge, or hardly any valid pixel. The verdict is inconclusive.
 
-A tile's coarsest overview is enough: what is sought is large and dark. Averaging can only lift the
-darkest pixels, which turns a verdict into none, never into the other.
+A tile's coarsest overview suffices, because dark areas are large. Averaging can only raise the darkest pixels, which
+may make the verdict inconclusive but never reverse it.
 """
 
 from __future__ import annotations
@@ -30,31 +29,30 @@ from numpy.typing import NDArray
 Verdict = Literal["offset", "no offset", "inconclusive"]
 
 ZERO = 1000
-"""The number of zero reflectance where there is an offset."""
+"""The DN of zero reflectance if there is an offset."""
 
 INFRARED = ("nir08", "swir16", "swir22")
 VISIBLE = ("green", "red")
 ROLES = (*VISIBLE, *INFRARED)
-"""The bands that are asked. Not blue and coastal: air is brightest there, and most often taken
-away twice."""
+"""The bands that are read. Not blue and coastal: the atmosphere is brightest there, and most often over-corrected."""
 
 SATURATED = 65535
 
 WRAPPED = 2**16 - ZERO
-"""From here up to `SATURATED` lie numbers from which 1000 were taken without regard for zero: they came round.
-The darkest there are, and there are none where nothing was taken."""
+"""DNs from here up to `SATURATED` have wrapped: 1000 was subtracted from a smaller unsigned number. They are the
+darkest pixels, and occur only where an offset was subtracted."""
 
 MIN_VALID_PX = 1000
-"""Fewer valid pixels decide nothing."""
+"""Fewest valid pixels for a verdict."""
 
 BELOW: Mapping[str, int] = {**dict.fromkeys(VISIBLE, 400), **dict.fromkeys(INFRARED, 150)}
 """How far below 1000 a number must lie to speak against an offset."""
 
 ABOVE: Mapping[str, int] = {**dict.fromkeys(VISIBLE, 400), **dict.fromkeys(INFRARED, 150)}
-"""How far above 1000 a number may lie to count as the floor of nature."""
+"""How far above 1000 a number may lie to count as the floor of reflectance."""
 
 TOA_ABOVE = 700
-"""The same for visible bands at the top of the atmosphere, where air adds up to 0.06 of its own."""
+"""The same for visible bands at the top of the atmosphere, where the atmosphere adds up to 0.06."""
 
 LOW_SHARE = 0.01
 """Share of pixels clearly below 1000 that speaks against an offset."""
@@ -68,11 +66,11 @@ STRAY_SHARE = 0.001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The verdict of an item's pixels."""
+    """The verdict on an item's offset."""
 
     verdict: Verdict
     reason: str
-    """In numbers, for the receipt."""
+    """The figures behind it, for the receipt."""
     unread: bool = False
     """The pixels could not be read at all."""
 
@@ -83,7 +81,7 @@ class _Band:
 
     role: str
     floor: int
-    """The number that one pixel in a hundred stays below."""
+    """The 1st percentile of the DNs."""
     low: float
     """Share of pixels clearly below 1000."""
     pile: float
@@ -91,13 +89,12 @@ class _Band:
 
 
 def judge(numbers: Mapping[str, NDArray[np.integer]], *, toa: bool = False) -> Finding:
-    """Return whether 1000 are added to numbers.
+    """Decide whether DNs have an offset of 1000.
 
     Parameters
     ----------
     numbers
-        Role -> digital numbers of any shape, thinned evenly from a whole raster; 0 = no data.
-        Roles other than `ROLES` are not looked at.
+        Role -> DNs of any shape, sampled evenly from a whole raster; 0 = no data. Only `ROLES` are used.
     toa
         Whether they are reflectances at the top of the atmosphere (Level 1C).
     """

@@ -1,4 +1,4 @@
-"""What is known of an asset before it is opened."""
+"""Facts about an asset that are known before it is opened."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pipeline.cube.unfit import Bounds, Quality
 
 @dataclass(frozen=True, slots=True)
 class AssetFacts:
-    """What is known of an asset before it is opened."""
+    """Facts about an asset that are known before it is opened."""
 
     ref: AssetRef
     nodata: int
     outline: Geometry | None
-    """The rectangle of its rasters as the item states it; None: it does not."""
+    """The rectangle of its rasters as the item states it; None if it states none."""
     nearest: bool = False
-    """Codes, which are neither averaged nor interpolated."""
+    """Whether its numbers are codes, which are neither averaged nor interpolated."""
     bounds: Bounds | None = None
-    """Which of its numbers are believed; none: all."""
+    """Range of its valid numbers; None: all."""
     quality: Quality | None = None
-    """Which other asset of the item is asked about its numbers, if any."""
+    """The quality band of the item that flags its numbers, if any."""

@@ -1,4 +1,4 @@
-"""Where rasters lie whose items state it wrongly or not at all: read from the header of one asset of each."""
+"""Locates rasters whose items state their position wrongly or not at all, by the header of one asset of each item."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.errors import AccessError, AssetError
 from pipeline.types import CubeSettings
 
 TRIED = 3
-"""Assets of an item that are asked, where the first has no header that can be read."""
+"""Most assets of an item to try, if the headers of the first ones cannot be read."""
 
 READERS = 8
 """Headers that are read at once; each host takes at most what `pipeline.access` allows."""
@@ -26,29 +26,28 @@ PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 
 
 Answer = pystac.Item | str | AssetError | AccessError
-"""An item that states where its rasters lie, or why that cannot be found; an error that may pass."""
+"""A copy of the item that states where its rasters lie, or the reason why that is unknown, or a temporary error."""
 
 
 def located(items: Sequence[pystac.Item], settings: CubeSettings) -> list[Answer]:
-    """Ask the files where rasters lie: one header of each item, a few at once.
+    """Read where items' rasters lie: one header per item, a few at once.
 
     Parameters
     ----------
     items
-        Those that state it wrongly or not at all, and are to be used: each costs a
-        request.
+        Items that are to be used and state their position wrongly or not at all; each costs a request.
     settings
-        Which private hosts may be asked, and what an unreadable asset costs.
+        The private hosts that may be read, and whether an unreadable asset fails the run.
 
     Returns
     -------
-    For each a copy whose asset has `proj:code`, `proj:shape` and `proj:transform`, so that a saved
-    search is not asked again; or the reason why nothing could be learned.
+    For each item a copy whose asset has `proj:code`, `proj:shape` and `proj:transform`, so that a saved search needs no
+    further request; or the reason why the position is unknown.
 
     Raises
     ------
     AssetError, AccessError
-        A header cannot be read, and by the settings this fails the run.
+        A header cannot be read, and the settings make this an error.
     """
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(lambda item: _asked(item, settings), items))
@@ -69,7 +68,7 @@ def _asked(item: pystac.Item, settings: CubeSettings) -> Answer:
             if settings.unreadable == "fail":
                 raise
             first = first or error
-            # A host that does not answer is not asked for the next one.
+            # If a host does not answer, further assets of the item are not tried.
             if error.retryable:
                 break
     assert first is not None
@@ -77,7 +76,7 @@ def _asked(item: pystac.Item, settings: CubeSettings) -> Answer:
 
 
 def why_not(error: AssetError | AccessError) -> str:
-    """Return why nothing was learned."""
+    """Return the reason why an item's position is unknown."""
     if isinstance(error, AssetError):
         return f"the header of asset {error.asset!r} {error.reason}"
     return f"the header of none of its assets can be read: {error}"
@@ -116,12 +115,12 @@ def header(raster: Any) -> Frame:  # noqa: ANN401  (rasterio has no types)
 
 
 def _with_frame(item: pystac.Item, key: str, found: Frame) -> pystac.Item:
-    """Return a copy whose asset states where it lies; only that asset, since others may be coarser.
+    """Return a copy in which that asset alone states where it lies, since others may be coarser.
 
-    The CRS is that of the item as a whole: what the item stated may be wrong.
+    The CRS replaces that of the whole item, which may be wrong.
     """
     located = item.clone()
-    # A clone has lost its root, which would be asked for by network; the self link stays.
+    # A clone has no root link, which pystac might fetch; its self link is restored.
     fields = located.assets[key].extra_fields
     crs = {"proj:code" if found.crs.startswith("EPSG:") else "proj:wkt2": found.crs}
     for name in ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson", "proj:bbox"):

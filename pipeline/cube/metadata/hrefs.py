@@ -1,4 +1,4 @@
-"""Where an asset of an item is read from."""
+"""Chooses the location from which an asset is read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipeline.errors import AccessError, AssetError
 
 
 def href_of(item: pystac.Item, key: str, hosts: Collection[str] = ()) -> str:
-    """Return the location that is read of an asset, of those that it offers: whole, signature included.
+    """Return the location from which an asset is read, of those that it offers, with its signature.
 
     Raises
     ------
     AssetError
-        The signature is not known any more.
+        The signature is no longer known.
     """
     asset = item.assets[key]
     href = access.resolved(asset.href, item.get_self_href() or "")

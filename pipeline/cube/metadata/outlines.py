@@ -1,8 +1,8 @@
-"""Where rasters lie, in the plane of any CRS, for many of them at once.
+"""Outlines of many rasters at once, in the plane of any CRS.
 
-A raster's rectangle is drawn in its own CRS with vertices along its edges, and projected. That
-tears it where the other plane has a seam (180° of a cylindrical one) or a pole; then the pieces
-that are whole are kept, and what a seam crosses is halved until it is small.
+A raster's rectangle gets vertices along its edges in its own CRS, and is projected. Where the target plane has a
+discontinuity (180° of a cylindrical projection) or a pole, the projected outline is torn: it is then halved
+repeatedly, pieces that are not torn are kept, and the small rest is covered by boxes.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from shapely.geometry.base import BaseGeometry
 from pipeline.types.lonlat import wrapped
 
 EDGE_PARTS = 64
-"""Parts that an edge is drawn in. An edge of 110 km that is straight in one UTM zone bends by up to
-some 5 km in a plane far from it, of which parts leave a 4096th: less than half a pixel."""
+"""Segments per edge. An edge of 110 km that is straight in one UTM zone bends by up to some 5 km in a distant one; the
+segments leave a 4096th of that as error, less than half a pixel."""
 
 LONLAT_PARTS = 16
-"""The same in longitude and latitude, where outlines are compared with rough ones only."""
+"""Segments per edge in longitude and latitude, where outlines are only compared with rough geometries."""
 
 PIECE_PARTS = 8
-"""The same for each piece of a torn outline."""
+"""Segments per edge of each piece of a torn outline."""
 
 DEEPEST = 7
 """How often a torn outline is halved: a piece is then 86 pixels of 10 m of a Sentinel-2 tile."""
 
 JUMP = 4.0
-"""A part this many times longer than the middle one of its edge crosses a seam."""
+"""A segment this many times longer than the median of its edge crosses a discontinuity."""
 
 LONLAT = "EPSG:4326"
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The rectangle of a raster, in as few words as make it: equal for all dates of one tile."""
+    """The rectangle of a raster: CRS, shape and transform; equal for all dates of one tile."""
 
     crs: str
     """Anything that PROJ understands."""
@@ -63,9 +63,9 @@ class Frame:
 def outlines(frames: Sequence[Frame], crs: str) -> NDArray[np.object_]:
     """Return the outlines of rasters in the plane of a CRS: one shapely geometry a frame.
 
-    Each different frame is projected once, all of one CRS together. What has no place in the plane
-    is left out: the outline of a raster that lies nowhere in it is empty. Outlines in longitude
-    and latitude are cut at the antimeridian.
+    Each distinct frame is projected once, all of one CRS together. Parts without coordinates in the plane are left
+    out, so that the outline of a raster outside it is empty. Outlines in longitude and latitude are cut at the
+    antimeridian.
     """
     by_crs: dict[str, dict[Frame, None]] = {}
     for frame in frames:
@@ -81,7 +81,7 @@ def outlines(frames: Sequence[Frame], crs: str) -> NDArray[np.object_]:
 
 @lru_cache(maxsize=4096)
 def outline(frame: Frame, crs: str) -> BaseGeometry:
-    """Return the outline of one raster, prepared for many questions; see `outlines`."""
+    """Return the outline of one raster, prepared (shapely) for many predicates; see `outlines`."""
     drawn: BaseGeometry = outlines([frame], crs)[0]
     shapely.prepare(drawn)
     return drawn
@@ -111,13 +111,13 @@ def _projected(frames: Sequence[Frame], transformer: Transformer) -> list[BaseGe
 
 
 def _on_the_globe(ring: NDArray[np.float64]) -> BaseGeometry:
-    """Draw a ring of longitudes and latitudes; no part of it is half the world long."""
+    """Build a polygon from a ring of longitudes and latitudes without segments of 180° or more."""
     if not np.isfinite(ring).all():
         return Polygon()
     longitudes, latitudes = ring.T
     if np.ptp(longitudes) > 180.0:
         longitudes = np.unwrap(longitudes, period=360.0)
-        # One that ends a world away from its start goes round a pole, and is closed there.
+        # A ring that ends 360° from its start goes round a pole, and is closed there.
         if abs(longitudes[-1] - longitudes[0]) > 180.0:
             pole = math.copysign(90.0, latitudes.mean())
             longitudes = np.append(longitudes, longitudes[[-1, 0]])
@@ -127,7 +127,7 @@ def _on_the_globe(ring: NDArray[np.float64]) -> BaseGeometry:
 
 
 def _unit_transform(frame: Frame) -> tuple[float, ...]:
-    """Return the transform that takes fractions of the frame, 0 to 1, to its plane."""
+    """Return the affine transform from fractions of the frame, 0 to 1, to its plane."""
     a, b, c, d, e, f = frame.transform
     height, width = frame.shape
     return a * width, b * height, c, d * width, e * height, f
@@ -152,7 +152,7 @@ def _rings(
 
 
 def _sound(rings: NDArray[np.float64], parts: int) -> NDArray[np.bool_]:
-    """Return which rings are finite, closed and cross no seam."""
+    """Return which rings are finite, closed and cross no discontinuity."""
     finite = np.isfinite(rings).all(axis=(1, 2))
     steps = np.full((len(rings), 4, parts), np.inf)
     steps[finite] = np.hypot(*np.moveaxis(np.diff(rings[finite], axis=1), -1, 0)).reshape(
@@ -167,7 +167,7 @@ def _sound(rings: NDArray[np.float64], parts: int) -> NDArray[np.bool_]:
 
 
 def _pieced(affine: NDArray[np.float64], transformer: Transformer) -> BaseGeometry:
-    """Project one torn frame in pieces; it may come out a little too large, never too small."""
+    """Project one torn frame in pieces; the result may be a little too large, never too small."""
     spans = np.array([[0.0, 0.0, 1.0, 1.0]])
     kept: list[BaseGeometry] = []
     for _ in range(DEEPEST):
@@ -177,7 +177,7 @@ def _pieced(affine: NDArray[np.float64], transformer: Transformer) -> BaseGeomet
         sound[sound] = valid = shapely.is_valid(pieces)
         kept += list(pieces[valid])
         spans = _halved(spans[~sound])
-    # What is left holds a seam. A side of it that falls between two vertices is a pixel wide.
+    # The remaining pieces cross a discontinuity; a side between two vertices is at most a pixel wide.
     rings = _rings(spans, affine[None], EDGE_PARTS, transformer)
     kept += [side for ring in rings for side in _sides(ring)]
     return shapely.union_all(kept) if kept else Polygon()
@@ -197,7 +197,7 @@ def _halved(spans: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _sides(ring: NDArray[np.float64]) -> list[BaseGeometry]:
-    """Draw what lies on either side of a seam: boxes about vertices that lie together."""
+    """Return boxes round the vertices on either side of a discontinuity."""
     known = ring[np.isfinite(ring).all(axis=1)]
     if len(known) < 2:
         return []

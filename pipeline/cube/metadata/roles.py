@@ -1,4 +1,4 @@
-"""An item seen by role: its assets renamed, and the outline of its raster."""
+"""Assets of an item by role, and the outline of its rasters."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pipeline.types import footprint
 from pipeline.types.grid import beside
 
 MAX_RASTER_PX = 2**31
-"""Pixels of the largest raster that is believed and opened: a Sentinel-2 band has 1.2e8."""
+"""Pixels of the largest raster that is accepted; a Sentinel-2 band has 1.2e8."""
 
 
 def asset_keys(item: pystac.Item) -> dict[str, str]:
-    """Return role, or kind of the product's own mask, -> asset key, for those that an item has."""
+    """Return a mapping from the roles, and kinds of the product's own masks, of an item to its asset keys."""
     profile = sensors.profile(item)
     return {**profile.offered(item), **profile.masks(item)}
 
@@ -31,7 +31,7 @@ def missing_roles(item: pystac.Item, roles: Collection[str]) -> list[str]:
 
 
 def raster_outline(item: pystac.Item) -> Geometry | None:
-    """Return the rectangle of an item's rasters in their CRS, none where it is not stated."""
+    """Return the rectangle of an item's rasters in their CRS; None if it is not stated."""
     stated = frame(item)
     return None if stated is None else stated.rectangle()
 
@@ -46,9 +46,9 @@ def frame(item: pystac.Item) -> Frame | None:
 
 
 def corner_m(item: pystac.Item) -> float:
-    """Return how far, in metres, the corners of an item's pixels lie beside the multiples of its pixel.
+    """Return the offset, in metres, of an item's pixel corners from the multiples of its pixel size.
 
-    The sensor's profile has it, unless the item's own transform puts them on the multiples, as warped copies do.
+    It is that of the sensor's profile, unless the item's transform has none, as in warped copies.
     """
     profile, found = sensors.profile(item), frame(item)
     if found is None or not profile.corner_m:
@@ -59,25 +59,24 @@ def corner_m(item: pystac.Item) -> float:
 
 
 def outlines_in(items: Sequence[pystac.Item], crs: str) -> list[BaseGeometry | None]:
-    """Return where items' rasters lie in the plane of a CRS, none where it is not stated."""
+    """Return the outlines of items' rasters in the plane of a CRS; None where they are not stated."""
     frames = [frame(item) for item in items]
     drawn = iter(outlines([each for each in frames if each is not None], crs))
     return [None if each is None else next(drawn) for each in frames]
 
 
 def misplaced(item: pystac.Item) -> str | None:
-    """Return how an item contradicts itself about where it lies; none: it does not."""
+    """Return how an item's metadata contradict each other about its position; None if they do not."""
     return all_misplaced([item], [frame(item)])[0]
 
 
 def all_misplaced(
     items: Sequence[pystac.Item], frames: Sequence[Frame | None]
 ) -> list[str | None]:
-    """Return for each item how it contradicts itself about where it lies; none: it does not.
+    """Return for each item how its metadata contradict each other about its position; None if they do not.
 
-    Its rasters, by the projection extension, must meet its geometry. A wrong CRS code would
-    otherwise put them elsewhere, and the item's ground would be silently blank.
-    Where no frame or no geometry is stated, nothing can contradict.
+    By the projection extension its rasters must intersect its geometry: a wrong CRS code would put them elsewhere,
+    and the item's ground would be silently blank. Without a frame or a geometry there is no contradiction.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Doubtful items are settled by their pixels: a few overviews are read, and the item says why."""
+"""Settles doubtful offsets by pixels: reads a few overviews, and records the decision in the item."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from pipeline.errors import AccessError, AssetError, RadiometryError
 from pipeline.types import Items
 
 RETRY = RetryPolicy(attempts=3, first_wait_s=0.5, longest_wait_s=16.0, total_s=30.0)
-"""Less than for pixels that are needed: what cannot be read leaves the metadata's word."""
+"""Shorter than for pixels that are needed: if these cannot be read, the metadata decide."""
 
 WORKERS = 8
-"""Items asked at once."""
+"""Items whose pixels are read at once."""
 
 GIVE_UP = 24
-"""After so many items in a row that could not be read no further one is asked: a host that is down
-or wants a login would keep a plan waiting for hours."""
+"""After this many unreadable items in a row no more are read: a host that is down or requires a login would delay a
+plan for hours."""
 
 EDGE_PX = 640
-"""Longer edge of what is read of a band: a Sentinel-2 tile's overview of 160 m."""
+"""Longer edge of the thinned band in pixels: a Sentinel-2 tile's overview of 160 m."""
 
 WHOLE_PX = 2048**2
 """A raster without overviews is read whole up to this size; of a larger one, windows are read."""
@@ -49,26 +49,26 @@ def settled(
     known: Iterable[pystac.Item] = (),
     every: bool = False,
 ) -> Items:
-    """Ask the pixels of the items whose metadata leave the offset in doubt.
+    """Settle the offset by pixels for items whose metadata leave it in doubt.
 
     Parameters
     ----------
     items
-        The answer of a search.
+        The result of a search.
     hosts
         Further hosts that assets may be read from, as a job allows.
     known
-        Items that were settled before, e.g. the search saved by the run before: what their
-        pixels said is taken over and they are not asked again. A reprocessed item is.
+        Items that were settled before, e.g. in the search saved by the previous run: their decisions are reused
+        and their pixels not read again, unless the item was reprocessed.
     every
-        Ask all Sentinel-2 items, not only the doubtful: a check of the metadata themselves.
+        Read all Sentinel-2 items, not only the doubtful ones, as a check of the metadata.
 
     Returns
     -------
-    The same items in the same order. Each that was asked is a copy whose properties
-    (`pipeline.sensors.recorded`) hold the decision, which `sensors.radiometry` reads first: what
-    the metadata said, what the pixels said, and what follows. Where the pixels cannot tell, or
-    cannot be read, the metadata's word stands and the item stays doubtful.
+    The same items in the same order. Each item that was read is a copy whose properties
+    (`pipeline.sensors.recorded`) hold the offsets by metadata and by pixels and the decision, which
+    `sensors.radiometry` reads first. If the pixels are inconclusive or cannot be read, the metadata decide and the
+    item stays doubtful.
     """
     before = {_identity(item): item for item in known if _told(item)}
     wanted = [
@@ -105,7 +105,7 @@ GIVEN_UP = Finding(
 
 
 class _InARow:
-    """How often something happened since it last did not."""
+    """Counts how often in a row something has happened."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -117,14 +117,14 @@ class _InARow:
 
 
 def ask(item: pystac.Item, *, hosts: Collection[str] = ()) -> Finding:
-    """Ask the pixels of a Sentinel-2 item whether 1000 are added to them.
+    """Decide by the pixels of a Sentinel-2 item whether they have an offset of 1000.
 
-    Reads a thinned copy of up to five bands, about 3 MB of a whole tile. Never raises for what cannot be
-    read: that says nothing of the offset, and whoever needs the pixels will hear of it.
+    Reads a thinned copy of up to five bands, about 3 MB for a whole tile. Unreadable pixels are no error here but an
+    inconclusive verdict; the error is raised when the pixels are needed.
     """
     profile = sensors.profile(item)
     offered = profile.offered(item)
-    # Catalogues of 10 m bands alone have no narrow near infrared.
+    # Catalogues with 10 m bands only have no narrow near infrared.
     keys = {role: offered[role] for role in ROLES if role in offered}
     if "nir08" not in keys and "nir" in offered:
         keys["nir08"] = offered["nir"]
@@ -145,9 +145,9 @@ def thinned(
     raster: Any,  # noqa: ANN401  (rasterio has no types)
     band: int = 1,
 ) -> NDArray[np.int64]:
-    """Read a band thinned to a few hundred pixels an edge; 0 = no data.
+    """Read a band thinned to a few hundred pixels per edge; 0 = no data.
 
-    GDAL takes the overview, or the resolution level of JPEG 2000, that is near enough.
+    GDAL reads from the nearest overview, or resolution level of JPEG 2000.
     """
     if raster.overviews(band) or raster.width * raster.height <= WHOLE_PX:
         factor = max(1.0, max(raster.width, raster.height) / EDGE_PX)
@@ -160,7 +160,7 @@ def thinned(
 
 
 def _windows(raster: Any) -> list[tuple[tuple[int, int], tuple[int, int]]]:  # noqa: ANN401
-    """Spread windows evenly; a raster without overviews would otherwise be read whole."""
+    """Spread windows evenly over a raster without overviews, so that it is not read whole."""
     starts = [
         [round(at * max(0, edge - WINDOW_PX) / (WINDOWS - 1)) for at in range(WINDOWS)]
         for edge in (raster.height, raster.width)
@@ -172,7 +172,7 @@ def _windows(raster: Any) -> list[tuple[tuple[int, int], tuple[int, int]]]:  # n
 
 
 def _decided(metadata: sensors.Radiometry, finding: Finding) -> sensors.Radiometry:
-    """Put together what the metadata say and what the pixels say."""
+    """Combine the offset by the metadata with the verdict of the pixels."""
     said = metadata.reason
     if finding.verdict == "inconclusive":
         reason = (
@@ -193,21 +193,21 @@ def _decided(metadata: sensors.Radiometry, finding: Finding) -> sensors.Radiomet
 
 
 def _to_be_asked(item: pystac.Item, *, every: bool) -> bool:
-    """Return whether an item is in doubt and its pixels were never read."""
+    """Return whether an item's pixels are to be read: it is in doubt and they never were."""
     if not sensors.asks_for_offset(item):
         return False
     return not _told(item) and (every or sensors.radiometry(item).doubtful)
 
 
 def _told(item: pystac.Item) -> bool:
-    """Return whether an item's pixels were read: those that cannot tell never will."""
+    """Return whether an item's pixels were read before; an inconclusive verdict would not change."""
     return sensors.recorded(item) is not None and not sensors.was_unread(item)
 
 
 def _identity(item: pystac.Item) -> tuple[Any, ...]:
-    """Tell an item as it was asked from one that has been made again since.
+    """Return a key that changes when an item is reprocessed or updated.
 
-    ``updated`` counts: a catalogue may have shifted the pixels of the same processing by now.
+    ``updated`` is part of it, since a catalogue may add or remove the offset without a new processing.
     """
     rank = sensors.processing_rank(item)
     return item.collection_id, item.id, rank, item.properties.get("updated")

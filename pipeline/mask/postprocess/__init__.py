@@ -1,1 +1,1 @@
-"""What follows a mask: cleaning in metres, shadows checked against the sun, the guard of permanent false positives."""
+"""Post-processing of masks: cleaning in metres, shadows by the sun, the guard of permanent false positives."""

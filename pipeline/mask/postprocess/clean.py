@@ -1,8 +1,8 @@
 """Cleaning a mask: opening, closing, smallest objects and holes, dilation, per class and in metres.
 
 Radii are Euclidean and in metres, areas in square metres, so that a setting means the same on
-every grid. What a pixel becomes depends on the pixels within `reach_px` of it and on nothing
-else: a tile that is cleaned with that much beyond its edges is part of the whole, cleaned.
+every grid. A pixel depends only on the pixels within `reach_px` of it: cleaning a tile with a margin of that width
+gives the same as cleaning the whole.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GROUPS: Mapping[CleanGroup, tuple[Code, ...]] = {
     "cloud": (Code.THICK_CLOUD, Code.THIN_CLOUD),
     "shadow": (Code.CLOUD_SHADOW,),
 }
-"""What is cleaned together, in this order; clouds stand above shadows."""
+"""Classes that are cleaned together, in this order; clouds take precedence over shadows."""
 
 Flags = NDArray[np.bool_]
 
@@ -28,9 +28,10 @@ _EIGHT = np.ones((3, 3), bool)
 
 
 def reach_px(settings: Mapping[CleanGroup, CleanSettings], resolution_m: float) -> int:
-    """Return how far, in pixels, the pixels lie that decide what one becomes.
+    """Return the radius, in pixels, within which cleaning depends on other pixels.
 
-    The sum of the radii; an object of fewer than n pixels is at most n pixels long.
+    It is the sum of the radii (those of opening and closing twice), plus n for each limit of n pixels on the size of
+    objects or holes, since an object of fewer than n pixels is at most n pixels long.
     """
     return sum(_reach(each, resolution_m) for each in settings.values())
 
@@ -45,14 +46,14 @@ def clean(
     codes
         (y, x) uint8 codes of `Code`.
     settings
-        Name of a group in `GROUPS` -> what is done with it.
+        Name of a group in `GROUPS` -> its settings.
     resolution_m
         Edge of a pixel.
 
     Returns
     -------
-    (y, x) uint8. What leaves a group becomes clear, what joins it takes the first class of the
-    group. Pixels without data stay so, and clouds are not overwritten by shadows.
+    (y, x) uint8. Pixels removed from a group become clear, pixels added to it take its first class. No data stays
+    no data, and shadows do not overwrite clouds.
     """
     cleaned = codes
     for name, members in GROUPS.items():
@@ -82,7 +83,7 @@ def _clean_group(
 ) -> NDArray[np.uint8]:
     has_data = codes != Code.NO_DATA
     before = np.isin(codes, members)
-    # A cloud that the swath's edge cuts is not thin there: it goes on beyond the swath.
+    # A cloud cut by the swath's edge continues beyond it, and must not be opened there as if it were thin.
     flags = _opened(before | ~has_data, settings.open_m, resolution_m)
     flags = ~_opened(~flags, settings.close_m, resolution_m)
     flags = _without_small(flags, _pixels(settings.min_object_m2, resolution_m)) & has_data
@@ -100,7 +101,7 @@ def _pixels(area_m2: float, resolution_m: float) -> int:
 
 
 def _dilated(flags: Flags, radius_m: float, resolution_m: float) -> Flags:
-    """Add what lies within a radius; nothing comes in from beyond the edges."""
+    """Dilate by a disc of the radius; beyond the edges everything is false."""
     if not radius_m or not flags.any():
         return flags
     distance: NDArray[np.float64] = ndimage.distance_transform_edt(~flags) * resolution_m
@@ -108,7 +109,7 @@ def _dilated(flags: Flags, radius_m: float, resolution_m: float) -> Flags:
 
 
 def _opened(flags: Flags, radius_m: float, resolution_m: float) -> Flags:
-    """Take out what no disc of the radius fits into."""
+    """Open by a disc of the radius."""
     if not radius_m:
         return flags
     eroded = ~_dilated(~flags, radius_m, resolution_m)
@@ -116,7 +117,7 @@ def _opened(flags: Flags, radius_m: float, resolution_m: float) -> Flags:
 
 
 def _without_small(flags: Flags, smallest: int) -> Flags:
-    """Take out connected objects (over edges and corners) of fewer pixels than `smallest`."""
+    """Remove connected objects (8-connectivity) of fewer pixels than `smallest`."""
     if smallest < 2:
         return flags
     labels, _ = ndimage.label(flags, structure=_EIGHT)

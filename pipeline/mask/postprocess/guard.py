@@ -1,11 +1,11 @@
-"""Pixels that a model calls cloud whenever one can see that there is none: permanent false positives.
+"""Finds permanent false positives: pixels that a model calls cloud although all around them is clear.
 
-Bright roofs, quarries and beaches are cloud to a model on nearly every date, and would never be in a
-composite. One mask cannot tell them from clouds; a year of masks can, because clouds move on. What
-must not happen is that a place under real clouds becomes clear, so cloudiness alone is no sign: the
-cloudiest coasts have cloud on nine dates of ten. The sign is a cloud that stands alone. The plane is
-cut into square cells; on a date on which a cell is clear all around, a pixel of it under real cloud
-is rare, and the same one date after date is not weather.
+A model calls bright roofs, quarries and beaches cloud on nearly every date, so that they would never be in a
+composite. One mask cannot tell them from clouds; a year of masks can, because clouds move. A place under
+real clouds must not become clear, so a high share of cloud alone is no criterion: the cloudiest coasts have cloud
+on nine dates of ten. The criterion is a cloud that stands alone. The plane is divided into square cells. On a date
+on which the rest of a cell is clear, real cloud over one of its pixels is rare; over the same pixel date after
+date, it is not weather.
 
 Definition. A *clear date* of a cell: at least half of it was seen, and at least the share `clear` of
 what was seen is usable. A pixel is *guarded* if it was seen on at least `min_dates` clear dates of
@@ -13,18 +13,17 @@ its cell and was cloud (thin or thick) on at least the share `share` of them. On
 guarded pixel counts as clear if its cell is clear without the guarded pixels, and stays cloud if
 it is not: under an overcast sky a roof is as hidden as the street.
 
-Four things follow. Without clear dates nothing is guarded: neither in a truly cloudy season nor in a
-desert or on a glacier that a model takes for cloud as a whole, which masks alone cannot tell from
-one. At most (1 - clear) / share of a cell is guarded, 12.5 % with the defaults, if its pixels were
-seen on the same dates; a quarry that fills more of one cell than of the next is guarded as far as
-the line between them. Snow that is cloud to a model in winter and ground in summer is guarded by
-neither, unless the history knows the winter alone. And where real clouds do stand alone, date after
-date, over one place, as at a cooling tower or a summit that wears a cap, they are taken for ground.
+Four consequences. (1) Without clear dates nothing is guarded: neither in a cloudy season, nor in a desert or on a
+glacier that a model takes for cloud as a whole, which masks alone cannot tell from a cloudy season. (2) At most
+(1 - clear) / share of a cell is guarded, 12.5 % with the defaults, if its pixels were seen on the same dates; of a
+quarry in two cells, only the part in the cell that it fills less may be guarded. (3) Snow that a model calls cloud
+in winter and ground in summer is not guarded, unless the history covers the winter only. (4) Where real clouds do
+stand alone, date after date, over one place, as at a cooling tower or a summit, they are taken for ground.
 
-The defaults. Sixty simulated dates at 10 m, as cloudy as central Europe, with roofs, quarries, a beach
-and a salt flat; masked by DL-L8S2-UV, and by a threshold on blue that is wrong about all of them:
+The defaults were measured on sixty simulated dates at 10 m, as cloudy as central Europe, with roofs, quarries, a
+beach and a salt flat, masked by DL-L8S2-UV and by a threshold on blue, which calls all of these cloud:
 
-    cell_px  clear  share   roof pixels guarded   really cloud, of what is given back
+    cell_px  clear  share   roof pixels guarded   really cloud, of pixels made clear
                             DL      threshold     DL      threshold
     256      .9     .8      1456    9203          3.3 %   3.4 %     the defaults
     256      .9     .9       959    9007          3.5 %   3.4 %
@@ -32,21 +31,20 @@ and a salt flat; masked by DL-L8S2-UV, and by a threshold on blue that is wrong 
     128      .9     .8      1388    7459           .9 %   2.7 %
      64      .9     .8      1214    4060           .8 %   2.9 %
 
-No other ground was guarded by any of these. Of what the models call clear anyway, 12.4 % and 6.6 % is
-really cloud, and given back on all dates, not only where it stands alone, guarded cloud would be 33 %
-and 39 %. A share of .8 stands for more: one clear date in five, to these models, is an overcast that
-they miss, and roofs with it. Clouds that end at the same line every day, at a foot of mountains,
-are guarded along it if that line varies by less than 250 m (standard deviation); with .8 as `clear`,
-by less than 1 km.
+No setting guarded any other ground. For comparison: of the pixels that the models call clear by themselves, 12.4 %
+and 6.6 % are really cloud; and if guarded pixels were made clear on all dates, not only where their cloud stands
+alone, 33 % and 39 % of them would be. The share is .8 and not 1 because on one clear date in five these models miss
+an overcast, and call the roofs under it clear, too. Clouds that end at the same line every day, as at the foot of
+mountains, are guarded along it if the line varies by less than 250 m (standard deviation); with `clear` at .8, by
+less than 1 km.
 
 The idea that cloudiness has no sharp edges but false positives do is that of Wilson, Parmentier and
 Jetz 2014 (https://doi.org/10.1016/j.rse.2013.10.025), who find land cover in MODIS's mean cloudiness;
 the rule is our own.
 
-What becomes of a pixel depends on its own cell only. A cell must divide the chunk, on which tiles and
-regions begin, so that tiles cut no cell and any tiles give the same result. Masks in the store stay as
-the model made them, functions of one scene; the guard is a function of them, applied where they are
-used.
+A pixel's result depends on its own cell only. Tiles and regions begin on chunks, and the size of a cell must divide
+that of a chunk: tiles then cut no cell, and any tiling gives the same result. Masks in the store stay as the model
+made them, each from one scene; the guard is applied to them when they are used.
 """
 
 from __future__ import annotations
@@ -64,24 +62,23 @@ Flags = NDArray[np.bool_]
 Codes = NDArray[np.uint8]
 
 _PER = 1000
-"""Shares are compared in whole thousandths: counts by counts, without rounding."""
+"""Shares are compared as integers, in thousandths, so that nothing is rounded."""
 
 
 def history_of(period: Period, settings: GuardSettings) -> Period:
-    """Return the span whose masks decide what is guarded in a period.
+    """Return the time span whose masks decide which pixels are guarded in a period.
 
-    It ends where the period ends, so that scenes to come change nothing that was composed, and
-    holds the whole period however long it is.
+    It ends with the period, so that later scenes change no composite, and contains the whole period.
     """
     earliest = period.end - timedelta(days=settings.history_days)
     return Period(start=min(period.start, earliest), end=period.end)
 
 
 class Counts:
-    """What the guard counts over dates; dates may come and go in any order.
+    """The guard's counts over dates, which may be added and removed in any order.
 
-    Adding and taking away are exact, so that a window that slides along the archive costs two masks
-    a step. Holds 4 bytes a pixel, whatever the number of dates.
+    Removal is exact, so that a sliding window over an archive costs two masks per step. Takes 4 bytes per pixel for
+    any number of dates.
     """
 
     def __init__(self, shape: tuple[int, int], settings: GuardSettings) -> None:
@@ -90,7 +87,7 @@ class Counts:
         Parameters
         ----------
         shape
-            (y, x) of the masks to come, whole cells; their first pixel is the first of a cell.
+            (y, x) of the masks, whole cells; their first pixel is the first of a cell.
         settings
             Its ``min_dates``, ``share``, ``clear`` and ``cell_px`` are used.
 
@@ -109,7 +106,7 @@ class Counts:
         self._count(mask, np.add)
 
     def remove(self, mask: Codes) -> None:
-        """Take a date away that was added."""
+        """Remove a date that was added."""
         self._count(mask, np.subtract)
 
     def persistent(self) -> Flags:
@@ -142,8 +139,7 @@ def persistent(
     Parameters
     ----------
     masks
-        (y, x) codes of `Code` each, in any order, all of one sensor: what is a roof to one model is
-        none to another.
+        (y, x) codes of `Code` each, in any order, all of one sensor: models differ in their false positives.
     shape
         (y, x) of each, whole cells.
     settings
@@ -165,7 +161,7 @@ def persistent(
 
 
 def usable(mask: Codes, guarded: Flags, settings: GuardSettings) -> Flags:
-    """Return where a mask shows the ground, guarded clouds included.
+    """Return where a mask shows the ground, lone clouds of guarded pixels included.
 
     Parameters
     ----------
@@ -174,12 +170,12 @@ def usable(mask: Codes, guarded: Flags, settings: GuardSettings) -> Flags:
     guarded
         (y, x), as `persistent` finds them.
     settings
-        Those by which they were found.
+        The settings by which they were found.
 
     Returns
     -------
-    (y, x) bool: clear, water and snow; and of the clouds those that are guarded and alone, in a cell
-    whose other pixels were mostly seen and are clear. Shadows stay shadows.
+    (y, x) bool: clear, water and snow, and cloud on guarded pixels of a cell whose other pixels were mostly seen
+    and are clear. Shadows are never usable.
     """
     shown = _USABLE[mask]
     if guarded.any():
@@ -229,5 +225,5 @@ def _sums(flags: Flags, edge: int) -> NDArray[np.int64]:
 
 
 def _spread(cells: Flags, edge: int) -> Flags:
-    """Give every pixel what its cell has."""
+    """Repeat each cell's value over its pixels."""
     return np.repeat(np.repeat(cells, edge, axis=0), edge, axis=1)

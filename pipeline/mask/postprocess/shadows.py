@@ -1,9 +1,9 @@
-"""Shadows against the sun: none without a cloud that casts it, and dark ground behind a cloud is one.
+"""Checks shadows by the sun's position: removes those without a cloud, and adds dark ground in a cloud's shadow zone.
 
-A cloud at height h above flat ground throws its shadow h / tan(elevation) away from the sun (Zhu
-and Woodcock 2012, "Object-based cloud and cloud shadow detection in Landsat imagery", Remote Sensing
-of Environment 118, section 3.2.2; the view is taken to be vertical). The heights of clouds are not
-known, so a range of them gives a zone where shadows may lie.
+A cloud at height h above flat ground casts its shadow at a distance of h / tan(elevation) away from the sun (Zhu
+and Woodcock 2012, "Object-based cloud and cloud shadow detection in Landsat imagery", Remote Sensing of Environment
+118, section 3.2.2; the view is assumed vertical). The heights of clouds are unknown, so a range of heights gives a
+zone where shadows may lie.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Sun:
-    """Where the sun stood."""
+    """Position of the sun."""
 
     azimuth: float
-    """Degrees clockwise from grid north, where it stands."""
+    """Degrees clockwise from grid north, towards the sun."""
     elevation: float
     """Degrees above the horizon."""
 
     def shift_px(self, height_m: float, resolution_m: float) -> tuple[float, float]:
-        """Return how far (down, right) a cloud at a height throws its shadow, in pixels."""
+        """Return the offset (down, right), in pixels, of the shadow of a cloud at a height."""
         away = math.radians(self.azimuth + 180)
         length = height_m / math.tan(math.radians(self.elevation)) / resolution_m
         return -math.cos(away) * length, math.sin(away) * length
 
 
 def reach_px(settings: ShadowSettings, resolution_m: float) -> int:
-    """Return how far, in pixels, the pixels lie that decide what one becomes."""
+    """Return the radius, in pixels, within which the check depends on other pixels."""
     thrown = settings.highest_m / math.tan(math.radians(settings.lowest_sun))
     near = settings.tolerance_m + (2 * settings.dark_within_m if settings.add else 0.0)
     return math.ceil(thrown / resolution_m) + math.ceil(near / resolution_m) + 1
@@ -51,16 +51,16 @@ def check_shadows(
     settings: ShadowSettings,
     resolution_m: float,
 ) -> NDArray[np.uint8]:
-    """Take out shadows that no cloud can throw; add dark ground where clouds must throw some.
+    """Remove shadows that no cloud can cast; add dark ground where clouds must cast shadows.
 
     Parameters
     ----------
     codes
         (y, x) uint8 codes of `Code`.
     nir
-        (y, x) float32 reflectance of the near infrared, NaN = no data; none: nothing is added.
+        (y, x) float32 reflectance of the near infrared, NaN = no data; None: no shadow is added.
     sun
-        Of the scene; below ``lowest_sun`` of the settings nothing is changed.
+        The sun of the scene; if it is lower than ``lowest_sun`` of the settings, nothing is changed.
     settings
         Heights and tolerances.
     resolution_m
@@ -68,15 +68,14 @@ def check_shadows(
 
     Returns
     -------
-    (y, x) uint8: shadows taken out are clear; added ones were clear before, and are darker than the
-    ground about them by ``dark_by``. Within the reach of the edges of a swath, where the cloud may
-    stand beyond, nothing is taken out.
+    (y, x) uint8: removed shadows become clear; added ones were clear before, and are darker than the surrounding
+    ground by ``dark_by``. Nothing is removed within reach of a swath's edge, beyond which the cloud may lie.
     """
     if sun.elevation < settings.lowest_sun:
         return codes
     checked = codes.copy()
     if settings.drop:
-        # Where there is no data a cloud may stand, too.
+        # Pixels without data may hold the cloud.
         casting = np.isin(codes, (*CLOUD, Code.NO_DATA))
         zone = _near(_thrown(casting, sun, settings, resolution_m), settings, resolution_m)
         checked[(codes == Code.CLOUD_SHADOW) & ~zone] = Code.CLEAR
@@ -88,7 +87,7 @@ def check_shadows(
 
 
 def _thrown(flags: Flags, sun: Sun, settings: ShadowSettings, resolution_m: float) -> Flags:
-    """Return where the shadows of clouds between the lowest and the highest height lie."""
+    """Return the zone of the shadows that clouds between the lowest and the highest height cast."""
     zone = np.zeros_like(flags)
     for down, right in _shifts(sun, settings, resolution_m):
         _or_shifted(zone, flags, down, right)
@@ -98,10 +97,10 @@ def _thrown(flags: Flags, sun: Sun, settings: ShadowSettings, resolution_m: floa
 def _shifts(
     sun: Sun, settings: ShadowSettings, resolution_m: float
 ) -> Iterator[tuple[int, int]]:
-    """Yield the whole-pixel shifts on the way from the lowest to the highest cloud's shadow."""
+    """Yield the whole-pixel shifts between the shadows of the lowest and the highest cloud."""
     near = np.array(sun.shift_px(settings.lowest_m, resolution_m))
     far = np.array(sun.shift_px(settings.highest_m, resolution_m))
-    # Dense enough to meet every pixel that the way crosses by more than a corner.
+    # Dense enough to hit every pixel that the line crosses by more than a corner.
     steps = 8 * max(1, math.ceil(np.abs(far - near).max()))
     way = near + (far - near) * np.linspace(0, 1, steps + 1)[:, None]
     seen = dict.fromkeys((int(down), int(right)) for down, right in np.rint(way))
@@ -131,10 +130,10 @@ def _near(zone: Flags, settings: ShadowSettings, resolution_m: float) -> Flags:
 
 
 def _darker(nir: NDArray[np.float32], settings: ShadowSettings, resolution_m: float) -> Flags:
-    """Return where the ground is darker than all that surrounds it within a distance.
+    """Return where the ground is darker than its surroundings within a distance.
 
-    A grey closing lifts what is narrower than its window to the level about it; the flood fill of
-    Zhu and Woodcock does so for hollows of any width, but is not local.
+    A grey closing fills dark areas narrower than its window to the level of their surroundings; the flood fill of
+    Zhu and Woodcock fills areas of any width, but is not local.
     """
     size = 2 * math.floor(settings.dark_within_m / resolution_m) + 1
     # Gaps are high ground to the dilation and low ground to nothing: they lift no one.

@@ -1,1 +1,1 @@
-"""Models that are made of others: ensembles, and one model under several turns and flips."""
+"""Models made of other models: ensembles, and test-time augmentation of one model."""

@@ -1,4 +1,4 @@
-"""``ensemble``: any models combined, each with its own bands, classes and options.
+"""``ensemble``: combines any models, each with its own bands, classes and options.
 
 ::
 
@@ -9,12 +9,12 @@
         rule: mean            # or majority, or union
         weights: [2, 1]       # not for union
 
-Members answer one question after the other (`pipeline.models.combined.members.GROUPS`): cloud, shadow or ground
-first, then what kind. ``mean`` averages probabilities, ``majority`` counts votes, ``union`` takes cloud
-from any member that sees one, then shadow. A tie is never ground, and a member without data for a pixel abstains.
+A pixel is decided in two steps (`pipeline.models.combined.members.GROUPS`): first cloud, shadow or ground, then
+which kind of it. ``mean`` averages probabilities, ``majority`` counts votes, ``union`` takes cloud if any member
+sees one, else shadow. A tie is never ground, and a member without data for a pixel abstains.
 
-Every member works on its own lattice, blending its own windows, and they are joined pixel by pixel: the
-result is that of each of them alone, combined. The card's lattice only covers what has to be read for that.
+Each member masks on its own lattice and blends its own windows; their results are then combined pixel by pixel,
+so a member scores exactly as it does alone. The card's lattice only covers the pixels that all of them read.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ RULES = ("mean", "majority", "union")
 
 
 class EnsembleModel:
-    """Members and a rule; safe to call from several threads at once, if they are.
+    """Members and a rule; thread-safe if its members are.
 
-    It is a `pipeline.mask.combined.Combination`: the mask room asks the members one by one.
+    It is a `pipeline.mask.combined.Combination`: the mask room runs the members one by one.
     """
 
     def __init__(self, card: ModelCard, members: Sequence[Model]) -> None:
@@ -61,7 +61,7 @@ class EnsembleModel:
         Raises
         ------
         ModelError
-            The members see windows of different lattices, so that no window is everybody's.
+            The members' lattices differ, so that no window fits all of them.
         """
         for each in self.members:
             if each.card.lattice != self.card.lattice:
@@ -117,7 +117,7 @@ class EnsembleModel:
         return kept
 
     def _finished(self, shares: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Make shares of all codes of the card, which add up to one."""
+        """Return shares of all codes of the card that add up to one."""
         total = combining.total(shares)
         no_answer = total == 0
         scores = (shares / np.where(no_answer, np.float32(1), total)).astype(np.float32)
@@ -230,14 +230,14 @@ def _card(members: Sequence[Member], level: str, options: Mapping[str, str]) -> 
         licence=", ".join(dict.fromkeys(card.licence for card in cards)),
         source="; ".join(dict.fromkeys(card.source for card in cards)),
         accuracy="; ".join(f"{card.name}: {card.accuracy}" for card in cards),
-        # Those that take fewer at a time cut a batch up for themselves.
+        # A member with a smaller batch splits this one itself.
         batch=max(card.batch for card in cards),
         options={"members": combining.to_json([each.named() for each in members]), **options},
     )
 
 
 def _version(cards: Sequence[ModelCard], options: Mapping[str, str]) -> str:
-    """Return all that decides the pixels and is nowhere else on the card: it is part of a fingerprint."""
+    """Return what decides the pixels and stands nowhere else on the card; it enters the fingerprint."""
     shares = combining.from_json("weights", options["weights"])
     members = (
         f"{share:g} x {card.name} {card.version} ({combining.words(card.lattice)})"

@@ -1,4 +1,4 @@
-"""What models that are made of other models share: members, their lattices, probabilities by code."""
+"""Shared by models made of other models: members, their lattices, probabilities by code."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ GROUPS: tuple[tuple[Code, ...], ...] = (
     (Code.CLOUD_SHADOW,),
     (Code.SNOW, Code.WATER, Code.CLEAR),
 )
-"""Codes that answer one question, worst first. Models that tell more classes apart than others must not
-lose to them for it: .3 thick and .3 thin cloud are more than .4 clear."""
+"""Codes whose shares are added before a pixel is decided, worst group first: a model with finer classes must not
+lose for it, since .3 thick and .3 thin cloud are more than .4 clear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,8 @@ class Member:
 
     card: ModelCard
     alignment_px: int | None
-    """Windows may begin on any multiple of this, and have any larger halo, without a change of scores;
-    none: the model sees its whole window."""
+    """Moving windows by a multiple of this, or widening their halo, leaves the scores unchanged. None: scores
+    depend on the whole window."""
 
     def named(self) -> dict[str, Any]:
         """Return the entry of the combined card for this member, enough to resolve it again."""
@@ -45,12 +45,12 @@ class Member:
         return replace(self, card=replace(self.card, lattice=lattice))
 
     def load(self) -> Model:
-        """Load it; once per whole that it is a part of."""
+        """Load the model, once for each combined model that has it as a member."""
         model: Model = provider(self.card.name).load(self.card)
         return model
 
     def lattices(self) -> set[Lattice]:
-        """Return the lattices of all models inside it, or its own if it is one model."""
+        """Return the lattices of all its members, or its own if it has none."""
         inside = getattr(provider(self.card.name), "inside", None)
         if inside is None:
             return {self.card.lattice}
@@ -62,12 +62,12 @@ class Member:
 
 
 def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> Member:
-    """Find a member by the words of a job file or a card.
+    """Resolve a member from its entry in a job file or on a card.
 
     Parameters
     ----------
     whole
-        Name of the model that it is a part of, for messages.
+        Name of the combined model, for messages.
     words
         ``ukis-csmask``, or ``{"model": "ukis-csmask", "options": {...}}``.
     level, roles
@@ -76,7 +76,7 @@ def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> 
     Raises
     ------
     ModelError
-        The words say no such thing, or the model does not fit the items.
+        The entry has another form, or the model does not fit the items.
     """
     given = {"model": words} if isinstance(words, str) else words
     sound = (
@@ -93,13 +93,13 @@ def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> 
     card = found.resolve(
         given["model"], level=level, roles=roles, options=given.get("options", {})
     )
-    # Only providers of models that see a few pixels have it.
+    # Only models with a bounded receptive field have an alignment.
     alignment = getattr(found, "alignment_px", None)
     return Member(card=card, alignment_px=alignment(card) if alignment else None)
 
 
 def from_json(where: str, value: object) -> Any:  # noqa: ANN401 - whatever was written
-    """Return a value as it is, or parsed if it is the JSON text of a card."""
+    """Parse a value that is the JSON text of a card; return any other unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -117,22 +117,22 @@ def to_json(value: object) -> str:
 
 
 def placed(members: Sequence[Member]) -> list[Member]:
-    """Return members on one lattice, if there is one for all of them, and each on its own otherwise."""
+    """Put members on their common lattice if there is one; otherwise leave each on its own."""
     lattice = common_lattice(members)
     return [each if lattice is None else each.on(lattice) for each in members]
 
 
 def joint_lattice(members: Sequence[Member]) -> Lattice:
-    """Return what has to be read for placed members: their own lattice, or one round all of theirs."""
+    """Return the lattice to read for members after `placed`: their common one, or one that encloses all."""
     lattices = list(dict.fromkeys(each.card.lattice for each in members))
     return lattices[0] if len(lattices) == 1 else enclosing_lattice(lattices)
 
 
 def common_lattice(members: Sequence[Member]) -> Lattice | None:
-    """Return the lattice on which all members give what they give alone; none if there is none.
+    """Return a lattice on which every member scores as it does alone; None if there is none.
 
-    Members that see their whole windows decide: theirs must be one and the same. The others go along if
-    every pixel that counts has their halo round it and windows begin where they may.
+    Members whose scores depend on the whole window must all have that lattice. Another member fits if each pixel
+    of a window's support has the member's halo round it, and windows start on the member's alignment.
     """
     fixed = [each for each in members if each.alignment_px is None]
     first = max(fixed or members, key=lambda each: each.card.lattice.halo_px)
@@ -153,17 +153,17 @@ def _carries(lattice: Lattice, guest: Member) -> bool:
 
 
 def enclosing_lattice(lattices: Sequence[Lattice]) -> Lattice:
-    """Return a lattice that reads, for any rectangle, all that each of several lattices reads.
+    """Return a lattice that reads, for any rectangle, everything that each of several lattices reads.
 
-    It has the largest of their cores, starting at the CRS origin as tiles do, so that most tiles read
-    no more than their greediest member.
+    It has the largest of their cores and no shift: cores then start at the CRS origin, as tiles do, and most tiles
+    read no more than the member that reads most.
     """
     core = max(each.core_px for each in lattices)
     return Lattice(core_px=core, halo_px=max(_overhang(core, each) for each in lattices))
 
 
 def _overhang(core: int, lattice: Lattice) -> int:
-    """Return how far windows of a lattice stand out of cores of `core` px from the origin, at most."""
+    """Return by how much, at most, windows of a lattice overhang cores of `core` px that start at the origin."""
     theirs, reach, shift = lattice.core_px, lattice.reach_px, lattice.shift_px
     # Edges at multiples of `core` fall on every multiple of this inside their cores.
     step = math.gcd(core, theirs)
@@ -183,12 +183,12 @@ def words(lattice: Lattice) -> str:
 # -- scores ------------------------------------------------------------------------------------
 
 
-# A sum over classes is taken in their order, term by term: numpy's own takes another order where an
-# array happens to be a single pixel wide, and a mask must not depend on how it was cut.
+# Classes are summed in their order, term by term: numpy's sum takes another order for an array one pixel
+# wide, and a mask must not depend on how the scene was divided.
 
 
 def total(parts: Array) -> Array:
-    """Add up (N, K, …) over K, which is kept with size 1."""
+    """Sum (N, K, …) over K; the axis stays, with size 1."""
     summed: Array = functools.reduce(np.add, np.moveaxis(parts, 1, 0))
     return summed[:, np.newaxis]
 
@@ -212,19 +212,19 @@ def by_code(codes: Sequence[Code], classes: Sequence[Code], shares: Array) -> Ar
 
 
 def in_groups(codes: Sequence[Code], shares: Array) -> Array:
-    """Give the whole share of each of `GROUPS` to its likeliest code.
+    """Give the total share of each group of `GROUPS` to the group's likeliest code.
 
     Parameters
     ----------
     codes
-        The C codes, in the order of `GROUPS`: of equals the first wins.
+        The C codes, in the order of `GROUPS`; the first wins a tie.
     shares
         (N, C, H, W).
 
     Returns
     -------
-    The same shape and the same sum over codes; the largest of it is the likeliest code of the
-    likeliest group.
+    (N, C, H, W) with the same sum over codes, whose largest value is the likeliest code of the likeliest
+    group.
     """
     given = np.zeros_like(shares)
     for group in GROUPS:
@@ -237,7 +237,7 @@ def in_groups(codes: Sequence[Code], shares: Array) -> Array:
 
 
 def one_hot(shares: Array) -> Array:
-    """Return one for the largest share of every pixel, the first of equals; zero if there is none."""
+    """Return 1 for each pixel's largest share (the first of equals) and 0 elsewhere; all 0 without shares."""
     chosen = np.moveaxis(
         np.eye(shares.shape[1], dtype=np.float32)[shares.argmax(axis=1)], -1, 1
     )

@@ -1,4 +1,4 @@
-"""``tta``: any model asked again about turned and mirrored windows, until its answer is calm.
+"""``tta``: test-time augmentation. Averages a model's scores over rotated and mirrored windows while they are noisy.
 
 ::
 
@@ -7,8 +7,8 @@
       options: {model: ukis-csmask, depth: 3}
 
 The rule is that of CloudS2Mask 1.1: probabilities are averaged over quarter turns, then over quarter turns
-of the mirrored window; a window is asked again as long as its answer has more than 10 isolated pixels per
-512 x 512, pixels without a neighbour of their own class. Calm windows cost no more than without it.
+of the mirrored window. The next turn is run only while the averaged classes have more than 10 isolated pixels per
+512 x 512 (pixels none of whose neighbours has their class); other windows cost one run, as without `tta`.
 CloudS2Mask's own networks are not offered: they are published as pickles, which run code when read.
 """
 
@@ -32,17 +32,16 @@ NAME = "tta"
 TURNS: tuple[tuple[int, bool], ...] = tuple(
     (quarters, mirrored) for mirrored in (False, True) for quarters in range(4)
 )
-"""In the order in which they are asked: mirrored left to right first if at all, then turned by so many
-quarters, counter-clockwise."""
+"""(quarter turns counter-clockwise, whether mirrored left to right before), in the order of the runs."""
 
 ISOLATED_PER_PIXEL = 10 / 512**2
-"""With more isolated pixels than this share of a window it is asked again."""
+"""Share of isolated pixels in a window above which the next turn is run."""
 
 Array = NDArray[np.float32]
 
 
 class TtaModel:
-    """A model and how often to ask it; safe to call from several threads at once, if the model is."""
+    """A model and the number of turns to average; thread-safe if the model is."""
 
     def __init__(self, card: ModelCard, model: Model) -> None:
         """Wrap a loaded model."""
@@ -55,7 +54,7 @@ class TtaModel:
 
         Returns
         -------
-        (N, K, H, W) float32 probabilities. How often one window is asked does not depend on others.
+        (N, K, H, W) float32 probabilities. The number of turns of a window does not depend on other windows.
         """
         missing = np.logical_or.reduce(np.isnan(windows), axis=1)
         total = np.zeros((len(windows), len(self.card.classes), *windows.shape[2:]), np.float32)
@@ -79,7 +78,7 @@ class TtaModel:
 
 
 def turn_by(windows: Array, turn: tuple[int, bool]) -> Array:
-    """Mirror windows (…, H, W) left to right, if asked, and turn them by quarters."""
+    """Apply a turn of `TURNS` to windows (…, H, W)."""
     quarters, mirrored = turn
     return np.rot90(windows[..., ::-1] if mirrored else windows, quarters, axes=(-2, -1))
 
@@ -92,14 +91,14 @@ def turn_back(windows: Array, turn: tuple[int, bool]) -> Array:
 
 
 def is_restless(scores: Array, missing: NDArray[np.bool_]) -> bool:
-    """Return whether a window's answer has too many isolated pixels.
+    """Return whether a window's classes have too many isolated pixels.
 
     Parameters
     ----------
     scores
-        (K, H, W), in any scale.
+        (K, H, W), on any scale.
     missing
-        (H, W), where there is no data; nothing is isolated there.
+        (H, W), true where there is no data; such pixels are not counted.
     """
     classes = scores.argmax(axis=0)
     classes[missing] = 0
@@ -107,7 +106,7 @@ def is_restless(scores: Array, missing: NDArray[np.bool_]) -> bool:
 
 
 def n_isolated(classes: NDArray[np.intp], missing: NDArray[np.bool_]) -> int:
-    """Count pixels (H, W) none of whose eight neighbours has their class; beyond the edge is class 0."""
+    """Count pixels of (H, W) none of whose eight neighbours has their class; pixels beyond the edge are class 0."""
     height, width = classes.shape
     framed = np.pad(classes, 1)
     alone = ~missing

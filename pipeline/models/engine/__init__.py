@@ -1,1 +1,1 @@
-"""How a torch network is run on windows: on a CPU, on a GPU, and what happens before and after it."""
+"""Runs torch networks on windows, on a CPU or a GPU: normalisation, gap filling, inference, memory."""

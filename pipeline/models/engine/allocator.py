@@ -1,10 +1,10 @@
 """Makes the C library keep the memory that a network frees, because the next layer asks for it again.
 
-By default glibc maps large blocks one by one, gives every thread a heap of its own in pieces of 64 MiB, and
-hands all of it back to the kernel on `free`: the next layer pays for fresh pages, zeroed by the kernel, and
-so does every thread anew. The network of ukis-csmask on windows of 576 px in two threads, CPU seconds a
-megapixel in float32 and bfloat16: 1.43 and 0.92 with the thresholds raised alone, 1.15 and 0.69 with all of
-this. Under a Dask nanny, which lowers them (``MALLOC_TRIM_THRESHOLD_=65536``), it was 2.68 before.
+By default glibc maps each large block separately, gives every thread its own heap in pieces of 64 MiB, and
+returns all of it to the kernel on `free`. The next layer, in every thread, then waits for fresh pages that the
+kernel zeroes. CPU seconds per megapixel of ukis-csmask on windows of 576 px in two threads, float32 and bfloat16:
+1.43 and 0.92 with raised thresholds alone, 1.15 and 0.69 with all settings of this module. Under a Dask nanny,
+which lowers the thresholds (``MALLOC_TRIM_THRESHOLD_=65536``), it was 2.68 before.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
 
 SETTINGS: tuple[tuple[int, int], ...] = (
-    # Setting any threshold also ends glibc's own moving of it.
+    # A threshold that is set is no longer adjusted by glibc.
     (_M_MMAP_THRESHOLD, 32 * 2**20),
-    # Blocks above that threshold, which goes no higher, come from the heap as well.
+    # Blocks above the threshold, whose maximum this is, come from the heap as well.
     (_M_MMAP_MAX, 0),
-    # Threads to come share one heap: what one frees serves another. They seldom meet in `malloc`.
+    # Later threads share one heap, so that one reuses what another freed. They seldom contend in `malloc`.
     (_M_ARENA_MAX, 1),
-    # Heaps that other threads have already are not taken down piece by piece (64 MiB each).
+    # Heaps that threads have already are not returned piece by piece (64 MiB each).
     (_M_TOP_PAD, 64 * 2**20),
-    # Free memory at the end of the heap that is kept: more than the widest layer of any network here.
+    # Free memory to keep at the end of the heap: more than the widest layer of any network here.
     (_M_TRIM_THRESHOLD, 2**30),
 )
-"""(parameter, value in bytes or a number); what is kept free was in use once: the peak does not grow."""
+"""(parameter, value in bytes or a count). The peak does not grow: all memory that is kept was in use once."""
 
 
 @functools.cache
@@ -67,17 +67,17 @@ def keep_freed_memory() -> bool:
 # -- giving back -------------------------------------------------------------------------------
 
 FREE_BYTES = 128 * 2**20
-"""Free memory that is kept at least for every thread that runs a network."""
+"""Free memory to keep for every thread that runs a network, at least."""
 SHARE = 0.6
-"""How much is kept of the stated memory of a window: while one begins, another is half-way, and not all that
-a window takes is ever free."""
+"""Share of a window's estimated memory to keep: windows of several threads are at different stages, and a window
+never frees all that it takes."""
 PATIENCE_S = 3.0
-"""Least time between two givings back: a window after one pays for fresh pages, up to two thirds of the time
-of the smallest."""
+"""Least time between two trims: the window after a trim waits for fresh pages, for up to two thirds of the time
+that the smallest window takes."""
 
 
 class _Heap(ctypes.Structure):
-    """What mallinfo2(3) tells, in bytes or numbers."""
+    """The struct that mallinfo2(3) returns, in bytes or counts."""
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
@@ -97,7 +97,7 @@ class _Heap(ctypes.Structure):
 
 
 class _Keeper:
-    """Knows how much memory lay free after the last giving back, and how much windows fill again."""
+    """Tracks the memory that was free after the last trim, and how much of it windows fill again."""
 
     def __init__(self) -> None:
         self._running = self._most = 0
@@ -118,7 +118,7 @@ class _Keeper:
             self._most = max(self._most, self._running)
 
     def give_back(self) -> bool:
-        """Give back what is free if it is more than usual; return whether it was."""
+        """Return free memory to the system if there is more than usual; return whether there was."""
         libc = _glibc()
         # If another thread is doing it, this one need not.
         if libc is None or not self._giving.acquire(blocking=False):
@@ -137,7 +137,7 @@ class _Keeper:
             return True
         if time.monotonic() - self._given_s < PATIENCE_S:
             return False
-        # Not what malloc counts as free: that includes what was given back already.
+        # malloc's own count of free memory includes what it has returned already.
         return _idle(libc) - self._least_idle > self._usual * self._most
 
 
@@ -151,10 +151,10 @@ def expect(window_bytes: int) -> None:
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Run a window; afterwards give back to the system what is free beyond the usual.
+    """Run a window, then return free memory beyond the usual to the system.
 
-    Windows of other shapes, as at the edges of a swath, leave holes that the next ones do not fit into: two
-    threads that ran a hundred windows of all shapes kept 1.3 GB, of which 0.5 were in use.
+    Windows of other shapes, as at the edges of a swath, leave holes too small for the next ones: two threads
+    that had run a hundred windows of all shapes kept 1.3 GB, of which 0.5 GB were in use.
     """
     _keeper.count(1)
     try:
@@ -165,7 +165,7 @@ def bounded() -> Iterator[None]:
 
 
 def _idle(libc: ctypes.CDLL) -> int:
-    """Return the bytes of memory that malloc did not give to anybody: program code, and what is free."""
+    """Return the resident bytes that malloc has not allocated: program code and free memory."""
     resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return resident * resource.getpagesize() - int(libc.mallinfo2().uordblks)
 

@@ -1,4 +1,4 @@
-"""A network with its card, on the device that the card asks for."""
+"""Puts a network on the device that its card names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TorchModel = SegmentationModel | GpuModel
 def of_network(
     card: ModelCard, net: nn.Module, entry: Entry, *, stride: int, gaps: Gaps
 ) -> TorchModel:
-    """Make a model of a network.
+    """Return a model that runs a network on the card's device.
 
     Parameters
     ----------

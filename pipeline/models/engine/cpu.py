@@ -1,9 +1,8 @@
 """Runs a segmentation network on windows, on a CPU; `pipeline.models.engine.gpu_stream` does on a GPU.
 
-One window gives the same scores whatever else is asked: a batch of the network is always one window, so it
-has no mates that could change how a kernel rounds (float32 scores of a window move by up to 9e-6 with the
-size of its batch), and every calling thread runs its window alone: concurrency comes from the callers, and
-the order in which a sum is taken never depends on how many cores were idle.
+A window's scores depend on that window alone. The network's batch is always one window, because kernels round
+differently for other batch sizes (float32 scores move by up to 9e-6). Each calling thread runs its window with
+one torch thread, so that the order of a sum never depends on idle cores; concurrency comes from the callers.
 """
 
 from __future__ import annotations
@@ -35,25 +34,25 @@ _Answer = tuple[int, tuple[slice, slice], FloatArray]
 
 
 class SegmentationModel:
-    """A network with its card; safe to call from several threads at once."""
+    """A network and its card; thread-safe."""
 
     def __init__(
         self, card: ModelCard, net: nn.Module, entry: Entry, stride: int, gaps: Gaps
     ) -> None:
-        """Bring a network to its precision.
+        """Convert a network to the precision of its card.
 
         Parameters
         ----------
         card
-            Its option ``precision`` says how the network runs.
+            Its option ``precision`` is the dtype that the network runs in.
         net
-            (N, B, H, W) of what `entry` gives -> (N, K, H, W) scores, float32, on the CPU.
+            (N, B, H, W) output of `entry` -> (N, K, H, W) scores, float32, on the CPU.
         entry
-            From reflectance to what the network sees, for the B bands in the order of the card's roles.
+            Reflectance -> input of the network, for the B bands in the order of the card's roles.
         stride
             Edges of a window are multiples of this, in pixels.
         gaps
-            What the network sees of a window that is not full.
+            Prepares windows that lack data.
 
         Raises
         ------
@@ -87,7 +86,7 @@ class SegmentationModel:
         Returns
         -------
         (N, K, H, W) float32 scores, of the kind of the card's `scores`; zero outside the part of a window
-        that was run, and in windows without any data, which never are.
+        that was run, and throughout windows without any data, which are not run.
 
         Raises
         ------
@@ -103,7 +102,7 @@ class SegmentationModel:
         return self._together(answers, windows.shape)
 
     def _together(self, answers: list[_Answer], shape: tuple[int, ...]) -> FloatArray:
-        """Put the network's scores in their place among windows of a shape, zero elsewhere."""
+        """Put each window's scores into an array (N, K, H, W), zero elsewhere."""
         n, _, height, width = shape
         whole = (n, len(self._card.classes), height, width)
         if len(answers) == 1 and (1, *answers[0][2].shape) == whole:
@@ -124,8 +123,8 @@ class SegmentationModel:
         return answer
 
     def _tensor(self, image: FloatArray) -> torch.Tensor:
-        """Return an image as a batch of one, as the network takes it."""
-        # At once, both take torch three times as long.
+        """Return an image as a batch of one, in the network's dtype and memory format."""
+        # Two steps: torch takes three times as long to change both in one call.
         x = torch.from_numpy(image[np.newaxis]).to(self._dtype)
         return x.contiguous(memory_format=torch.channels_last)
 
@@ -157,9 +156,8 @@ def check_windows(card: ModelCard, stride: int, windows: FloatArray) -> None:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Have a window computed by the thread that asks."""
-    # The setting belongs to the calling thread: one that ran torch before keeps its own number whatever
-    # another thread sets.
+    """Let torch use the calling thread only."""
+    # The setting is per thread: a thread that ran torch before keeps its own number of threads.
     if torch.get_num_threads() != 1:
         torch.set_num_threads(1)
     with allocator.bounded():

@@ -1,10 +1,9 @@
-"""What a network sees where there is no data.
+"""Fills the pixels without data before a network sees a window.
 
-A network sees its whole window, so whatever stands in for the missing part reaches the rest. Zeros look
-like deep shadow and a band's mean like haze; both end in an edge that nature does not have. Here the
-image goes on as in a mirror at the border of the data. Measured on five images of which a part was
-cut away (mean share of the remaining pixels that keep the class they had in the whole image; the same
-images served to choose the method):
+A network sees its whole window, so the values put into a gap affect the rest. Zeros look like deep shadow and a
+band's mean like haze, and both make an artificial edge. Here the image is mirrored at the border of the data.
+Measured on five images with a part cut away: mean share of the remaining pixels that keep the class they had in
+the whole image (the method was chosen on the same images).
 
 =================================  =====  ==========  =======  =======
 cut away                           zeros  band means  nearest   mirror
@@ -24,11 +23,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 REPEAT_PX = 8
-"""So far into a gap the nearest pixel is repeated; mirrored texture only pays beyond that."""
+"""Up to this distance from the data the nearest pixel is repeated; mirroring is better only beyond it."""
 
 
 def is_missing(window: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return which pixels (H, W) of a window (B, H, W) lack a band; they take no part at all."""
+    """Return which pixels (H, W) of a window (B, H, W) lack a band; they count as no data in all bands."""
     missing: NDArray[np.bool_] = np.logical_or.reduce(np.isnan(window), axis=0)
     return missing
 
@@ -45,9 +44,8 @@ def mirror(window: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[n
 
     Returns
     -------
-    A new array. A missing pixel takes the value of the nearest one that is not; farther than
-    `REPEAT_PX` from it, that of the pixel as far behind the border of the data as itself before it,
-    unless that one is missing too or outside.
+    A new array. A missing pixel takes the value of the nearest pixel with data. Farther than `REPEAT_PX` from it,
+    the pixel is mirrored at the border of the data instead, unless its mirror image is missing or outside.
     """
     filled = window.copy()
     if missing.any():
@@ -68,7 +66,7 @@ def _data_span(missing: NDArray[np.bool_], axis: int) -> slice:
 def _fill_gaps(image: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
     """Fill gaps of any shape in place."""
     distances, nearest = ndimage.distance_transform_edt(missing, return_indices=True)
-    # From here on one entry a missing pixel; a point is a column (y, x).
+    # From here on arrays have one column (y, x) per missing pixel.
     here = np.array(np.nonzero(missing))
     near = nearest[:, *here]
     far = 2 * near - here
@@ -79,7 +77,7 @@ def _fill_gaps(image: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
 
 
 def _fill_round(image: NDArray[np.float32], span: tuple[slice, ...]) -> None:
-    """Do the same in place round a rectangle of data, as at the edges of scenes: a tenth of the time."""
+    """Fill in place round a rectangle of data, as at the edges of scenes; ten times as fast as `_fill_gaps`."""
     height, width = image.shape[1:]
     rows, cols = span
     for part in (
@@ -107,7 +105,7 @@ def _mirrored(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataPart:
-    """The part of a window that a network has to see, because there is data in it."""
+    """The part of a window that holds data, which is all that a network has to see."""
 
     window: NDArray[np.float32]
     """(B, h, w), NaN = no data."""
@@ -133,23 +131,22 @@ class DataPart:
 
 
 def cut(window: NDArray[np.float32], stride: int) -> DataPart:
-    """Cut away the rows and columns of a window that lie beyond its data.
+    """Crop a window to its rows and columns with data.
 
-    At the border of a swath or a scene most of a window can be empty; running it would cost as
-    much as a full one. A network gains nothing by seeing the mirror beyond its data: with five images
-    cut in 32 places each, .991 of the pixels kept their class (.977 of those within 32 px of the
-    cut) without it, .991 (.974) with 32 px of it.
+    At the border of a swath or a scene most of a window can be empty, and would cost as much to run as a full one.
+    Mirrored pixels beyond the crop gain nothing: of five images cut in 32 places each, .991 of the pixels kept
+    their class (.977 within 32 px of the cut) without them, .991 (.974) with 32 px of them.
 
     Parameters
     ----------
     window
         (B, H, W), edges multiples of `stride`.
     stride
-        Edges of the part are multiples of this and start at one, in pixels.
+        The part starts at multiples of this, and its edges are multiples of it, in pixels.
 
     Returns
     -------
-    A view of the rows and columns with data, rounded outwards.
+    A view of the rows and columns with data, rounded outwards to `stride`.
     """
     missing = is_missing(window)
     ys, xs = (_span(missing, axis, stride) for axis in (1, 0))
@@ -170,10 +167,10 @@ WHOLE = (slice(None), slice(None))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkInput:
-    """The image that a network gets for a window with data, and the part of it that is run."""
+    """The image that a network gets for a window with data, and the part of the image that is run."""
 
     image: Callable[[], NDArray[np.float32]]
-    """Returns (B, h, w) reflectance, which is made only when it is needed."""
+    """Returns (B, h, w) reflectance, computed when called."""
     inner: tuple[slice, slice]
     """Rows and columns of the image that the network is run on."""
     where: tuple[slice, slice]
@@ -181,22 +178,22 @@ class NetworkInput:
 
 
 Gaps = Callable[[NDArray[np.float32], int], NetworkInput | None]
-"""Takes a window (B, H, W), NaN = no data, and what its edges are multiples of; returns none if there is no
-data at all."""
+"""Takes a window (B, H, W), NaN = no data, and the stride that its edges are multiples of; returns None for a
+window without data."""
 
 
 def mirrored(window: NDArray[np.float32], stride: int) -> NetworkInput | None:
-    """Cut away what lies beyond the data, and fill the gaps that are left, in memory of their own."""
+    """Crop the window to its data, and fill the remaining gaps in a copy."""
     part = cut(window, stride)
     return None if part.empty else NetworkInput(part.filled, WHOLE, part.where)
 
 
 def only_cut(window: NDArray[np.float32], stride: int) -> NetworkInput | None:
-    """Show the window with its gaps, and run what does not lie beyond the data."""
+    """Crop the window to its data, and leave the gaps as NaN."""
     part = cut(window, stride)
     return None if part.empty else NetworkInput(lambda: window, part.where, part.where)
 
 
 def as_it_is(window: NDArray[np.float32], stride: int) -> NetworkInput | None:  # noqa: ARG001 - one of `Gaps`
-    """Show the window with its gaps, and run all of it."""
+    """Run the whole window, gaps as NaN."""
     return None if np.isnan(window).all() else NetworkInput(lambda: window, WHOLE, WHOLE)

@@ -1,7 +1,7 @@
-"""Runs a segmentation network on windows, on a GPU, from reflectance to what is made of its scores.
+"""Runs a segmentation network on windows, on a GPU, and post-processes the scores there.
 
-One window gives the same scores whatever else is asked: batches are always filled up to one size, without
-TF32 and without the search for the fastest kernel, one batch after another (`pipeline.models.engine.gpu_stream`).
+A window's scores depend on that window alone: batches are padded to one size, TF32 and the search for the fastest
+kernel (cuDNN benchmark) are off, and batches run one after another (`pipeline.models.engine.gpu_stream`).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Alike:
-    """Windows of which the network is run on the same part: a batch has one shape."""
+    """Windows whose parts to run have the same position and shape, so that they can share a batch."""
 
     positions: list[int]
     seen: list[NetworkInput]
 
     def cut(self, size: int) -> tuple[_Alike, _Alike]:
-        """Return the first so many, and the rest."""
+        """Return the first `size` windows, and the rest."""
         first, rest = slice(0, size), slice(size, None)
         return (
             _Alike(self.positions[first], self.seen[first]),
@@ -46,12 +46,12 @@ class _Alike:
 
 
 class GpuModel:
-    """A network with its card; safe to call from several threads at once. A `pipeline.types.DeviceModel`."""
+    """A network and its card: a thread-safe `pipeline.types.DeviceModel`."""
 
     def __init__(
         self, card: ModelCard, net: nn.Module, entry: Entry, stride: int, gaps: Gaps
     ) -> None:
-        """Move a network to the GPU, and to its precision.
+        """Move a network to the GPU, in the precision of its card.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class GpuModel:
         Raises
         ------
         ModelError
-            As there; or the GPU has not even memory for one window.
+            As there; or the GPU lacks the memory for a single window.
         """
         check_windows(self._card, self._stride, windows)
         with_data = [
@@ -102,7 +102,7 @@ class GpuModel:
         return scores
 
     def predict_then(self, windows: FloatArray, beside: NDArray[Any], then: Then) -> Arrays:
-        """Score windows, and make something of the scores before they come back.
+        """Score windows, and post-process the scores on the device.
 
         Parameters
         ----------
@@ -112,8 +112,8 @@ class GpuModel:
         Raises
         ------
         ModelError
-            The windows have another shape or dtype, a value is infinite, one holds no data, or the GPU has
-            not even memory for one window.
+            The windows have another shape or dtype, a value is infinite, a window has no data, or the GPU lacks
+            the memory for a single window.
         """
         check_windows(self._card, self._stride, windows)
         height, width = windows.shape[2:]
@@ -129,7 +129,7 @@ class GpuModel:
             seen = self._gaps(window, self._stride)
             if seen is None:
                 raise ModelError(f"window {position} given to {self._card.name} holds no data")
-            # Slices are no keys before Python 3.12.
+            # Slices are not hashable before Python 3.12.
             group = groups.setdefault(repr(seen.where), _Alike([], []))
             group.positions.append(position)
             group.seen.append(seen)
@@ -138,7 +138,7 @@ class GpuModel:
     def _run(
         self, alike: _Alike, beside: NDArray[Any], make: partial[tuple[torch.Tensor, ...]]
     ) -> Iterator[tuple[list[int], Arrays]]:
-        """Run windows in batches, of fewer windows if memory is short."""
+        """Run windows in batches; halve the batch size when memory runs out."""
         while alike.positions:
             size = self._batch
             some, rest = alike.cut(size)
@@ -161,9 +161,9 @@ class GpuModel:
         images: torch.Tensor,
         beside: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """Normalise images, run the network on them and make of its scores what is asked, on the device."""
+        """Normalise images, run the network and post-process its scores, on the device."""
         x = self._entry(images)[..., *seen.inner]
-        # A batch is filled up with its last window, so that its size never changes.
+        # A short batch is padded with its last window, so that the batch size never changes.
         x = torch.cat([x, x[-1:].expand(size - len(x), -1, -1, -1)])
         scores = self._net(x.to(self._dtype, memory_format=torch.channels_last))
         scores = scores[: len(images)].float()
@@ -178,7 +178,7 @@ class GpuModel:
                 f"{self._card.name} runs out of memory on the GPU with a single window of "
                 f"{edge} px; free the device, or set device to 'cpu'"
             ) from error
-        # Another thread may have come to the same end meanwhile.
+        # Another thread may have halved it meanwhile.
         self._batch = min(self._batch, size // 2)
         log.warning(
             "%s: out of memory; batches of %d from now on", self._card.name, self._batch
@@ -186,7 +186,7 @@ class GpuModel:
 
 
 def _in_order(done: list[tuple[list[int], Arrays]]) -> Arrays:
-    """Put what was made of batches in the order of their windows."""
+    """Concatenate the results of batches in the order of the windows."""
     if len(done) == 1:
         return done[0][1]
     order = np.argsort(np.concatenate([positions for positions, _ in done]))

@@ -1,4 +1,4 @@
-"""How windows reach a GPU, and what is made of them comes back while it computes.
+"""CUDA streams: windows are copied to the GPU, and results back, while the network computes.
 
 ::
 
@@ -6,9 +6,9 @@
     another's                 |w1 up|                    |c1 down|
     the network               |  w0  ||  w1  ||  w2  ||  w3  |
 
-The network has a stream of its own, on which batches follow each other without a gap; each calling thread has
-one for its copies, from and to pinned memory. There are no CUDA graphs: a batch of some megapixels computes
-for much longer than its kernels take to be queued up, and that happens while the one before computes.
+The network runs on one stream, batch after batch without a pause; each calling thread has another for its copies
+from and to pinned memory. CUDA graphs would gain nothing: a batch of some megapixels computes for much longer than
+it takes to queue its kernels, and they are queued while the previous batch computes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.models.families import machine
 
 Arrays = tuple[NDArray[Any], ...]
 Work = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]]
-"""Takes images (n, B, h, w) float32 and what goes with them (n, …), both on the device."""
+"""Takes images (n, B, h, w) float32 and companion arrays (n, …), both on the device."""
 
 
 def usable_device() -> torch.device:
@@ -43,11 +43,11 @@ def usable_device() -> torch.device:
 
 
 class Gpu:
-    """One GPU of this process; safe to call from several threads at once."""
+    """One GPU of this process; thread-safe."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        # Streams do not wait for each other: what was sent on another one, weights, has to be there.
+        # Streams do not wait for each other: the weights, copied on the default one, must have arrived.
         torch.cuda.synchronize(device)
         self._network = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._turn = threading.Lock()
@@ -56,25 +56,25 @@ class Gpu:
     def run(
         self, images: Sequence[NDArray[np.float32]], beside: NDArray[Any], work: Work
     ) -> Arrays:
-        """Do some work on a batch.
+        """Run a function on a batch on the device.
 
         Parameters
         ----------
         images
             n times (B, h, w) float32.
         beside
-            (n, …), what goes with them.
+            (n, …), companion arrays of the images.
         work
-            What is done on the device.
+            The function to run.
 
         Returns
         -------
-        What the work returns, each (n, …), in memory that is pinned.
+        The arrays (n, …) that `work` returns, in pinned memory.
 
         Raises
         ------
         torch.OutOfMemoryError
-            The device has not the memory for the batch.
+            The device lacks the memory for the batch.
         """
         copies = self._copies()
         with torch.cuda.stream(copies):
@@ -86,28 +86,28 @@ class Gpu:
         return tuple(each.numpy() for each in answers)
 
     def _up(self, arrays: Sequence[NDArray[Any]] | NDArray[Any]) -> torch.Tensor:
-        """Send arrays of one shape, one after another in memory of the batch's own."""
+        """Copy arrays of one shape to the device as one batch."""
         first = arrays[0]
         dtype = torch.from_numpy(np.empty(0, first.dtype)).dtype
         pinned = torch.empty((len(arrays), *first.shape), dtype=dtype, pin_memory=True)
         buffer = pinned.numpy()
         for index, each in enumerate(arrays):
             buffer[index] = each
-        # Torch keeps the pinned memory from others until the copy is through.
+        # Torch does not reuse the pinned memory before the copy has ended.
         return pinned.to(self._device, non_blocking=True)
 
     def _computed(
         self, given: tuple[torch.Tensor, torch.Tensor], work: Work, copies: torch.cuda.Stream
     ) -> tuple[torch.Tensor, ...]:
-        """Queue up the work behind the batch's copy, and the thread's copies behind the work."""
+        """Queue the work after the copy of its batch, and the thread's next copies after the work."""
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
-        # Held while kernels are queued up, not while they run.
+        # The lock covers queuing the kernels, not their execution.
         with self._turn, exact, torch.inference_mode(), torch.cuda.stream(self._network):
             self._network.wait_stream(copies)
             for each in given:
-                # The allocator must not hand on its memory before the network has read it.
+                # The allocator must not reuse the memory before the network has read it.
                 each.record_stream(self._network)
             made = tuple(each.contiguous() for each in work(*given))
             copies.wait_stream(self._network)
@@ -121,7 +121,7 @@ class Gpu:
 
 
 def _down(made: torch.Tensor, copies: torch.cuda.Stream) -> torch.Tensor:
-    """Send for what was made; it is there when the stream is through."""
+    """Start copying a result to the host; it is complete when the stream is synchronised."""
     answer = torch.empty(made.shape, dtype=made.dtype, pin_memory=True)
     answer.copy_(made, non_blocking=True)
     made.record_stream(copies)

@@ -1,6 +1,6 @@
-"""What stands between reflectance and a network: on a CPU one window at a time, on a device with the batch.
+"""Reflectance -> input of a network: one window at a time on a CPU, whole batches on a device.
 
-A device is given reflectance, and normalises it itself: on the host that would take longer than the network.
+A device normalises reflectance itself, because the host would take longer for it than the network runs.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ FloatArray = NDArray[np.float32]
 
 
 class Entry(Protocol):
-    """From reflectance to what a network sees, the same in both places but for rounding."""
+    """Reflectance -> input of a network; host and device give the same but for rounding."""
 
     def here(self, image: FloatArray) -> FloatArray:
-        """Return what the network sees of an image (B, H, W), NaN = no data; finite, in memory of its own.
+        """Normalise an image (B, H, W), NaN = no data, on the host; the result is finite and shares no memory.
 
-        The image is not written to, unless gaps were filled before (`pipeline.models.engine.fill_gaps.mirrored`).
+        An image without gaps (`pipeline.models.engine.fill_gaps.mirrored`) may be normalised in place.
         """
         ...
 
     def there(self) -> nn.Module:
-        """Return what does the same with a batch (N, B, H, W) float32."""
+        """Return a module that does the same to a batch (N, B, H, W) float32 on a device."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Normalisation:
-    """Minus a mean, over a standard deviation, for images whose gaps were filled."""
+    """(x - mean) / std with constants for each band, for images whose gaps were filled."""
 
     mean: FloatArray
     """(B,), reflectance."""
@@ -83,7 +83,7 @@ class _ZeroGaps(nn.Module):
 
 
 class OwnStatistics:
-    """Every band of a window by what it holds there: minus its mean, over its standard deviation."""
+    """(x - mean) / std with the statistics of each band in the window itself."""
 
     def here(self, image: FloatArray) -> FloatArray:
         """Normalise an image.
@@ -101,7 +101,7 @@ class OwnStatistics:
         normed = np.zeros_like(image)
         for band, out in zip(image, normed, strict=True):
             valid = ~np.isnan(band)
-            # Mostly all are; one by one, whatever array the image is a view of: so sums keep their order.
+            # Usually all pixels are valid. Flattened, so that the order of sums does not depend on strides.
             values = band.ravel() if valid.all() else band[valid]
             if values.size:
                 mean, std = values.mean(dtype=np.float64), values.std(dtype=np.float64)

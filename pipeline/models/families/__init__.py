@@ -1,1 +1,1 @@
-"""One module a family of models: its names, its options and its cards. torch is not imported here."""
+"""One module per family of models: its names, options and cards. torch is not imported here."""

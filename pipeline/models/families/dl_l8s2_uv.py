@@ -1,7 +1,7 @@
-"""DL-L8S2-UV, the small U-Nets of the Universitat de València: which one fits.
+"""DL-L8S2-UV, the small U-Nets of the Universitat de València: chooses one for the items.
 
-They tell cloud from clear, and see no farther than 23 px: with a halo of 24 px and windows that start on
-multiples of 4 px (two poolings), any partition gives what the whole scene gives, bit for bit.
+They tell cloud from clear, and their receptive field has a radius of 23 px. With a halo of 24 px and windows that
+start on multiples of 4 px (two poolings), any partition gives the scores of the whole scene, bit for bit.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ BANDS: Mapping[str, tuple[str, ...]] = {
 """Best first: on labelled images the six bands are right more often (OA .91 against .86)."""
 
 REACH_PX = 23
-"""Radius of what a pixel depends on: 2 + 2·2 + 2·4 + 2·2 + 2 = 20 px of convolutions, and up to 3 px
-because a pooled pixel stands for four."""
+"""Radius of the receptive field: 2 + 2·2 + 2·4 + 2·2 + 2 = 20 px of convolutions, and up to 3 px because a pooled
+pixel covers four."""
 LATTICE = Lattice(core_px=512, halo_px=24)
 
 GPU_BATCH = 16
@@ -60,12 +60,12 @@ class DlL8s2Uv:
         return _card(network, chosen)
 
     def alignment_px(self, _: ModelCard) -> int:
-        """Return what windows may begin on multiples of: nothing reaches beyond the halo."""
+        """Return the step of the pooled pixels, on which windows may start: the receptive field is bounded."""
         return ALIGNMENT_PX
 
     def load(self, card: ModelCard) -> Model:
         """Load a network; see `pipeline.models.load`."""
-        # torch takes seconds to import: runs that find everything done must not pay for it.
+        # torch takes seconds to import, which runs that find nothing new must not wait for.
         from pipeline.models.networks import dl_l8s2_uv as network  # noqa: PLC0415
 
         return network.load(card)
@@ -78,7 +78,7 @@ class DlL8s2Uv:
 
 
 def _best(roles: Collection[str]) -> str:
-    # None fits: the smaller set makes the shorter list of what is missing.
+    # If none fits, the smaller set gives the shorter list of missing bands.
     return next((name for name, bands in BANDS.items() if set(bands) <= set(roles)), RGBI)
 
 
@@ -114,9 +114,9 @@ def _card(network: str, options: dict[str, str]) -> ModelCard:
 # -- memory ------------------------------------------------------------------------------------
 
 FIRST_USE_BYTES = {"float32": 165 * 10**6, "bfloat16": 45 * 10**6}
-"""The weights (0.4 MB), what loading leaves behind, and kernels that oneDNN compiles (measured)."""
+"""The weights (0.4 MB), memory that loading leaves behind, and kernels that oneDNN compiles (measured)."""
 
 BYTES_PER_PIXEL = {"float32": 918, "bfloat16": 574}
-"""Peak of one window on its way through, per pixel, with the holes that are left in the heap (measured with
-1, 2 and 4 threads; off by 9 % at most). In use is at the widest point the level of full resolution on the way
-up: the joined 64 channels, their parts (32 and 32), their depthwise convolution (64) and 32 that come out."""
+"""Peak memory of inference on one window, per pixel, heap fragmentation included (measured with 1, 2 and 4
+threads; off by 9 % at most). Live at the widest point, the decoder's level of full resolution: the 64 concatenated
+channels, their parts (32 and 32), their depthwise convolution (64) and its 32 outputs."""

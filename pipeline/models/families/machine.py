@@ -1,4 +1,4 @@
-"""Says what the machine can do, without importing torch: a plan must know it and never pays for torch."""
+"""Detects what the machine can compute without importing torch, since a plan needs to know before torch is loaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     Parameters
     ----------
     cpuinfo
-        Where Linux tells its CPU flags; absent on other systems, which counts as no.
+        Where Linux lists its CPU flags; absent on other systems, which counts as no.
     """
     return not _BF16_FLAGS.isdisjoint(_cpu_flags(cpuinfo))
 
@@ -29,8 +29,8 @@ def has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Return whether oneDNN's bfloat16 convolutions run on the CPU at all, emulated or not.
 
-    The list of flags is what torch's ``mkldnn_convolution`` asks for on x86; a CPU whose flags are not
-    told that way counts as able.
+    torch's ``mkldnn_convolution`` checks the same flags on x86; a CPU that does not list its flags there
+    counts as able.
     """
     flags = _cpu_flags(cpuinfo)
     return not flags or "avx_ne_convert" in flags or flags >= _AVX512_FLAGS
@@ -60,7 +60,7 @@ NO_GPU = (
 def has_cuda() -> bool:
     """Return whether there is an NVIDIA device and the installed torch was built for one.
 
-    `torch.cuda.is_available` has the last word when a model is loaded.
+    `torch.cuda.is_available` decides when a model is loaded.
     """
     return _torch_knows_cuda() and count_nvidia_devices() > 0
 
@@ -77,7 +77,7 @@ def _torch_knows_cuda() -> bool:
 
 
 def count_nvidia_devices() -> int:
-    """Return how many NVIDIA devices the driver tells of."""
+    """Return how many NVIDIA devices the driver reports."""
     # NVML counts devices without opening one: after cuInit a process can no longer fork.
     count = ctypes.c_uint(0)
     nvml = _nvml()
@@ -86,7 +86,7 @@ def count_nvidia_devices() -> int:
 
 
 def compute_capability() -> tuple[int, int]:
-    """Return what the first NVIDIA device can do, as (major, minor) of CUDA; (0, 0) if there is none."""
+    """Return the CUDA compute capability (major, minor) of the first NVIDIA device; (0, 0) if there is none."""
     major, minor, device = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_void_p()
     nvml = _nvml()
     known = (
@@ -101,7 +101,7 @@ def compute_capability() -> tuple[int, int]:
 
 
 def _nvml() -> Any:  # noqa: ANN401 - a library of the driver
-    """Return NVIDIA's management library, ready to be asked; none where there is no driver."""
+    """Return NVIDIA's management library, initialised; None where there is no driver."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
         return nvml if nvml.nvmlInit_v2() == 0 else None

@@ -1,10 +1,10 @@
 """OmniCloudMask: the cards of its releases.
 
-Two networks see red, green and near infrared, normalised by each window's own statistics, and the mean of
-their logits decides. Because of that normalisation a pixel's class depends on its whole window: only
-windows that never move give the same mask for every partition.
+Two networks see red, green and near infrared, normalised by each window's own statistics; the mean of their logits
+decides. Because of that normalisation a pixel's class depends on its whole window: only a fixed lattice of windows
+gives the same mask for every partition.
 
-What is particular about releases 1 to 3 is in `pipeline.models.families.omnicloudmask_earlier`.
+`pipeline.models.families.omnicloudmask_earlier` has the differences of releases 1 to 3.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.types import Lattice, Model, ModelCard
 LEVELS = ("L1C", "L2A")
 
 VERSION = "4"
-"""The release that is meant unless option ``version`` says otherwise."""
+"""Default of the option ``version``."""
 
 GPU_BATCH = 4
 """Windows at a time on a GPU: chosen by arithmetic, not measured."""
@@ -32,8 +32,8 @@ OPTIONS: Mapping[str, tuple[object, option.Check]] = {
     **option.OF_NETWORKS,
     "weights": ("", option.path),
     "version": (VERSION, option.whole(1, 4)),
-    # Windows of 1152 px: as much for the statistics as its own engine's patches of 1000 px. Of a scene
-    # of 4096 px the networks see 33 megapixels (2.0 times its own), with its patches 36.
+    # Windows of 1152 px give the statistics as many pixels as the patches of 1000 px of OmniCloudMask's own
+    # engine. For a scene of 4096 px the networks run on 33 megapixels (2.0 times the scene), with its patches on 36.
     "core_px": (1024, option.whole(STRIDE, 4096, multiple_of=STRIDE)),
     "halo_px": (64, option.whole(0, 1024, multiple_of=STRIDE // 2)),
 }
@@ -63,7 +63,7 @@ class OmniCloudMask:
         options: Mapping[str, Any],
     ) -> ModelCard:
         """Choose the card for some items; see `pipeline.models.resolve`."""
-        # Sensors with one near infrared only call it nir.
+        # Sensors with a single near-infrared band call it nir.
         wanted = tuple(
             "nir" if role == "nir08" and role not in roles else role for role in ROLES
         )
@@ -73,7 +73,7 @@ class OmniCloudMask:
 
     def load(self, card: ModelCard) -> Model:
         """Load the networks; see `pipeline.models.load`."""
-        # torch takes seconds to import: runs that find everything done must not pay for it.
+        # torch takes seconds to import, which runs that find nothing new must not wait for.
         from pipeline.models.networks import omnicloudmask, omnicloudmask_earlier  # noqa: PLC0415
 
         if card.version == VERSION:
@@ -90,10 +90,11 @@ class OmniCloudMask:
 
 
 def lattice(options: Mapping[str, str]) -> Lattice:
-    """Return the lattice that options ask for: ramps as wide as the halo, up to 64 px."""
+    """Return the lattice for options: blending ramps as wide as the halo, up to 64 px."""
     core, halo = int(options["core_px"]), int(options["halo_px"])
     blend = min(64, halo, core)
-    # Ramps need their neighbours: with edges of cores in the middle of tiles there are the fewest.
+    # A blended core edge also needs the window beyond it. The fewest windows are needed when tile edges fall in the
+    # middle of cores.
     return Lattice(core_px=core, halo_px=halo, blend_px=blend, shift_px=core // 2)
 
 
@@ -130,7 +131,7 @@ def _card(roles: tuple[str, ...], options: dict[str, str]) -> ModelCard:
     )
     if version != VERSION:
         return earlier.changed(card)
-    # Not said of release 4, so that what was masked before there was a choice still counts.
+    # Left out for release 4, so that fingerprints from before the option existed stay valid.
     return replace(card, options={key: options[key] for key in options if key != "version"})
 
 
@@ -140,12 +141,12 @@ N_PARAMETERS = 14_401_144
 BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2}
 
 FIRST_USE_BYTES = {"float32": 37 * 10**6, "bfloat16": 51 * 10**6}
-"""What loading leaves behind, and kernels that oneDNN compiles at the first window (measured)."""
+"""Memory that loading leaves behind, and kernels that oneDNN compiles at the first window (measured)."""
 
 BYTES_PER_PIXEL = {"float32": 160, "bfloat16": 108}
-"""Peak of one window on its way through, per pixel, with the holes that are left in the heap.
+"""Peak memory of inference on one window, per pixel, heap fragmentation included.
 
-Of it in use: in float32 some 21 values a pixel, in bfloat16 25 of half the size; no layer of full resolution
-exists as a whole (`pipeline.models.networks.cpu.unet_in_strips`). Measured with 1, 2 and 4 threads, in runs of their own: these
-numbers are off by 10 % at most.
+Live values: some 21 per pixel in float32, 25 of half the size in bfloat16; no layer of full resolution exists as a
+whole (`pipeline.models.networks.cpu.unet_in_strips`). Measured in separate runs with 1, 2 and 4 threads; off by 10 %
+at most.
 """

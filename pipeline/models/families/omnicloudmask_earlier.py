@@ -1,7 +1,7 @@
-"""OmniCloudMask's releases 1 to 3: what is not as in release 4.
+"""OmniCloudMask's releases 1 to 3: how their cards differ from that of release 4.
 
-They see the same bands in the same way as release 4 and tell the same classes apart; their networks are U-Nets
-of fastai (`pipeline.models.networks.dynamic_unet`).
+Bands, normalisation and classes are those of release 4; the networks are U-Nets of fastai
+(`pipeline.models.networks.dynamic_unet`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pipeline.models.families import options as option
 from pipeline.types import ModelCard
 
 RESOLUTION_M = (10.0, 50.0)
-"""Only release 4 is meant for finer pixels."""
+"""Range of pixel sizes; release 4 alone is meant for finer pixels."""
 
 GPU_BATCH = 2
 """Windows at a time on a GPU: chosen by arithmetic, not measured."""
 
 
 def changed(card: ModelCard) -> ModelCard:
-    """Return a card that says of releases 1 to 3 what is not as in release 4."""
+    """Return a card of release 4, changed to describe releases 1 to 3."""
     return replace(
         card,
         resolution_m=RESOLUTION_M,
@@ -42,11 +42,11 @@ N_PARAMETERS = {"1": 50_604_592, "2": 27_366_152, "3": 27_366_152}
 BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2}
 
 FIRST_USE_BYTES = 20 * 10**6
-"""What loading leaves behind (measured)."""
+"""Memory that loading leaves behind (measured)."""
 
 BYTES_PER_PIXEL = {
     "float32": {"1": 730, "2": 630, "3": 630},
     "bfloat16": {"1": 450, "2": 330, "3": 330},
 }
-"""Peak of one window on its way through, per pixel, with the holes that are left in the heap (measured with 1 and
-2 threads at 1152 px; off by 11 % at most)."""
+"""Peak memory of inference on one window, per pixel, heap fragmentation included (measured with 1 and 2 threads at
+1152 px; off by 11 % at most)."""

@@ -1,4 +1,4 @@
-"""Which items and options a model takes: values checked, defaults filled in, all of them text on the card."""
+"""Checks the items and options given to a model, and fills in defaults; on the card every option is text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def require_fit(
     needed
         Roles that it needs.
     roles, level
-        What the items offer, and their processing level.
+        Roles that the items offer, and their processing level.
     levels
         Processing levels that it was made for.
 
@@ -78,12 +78,12 @@ def resolve(
     given
         Values by option, as a job file has them.
     known
-        For every option its default and what checks a value.
+        For every option its default, and the function that checks a value.
 
     Raises
     ------
     ModelError
-        An option or a value is not known; the message says what is.
+        An option or a value is not known; the message lists those that are.
     """
     refuse_unknown(model, given, known)
     return {
@@ -93,7 +93,7 @@ def resolve(
 
 
 def one_of(*allowed: str) -> Check:
-    """Return a check that takes some words only."""
+    """Return a check that accepts the given words only."""
 
     def check(where: str, value: object) -> str:
         if value not in allowed:
@@ -104,7 +104,7 @@ def one_of(*allowed: str) -> Check:
 
 
 def whole(low: int, high: int, *, multiple_of: int = 1) -> Check:
-    """Return a check that takes whole numbers from low to high, both included."""
+    """Return a check that accepts whole numbers from low to high, both included."""
 
     def check(where: str, value: Any) -> str:  # noqa: ANN401 - whatever a job file holds
         number = _number(value)
@@ -119,7 +119,7 @@ def whole(low: int, high: int, *, multiple_of: int = 1) -> Check:
 
 
 def between(low: float, high: float) -> Check:
-    """Return a check that takes numbers strictly between two others."""
+    """Return a check that accepts numbers strictly between low and high."""
 
     def check(where: str, value: Any) -> str:  # noqa: ANN401 - whatever a job file holds
         number = _number(value)
@@ -131,7 +131,7 @@ def between(low: float, high: float) -> Check:
 
 
 def path(where: str, value: object) -> str:
-    """Take a path as text, which may be empty."""
+    """Check that a value is a path as text; it may be empty."""
     if not isinstance(value, str):
         raise ModelError(f"{where} is a path; got {value!r}")
     return value
@@ -145,7 +145,7 @@ OF_NETWORKS: Mapping[str, tuple[object, Check]] = {
 
 
 def on_this_machine(chosen: dict[str, str]) -> dict[str, str]:
-    """Return options with ``auto`` of ``device`` and ``precision`` replaced by what it means here.
+    """Resolve ``auto`` of the options ``device`` and ``precision`` for this machine.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def on_this_machine(chosen: dict[str, str]) -> dict[str, str]:
 
 
 def _fast_precision(device: str) -> str:
-    """Return the shortest floats that a device multiplies natively, those of the larger range first."""
+    """Return the shortest float type that a device multiplies natively; bfloat16, with the larger range, first."""
     if device == "cpu":
         return "bfloat16" if machine.has_fast_bfloat16() else "float32"
     # NVIDIA: tensor cores for float16 since Volta (7.0), for bfloat16 since Ampere (8.0).
@@ -180,7 +180,7 @@ def counted_as(card: ModelCard) -> str:
 
 
 def _number(value: Any) -> float:  # noqa: ANN401 - whatever a job file holds
-    # True is a number to Python; words of a card come back as text.
+    # True is a number to Python; the values of a card are text.
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return math.nan
     try:

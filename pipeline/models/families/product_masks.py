@@ -1,8 +1,8 @@
-"""The masks that products bring along, as models: no network, a table of codes or bits.
+"""The masks that come with products, as models: a table of codes or bits instead of a network.
 
-A window holds the product's own numbers, read by nearest neighbour; NaN = no data. Scores are one-hot:
-every pixel has one class, with probability one. No data is the first class, so that a number which the
-product's table does not have is never taken for clear.
+A window holds the product's own numbers, read by nearest neighbour; NaN = no data. Scores are one-hot: each pixel
+has one class, with probability one. No data is the first class, so that a number missing in the product's table is
+never taken for clear.
 
 =============  =================================  ============================================
 name           product                            role
@@ -32,7 +32,7 @@ Table = NDArray[np.uint8]
 
 CODES_OF_CLASSES: Mapping[str, Code] = {
     "no_data": Code.NO_DATA,
-    # Neither a ground nor a cloud can be told from it.
+    # It tells neither ground nor cloud.
     "saturated_or_defective": Code.NO_DATA,
     "dark_area_pixels": Code.CLEAR,
     "cloud_shadows": Code.CLOUD_SHADOW,
@@ -48,8 +48,8 @@ CODES_OF_CLASSES: Mapping[str, Code] = {
     "cloud_high_probability": Code.THICK_CLOUD,
     "thin_cirrus": Code.THIN_CLOUD,
 }
-"""Names of `pipeline.sensors.qa` -> legend. SCL's dark areas are cast shadows of terrain and dark
-ground, its unclassified pixels failed every test of its algorithm, those for clouds included."""
+"""Names of `pipeline.sensors.qa` -> legend. SCL's dark areas are terrain shadows and dark ground; its unclassified
+pixels failed every test of its algorithm, those for clouds included."""
 
 _WORST_FIRST: tuple[tuple[str, Code], ...] = (
     ("fill", Code.NO_DATA),
@@ -61,7 +61,7 @@ _WORST_FIRST: tuple[tuple[str, Code], ...] = (
     ("snow", Code.SNOW),
     ("water", Code.WATER),
 )
-"""Several bits can be set at once: the first of these decides."""
+"""In order of priority: of several bits that are set, the first of these decides."""
 
 LATTICE = Lattice(core_px=512, halo_px=0)
 DILATED = ("cloud", "ignore")
@@ -113,7 +113,7 @@ def _from_bits(
 
 
 def _hls(dilated: bool) -> Table:
-    # Cirrus is reserved in v2.0: whatever stands in that bit says nothing.
+    # The cirrus bit is reserved in v2.0 and means nothing.
     codes = _from_bits(qa.FMASK, np.uint8, unused=("cirrus",))(dilated)
     codes[qa.FMASK_FILL] = Code.NO_DATA
     return codes
@@ -186,7 +186,7 @@ class ProductMask:
         """
         numbers = windows[:, 0]
         sound = (numbers >= 0) & (numbers < len(self._codes)) & (numbers == np.floor(numbers))
-        # Nothing else may be cast: NaN as an integer is whatever the processor makes of it.
+        # Nothing else may be cast: the integer that NaN becomes differs between processors.
         index = np.where(sound, numbers, 0).astype(np.intp)
         scores = self._scores[index]
         scores[~sound] = np.eye(1, len(self.card.classes), dtype=np.float32)
@@ -219,7 +219,7 @@ class ProductMasks:
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of a look-up; see `pipeline.models.bytes_needed`."""
-        # The index (8 bytes), and the scores as looked up and as handed on.
+        # The index (8 bytes), and the scores twice: looked up and returned.
         return windows * card.lattice.window_px**2 * (8 + 2 * 4 * len(card.classes))
 
 

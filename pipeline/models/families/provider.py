@@ -1,7 +1,7 @@
-"""Who has which models: this package's own families, and those of other packages, found by name.
+"""Finds the provider of a model by name: this package's own families, and those of other packages.
 
-The registry registers its own when it is imported; a model that is made of others asks here for them, so
-that it need not know the registry.
+The registry registers this package's providers when it is imported. Models made of other models look their members
+up here, so that they need not import the registry.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ ENTRY_POINTS = "cloudmask.models"
 
 
 class Provider(Protocol):
-    """Someone who has models: this package's own, or an entry point of the group `ENTRY_POINTS`.
+    """Offers models: one of this package's families, or an entry point of the group `ENTRY_POINTS`.
 
-    Importing a provider must be cheap: its deep-learning library is for `load` to import.
+    Importing a provider must be cheap: only `load` imports its deep-learning library.
 
-    A provider may have more, which is looked for: ``files(name)``, the published files of its weights
-    (`pipeline.models.download`), which its option ``weights`` replaces; ``files_of(card)``, if a card may
-    mean other files than those; ``inside(card)``, the models that
-    its model is made of, and ``alignment_px(card)``, if it sees a few pixels only
-    (`pipeline.models.combined.members`); ``claims(name)``, if it knows names that are not in a list, as
-    those of folders.
+    A provider may have further methods, each looked up where it is used:
+
+    - ``files(name)``: the published files of its weights (`pipeline.models.download`), which its option
+      ``weights`` replaces;
+    - ``files_of(card)``: the same for one card, if cards differ in their files;
+    - ``inside(card)``: the members of a combined model (`pipeline.models.combined.members`);
+    - ``alignment_px(card)``: the step on which windows may start, if the receptive field is bounded;
+    - ``claims(name)``: whether it knows a name that `names` cannot list, such as the path of a folder.
     """
 
     def names(self) -> Collection[str]:
@@ -42,7 +44,7 @@ class Provider(Protocol):
         ...
 
     def load(self, card: ModelCard) -> Model:
-        """Load the model of a card that `resolve` gave; it is asked once per process and card."""
+        """Load the model of a card that `resolve` returned; called once per process and card."""
         ...
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
@@ -51,7 +53,7 @@ class Provider(Protocol):
 
 
 OWN: list[Provider] = []
-"""This package's own, in the order in which they are asked; the registry fills it."""
+"""This package's own providers, in the order of the lookup; the registry fills it."""
 
 
 def register(providers: Sequence[Provider]) -> None:
@@ -65,15 +67,15 @@ def names() -> tuple[str, ...]:
 
 
 def provider(name: str) -> Provider:
-    """Return who has a model.
+    """Return the provider of a model.
 
     Raises
     ------
     ModelError
-        Nobody has, or a package that may have it cannot be imported.
+        There is none, or a package that may provide the model cannot be imported.
     """
     for own in OWN:
-        # Other packages are imported only for the sake of names that are not ours.
+        # Other packages are imported only for names that are not ours.
         if name in own.names() or _claims(own, name):
             return own
     for other in installed():

@@ -1,12 +1,12 @@
 """s2cloudless, Sentinel Hub's pixel classifier: boosted trees on ten bands of Sentinel-2 L1C.
 
-Its package is an extra that the user installs, because its licence (CC-BY-SA-4.0) is not ours: only the
-trees are read from it, as the text that LightGBM loads. The package is found, not imported; it would start
-its own catalogue client.
+Its package is an extra that the user installs, because of its licence (CC-BY-SA-4.0). Only the trees are read from
+it, as the text that LightGBM loads; the package is located but not imported, since its import starts a catalogue
+client.
 
-A pixel is cloud where the mean probability over a disk round it exceeds a threshold, or within a second
-disk round such a pixel. So nothing reaches farther than both radii together, and with that halo any
-partition gives the same mask.
+A pixel is cloud where the mean probability over a disk round it exceeds a threshold, or within a second disk round
+such a pixel. The receptive field is therefore the sum of both radii, and with a halo of that width any partition
+gives the same mask.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ROLES = (
 """B01, B02, B04, B05, B08, B8A, B09, B10, B11, B12."""
 
 CLASSES = (Code.CLEAR, Code.THICK_CLOUD)
-"""Clear first, so that a tie is clear: the original asks for more than its threshold."""
+"""Clear first, so that a tie is clear: in the original a cloud must exceed the threshold."""
 
 OPTIONS: Mapping[str, tuple[object, option.Check]] = {
     "threshold": (0.4, option.between(0.0, 1.0)),
@@ -66,10 +66,10 @@ class _Trees(Protocol):
 
 
 class S2cloudlessModel:
-    """The trees with their card; safe to call from several threads at once."""
+    """The trees and their card; thread-safe."""
 
     def __init__(self, card: ModelCard, trees: _Trees) -> None:
-        """Join trees and the card that says what becomes of their probabilities."""
+        """Take the trees, and the card whose options turn their probabilities into classes."""
         self.card = card
         self._trees = trees
         self._threshold = np.float32(card.options["threshold"])
@@ -78,15 +78,15 @@ class S2cloudlessModel:
 
     def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Score windows (N, 10, H, W) of reflectance; see `pipeline.types.Model`."""
-        # The exact threshold becomes one half, below and above in straight lines.
+        # Piecewise linear, so that the threshold becomes exactly one half.
         scores = [self._shares(self._probability(window)) for window in windows]
         return np.stack([np.stack([1 - cloud, cloud]) for cloud in scores])
 
     def _probability(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the probability of cloud (H, W), averaged and then raised to its neighbours'."""
+        """Return the probability of cloud (H, W): the mean over a disk, then the maximum over a disk."""
         probability = self._of_pixels(window)
         weight = np.float32(1 / len(self._average))
-        # The edge of a window is mirrored, as the edge of an image is by the original; inside the halo.
+        # The window is mirrored at its edge, as the original mirrors an image; this affects the halo only.
         averaged = sum(weight * each for each in _shifted(probability, self._average))
         cloud: NDArray[np.float32] = np.maximum.reduce(
             list(_shifted(np.asarray(averaged, np.float32), self._dilation))
@@ -94,7 +94,7 @@ class S2cloudlessModel:
         return cloud
 
     def _of_pixels(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        # No data is zero, as users of the original hand it over.
+        # No data is zero, as in the input of the original.
         pixels = np.nan_to_num(window, nan=0.0).reshape(len(window), -1).T
         some, back = _without_repeated_zeros(pixels)
         # One thread: concurrency comes from the callers.
@@ -117,9 +117,9 @@ class S2cloudlessModel:
 def _without_repeated_zeros(
     pixels: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Return pixels with all-zero ones merged into the first row, and where each one went.
+    """Return pixels with all-zero rows merged into the first one, and the row of each pixel.
 
-    Half of a scene can be no data, and every pixel takes a walk through hundreds of trees.
+    Half of a scene can be no data, and each row is evaluated by hundreds of trees.
     """
     with_data = np.flatnonzero(pixels.any(axis=1))
     back = np.zeros(len(pixels), np.intp)
@@ -168,7 +168,7 @@ class S2cloudless:
         return _card(option.resolve(NAME, options, OPTIONS))
 
     def alignment_px(self, _: ModelCard) -> int:
-        """Return 1: windows may begin anywhere, because nothing reaches beyond the halo."""
+        """Return 1: windows may start at any pixel, because the receptive field lies inside the halo."""
         return 1
 
     def load(self, card: ModelCard) -> Model:
@@ -186,13 +186,13 @@ class S2cloudless:
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
         pixels = card.lattice.window_px**2
-        # The bands twice, once of them as pixels; probabilities, their neighbours', and scores.
+        # The bands twice (as image and as rows of pixels), probabilities, their means, and scores.
         neighbours = len(tuple(disk(int(card.options["dilation_px"]))))
         return TREES_BYTES + windows * pixels * 4 * (3 * len(ROLES) + 10 + neighbours)
 
 
 TREES_BYTES = 100 * 10**6
-"""What LightGBM makes of 11 MB of text, and its own library (measured)."""
+"""LightGBM's trees, parsed from 11 MB of text, and its library (measured)."""
 
 
 @functools.cache

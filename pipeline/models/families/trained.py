@@ -14,14 +14,14 @@ from pipeline.models.weights.folder import FILES, FolderCard, is_folder, read_ca
 from pipeline.types import Code, Lattice, Model, ModelCard
 
 PREFIX = "trained-"
-"""How names of cards begin: a card says what was trained, its option ``weights`` where it lies."""
+"""Prefix of card names: the name identifies the training, the option ``weights`` is the folder's path."""
 
 USUAL = ("blue", "green", "red", "nir")
-"""What is read unless the option ``roles`` says otherwise; ``nir08`` stands in for ``nir``."""
+"""Default of the option ``roles``; ``nir08`` replaces a missing ``nir``."""
 
 FEWEST_BANDS = 3
 
-# Multiples of the network's stride, so that pixels of its lowest level lie on one grid everywhere.
+# Multiples of the network's stride, so that the pixels of its lowest level form one grid over all windows.
 LATTICE = Lattice(core_px=768, halo_px=96)
 
 OPTIONS: Mapping[str, tuple[object, option.Check]] = {
@@ -40,7 +40,7 @@ class Trained:
         return ()
 
     def claims(self, name: str) -> bool:
-        """Return whether a name is a folder's, or that of a card which `resolve` gave."""
+        """Return whether a name is a folder, or that of a card which `resolve` returned."""
         return name.startswith(PREFIX) or is_folder(name)
 
     def files(self, name: str) -> tuple[WeightsFile, ...]:  # noqa: ARG002 - one of `Provider`
@@ -68,7 +68,7 @@ class Trained:
 
     def load(self, card: ModelCard) -> Model:
         """Load a network; see `pipeline.models.load`."""
-        # torch takes seconds to import: runs that find everything done must not pay for it.
+        # torch takes seconds to import, which runs that find nothing new must not wait for.
         from pipeline.models.networks import trained as network  # noqa: PLC0415
 
         return network.load(card)
@@ -83,12 +83,12 @@ FIRST_USE_BYTES = 60 * 10**6
 """Weights, and kernels that oneDNN compiles."""
 
 BYTES_PER_PIXEL = {"float32": 740, "bfloat16": 380}
-"""Peak of one window on its way through, per pixel, beside the features of its bands (measured with the
-recipe's widths): at full size the skip, what comes from below, their sum and its convolutions."""
+"""Peak memory of inference on one window, per pixel, without the features of its bands (measured with the recipe's
+widths): at full resolution the skip connection, the upsampled level below, their sum and its convolutions."""
 
 
 def _bands(model: str, offered: Collection[str], asked: str) -> tuple[str, ...]:
-    """Choose bands: those asked for, else the usual ones, as far as the items have them."""
+    """Choose the bands of the option ``roles``; by default the usual ones that the items have."""
     wanted = [each.strip() for each in asked.split(",") if each.strip()] or list(USUAL)
     unknown = [each for each in wanted if each not in ROLE_UM]
     if unknown:

@@ -1,7 +1,7 @@
-"""The four networks of DLR's ukis-csmask: which one fits some items.
+"""The four networks of DLR's ukis-csmask: chooses one for the items.
 
-The networks tell cloud, cloud shadow and the rest apart. There is one for every pair of processing
-level and band set; ``ukis-csmask`` stands for whichever fits.
+The networks tell cloud, cloud shadow and the rest apart. There is one for each combination of processing level and
+band set; the name ``ukis-csmask`` selects the one that fits.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pipeline.types import Code, Lattice, Model, ModelCard
 FOUR_BANDS = ("blue", "green", "red", "nir")
 SIX_BANDS = (*FOUR_BANDS, "swir16", "swir22")
 BANDS = {"6b": SIX_BANDS, "4b": FOUR_BANDS}
-"""Best first: "for better performance" the package itself asks for the short-wave infrared."""
+"""Best first: the package recommends the short-wave infrared "for better performance"."""
 LEVELS = ("L1C", "L2A")
 
 CODES = (Code.CLEAR, Code.THICK_CLOUD, Code.CLOUD_SHADOW)
 """Meaning of the networks' classes 0, 1 and 2: the rest, cloud, cloud shadow."""
 
-# Measured on five labelled or mapped scenes, mirrored to 1536 px; columns: label-change rate on the
-# edges of cores over that of the same pixels where another lattice has no edge, pixels whose class
-# changes between the two lattices, mean F1 of cloud on the labelled ones, and cost (pixels of windows
-# over pixels of a tile of 2048 px, windows of neighbours included).
+# Measured on five labelled or mapped scenes, mirrored to 1536 px. Columns: label-change rate on core edges,
+# divided by that of the same pixels under a lattice without edges there; pixels whose class differs between
+# the two lattices; mean F1 of cloud on the labelled scenes; cost (pixels of windows over pixels of a tile of
+# 2048 px, windows of neighbours included).
 #
 #   halo 64, hard edges     1.09    .8 %    .867    2.4 (1.6 where edges of tiles are edges of cores)
 #   halo 64, blended 64      .98    .8 %    .867    2.4
@@ -34,8 +34,8 @@ CODES = (Code.CLEAR, Code.THICK_CLOUD, Code.CLOUD_SHADOW)
 #   halo 32, blended 32     1.00   1.2 %    .866    2.0
 #   halo 32, cores of 256   1.03   1.3 %    .865    2.0
 #
-# Edges of tiles lie on multiples of the chunk, 256 px: a shift of 128 keeps those of cores as far
-# from them as can be, so that a tile of 2048 px needs 5 × 5 windows and never 6 × 6.
+# Tile edges lie on multiples of the chunk, 256 px. A shift of 128 keeps core edges as far from them as possible,
+# so that a tile of 2048 px needs 5 × 5 windows and never 6 × 6.
 LATTICE = Lattice(core_px=512, halo_px=32, blend_px=32, shift_px=128)
 
 # Trained on SPARCS (30 m) and CloudSEN12+ (10 m). On the labelled chips the F1 of cloud is .867 at 10 m,
@@ -84,7 +84,7 @@ class UkisCsmask:
 
     def load(self, card: ModelCard) -> Model:
         """Load a network; see `pipeline.models.load`."""
-        # torch takes seconds to import: runs that find everything done must not pay for it.
+        # torch takes seconds to import, which runs that find nothing new must not wait for.
         from pipeline.models.networks import ukis_csmask as network  # noqa: PLC0415
 
         return network.load(card)
@@ -98,7 +98,7 @@ class UkisCsmask:
 def _best_bands(roles: Collection[str]) -> str:
     return next(
         (bands for bands, needed in BANDS.items() if set(needed) <= set(roles)),
-        # None fits: the smaller set makes the shorter list of what is missing.
+        # If none fits, the smaller set gives the shorter list of missing bands.
         "4b",
     )
 
@@ -134,22 +134,22 @@ N_PARAMETERS = 19_500_000
 BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2}
 
 FIRST_USE_BYTES = {"float32": 87 * 10**6, "bfloat16": 181 * 10**6}
-"""What loading leaves behind, and kernels that oneDNN compiles at the first window (measured)."""
+"""Memory that loading leaves behind, and kernels that oneDNN compiles at the first window (measured)."""
 
 BYTES_PER_PIXEL = {"float32": 603, "bfloat16": 214}
-"""Peak of one window on its way through, per pixel, with the holes that are left in the heap.
+"""Peak memory of inference on one window, per pixel, heap fragmentation included.
 
-Of it in use at the network's widest point: the third block of the encoder expands 24 to 144 channels at half
-resolution, 36 values a pixel before and 36 after its filter; the window (6), the stem (12) and the block's
-input (6) are kept. Measured with 1, 2 and 4 threads, in runs of their own: these numbers are off by 8 % at most.
+Live values per pixel at the network's widest point: the third block of the encoder expands 24 to 144 channels at
+half resolution, 36 before and 36 after its depthwise convolution; besides, the window (6), the stem's output (12)
+and the block's input (6). Measured in separate runs with 1, 2 and 4 threads; off by 8 % at most.
 """
 
 
 def weight_bytes(card: ModelCard) -> int:
-    """Size of a loaded network."""
+    """Return the memory of a loaded network, in bytes."""
     return N_PARAMETERS * BYTES_PER_VALUE[option.counted_as(card)]
 
 
 def window_bytes(card: ModelCard) -> int:
-    """Peak of one window on its way through."""
+    """Return the peak memory of inference on one window, in bytes."""
     return BYTES_PER_PIXEL[option.counted_as(card)] * card.lattice.window_px**2

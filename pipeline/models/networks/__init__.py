@@ -1,1 +1,1 @@
-"""The networks in torch, each filled from its file of weights."""
+"""The networks in torch, each loaded from its file of weights."""

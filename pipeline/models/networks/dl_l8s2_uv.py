@@ -1,4 +1,4 @@
-"""The network of DL-L8S2-UV in torch, filled from the Keras file that its authors publish.
+"""The network of DL-L8S2-UV in torch, loaded from the Keras file that its authors publish.
 
 ::
 
@@ -6,7 +6,8 @@
                        └ pool ─ 64 64 ── concat ─ 64 64 ─ up ┘
                                     └ pool ─ 128 128 ─ up ┘
 
-Every number of channels is a separable 3 x 3 convolution, batch norm, ReLU; ``up`` a transposed 2 x 2.
+Each number is the output channels of a separable 3 x 3 convolution with batch norm and ReLU; ``up`` is a transposed
+2 x 2 convolution.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pipeline.models.weights.keras import read_keras
 from pipeline.types import ModelCard
 
 EPSILON = 1e-3
-"""Of every batch norm: Keras' default, which the file's own description of its layers repeats."""
+"""Epsilon of every batch norm: the default of Keras, which the file's description of its layers confirms."""
 LEVELS = {
     "input": 32,
     "pool1": 64,
@@ -84,9 +85,9 @@ class Network(nn.Module):
         quarter = self.pool2(functional.max_pool2d(half, 2))
         half = self.up1(torch.cat([self.upconv1(quarter), half], dim=1))
         full = self.up2(torch.cat([self.upconv2(half), full], dim=1))
-        # In float32, because so small a sum of products decides.
+        # In float32, because this last sum decides between the classes.
         cloud = self.linear_model(full).float()
-        # A softmax over the two is the sigmoid of the original.
+        # The softmax of the two equals the sigmoid of the original.
         return torch.cat([cloud, torch.zeros_like(cloud)], dim=1)
 
 
@@ -126,7 +127,7 @@ def build(arrays: Tensors, n_bands: int, model: str) -> Network:
         raise ModelError(
             f"the weights of {model} are those of another network: {files.one_line(error)}"
         ) from error
-    # Counters of training steps, which Keras does not keep.
+    # Keras has no counters of training steps.
     missing = [key for key in found.missing_keys if not key.endswith("num_batches_tracked")]
     if missing or found.unexpected_keys:
         raise ModelError(

@@ -1,19 +1,19 @@
-"""The U-Net that fastai builds round an encoder, in torch alone: the same weights by the same names.
+"""The U-Net that fastai builds round an encoder, in plain torch, with the same names of weights.
 
 ::
 
     window ─ encoder ─ norm, ReLU ─ 2 conv ─ level ─ … ─ level ─ double ─ resize ─ join ─ residual ─ 1 x 1 ─▶ logits
-     │          └───── what was larger, deepest first ┴───────┘                     │
+     │          └───── skips, deepest first ──────────┴───────┘                     │
      └──────────────────────────────────────────────────────────────────────────────┘
 
     level:   double ─ resize ─ join ─ Mish ─ 2 conv
-                      norm(what was larger) ┘
+                                 norm(skip) ┘
     double:  1 x 1 ─ Mish ─ four channels become 2 x 2 pixels
 
-A convolution is 3 x 3 with Mish unless said otherwise. A RegNet gives what was larger four times. A ConvNeXt,
-all of whose stages are one part to fastai, gives the stem alone: its only level goes from 1/32 to 1/4.
+A convolution is 3 x 3 with Mish unless marked otherwise. A RegNet has four skips. A ConvNeXt, whose stages fastai
+takes as one part, has the stem as its only skip: its only level goes from 1/32 to 1/4.
 
-From *double* on, most of what there is has full resolution and up to 203 channels: it is made in strips of rows.
+From the last *double* on, tensors of full resolution have up to 203 channels; these steps run in row strips.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ ROWS = 64
 """Rows of a strip at full resolution; a multiple of 4."""
 
 _REACH = 4
-"""Rows that a strip sees on either side: two for two convolutions, and whole pixels of a quarter's resolution."""
+"""Rows that a strip needs on either side: two for two convolutions, rounded up to a pixel of 1/4 resolution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What fastai takes of an encoder of timm, one part after the other."""
+    """The parts into which fastai splits an encoder of timm."""
 
     names: tuple[str, ...]
     channels: tuple[int, ...]
-    """What each part gives; all but the last are joined again on the way up."""
+    """Output channels of each part; all but the last are skips of the decoder."""
 
 
 ENCODERS = {
@@ -68,7 +68,7 @@ class DynamicUnet(nn.Module):
     def __init__(
         self, parts: Sequence[nn.Module], channels: Sequence[int], n_bands: int, n_classes: int
     ) -> None:
-        """Make the network round the parts of an encoder, which give so many channels."""
+        """Make the network round the parts of an encoder with their output channels."""
         super().__init__()
         *larger, deepest = channels
         n_below = deepest
@@ -77,7 +77,7 @@ class DynamicUnet(nn.Module):
             levels.append(Level(n_below, n_beside, last=len(levels) == len(larger) - 1))
             n_below = levels[-1].n_out
         n_joined = n_below + n_bands
-        # The files number all steps in a row, those without weights too.
+        # The files number all steps consecutively, those without weights too.
         self.layers = nn.ModuleList(
             [
                 nn.Sequential(*parts),
@@ -107,7 +107,7 @@ class DynamicUnet(nn.Module):
         return self._in_strips(x, windows)
 
     def _in_strips(self, below: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
-        """Run the last steps on (N, C, h, w) and the windows themselves."""
+        """Run the last steps, in row strips, on (N, C, h, w) and the windows themselves."""
         height = windows.shape[2]
         times, rest = divmod(height, below.shape[2])
         if rest:
@@ -129,11 +129,11 @@ class DynamicUnet(nn.Module):
 
 
 N_LAST = 5
-"""Steps from the last doubling on."""
+"""Number of steps from the last *double* on, which run in strips."""
 
 
 class Level(nn.Module):
-    """A step up: what is below, made larger, and what the encoder has of that size."""
+    """A decoder level: the level below, upsampled, joined with the encoder's skip of that size."""
 
     def __init__(self, n_below: int, n_beside: int, *, last: bool) -> None:
         """Make a step from `n_below` channels to `n_out`; the last one halves what it joins."""
@@ -153,7 +153,7 @@ class Level(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions whose outcome is added to what went in, (N, n, H, W)."""
+    """A residual block of two convolutions, (N, n, H, W)."""
 
     def __init__(self, n: int) -> None:
         """Make the step, whose second convolution is activated after the sum."""
@@ -167,7 +167,7 @@ class Residual(nn.Module):
 
 
 def _conv(n_in: int, n_out: int, edge: int = 3) -> nn.Sequential:
-    # In place: nothing else reads what a convolution made.
+    # In place: nothing else reads the convolution's output.
     return nn.Sequential(nn.Conv2d(n_in, n_out, edge, padding=edge // 2), nn.Mish(inplace=True))
 
 
@@ -176,6 +176,6 @@ def _doubling(n_in: int, n_out: int) -> nn.Sequential:
 
 
 def _resized(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return x with the height and width of another tensor, by repeating pixels or leaving some out."""
+    """Resize x to the height and width of another tensor, by nearest neighbour."""
     size = like.shape[2:]
     return x if x.shape[2:] == size else functional.interpolate(x, size, mode="nearest")

@@ -1,8 +1,7 @@
-"""Builds the U-Net that the ukis-csmask files hold the weights of, and proves that it is the same one.
+"""Builds the EfficientNet U-Net of ukis-csmask, and checks that it is the network whose weights the files hold.
 
-Three things could make it another network in silence, and each is checked: a weight that finds no
-place or a place that finds no weight, a padding that a new release of
-segmentation_models_pytorch computes otherwise, and a batch norm that is not folded away.
+Three silent differences are checked: weights without a module or modules without weights, paddings that a new
+release of segmentation_models_pytorch computes differently, and batch norms that were not folded.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from pipeline.models.weights.onnx import PADDING_MODULE, OnnxWeights
 
 ENCODER = "efficientnet-b4"
 STRIDE = 32
-"""The encoder halves its input five times, so edges of a window are multiples of this."""
+"""Edges of a window are multiples of this: the encoder halves its input five times."""
 N_CLASSES = 3
 N_BATCH_NORMS = 105
-"""Batch norms that inference passes through: one for every node of the exported graph."""
+"""Batch norms of the network, as in the exported graph."""
 
-# The classification head of EfficientNet is part of the encoder's module but never runs in a U-Net.
+# EfficientNet's classification head belongs to the encoder's module, but a U-Net never runs it.
 UNUSED = ("encoder._conv_head.", "encoder._bn1.")
 # Counts training steps; inference does not read it and ONNX does not export it.
 COUNTER = "num_batches_tracked"
@@ -69,7 +68,7 @@ def _fill(net: nn.Module, weights: OnnxWeights) -> None:
     # Copies, because a buffer read from a file may not be written to.
     state = {name: torch.from_numpy(array.copy()) for name, array in weights.tensors.items()}
     try:
-        # Torch's own method: smp's drops weights of another shape with no more than a warning.
+        # torch's own method, because smp's only warns when it drops weights of another shape.
         found = nn.Module.load_state_dict(net, state, strict=False)
     except RuntimeError as error:
         raise ModelError(f"the weights do not fit the network: {error}") from error
@@ -89,7 +88,7 @@ def _fill(net: nn.Module, weights: OnnxWeights) -> None:
 def check_paddings(net: nn.Module, expected: Mapping[str, tuple[int, ...]]) -> None:
     """Check that every convolution pads as the exported one did.
 
-    A padding has no weights, so nothing else would tell: the network would run, slightly shifted.
+    A padding has no weights, so that no other check would notice: the network would run, slightly shifted.
 
     Raises
     ------
@@ -112,8 +111,8 @@ def check_paddings(net: nn.Module, expected: Mapping[str, tuple[int, ...]]) -> N
 def fold_batch_norms(net: nn.Module) -> nn.Module:
     """Multiply every batch norm into the convolution before it, in place, and return the network.
 
-    105 passes over the activations less, an eighth of the time on a CPU. Logits move by rounding only
-    (3.5e-5 at most on real windows).
+    Saves 105 passes over the activations, an eighth of the time on a CPU. Logits change by rounding only (3.5e-5
+    at most on real windows).
     """
     pairs = list(_conv_norm_pairs(net))
     for parent, (conv_name, conv), (norm_name, norm) in pairs:

@@ -1,4 +1,4 @@
-"""The two networks of OmniCloudMask in torch: both U-Nets, the mean of their logits."""
+"""OmniCloudMask in torch: the mean of the logits of two U-Nets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def load(card: ModelCard) -> TorchModel:
         for network, content in zip(NETWORKS, contents, strict=True)
     ]
     net = Ensemble(nets) if card.options["device"] == "cuda" else LeanEnsemble(nets)
-    # Its own engine's patches never reach beyond the data of a scene either.
+    # Patches of OmniCloudMask's own engine do not reach beyond the data of a scene either.
     return of_network(card, net, OwnStatistics(), stride=STRIDE, gaps=fill_gaps.only_cut)
 
 
@@ -66,7 +66,7 @@ class Ensemble(nn.Module):
 
 
 class LeanEnsemble(nn.Module):
-    """The same but for rounding, with little memory: one network after the other adds to the logits."""
+    """`Ensemble` with less memory, equal but for rounding: each network adds to the same logits."""
 
     def __init__(self, nets: list[nn.Module]) -> None:
         """Take over the weights of networks of `NETWORKS`."""
@@ -77,7 +77,7 @@ class LeanEnsemble(nn.Module):
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """Score windows; H and W are multiples of `STRIDE`."""
         logits: torch.Tensor | None = None
-        # That with more features of its own first, while there are no logits to keep yet.
+        # The network with more features runs first, while there are no logits to keep yet.
         for net in reversed(self.nets):
             logits = net(windows, logits)
         assert logits is not None
@@ -85,7 +85,7 @@ class LeanEnsemble(nn.Module):
 
 
 def architecture(network: Network) -> nn.Module:
-    """Build one network without weights; nothing is downloaded."""
+    """Build a network without weights; nothing is downloaded."""
     net: nn.Module = smp.Unet(
         network.encoder, encoder_weights=None, in_channels=len(ROLES), classes=len(CLASSES)
     )
@@ -96,7 +96,7 @@ def _filled(network: Network, content: bytes) -> nn.Module:
     net = architecture(network)
     state = read_tensors(network.file.name, content)
     try:
-        # Torch's own method: smp's drops weights of another shape with no more than a warning.
+        # torch's own method, because smp's only warns when it drops weights of another shape.
         nn.Module.load_state_dict(net, state)
     except RuntimeError as error:
         raise ModelError(
@@ -107,14 +107,14 @@ def _filled(network: Network, content: bytes) -> nn.Module:
 
 
 def fold(net: nn.Module, network: Network | earlier.Network) -> nn.Module:
-    """Make a network of any release faster, in place, and return it; its logits move by rounding only.
+    """Make a network of any release faster, in place, and return it; its logits change by rounding only.
 
-    Batch norms are multiplied into the convolutions before them, 1 x 1 convolutions become products.
+    Batch norms are folded into the convolutions before them, and 1 x 1 convolutions become matrix products.
 
     Raises
     ------
     ModelError
-        There are more or fewer of them than in the network that was published.
+        The number of batch norms differs from that of the published network.
     """
     pairs = list(_conv_norm_pairs(net))
     for parent, conv, norm in pairs:
@@ -139,6 +139,6 @@ def _conv_norm_pairs(net: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
 
 
 def _rest(norm: nn.BatchNorm2d) -> nn.Module:
-    # timm's batch norms end with the activation; those of smp stand alone.
+    # timm's batch norms include the activation; those of smp do not.
     activation = getattr(norm, "act", None)
     return activation if isinstance(activation, nn.Module) else nn.Identity()

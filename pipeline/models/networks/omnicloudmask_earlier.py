@@ -1,4 +1,4 @@
-"""The networks of OmniCloudMask's releases 1 to 3 in torch, filled from the user's own files."""
+"""The networks of OmniCloudMask's releases 1 to 3 in torch, loaded from the user's own files."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def filled(network: Network, content: bytes) -> nn.Module:
     Raises
     ------
     ModelError
-        The file cannot be read as nothing but tensors, or holds those of another network.
+        The file holds anything but tensors, or those of another network.
     """
-    # Without memory of its own: the file's tensors take their places.
+    # On the meta device: the file's tensors become the weights without a copy.
     with torch.device("meta"):
         net = dynamic_unet.build(network.encoder, len(ROLES), len(CLASSES))
     name = network.file.name

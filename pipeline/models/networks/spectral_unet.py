@@ -7,9 +7,9 @@
                                       └ ½ ─ ¼ ─ ⅛ ─ 1/16, dilated ─ up, skips ─┴▶ scores of six classes
 
 As in SEnSeI (Francis et al. 2022, https://doi.org/10.1109/TGRS.2022.3184404) and its second version (Francis
-2024) a band is what its wavelengths are, so that bands may come in any order and number. Here the set of bands
-decides once and for all, not each image: for known bands the first layer is an ordinary convolution (`fixed`).
-Nothing in the network depends on the window as a whole, and what a pixel sees is bounded (`REACH_PX`).
+2024), a band is described by its wavelengths, so that bands may come in any order and number. Here the weights of
+the first layer depend on the set of bands only, not on the image: for known bands it is an ordinary convolution
+(`Fixed`). Nothing in the network depends on the window as a whole, and the receptive field is bounded (`REACH_PX`).
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ STRIDE_PX = 16
 """Edges of windows are multiples of this."""
 
 FEATURES = 2
-"""What is made of a band's reflectance: see `features`."""
+"""Features made of a band's reflectance: see `features`."""
 
 FREQUENCIES = 6
-"""Waves by which an edge of a band is encoded."""
+"""Frequencies of the encoding of a band's edge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Width:
-    """How wide a network is."""
+    """Channels of a network."""
 
     channels: tuple[int, int, int, int, int] = (16, 32, 64, 112, 176)
     """At full size, 1/2, 1/4, 1/8 and 1/16."""
     spectral: int = 48
-    """Numbers that describe a band among its set; a multiple of 4."""
+    """Size of a band's embedding; a multiple of 4."""
 
 
 def features(reflectance: torch.Tensor) -> torch.Tensor:
-    """Return what the network sees of reflectance, (N, B, H, W) -> (N, 2·B, H, W), always by the same rule.
+    """Return the features of reflectance: (N, B, H, W) -> (N, 2·B, H, W), by a fixed rule.
 
-    Reflectance itself, and its logarithm, in which a shadow is as far from its surroundings over dark
-    ground as over bright ground: first that of all bands, then the logarithms.
+    First the reflectance of all bands, then their logarithms. In the logarithm a shadow differs as much from its
+    surroundings over dark ground as over bright ground.
     """
     plain = (reflectance.clamp(-0.1, 1.8) - 0.2) / 0.25
     dark = (torch.log(reflectance.clamp(-0.01, 1.8) + 0.03) + 1.8) / 0.8
@@ -56,7 +56,8 @@ def features(reflectance: torch.Tensor) -> torch.Tensor:
 def encode(bands: torch.Tensor) -> torch.Tensor:
     """Encode bands (…, 2), centre and width in µm, as (…, 4 · `FREQUENCIES` + 2) numbers.
 
-    Both edges by waves of log10(nm - 300) - 2, SEnSeI's measure: it is finest where bands are.
+    Both edges are encoded by sines and cosines of log10(nm - 300) - 2, SEnSeI's scale, which is finest where most
+    bands lie.
     """
     centre, width = bands.unbind(-1)
     edges = torch.stack([centre - width / 2, centre + width / 2], dim=-1)
@@ -72,7 +73,7 @@ class BandWeights(nn.Module):
     """Bands -> the weights of a 1 x 1 convolution from their features to `n_out` channels."""
 
     def __init__(self, n_out: int, spectral: int) -> None:
-        """Make the layers without weights worth having."""
+        """Make the layers with random weights."""
         super().__init__()
         self.n_out = n_out
         self.heads = 4
@@ -150,7 +151,7 @@ class Body(nn.Module):
     """(N, C, H, W) features at full size -> (N, K, H, W) scores; H and W are multiples of `STRIDE_PX`."""
 
     def __init__(self, channels: Sequence[int], classes: int) -> None:
-        """Make the layers without weights worth having."""
+        """Make the layers with random weights."""
         super().__init__()
         full, half, quarter, eighth, sixteenth = channels
         self.enter = nn.Sequential(nn.BatchNorm2d(full), nn.ReLU())
@@ -194,12 +195,12 @@ class Body(nn.Module):
 
 
 REACH_PX = 16 * (1 + 1 + 2 + 4) + 8 * 3 + 4 * 3 + 2 * 3 + 1 + 15
-"""Radius of what a pixel depends on: convolutions level by level, and up to 15 px because a pixel of the
-lowest level stands for sixteen."""
+"""Radius of the receptive field: convolutions level by level, and up to 15 px because a pixel of the lowest level
+covers sixteen."""
 
 
 class SpectralUnet(nn.Module):
-    """(N, B, H, W) reflectance and what its bands are -> (N, K, H, W) scores."""
+    """(N, B, H, W) reflectance and descriptions of its bands -> (N, K, H, W) scores."""
 
     def __init__(self, classes: int, width: Width | None = None) -> None:
         """Make a network with random weights."""
@@ -211,7 +212,7 @@ class SpectralUnet(nn.Module):
     def forward(
         self, images: torch.Tensor, bands: torch.Tensor, present: torch.Tensor
     ) -> torch.Tensor:
-        """Score images; see `BandWeights.forward` for what describes the bands."""
+        """Score images; see `BandWeights.forward` for `bands` and `present`."""
         weight, bias = self.bands(bands, present)
         n, _, height, width = images.shape
         seen = features(images).flatten(2)
@@ -221,7 +222,7 @@ class SpectralUnet(nn.Module):
 
 
 class Fixed(nn.Module):
-    """A network for known bands: (N, B, H, W) reflectance -> (N, K, H, W) scores, by convolutions alone."""
+    """A network for fixed bands: (N, B, H, W) reflectance -> (N, K, H, W) scores, by convolutions alone."""
 
     def __init__(self, net: SpectralUnet, bands_um: Sequence[tuple[float, float]]) -> None:
         """Fix the bands of a trained network, and fold its norms into its convolutions.
@@ -229,7 +230,7 @@ class Fixed(nn.Module):
         Parameters
         ----------
         net
-            A network; it is left as it is but for being set to evaluation.
+            A network; it is set to evaluation mode and otherwise unchanged.
         bands_um
             Centre and width of each band, in the order of the images, µm.
         """
@@ -244,7 +245,7 @@ class Fixed(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Score images."""
-        # Logarithms of bfloat16 would lose what tells dark from darker.
+        # In float32: in bfloat16, logarithms could not tell dark ground from darker.
         seen = features(images.float()).to(images.dtype)
         scores: torch.Tensor = self.body(self.mix(seen))
         return scores

@@ -1,4 +1,4 @@
-"""Networks that were trained here, filled from their folders; and as ONNX."""
+"""Networks trained by `cloudmask train`, loaded from their folders."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def filled(card: FolderCard, content: bytes) -> SpectralUnet:
     """
     net = make(card)
     tensors = read_tensors(WEIGHTS, content)
-    # Counters of steps are not in the file.
+    # The file has no counters of training steps.
     counters = {
         name: each for name, each in net.state_dict().items() if not each.is_floating_point()
     }
@@ -75,12 +75,12 @@ def filled(card: FolderCard, content: bytes) -> SpectralUnet:
 def as_file(net: nn.Module) -> bytes:
     """Return the weights of a network as a file of safetensors."""
     state = {name: each.detach().cpu().contiguous() for name, each in net.state_dict().items()}
-    # Counters of steps are no numbers of the network.
+    # Counters of training steps are not weights.
     return save({name: each for name, each in state.items() if each.is_floating_point()})
 
 
 def fold(fixed: Fixed) -> Fixed:
-    """Multiply every norm into the convolution before it; the network that was fixed stays as it is."""
+    """Fold every batch norm into the convolution before it; the `SpectralUnet` behind it is unchanged."""
     folded = copy.deepcopy(fixed).eval()
     enter = folded.body.enter
     first = enter[0]

@@ -1,4 +1,4 @@
-"""Loads a network of ukis-csmask into torch: its files checked, its input and classes translated."""
+"""Loads a network of ukis-csmask into torch: verifies its files, sets up its normalisation and classes."""
 
 from __future__ import annotations
 

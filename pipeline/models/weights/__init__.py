@@ -1,1 +1,1 @@
-"""Files of weights: where they are published, where they are kept, and their checksums."""
+"""Files of weights: published addresses, the local cache, checksums, and readers of their formats."""

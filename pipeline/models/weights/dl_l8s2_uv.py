@@ -30,4 +30,4 @@ FILES: Mapping[str, WeightsFile] = {
 }
 
 ALIGNMENT_PX = 4
-"""The network halves its input twice: a window that starts elsewhere pools other pixels together."""
+"""Windows start on multiples of this: the network pools twice, and would pool other pixels together."""

@@ -1,8 +1,8 @@
-"""Weights of models: where they come from, where they are kept, and that they are what they should be.
+"""Locates, verifies and reads files of weights.
 
-A file is downloaded when the user asks for it (`pipeline.models.download`), never in the middle of a run;
-from then on the machine needs no network. A path of the user's own always works. Whatever is read was
-checked against the sha256 on the card, and is data: nothing in a file is executed.
+A file is downloaded when the user asks for it (`pipeline.models.download`), never during a run; from then on the
+machine needs no network. Users may give a path of their own instead. Every file is checked against the sha256 on
+the card before it is parsed, and nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from platformdirs import user_cache_path
 from pipeline.errors import ModelError
 
 MOST_BYTES = 2**29
-"""What a file of the user's own may hold, and its arrays together; the largest published one has 0.1 GB."""
+"""Largest size of a user's file, and of its arrays together; the largest published one has 0.1 GB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class WeightsFile:
     """A published file of weights."""
 
     name: str
-    """Its name in the cache, and in a folder of the user's."""
+    """Its name in the cache, and in a user's folder."""
     url: str
     """``https`` at a fixed revision."""
     sha256: str
@@ -34,12 +34,12 @@ class WeightsFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserFile:
-    """A file of weights that only the user can bring: no checksum tells whether a download is the right one."""
+    """A file of weights that the user must bring, because no checksum is published to verify a download with."""
 
     name: str
-    """Its published name, and that in the user's folder."""
+    """Its name where it is published, and in the user's folder."""
     where: str
-    """Who publishes it, in words."""
+    """Who publishes it, for messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +49,13 @@ class Given:
     paths: tuple[Path, ...]
     """In the order of the model's files; a path in the cache need not exist yet."""
     sha256: str
-    """Of the file; of the files' checksums, one a line, if there are several."""
+    """Checksum of the file; of several files, of their checksums, one a line."""
     own: bool
-    """Whether the user gave the path: then the checksum is that of what was found there."""
+    """Whether the user gave the path; the checksum is then that of the files found there."""
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded weights, in the user's own cache of the operating system."""
+    """Return the folder of downloaded weights, in the user's cache folder."""
     return user_cache_path("cloudmask") / "models"
 
 
@@ -74,7 +74,7 @@ def given(model: str, files: Sequence[WeightsFile | UserFile], path: str) -> Giv
     Raises
     ------
     ModelError
-        There is a path but no such file, or no path and files that are not in any cache.
+        There are no such files at the path; or there is no path, and the files are not for download.
     """
     if not path:
         folder = cache_folder()
@@ -118,7 +118,7 @@ def require(model: str, files: Sequence[WeightsFile | UserFile], path: str) -> N
 
 
 def read(model: str, weights: Given, expected: str) -> tuple[bytes, ...]:
-    """Read weights that were checked.
+    """Read weights and verify their checksum.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def read(model: str, weights: Given, expected: str) -> tuple[bytes, ...]:
     Raises
     ------
     ModelError
-        A file is missing, cannot be read, or is another one than the card says.
+        A file is missing, cannot be read, or has another checksum than the card.
     """
     contents = tuple(_content(model, path, own=weights.own) for path in weights.paths)
     found = combined([hashlib.sha256(content).hexdigest() for content in contents])
@@ -150,13 +150,13 @@ def read(model: str, weights: Given, expected: str) -> tuple[bytes, ...]:
 
 
 def one_line(error: Exception) -> str:
-    """Return the beginning of what a library says of a file; torch names every layer, line by line."""
+    """Return the start of a library's error message; torch lists every layer, line by line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]} …"
 
 
 def combined(checksums: Sequence[str]) -> str:
-    """Return one checksum for several files; that of a lone file is its own."""
+    """Return one checksum for several files; for a single file, its own."""
     if len(checksums) == 1:
         return checksums[0]
     return hashlib.sha256("\n".join(checksums).encode()).hexdigest()
@@ -204,7 +204,7 @@ def _found(model: str, files: Sequence[WeightsFile | UserFile], path: Path) -> t
                 f"option weights of {model}: the folder {path} lacks {', '.join(missing)}"
             )
         return paths
-    # Devices and pipes are neither, whatever they would give.
+    # Devices and pipes are refused, even if they could be read.
     if not path.is_file():
         raise ModelError(f"option weights of {model}: {path} is neither a file nor a folder")
     if len(files) > 1:

@@ -1,4 +1,4 @@
-"""A model folder: weights, a card that says what they are, and how good they were."""
+"""A model folder, as `cloudmask train` writes it: weights, a card, and measures of accuracy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ METRICS = "metrics.json"
 FILES = (UserFile(name=WEIGHTS, where="the folder that `cloudmask train` wrote"),)
 
 MOST_BYTES = 2**20
-"""What a card may hold."""
+"""Largest size of a card, in bytes."""
 
 
 def _listed(value: object) -> object:
@@ -26,7 +26,7 @@ def _listed(value: object) -> object:
 
 
 class FolderCard(BaseModel):
-    """What a folder says of its model: JSON, written by training and read before anything is loaded."""
+    """The card of a model folder: JSON, written by training and read before any weights are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,7 +35,7 @@ class FolderCard(BaseModel):
     network: Literal["spectral-unet"] = "spectral-unet"
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
     version: str
-    """What was trained: the seed and the step."""
+    """Identifies the training: its seed and step."""
     channels: Annotated[
         tuple[Annotated[int, Field(ge=4, le=1024)], ...],
         BeforeValidator(_listed),
@@ -47,16 +47,16 @@ class FolderCard(BaseModel):
     levels: Annotated[tuple[Literal["L1C", "L2A"], ...], BeforeValidator(_listed)]
     resolution_m: Annotated[tuple[float, float], BeforeValidator(_listed)]
     weights: str
-    """What they were trained on, in words."""
+    """The training data, in words."""
     licence: str
     leaks: Annotated[tuple[str, ...], BeforeValidator(_listed)]
-    """Data sets that it has seen, whose scores flatter it."""
+    """Data sets that it was trained on, whose scores flatter it."""
     accuracy: str
     caveats: str
 
 
 def is_folder(name: str) -> bool:
-    """Return whether a name of a model is that of a folder, by its look or because it is there."""
+    """Return whether a model's name is the path of a folder: it looks like a path, or exists."""
     return "/" in name or name.startswith((".", "~")) or (Path(name) / CARD).is_file()
 
 
@@ -66,7 +66,7 @@ def read_card(folder: Path) -> FolderCard:
     Raises
     ------
     ModelError
-        There is none, or it is not what training writes.
+        There is none, or it is not a card that training wrote.
     """
     path = folder / CARD
     try:

@@ -1,4 +1,4 @@
-"""Reads the arrays of an HDF5 file that Keras saved: data alone, of that file alone, no more than fits."""
+"""Reads the arrays of an HDF5 file that Keras saved: only data, only from that file, and within a size limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_keras(content: bytes, model: str) -> dict[str, NDArray[np.float32]]:
     content
         The HDF5 file.
     model
-        Name that the message gives.
+        Its name, for messages.
 
     Returns
     -------
@@ -33,12 +33,12 @@ def read_keras(content: bytes, model: str) -> dict[str, NDArray[np.float32]]:
     Raises
     ------
     ModelError
-        It is no such file, leads to other files, or says that it holds more than it can.
+        It is no such file, links to other files, or declares more data than it can hold.
     """
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             return _Reading().arrays(file)
-    # A file that somebody damaged is met in HDF5's own ways, each with another class.
+    # A damaged file makes HDF5 raise any of these classes.
     except Exception as error:
         raise ModelError(
             f"the weights of {model} are no Keras HDF5 file with a group {_GROUP}: {one_line(error)}"
@@ -51,7 +51,7 @@ class _Reading:
         self._nodes = self._bytes = 0
 
     def arrays(self, file: h5py.File) -> dict[str, NDArray[np.float32]]:
-        # What `visititems` sees are hard links; the first step must be one, too.
+        # `visititems` follows hard links only; the group itself must be one, too.
         if not isinstance(file.get(_GROUP, getlink=True), h5py.HardLink):
             raise KeyError(f"{_GROUP} is not in it")
         file[_GROUP].visititems(self._visit)
@@ -72,7 +72,7 @@ class _Reading:
             raise ValueError(f"{path} lies in another file")
         if node.dtype.kind not in "fiu":
             raise ValueError(f"{path} holds no numbers")
-        # A chunk is unpacked whole, and may be larger than the array.
+        # A chunk is decompressed as a whole, and may be larger than the array.
         chunk = math.prod(node.chunks or ()) * node.dtype.itemsize
         self._bytes += math.prod(node.shape or ()) * node.dtype.itemsize + chunk
         if self._bytes > MOST_BYTES:

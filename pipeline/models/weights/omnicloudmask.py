@@ -1,4 +1,4 @@
-"""OmniCloudMask's release 4: the files of its two networks, with their checksums, and what they see and tell."""
+"""OmniCloudMask's release 4: the files of its two networks with their checksums, bands and classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLASSES = (Code.CLEAR, Code.THICK_CLOUD, Code.THIN_CLOUD, Code.CLOUD_SHADOW)
 """The networks' four classes, in the order of CloudSEN12."""
 
 STRIDE = 32
-"""The encoders halve their input five times, so edges of a window are multiples of this."""
+"""Edges of a window are multiples of this: the encoders halve their input five times."""
 
 _FOLDER = (
     "https://huggingface.co/NickWright/OmniCloudMask/resolve/"
@@ -30,7 +30,7 @@ class Network:
 
     encoder: str
     n_batch_norms: int
-    """All of them follow a convolution and are folded into it."""
+    """Number of its batch norms, all folded into the convolution before them."""
     file: WeightsFile
 
 

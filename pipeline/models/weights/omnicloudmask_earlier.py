@@ -14,7 +14,7 @@ class Network:
 
     encoder: str
     n_batch_norms: int
-    """Those that follow a convolution, all in the encoder, and are folded into it."""
+    """Number of batch norms that follow a convolution, all in the encoder, and are folded into it."""
     file: UserFile
 
 
@@ -65,5 +65,5 @@ def files(version: str) -> tuple[UserFile, ...]:
 
 
 def called(version: str) -> str:
-    """Return what messages call a release."""
+    """Return the name of a release for messages."""
     return f"omnicloudmask's release {version}"

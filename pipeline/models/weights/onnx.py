@@ -1,7 +1,6 @@
-"""Reads what an ONNX file knows about a network that torch will run: its numbers and its paddings.
+"""Reads the weights and paddings of a network from an ONNX file; torch will run it.
 
-Files are data here: nothing of the graph is executed, and a file is parsed only after its checksum
-was found to be the expected one.
+Nothing of the graph is executed, and a file is parsed only after its checksum was verified.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from onnx.external_data_helper import uses_external_data
 from pipeline.errors import ModelError
 
 PADDING_MODULE = "static_padding"
-"""Name of the modules that smp's EfficientNet pads with; the exported nodes carry it in their path."""
+"""Name of the padding modules of smp's EfficientNet, part of the paths of exported nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxWeights:
-    """The numbers of an exported network, under the names of the torch modules they came from."""
+    """The weights and paddings of an exported network, by the names of the torch modules they came from."""
 
     tensors: Mapping[str, NDArray[np.float32]]
     """``encoder._conv_stem.weight`` -> values; stored as float16, given as float32."""
@@ -38,7 +37,7 @@ def read_verified(path: Path, sha256: str) -> bytes:
     Raises
     ------
     ModelError
-        The file cannot be read, or holds other bytes than the released ones.
+        The file cannot be read, or differs from the released one.
     """
     try:
         content = path.read_bytes()
@@ -61,7 +60,7 @@ def parse(content: bytes, name: str) -> OnnxWeights:
     content
         The file's bytes.
     name
-        What to call it in errors.
+        The file's name, for messages.
 
     Raises
     ------
@@ -70,10 +69,10 @@ def parse(content: bytes, name: str) -> OnnxWeights:
     """
     try:
         graph = onnx.load_model_from_string(content).graph
-    # protobuf's own error class moves between its releases.
+    # protobuf's error class has another module in other releases.
     except Exception as error:
         raise ModelError(f"{name} is not an ONNX file: {error}") from error
-    # Numbers that lie in other files would be read from wherever the file says.
+    # External tensors would be read from any path that the file names.
     elsewhere = [each.name for each in graph.initializer if uses_external_data(each)]
     if elsewhere:
         raise ModelError(f"{name} keeps {elsewhere[0]} in another file, which is not read")

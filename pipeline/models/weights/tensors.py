@@ -1,4 +1,4 @@
-"""Reads files of tensors, torch's own and safetensors: data alone, and no more than the file holds."""
+"""Reads files of tensors, torch's own and safetensors: only data, and within a size limit."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def read_tensors(name: str, content: bytes) -> Mapping[str, torch.Tensor]:
     Parameters
     ----------
     name
-        The file's: ``.safetensors``, or one that torch saved.
+        The file's name: ``.safetensors``, or anything else for a file that torch saved.
     content
         Its bytes.
 
     Raises
     ------
     ModelError
-        It holds anything but dense tensors of finite numbers, or is damaged, or unpacks to more than
-        weights have.
+        It holds anything but dense tensors of finite numbers, is damaged, or decompresses to more than the size
+        limit.
     """
     try:
         state = parse(content) if name.endswith(".safetensors") else _torch(content)
         _require_numbers(state)
-    # Whatever a reader of pickles stumbles over: it has no error of its own for all of it.
+    # A reader of pickles may raise any error on a damaged file.
     except Exception as error:
         raise ModelError(
             f"{name} cannot be read as a file of weights alone: {one_line(error)}"
@@ -42,7 +42,7 @@ def read_tensors(name: str, content: bytes) -> Mapping[str, torch.Tensor]:
 
 
 def _torch(content: bytes) -> Any:  # noqa: ANN401 -- whatever the file holds, checked by the caller
-    # Before 1.6 torch wrote lengths in front of what it then reserves memory for.
+    # In files from before 1.6, torch reserves memory for lengths that the file declares.
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise ValueError("it is no zip file, as torch has saved weights since release 1.6")
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
@@ -60,7 +60,7 @@ def _require_numbers(state: Any) -> None:  # noqa: ANN401
             raise TypeError(f"{name!s:.60} is no tensor with a name")
         if each.layout != torch.strided or each.is_complex() or each.is_quantized:
             raise TypeError(f"{name} is no plain tensor")
-        # One number can stand for any shape.
+        # A view with stride 0 repeats one number over any shape.
         if each.numel() * each.element_size() > each.untyped_storage().nbytes():
             raise ValueError(f"{name} of shape {tuple(each.shape)} has fewer numbers than that")
         if not torch.isfinite(each).all():

@@ -1,7 +1,7 @@
-"""Where the files of ukis-csmask's networks are, with their checksums, and what they say of their input.
+"""The files of ukis-csmask's networks, with their checksums, and the statistics that normalise their input.
 
-Only the weights of the installed ``ukis_csmask`` package are used: it is found, not imported, because it
-would start its own engine.
+Only the weights of the installed ``ukis_csmask`` package are used; the package is located but not imported, because
+its import starts onnxruntime.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Files:
 
     @property
     def json(self) -> Path:
-        """The statistics that the network's input was normalised by."""
+        """The file of statistics by which the network's input is normalised."""
         return package_folder() / f"{self.stem}.json"
 
 
@@ -89,14 +89,14 @@ def package_folder() -> Path:
 
 
 def statistics(content: bytes, roles: tuple[str, ...]) -> tuple[list[float], list[float]]:
-    """Read what the network's input was normalised by.
+    """Read the statistics by which the network's input is normalised.
 
     Parameters
     ----------
     content
         The network's JSON file.
     roles
-        The bands that the card promises, in order.
+        The bands of the card, in order.
 
     Returns
     -------

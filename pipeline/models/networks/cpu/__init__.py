@@ -1,1 +1,1 @@
-"""Layers that give the same numbers with less time or memory on a CPU."""
+"""Replacements of layers that compute the same with less time or memory on a CPU."""

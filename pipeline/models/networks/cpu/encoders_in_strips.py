@@ -1,6 +1,6 @@
-"""The encoders of OmniCloudMask's networks with little memory, for a CPU: their first stages in strips of rows.
+"""The encoders of OmniCloudMask's networks with less memory, for a CPU: their first stages run in row strips.
 
-Written for the modules of timm, whose weights they hold; logits move by rounding only.
+They take the weights of timm's modules; logits change by rounding only.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ ROWS = 32
 
 
 def lean(net: nn.Module, encoder: str) -> LeanUnet:
-    """Return the same network, batch norms folded, with little memory."""
+    """Return the same network, batch norms folded, with its upper levels in row strips."""
     model: Any = net.get_submodule("encoder.model")
     return LeanUnet(ENCODERS[encoder](model), net)
 
 
 class RegNet(nn.Module):
-    """Features of RegNetY: the stem's, of half resolution, is made anew wherever it is needed."""
+    """Features of RegNetY; the stem's feature, of half resolution, is recomputed wherever it is needed."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - timm's modules have no types
         """Take over the weights."""
@@ -85,7 +85,7 @@ def gate(se: Any, x: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - timm's mod
 
 
 class EdgeNeXt(nn.Module):
-    """Features of EdgeNeXt; it has none of half resolution."""
+    """Features of EdgeNeXt, which has no feature of half resolution."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - timm's modules have no types
         """Take over the weights."""
@@ -107,7 +107,7 @@ class EdgeNeXt(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Filter by channel, then two products with four times as many channels between them."""
+    """Depthwise convolution, then two linear layers with four times as many channels between them."""
 
     def __init__(self, block: Any) -> None:  # noqa: ANN401 - timm's modules have no types
         """Take over the weights."""
@@ -130,7 +130,7 @@ class ConvBlock(nn.Module):
 
 
 class TransposeBlock(nn.Module):
-    """Attention between channels, over all pixels, then two products as in `ConvBlock`."""
+    """Cross-covariance attention (between channels, over all pixels), then two linear layers as in `ConvBlock`."""
 
     def __init__(self, block: Any) -> None:  # noqa: ANN401 - timm's modules have no types
         """Take over the weights."""
@@ -153,7 +153,7 @@ class TransposeBlock(nn.Module):
         return out
 
     def _scales(self, x: torch.Tensor) -> torch.Tensor:
-        """Filter groups of channels one after the other, each with what came of those before it."""
+        """Convolve groups of channels one after the other, each with the result of the group before it."""
         groups = x.chunk(len(self.block.convs) + 1, dim=1)
         filtered: list[torch.Tensor] = []
         for group, conv in zip(groups, self.block.convs, strict=False):
@@ -162,7 +162,7 @@ class TransposeBlock(nn.Module):
 
 
 def widened(mlp: Any, x: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - timm's modules have no types
-    """Run the two products of a block on (N, H, W, C)."""
+    """Run the two linear layers of a block on (N, H, W, C)."""
     return product(mlp.fc2, mlp.act(product(mlp.fc1, x)))
 
 

@@ -1,4 +1,4 @@
-"""The same network in less time on a CPU: fewer passes over activations; logits move by rounding only.
+"""Fewer passes over activations, for a CPU; logits change by rounding only.
 
 `pipeline.models.networks.cpu.onednn_fusion` does the rest.
 """
@@ -32,10 +32,10 @@ def fold_paddings(net: nn.Module) -> int:
 
 
 def activate_in_place(net: nn.Module) -> None:
-    """Let SiLU and ReLU write over what a convolution made, in place.
+    """Make SiLU and ReLU overwrite their input.
 
-    Only for networks without training, none of whose activations is asked for what an earlier
-    layer still needs: here each follows a convolution of its own.
+    Only for inference, and only where no other layer reads that input: here each follows a convolution whose
+    result nothing else uses.
     """
     for module in net.modules():
         if isinstance(module, nn.SiLU | nn.ReLU):

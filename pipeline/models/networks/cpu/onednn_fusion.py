@@ -1,10 +1,9 @@
-"""EfficientNet's blocks by oneDNN's fused kernels: they add and activate while they write; for a CPU.
+"""EfficientNet's blocks by oneDNN's fused kernels, which add and activate as they write their output; for a CPU.
 
-Torch itself uses these kernels in the code that it compiles. An activation of its own is one more pass over
-memory that does not fit the cache, and so is the product of a block's squeeze-and-excitation: with a single
-window it goes into the weights of the next convolution instead. One thread and a window of 576 px in
-bfloat16: 224 ms as torch runs it, 200 ms so, 171 ms with the decoder by `pipeline.models.networks.cpu.upsample_conv`. Fused, an
-activation also sees its sum before it is rounded.
+torch.compile uses the same kernels. A separate activation is another pass over memory that does not fit the cache,
+and so is the product of squeeze-and-excitation: for a single window it is multiplied into the weights of the next
+convolution instead. One thread, a window of 576 px, bfloat16: 224 ms by plain torch, 200 ms fused, 171 ms with the
+decoder by `pipeline.models.networks.cpu.upsample_conv`. A fused activation sees the sum before it is rounded.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.SiLU: "swish",
 }
-"""What a kernel can apply to its sums, by oneDNN's names."""
+"""Activations that a kernel can apply -> oneDNN's names."""
 
 
 def fuse(net: nn.Module) -> int:
-    """Put fused convolutions into a U-Net of smp with EfficientNet, batch norms folded, in place.
+    """Replace the convolutions of an EfficientNet U-Net of smp, batch norms folded, by fused ones, in place.
 
     Returns
     -------
-    How many parts of encoder and decoder were replaced; none where torch lacks the kernels.
+    How many modules of encoder and decoder were replaced; 0 where torch lacks the kernels.
     """
     built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not (built and hasattr(torch.ops.mkldnn, "_convolution_pointwise")):
@@ -70,7 +69,7 @@ def _fuse_levels(net: nn.Module) -> int:
 
 
 def _before_relu(layers: nn.Module) -> nn.Conv2d:
-    """Return the convolution of a decoder's layers, which are one, its batch norm as folded, and a ReLU."""
+    """Return the convolution of a decoder's layers: a convolution, the remains of its batch norm, and a ReLU."""
     conv, *rest = layers.children()
     assert isinstance(conv, nn.Conv2d)
     assert [type(each) for each in rest] == [nn.Identity, nn.ReLU]
@@ -78,7 +77,7 @@ def _before_relu(layers: nn.Module) -> nn.Conv2d:
 
 
 class FusedConv(nn.Module):
-    """A convolution and what follows it: (N, C, H, W) -> (N, K, h, w)."""
+    """A convolution with addition and activation: (N, C, H, W) -> (N, K, h, w)."""
 
     def __init__(self, conv: nn.Conv2d, activation: nn.Module | None = None) -> None:
         """Take over the weights of a convolution; its padding is the same at both ends of an axis.
@@ -110,7 +109,7 @@ class FusedConv(nn.Module):
         add
             (N, K, h, w), what is added before the activation.
         weight
-            Instead of its own, of the same shape.
+            Replaces the convolution's own weights; of the same shape.
         """
         weight = self.weight if weight is None else weight
         given = (weight, self.bias, *self._how)
@@ -126,14 +125,14 @@ class FusedConv(nn.Module):
 
 
 def _pair(value: object) -> tuple[int, int]:
-    """Return numbers of pixels along y and x: the EfficientNet of smp lists them, or only one."""
+    """Return numbers of pixels along y and x: EfficientNet of smp gives a pair, or one number for both."""
     if isinstance(value, tuple | list) and 1 <= len(value) <= 2:
         return int(value[0]), int(value[-1])
     raise TypeError(f"expected numbers of pixels along y and x, got {value!r}")
 
 
 class Level(nn.Module):
-    """A level of the decoder: twice the resolution, the encoder's feature beside it, two convolutions."""
+    """A level of the decoder: upsample, concatenate the encoder's feature, convolve twice."""
 
     def __init__(self, conv1: nn.Conv2d, conv2: nn.Conv2d, n_below: int) -> None:
         """Take over the weights of a level's convolutions.
@@ -167,7 +166,7 @@ class Level(nn.Module):
 
 
 class Block(nn.Module):
-    """A block of EfficientNet: widen, filter by channel, weigh the channels, narrow."""
+    """An MBConv block: expansion, depthwise convolution, squeeze-and-excitation, projection."""
 
     def __init__(self, block: nn.Module) -> None:
         """Take over the weights of a block of smp whose batch norms are folded."""
@@ -186,7 +185,7 @@ class Block(nn.Module):
         self._depthwise = FusedConv(depthwise, nn.SiLU())
         self._project = FusedConv(project)
         self._adds = bool(block._has_drop_connect)
-        # No parameters: a thousandth of the work, they stay in float32 whatever the network's precision.
+        # Not parameters: they stay in float32 in every precision, and are a thousandth of the work.
         self._reduce = _linear(parts["_se_reduce"])
         self._enlarge = _linear(parts["_se_expand"])
 
@@ -213,7 +212,7 @@ def _pooled(x: torch.Tensor) -> torch.Tensor:
     """Return the mean of every channel of (N, C, H, W), (N, C) float32."""
     if x.dtype == torch.float32:
         return x.mean((2, 3))
-    # As products with one: torch itself converts all of it to float32 first. Only sums of rows are rounded.
+    # By matrix products with ones: torch's mean would first convert all of it to float32. Only row sums are rounded.
     rows = x.permute(0, 2, 3, 1)
     sums = torch.ones((1, rows.shape[2]), dtype=x.dtype) @ rows
     return sums.sum((1, 2), dtype=torch.float32) / (rows.shape[1] * rows.shape[2])

@@ -1,10 +1,10 @@
-"""1 x 1 convolutions as products of matrices: what torch itself does not do with one thread.
+"""1 x 1 convolutions as matrix products, for one thread on a CPU.
 
-In float32, with one thread and one window, torch sends them to its slowest kernel, copies included: half the
-time of DL-L8S2-UV, a fifth of a RegNet U-Net. With bands innermost in memory the product needs no copy.
+In float32, with one thread and one window, torch runs them by its slowest kernel, with copies: half the time of
+DL-L8S2-UV, a fifth of a RegNet U-Net. In channels-last memory a matrix product needs no copy.
 
-In bfloat16 on a CPU it is the other way round: for every number of pixels that a product meets, torch keeps
-0.65 MB of compiled code, up to 1024 times; for a convolution it is 0.05 MB. Both give the same bits.
+In bfloat16 a convolution is better: for each number of pixels torch caches compiled code, up to 1024 times, of
+0.65 MB for a product and 0.05 MB for a convolution. Both give the same bits.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Pointwise(nn.Conv2d):
     """A 1 x 1 convolution from (N, n_in, H, W) to (N, n_out, H, W)."""
 
     def __init__(self, n_in: int, n_out: int, *, bias: bool = True) -> None:
-        """Make a convolution with weights that are yet to be loaded."""
+        """Make a convolution; its weights are loaded later."""
         super().__init__(n_in, n_out, 1, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Convolve; with bands innermost in memory neither turn costs anything."""
+        """Convolve; in channels-last memory neither permutation copies."""
         if convolves(x):
             return super().forward(x)
         # N C H W -> N H W C -> N C H W
@@ -33,7 +33,7 @@ class Pointwise(nn.Conv2d):
 
 
 def convolves(x: torch.Tensor) -> bool:
-    """Return whether single pixels are better convolved than multiplied."""
+    """Return whether a 1 x 1 convolution is better than a matrix product for a tensor."""
     return x.dtype == torch.bfloat16 and x.device.type == "cpu"
 
 
@@ -52,14 +52,14 @@ class Layer(Protocol):
 
 
 class Linear(NamedTuple):
-    """A linear layer, or some of its rows."""
+    """Weights of a linear layer, or of some of its outputs."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None
 
 
 def product(layer: Layer, x: torch.Tensor) -> torch.Tensor:
-    """Run a linear layer on (N, H, W, C), bands innermost in memory, by the better of the two ways."""
+    """Run a linear layer on contiguous (N, H, W, C), as a product or a convolution; see `convolves`."""
     if not convolves(x):
         return functional.linear(x, layer.weight, layer.bias)
     # N H W C -> N C H W -> N H W C
@@ -68,7 +68,7 @@ def product(layer: Layer, x: torch.Tensor) -> torch.Tensor:
 
 
 def replace_pointwise(net: nn.Module) -> int:
-    """Put a `Pointwise` in the place of every 1 x 1 convolution that is one, and count them."""
+    """Replace every plain 1 x 1 convolution by a `Pointwise`, in place, and count them."""
     found = [
         (parent, name, conv)
         for parent in net.modules()

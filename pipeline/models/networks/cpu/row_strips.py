@@ -1,9 +1,9 @@
-"""Layers of a network run in strips of rows, so that no wide tensor of high resolution exists at once; for a CPU.
+"""Layers run in strips of rows, so that no full-resolution tensor with many channels exists at once; for a CPU.
 
-A convolution of 3 x 3 px needs one row more on either side than it gives. A strip is read with as many rows
-as all layers that follow need, and each layer drops the rows that did not see all they should have. What
-comes out is what the whole gives: the same sums, and strips that depend on nothing but the window's height.
-It takes no longer, because a strip fits the cache that a whole window does not.
+A convolution of 3 x 3 px reads one row more on either side than it outputs. A strip is read with the rows that all
+following layers need, and each layer drops the rows whose neighbours are missing. The result equals that of the
+whole window: sums are the same, and strips depend on the window's height only. It takes no longer, because a strip
+fits the cache and a window does not.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ class Strip:
 
 
 def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last but one position of every strip of so many rows, the last one shorter."""
+    """Yield (first, stop) of every strip of `rows` rows; the last strip may be shorter."""
     for first in range(0, height, rows):
         yield first, min(first + rows, height)
 
 
 def cut(whole: torch.Tensor, first: int, stop: int) -> Strip:
-    """Return rows of (N, C, H, W) without a copy; there are none beyond its edges."""
+    """Return rows of (N, C, H, W) as a view, clipped to the tensor."""
     height = whole.shape[2]
     first, stop = max(first, 0), min(stop, height)
     return Strip(whole[:, :, first:stop], first, height)
 
 
 class Same(nn.Module):
-    """A convolution of stride 1 and odd size that keeps the size, and its activation, if it has one."""
+    """A size-preserving convolution (stride 1, odd kernel) and its ReLU, if it has one."""
 
     def __init__(self, conv: nn.Conv2d, *, relu: bool = False) -> None:
         """Take over the weights of a convolution that pads with zeros by half its size."""
@@ -64,10 +64,10 @@ class Same(nn.Module):
         assert conv.stride == conv.dilation == (1, 1)
 
     def forward(self, strip: Strip) -> Strip:
-        """Convolve the rows that see all they should."""
+        """Convolve the rows whose neighbours are all in the strip."""
         reach, last = self._reach, strip.height
         at_top, at_bottom = strip.first == 0, strip.stop == last
-        # Zeros stand beyond the edges of the whole only: rows that would see others are not made, or dropped.
+        # Only the edges of the whole are padded with zeros; rows beside other strip edges are not made, or dropped.
         above = reach if at_top or at_bottom else 0
         made = functional.conv2d(
             strip.values, self.weight, self.bias, padding=(above, reach), groups=self._groups
@@ -101,7 +101,7 @@ def halved(conv: nn.Conv2d, strip: Strip, first: int, stop: int) -> torch.Tensor
 
 
 class Doubled(nn.Module):
-    """A convolution of 3 x 3 px of doubled pixels with others beside them, and a ReLU."""
+    """A 3 x 3 convolution of upsampled channels and skip channels, and a ReLU."""
 
     def __init__(self, conv: nn.Conv2d, n_doubled: int) -> None:
         """Take over the weights of a convolution; see `pipeline.models.networks.cpu.upsample_conv.split`."""
@@ -110,18 +110,18 @@ class Doubled(nn.Module):
         self.beside = Same(beside) if beside else None
 
     def forward(self, below: Strip, skip: Strip | None) -> Strip:
-        """Convolve the rows that see all they should.
+        """Convolve the rows whose neighbours are all in the strips.
 
         Parameters
         ----------
         below
-            Half as high and wide.
+            The level below, half as high and wide.
         skip
-            At least the rows that those below become; none if there are no channels beside them.
+            At least the rows that `below` covers after upsampling; None if there are no skip channels.
         """
         first, stop, last = 2 * below.first, 2 * below.stop, 2 * below.height
         made = upsample_conv.interleaved(self.quarters(below.values))
-        # Beyond the ends of the strip there are zeros as if they were edges of the whole.
+        # The convolution pads strip ends with zeros as if they were edges of the whole.
         above, under = int(first > 0), int(stop < last)
         made = made[:, :, above : made.shape[2] - under]
         if self.beside is not None:

@@ -2,11 +2,11 @@
 
 ::
 
-    encoder ── 1/32, 1/16, 1/8, 1/4 ──▶ levels 1/16, 1/8, 1/4, each whole, made in strips
-            ── 1/2, made again ───────▶ levels 1/2 and 1/1, head: in strips, straight into the logits
+    encoder ── 1/32, 1/16, 1/8, 1/4 ──▶ levels 1/16, 1/8, 1/4: whole tensors, computed in strips
+            ── 1/2, recomputed ───────▶ levels 1/2 and 1/1, head: in strips, added to the logits
 
-At full resolution a window of 1152 px has 5 MiB a channel in float32, and the levels 1/2 and 1/1 have up to
-96 channels at once: they are most of the memory that the network takes as it was published.
+A channel of a window of 1152 px takes 5 MiB in float32, and levels 1/2 and 1/1 have up to 96 channels at once: most
+of the memory of the published network.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ LEVEL_ROWS = 32
 """Rows of a strip on other levels."""
 
 _REACH = 12
-"""Rows at full resolution that a row of logits sees on either side, from 1/4 on, rounded up to 4: three
-convolutions at full resolution, two at half."""
+"""Receptive field of a row of logits in the feature of 1/4, in full-resolution rows on either side, rounded up to a
+multiple of 4: three convolutions at full resolution, two at half."""
 
 Half = Callable[[int, int], Strip]
-"""Gives some rows of the encoder's feature of half resolution."""
+"""Returns rows first … stop of the encoder's feature of half resolution."""
 
 
 class Encoder(Protocol):
-    """Gives the features of a window."""
+    """Computes the features of a window."""
 
     def __call__(self, x: torch.Tensor) -> tuple[list[torch.Tensor], Half | None]:
-        """Return the features of 1/4, 1/8, 1/16 and 1/32, and how to get that of 1/2, if there is one."""
+        """Return the features of 1/4, 1/8, 1/16 and 1/32, and a function for that of 1/2, if there is one."""
         ...
 
 
 class Level(nn.Module):
-    """A level of the decoder: twice the resolution, the encoder's feature beside it, two convolutions."""
+    """A level of the decoder: upsample, concatenate the encoder's feature, convolve twice."""
 
     def __init__(self, block: nn.Module, n_below: int) -> None:
         """Take over the weights of a level of smp whose batch norms are folded.
@@ -60,12 +60,12 @@ class Level(nn.Module):
         self.conv1, self.conv2 = row_strips.Doubled(conv1, n_below), Same(conv2, relu=True)
 
     def strip(self, below: Strip, skip: Strip | None) -> Strip:
-        """Make as many rows as can be made of those below."""
+        """Compute the rows that the rows below suffice for."""
         out: Strip = self.conv2(self.conv1(below, skip))
         return out
 
     def forward(self, below: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
-        """Make the whole level."""
+        """Compute the whole level, strip by strip."""
         n, _, height, width = skip.shape
         out = torch.empty(
             (n, self.n_out, height, width),
@@ -80,7 +80,7 @@ class Level(nn.Module):
 
 
 class LeanUnet(nn.Module):
-    """A U-Net without full tensors of its highest levels."""
+    """A U-Net whose levels 1/2 and 1/1 never exist as whole tensors."""
 
     def __init__(self, encoder: Encoder, net: nn.Module) -> None:
         """Take over decoder and head of a U-Net of smp, batch norms folded, and run another encoder."""
@@ -106,12 +106,12 @@ class LeanUnet(nn.Module):
             (N, K, H, W) float32 that the network's are added to, in place; zeros by default.
         """
         if logits is None:
-            # First, although they are needed last: so they do not lie amidst what is freed before.
+            # Allocated first, although needed last, so that they do not fragment memory that is freed earlier.
             logits = torch.zeros((len(x), self.head.weight.shape[0], *x.shape[2:]))
         features, half = self.encoder(x)
         below = features.pop()
         for level in self.levels:
-            # Features are let go as soon as they are used.
+            # Each feature is freed as soon as it is used.
             below = level(below, features.pop())
         for first, stop in row_strips.spans(logits.shape[2], ROWS):
             logits[:, :, first:stop] += self._rows(below, half, first, stop)

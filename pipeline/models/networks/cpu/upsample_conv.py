@@ -1,14 +1,14 @@
-"""A 3 x 3 convolution of doubled pixels and of others beside them, computed before the doubling.
+"""Upsample-convolution: a 3 x 3 convolution of upsampled and skip channels, computed without upsampling.
 
-A level of a U-Net's decoder repeats every pixel along both axes, puts the encoder's feature beside it and
-convolves both. Of the nine pixels under the kernel, only four are then different ones::
+A level of a U-Net's decoder upsamples by repeating every pixel along both axes, concatenates the encoder's feature
+and convolves both. Under the kernel only four of the nine upsampled pixels then differ::
 
     doubled rows   a a b b c c        even row of b: a·k0 + b·(k1 + k2)
                        k0 k1 k2       odd row of b:  b·(k0 + k1) + c·k2
 
-So each quarter of the result (even or odd row and column) is a 2 x 2 convolution of the pixels before they
-are doubled: four products a pixel and channel instead of nine, and neither the doubled pixels nor the two
-joined are ever made. Sums of weights are rounded once, as weights are: results differ by rounding only.
+So each quarter of the result (even or odd row and column) is a 2 x 2 convolution of the pixels before upsampling:
+four products per pixel and channel instead of nine, and neither the upsampled nor the concatenated tensor is ever
+made. Sums of weights are rounded once, as weights are, so that results differ by rounding only.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import torch
 from torch import nn
 
 _SUMS = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
-"""(even or odd, tap of two, tap of three)."""
+"""(even or odd row, tap of the 2-kernel, tap of the 3-kernel): 1 where the tap of three goes into that of two."""
 
 
 def split(conv: nn.Conv2d, n_doubled: int) -> tuple[nn.Conv2d, nn.Conv2d | None]:
-    """Split a convolution into one for the channels that are doubled and one for the others.
+    """Split a convolution into one for the upsampled channels and one for the skip channels.
 
     Parameters
     ----------
     conv
         From C to K channels, 3 x 3, padded by one.
     n_doubled
-        How many of its input channels, the first ones, come from doubled pixels.
+        How many of its input channels, the first ones, are upsampled.
 
     Returns
     -------
-    The first gives (N, 4 · K, H + 1, W + 1) of (N, n_doubled, H, W), for `interleaved`; the second, of all other
-    channels at full size, has the bias, and is none if there are none: the first has it then.
+    The first maps (N, n_doubled, H, W) to (N, 4 · K, H + 1, W + 1), for `interleaved`. The second convolves the
+    skip channels at full size and has the bias; it is None without skip channels, and the first has the bias then.
     """
     assert (conv.kernel_size, conv.padding, conv.stride) == ((3, 3), (1, 1), (1, 1))
     weight = conv.weight.detach()
@@ -58,7 +58,7 @@ def _conv(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Conv2d:
 
 
 def interleaved(quarters: torch.Tensor) -> torch.Tensor:
-    """Put the quarters of a result in their places.
+    """Interleave the quarters of a result.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def interleaved(quarters: torch.Tensor) -> torch.Tensor:
 
 
 def deepest(net: nn.Module) -> int:
-    """Return the channels of the deepest feature of a U-Net of smp: what its decoder doubles first."""
+    """Return the number of channels of the deepest feature of a U-Net of smp, which its decoder upsamples first."""
     channels = net.get_submodule("encoder").out_channels
     n_deepest = list(channels)[-1]  # type: ignore[arg-type]
     assert isinstance(n_deepest, int)
