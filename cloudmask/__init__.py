@@ -1,11 +1,11 @@
-"""cloudmask for people: what a notebook needs, and nothing else.
+"""The public API of cloudmask, for notebooks and scripts.
 
 ::
 
     cloudmask.open("s3://…/store")      an archive, to read: masks, composites, records
-    cloudmask.plan("job.yaml")          what a run would do
-    cloudmask.run("job.yaml")           do it
-    cloudmask.clear_sky(archive, aoi, "2023-04/2023-06")   how clear was it?
+    cloudmask.plan("job.yaml")          show what a run would do
+    cloudmask.run("job.yaml")           run the job
+    cloudmask.clear_sky(archive, aoi, "2023-04/2023-06")   clear-sky statistics of an area
     cloudmask.masks(archive, aoi, "2023-06")               the masks themselves, as xarray
     cloudmask.composite(archive, "monthly", "2023-07")     one period of a composite, as xarray
     cloudmask.export(dataset, "june.tif")                  either of them as COG, NetCDF, Zarr or PNG

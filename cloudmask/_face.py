@@ -1,4 +1,4 @@
-"""The functions of `cloudmask`: thin, each a call into the room that does the work."""
+"""The functions of `cloudmask`: each calls the room that does the work."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def open(url: str | Path, as_of: str | None = None) -> Archive:
     url
         Path or URL of the store.
     as_of
-        Id of a snapshot, or an instant: the store as it was then.
+        Id of a snapshot, or an instant: the state of the store to read. None: the newest.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def load_job(job: str | Path | Mapping[str, Any]) -> Job:
     Raises
     ------
     ConfigError
-        One line a mistake: its place, what was found, what may stand there.
+        The job has mistakes; the message has one line for each: the key, the value found, the values expected.
     """
     if isinstance(job, Mapping):
         return config.parse_job(job, base=Path.cwd())
@@ -79,7 +79,7 @@ def load_job(job: str | Path | Mapping[str, Any]) -> Job:
 
 
 def plan(job: Job | str | Path | Mapping[str, Any]) -> pipeline.run.Plan:
-    """Say what a run would read, mask and compose; nothing is written."""
+    """Plan a run: what it would read, mask and compose; nothing is written."""
     return pipeline.run.plan_job(job if isinstance(job, Job) else load_job(job))
 
 
@@ -96,18 +96,18 @@ def clear_sky(
     datetime: Period | str | None = None,
     sensors: Collection[str] | None = None,
 ) -> Series:
-    """Say how clear an area was, scene by scene, and of which dates the archive knows nothing.
+    """Return how clear an area was, scene by scene, and for which dates the archive has no information.
 
     Parameters
     ----------
     archive
-        An opened archive, or where one lies.
+        An open archive, or its path or URL.
     aoi
-        See `Area`; none: the whole region.
+        See `Area`; None: the whole region.
     datetime
-        ``2023-06-01/2023-08-31``, ``2023-06`` or ``2023``, UTC; none: all.
+        ``2023-06-01/2023-08-31``, ``2023-06`` or ``2023``, UTC; None: all.
     sensors
-        Only these; none: all.
+        Only these; None: all.
 
     Raises
     ------
@@ -143,23 +143,23 @@ def composite(
     Parameters
     ----------
     archive
-        An opened archive, or where one lies.
+        An open archive, or its path or URL.
     name
-        Of the composite, e.g. ``monthly``.
+        Name of the composite, e.g. ``monthly``.
     datetime
-        Periods that begin inside; of exactly one the result has dims (y, x). None: all, (time, y, x).
+        Selects the periods that begin inside. The result has dims (y, x) if that is exactly one period, otherwise
+        (time, y, x). None: all periods, (time, y, x).
     aoi
-        See `Area`: the result is cropped to it, and pixels beside it are no data; none: the whole region,
-        lazy.
+        See `Area`: the result is cropped to it, and pixels outside it are no data. None: the whole region, lazy.
     bands
-        Only these, e.g. ``["red", "green", "blue"]``; none: all.
+        Only these, e.g. ``["red", "green", "blue"]``; None: all.
 
     Raises
     ------
     StoreError
         The archive has no such composite.
     QueryError
-        None of its periods begins then, it has no such band, or the area lies outside of the region.
+        None of its periods begins in `datetime`, it has no such band, or the area lies outside of the region.
     """
     made = _opened(archive).composite(name)
     return query.select_composite(made, _area(aoi), _period(datetime), bands)

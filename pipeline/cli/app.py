@@ -1,4 +1,4 @@
-"""The commands by name, and how errors end."""
+"""Registers the commands; turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Commands(TyperGroup):
             show.say("stopped", err=True)
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            # The reader has closed the pipe, as `head` does; click ends silently.
+            # The reader closed the pipe, as `head` does: click exits silently.
             raise
         except Exception as error:
             # Click's own exceptions, for exits and wrong arguments, carry their exit code.
@@ -136,7 +136,7 @@ def _cloudmask(
     ] = False,
 ) -> None:
     """Mask clouds and their shadows in satellite archives, and make composites of what is clear."""
-    # The first names the accounts of the environment, which no text may show.
+    # Importing `access` registers the credentials of the environment, so that no output shows them.
     from pipeline import access  # noqa: F401
     from pipeline.config import read_settings
     from pipeline.watch import watch_output

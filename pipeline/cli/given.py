@@ -1,4 +1,4 @@
-"""Arguments as values; one that is wrong is named in the error."""
+"""Parses arguments; errors name the argument."""
 
 from __future__ import annotations
 

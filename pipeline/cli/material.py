@@ -1,4 +1,4 @@
-"""What commands show of a store, gathered from it."""
+"""Collects data of a store for commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_store(store: str, as_of: str | None = None) -> Archive:
 
 
 def sensors_of(archive: Archive, wanted: Sequence[str] | None = None) -> Sequence[str]:
-    """Return the sensors that are wanted, or all, each known to the archive."""
+    """Return the wanted sensors, or all; refuse those that are not in the archive."""
     if unknown := sorted(set(wanted or ()) - set(archive.sensors)):
         raise QueryError(
             f"--sensor: found {', '.join(unknown)}, expected {' | '.join(archive.sensors)}"
@@ -37,19 +37,19 @@ def sensors_of(archive: Archive, wanted: Sequence[str] | None = None) -> Sequenc
 
 
 def masks_of(archive: Archive, wanted: Sequence[str] | None = None) -> dict[str, xr.Dataset]:
-    """Return the pixels of some sensors, or of all."""
+    """Return the masks of some sensors, or of all."""
     return {sensor: archive.masks(sensor) for sensor in sensors_of(archive, wanted)}
 
 
 def stored_masks_of(
     archive: Archive, wanted: Sequence[str] | None = None
 ) -> dict[str, StoredMasks]:
-    """Return what statistics of some sensors, or of all, are made from."""
+    """Return the stored masks of some sensors, or of all, as input of statistics."""
     return {sensor: archive.stored_masks(sensor) for sensor in sensors_of(archive, wanted)}
 
 
 def composites_of(archive: Archive) -> dict[str, xr.Dataset]:
-    """Return all composites, each knowing where its periods end."""
+    """Return all composites, each with the coordinate ``period_end``."""
     found = {name: archive.composite(name) for name in archive.composite_names}
     return {
         name: each.assign_coords(period_end=("time", each["time_bnds"].to_numpy()[:, 1]))
@@ -58,7 +58,7 @@ def composites_of(archive: Archive) -> dict[str, xr.Dataset]:
 
 
 def measure(archive: Archive, truth: Path) -> Accuracy:
-    """Compare everything in an archive with the truth; the scenes' own files are read again."""
+    """Compare all masks and composites of an archive with the truth; the scenes' rasters are read again."""
     from pipeline.evaluate import BANDS, against_truth
     from pipeline.run import observations
 
@@ -77,7 +77,7 @@ def write_report(
     accuracy: Accuracy | None = None,
     next_commands: Sequence[str] = (),
 ) -> Path:
-    """Write the report of the latest run that made an archive, of a job's latest if one is given.
+    """Write the report of the latest run of an archive, or of a job's latest run.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def write_report(
 
 
 def lacks_report(archive: Archive, path: Path, job: Job) -> bool:
-    """Say whether the report of a job's latest run is missing: it was killed before it wrote one."""
+    """Return whether the report of a job's latest run is missing, as when the run was killed before it wrote one."""
     from pipeline.report import run_of
 
     record = _latest(archive, job)
@@ -115,18 +115,18 @@ def lacks_report(archive: Archive, path: Path, job: Job) -> bool:
 
 
 def _latest(archive: Archive, job: Job | None) -> dict[str, Any] | None:
-    """Return the record of the latest run, of a job if it has made any of the archive."""
+    """Return the record of the job's latest run in the archive; without a job, or any such run, of the latest run."""
     records = archive.records()
     own = [each for each in records if job is not None and each["job"] == job.name]
     if not records:
         return None
     found = (own or records)[-1]
-    # A record cannot know the snapshot that holds it; nothing but runs publishes after the first.
+    # A record cannot contain the id of its own snapshot; after the first, only runs publish.
     return found | {"snapshot": archive.snapshot} if found is records[-1] else found
 
 
 def _example(archive: Archive, series: Series) -> xr.Dataset | None:
-    """Open the scene that shows best what masking is about; none if its files have gone or cannot be opened."""
+    """Open a scene that illustrates masking well; None if its files are missing or cannot be opened."""
     from pipeline.errors import AssetError
     from pipeline.report import choose_example
     from pipeline.run import observations
@@ -137,7 +137,7 @@ def _example(archive: Archive, series: Series) -> xr.Dataset | None:
         return None
     instant = Period(start=chosen.time, end=chosen.time + timedelta(microseconds=1))
     try:
-        # Links that their catalogue signed open in its run alone: what is stored has no signatures.
+        # Signed links open only during their run, because the store keeps no signatures.
         cube = observations(archive, ("red", "green", "blue"))(instant, archive.grid.geobox)
         (position,) = (cube["sensor"] == chosen.sensor).to_numpy().nonzero()[0]
         return cube.isel(time=int(position)).compute()
@@ -146,7 +146,7 @@ def _example(archive: Archive, series: Series) -> xr.Dataset | None:
 
 
 def _cropped(dataset: T, job: Job | None) -> T:
-    """Cut a dataset to the job's area: a region reaches beyond it to whole chunks."""
+    """Crop a dataset to the job's area; the region is larger, rounded to whole chunks."""
     from odc.geo.geom import Geometry
 
     if job is None or dataset is None:

@@ -1,4 +1,4 @@
-"""What people see: tables, sizes, JSON and CSV."""
+"""Output of commands: tables, sizes, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from pipeline.shown import escape_json, printable, shown
 Row = Mapping[str, Any]
 
 _WIDE = 10_000
-"""Columns of a console that is no terminal: rich would cut its tables at 80."""
+"""Width of output that is no terminal; rich would cut tables at 80 columns."""
 
 
 class Edge(Console):
-    """A console that no text of a catalogue can steer: no control characters, no markup, no secrets.
+    """A console that prints texts of catalogues safely: without control characters, markup or secrets.
 
-    Everything that is not a text of rich's own comes through here: lines, cells, titles.
+    All lines, cells and titles that are not rich's own objects are rendered here.
     """
 
     def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 -- rich's settings
-        """Take a text as it is."""
+        """Render a text literally, without markup."""
         return super().render_str(
             printable(shown(text)), **{**how, "markup": False, "emoji": False}
         )
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console of now: tests and pipes change what stdout is."""
+    """Return a new console, because tests and pipes replace stdout."""
     found = Edge(stderr=stderr, highlight=False)
     return found if found.is_terminal else Edge(stderr=stderr, highlight=False, width=_WIDE)
 
@@ -56,7 +56,7 @@ _quiet = ContextVar("quiet", default=False)
 
 @contextmanager
 def quietly(wanted: bool) -> Iterator[None]:
-    """Leave out notes and progress for a while, if wanted."""
+    """Suppress notes and progress inside, if wanted."""
     before = _quiet.set(wanted)
     try:
         yield
@@ -65,18 +65,18 @@ def quietly(wanted: bool) -> Iterator[None]:
 
 
 def is_quiet() -> bool:
-    """Say whether notes and progress are left out."""
+    """Return whether notes and progress are suppressed."""
     return _quiet.get()
 
 
 def note(text: str) -> None:
-    """Print a line that is no result, to stderr, unless they are left out."""
+    """Print a line that is no result to stderr, unless notes are suppressed."""
     if not is_quiet():
         say(text, err=True)
 
 
 def table(rows: Sequence[Row], title: str | None = None) -> None:
-    """Print rows under their keys, numbers to the right."""
+    """Print rows as a table with their keys as header; numbers are right-aligned."""
     if not rows:
         return
     drawn = Table(title=title, title_justify="left")
@@ -97,7 +97,7 @@ def _numbers(values: Sequence[object]) -> list[float]:
 
 
 def _cells(values: Sequence[object]) -> list[str]:
-    """Return a column: per cents with one digit after the point, shares and errors with three."""
+    """Format a column: percentages with one decimal, shares and errors with three."""
     largest = max(map(abs, _numbers(values)), default=0.0)
     return [cell(value, digits=1 if largest >= 10 else 3) for value in values]
 
@@ -115,7 +115,7 @@ def cell(value: object, *, digits: int = 1) -> str:
 
 def as_json(value: object, out: Path | None = None) -> None:
     """Print, or write to a file, a value as JSON."""
-    # JSON may hold any letter, and spell it: what steers a terminal is spelt.
+    # Control characters are escaped, as JSON allows for any character.
     text = escape_json(json.dumps(value, indent=2, default=str, ensure_ascii=False))
     if out is None:
         typer.echo(text)
@@ -124,7 +124,7 @@ def as_json(value: object, out: Path | None = None) -> None:
 
 
 def as_csv(rows: Sequence[Row]) -> None:
-    """Print rows as CSV, with a line of names."""
+    """Print rows as CSV with a header."""
     if rows:
         writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -138,7 +138,7 @@ def as_csv(rows: Sequence[Row]) -> None:
 
 
 def size(number: float | None) -> str:
-    """Return a number of bytes in words: ``3.2 GiB``; a dash where it is not known."""
+    """Format a number of bytes: ``3.2 GiB``; a dash if it is not known."""
     if number is None:
         return "–"
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -149,26 +149,26 @@ def size(number: float | None) -> str:
 
 
 def instant(when: datetime) -> str:
-    """Return an instant as people write it: ``2026-06-01 10:30:20``, UTC."""
+    """Format an instant: ``2026-06-01 10:30:20``, UTC."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def seconds(number: float | None) -> str:
-    """Return a duration: ``2:03:04``, or ``12.3 s`` below a minute; a dash where it is not known."""
+    """Format a duration: ``2:03:04``, or ``12.3 s`` below a minute; a dash if it is not known."""
     if number is None:
         return "–"
     return f"{number:.1f} s" if number < 60 else str(timedelta(seconds=round(number)))
 
 
 def count(number: float | None) -> str:
-    """Return a number of things: ``12345``, ``0.4``; a dash where it is not known."""
+    """Format a count: ``12345``, ``0.4``; a dash if it is not known."""
     if number is None:
         return "–"
     return f"{number:.1f}" if 0 < number < 10 and number % 1 else f"{number:.0f}"
 
 
 def money(amount: float, currency: str) -> str:
-    """Return an amount: two digits after the point, or two that are not zero."""
+    """Format an amount of money: two decimals, or two significant digits if it is smaller."""
     places = 2 if amount >= 0.1 or not amount else 1 - math.floor(math.log10(amount))
     return f"{amount:.{places}f} {currency}"
 

@@ -1,4 +1,4 @@
-"""The job file that `init` and `demo` write: what matters, each with a comment."""
+"""The job file that `init` and `demo` write: the main settings, each with a comment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ store: {store}  # a path, s3://…, gs://…
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What differs from job to job."""
+    """The settings that differ from job to job."""
 
     name: str
     aoi: str

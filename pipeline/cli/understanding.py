@@ -1,4 +1,4 @@
-"""What is understood of an item, as plain JSON values, and why it would be refused."""
+"""Describes an item as a run reads it, in plain JSON values, and lists the reasons to refuse it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 def describe(
     item: pystac.Item, *, pixels: bool = False
 ) -> tuple[dict[str, Any], list[CloudmaskError]]:
-    """Return what is understood of an item as plain JSON values, and why it would be refused.
+    """Return a description of an item in plain JSON values, and the errors for which a run would refuse it.
 
     Parameters
     ----------
     item
         As its catalogue recorded it.
     pixels
-        Whether to read some of them: are 1000 added?
+        Whether to read some pixels, to check for an offset of 1000.
     """
     from pipeline import sensors
     from pipeline.cube import misplaced
@@ -45,7 +45,7 @@ def describe(
             "correction": profile.correction,
             "native_m": profile.native_m,
             **_limits(profile),
-            # Versions of other products are no baselines.
+            # Only Sentinel-2 of ESA has processing baselines.
             "processing_baseline": f"{baseline[0]:02d}.{baseline[1]:02d}"
             if baseline and sensors.asks_for_offset(item)
             else None,
@@ -74,7 +74,7 @@ def describe(
 
 
 def _assets(item: pystac.Item, keys: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return a row a role: where its numbers are, and on what grid."""
+    """Return one row per role: its asset and its grid."""
     from pipeline import sensors
 
     rows = []
@@ -97,7 +97,7 @@ def _assets(item: pystac.Item, keys: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _limits(profile: Profile) -> dict[str, Any]:
-    """Return which numbers and which reflectances are none."""
+    """Return the numbers that are no data or unfit, and the range of valid reflectances."""
     limits = profile.limits
     flags = profile.flags_of("")
     return {
@@ -108,7 +108,7 @@ def _limits(profile: Profile) -> dict[str, Any]:
 
 
 def _listed(value: object, length: int) -> list[Any] | None:
-    """Return the first numbers of a list; anything else is not stated."""
+    """Return the first values of a list; None if it is no list."""
     if not isinstance(value, list) or len(value) < length:
         return None
     numbers = value[:length]
@@ -116,14 +116,14 @@ def _listed(value: object, length: int) -> list[Any] | None:
 
 
 def _host(item: pystac.Item, key: str) -> str:
-    """Return the part of an asset's location that may be shown: tokens stand behind it."""
+    """Return the host of an asset, the part of its location that has no tokens."""
     from pipeline.cube.metadata.hrefs import href_of
     from pipeline.errors import AssetError
 
     try:
         href = href_of(item, key)
     except AssetError:
-        # Nobody can open it; why, stands among the refusals.
+        # It cannot be opened; the reason is among the refusals.
         href = str(item.assets[key].href)
     scheme, separator, rest = href.partition("://")
     if not separator:
@@ -135,7 +135,7 @@ def _host(item: pystac.Item, key: str) -> str:
 def _radiometry(
     item: pystac.Item, profile: Profile, refusals: list[CloudmaskError]
 ) -> list[dict[str, Any]]:
-    """Return a row a decision, with the roles that it is about."""
+    """Return one row per radiometric rule, with its roles."""
     from pipeline import sensors
 
     groups: dict[Any, list[str]] = {}
@@ -143,7 +143,7 @@ def _radiometry(
         try:
             groups.setdefault(sensors.radiometry(item, role), []).append(role)
         except RadiometryError as error:
-            # Thermal bands of Level 1 have no rule; what else there is may be used.
+            # Thermal bands of Level 1 have no rule; the other bands may be used.
             if role not in sensors.THERMAL_ROLES:
                 refusals.append(error)
                 break
@@ -190,7 +190,7 @@ def _unreadable(item: pystac.Item, profile: Profile) -> list[CloudmaskError]:
 
 
 def _settled_place(item: pystac.Item) -> str | None:
-    """Read from a raster's header where an item lies whose metadata contradict themselves; none: it is settled."""
+    """Settle by a raster's header where an item lies; return the reason if that fails, or None."""
     from pipeline.cube import misplaced
     from pipeline.cube.metadata.header import located, why_not
     from pipeline.types import CubeSettings

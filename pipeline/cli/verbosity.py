@@ -1,4 +1,4 @@
-"""``-v`` and ``-q``, which every command has."""
+"""The options ``-v`` and ``-q`` of every command."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from pipeline.cli import show
 OPTIONS = {
     "verbose": Annotated[
         int,
-        typer.Option("--verbose", "-v", count=True, help="Log what is done; -vv: all of it."),
+        typer.Option(
+            "--verbose", "-v", count=True, help="Log progress; -vv: log details, too."
+        ),
     ],
     "quiet": Annotated[
         bool,
-        typer.Option("--quiet", "-q", help="No progress and no messages: results and errors."),
+        typer.Option("--quiet", "-q", help="Print only results and errors."),
     ],
 }
 
 
 def set_log_level(level: str) -> None:
-    """Set from which level on our packages log."""
+    """Set the log level of our packages."""
     for ours in ("pipeline", "flows"):
         logging.getLogger(ours).setLevel(level)
 
@@ -45,7 +47,7 @@ def with_verbosity(command: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=0, annotation=kind)
         for name, kind in OPTIONS.items()
     ]
-    # What typer reads.
+    # typer reads the signature.
     vars(called)["__signature__"] = own.replace(parameters=[*own.parameters.values(), *added])
     called.__annotations__ = {
         name: each.annotation for name, each in own.parameters.items()

@@ -7,19 +7,18 @@
                               /<item>/<item>.json       one item a scene; mask.tif beside it
     OUT/<title>-composites-<name>/…                     one item a period; a file a band, count, day, source
 
-    following    follow(): the same after every run of a job that asks for it
-    catalogue    publish(): writes what is new, takes over what is unchanged, shows all of it at once
-    subjects     what becomes an item: a scene of a sensor, a period of a composite
+    following    follow(): publishes after each run of a job, if the job says so
+    catalogue    publish(): writes new items, reuses unchanged ones, and replaces the catalogue at once
+    subjects     the subjects of items: a scene of a sensor, a period of a composite
     folder       replaces a folder by a complete new one; the lock
-    region       which pixels: window, tiles, outline in degrees, pixels by class
-    provenance   what made it: snapshot, models, source items
-    layers       what one raster holds: dtype, nodata, scale, classes
+    region       the pixels of an item: window, tiles, outline in degrees, pixels by class
+    provenance   the origin of the pixels: snapshot, models, source items
+    layers       the content of one raster: dtype, nodata, scale, classes
     items, collections      the documents
     cogs         rasters, written tile by tile
     words        names of extensions and media types
 
-The catalogue has relative links, so it may be moved; where it points at a local store it has to
-move with it.
+Links in the catalogue are relative, so that it may be moved; a local store that it points to must move with it.
 """
 
 from pipeline.publish.catalogue import Published, publish

@@ -1,4 +1,4 @@
-"""Writes a store as a catalogue: new and changed items are written, the others are taken over."""
+"""Publishes a store as a catalogue: writes new and changed items, and reuses the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OnItem = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A catalogue that was written."""
+    """Summary of a catalogue that was written."""
 
     path: Path
     """Of ``catalog.json``."""
@@ -36,7 +36,7 @@ class Published:
     written: int
     """Items that are new or have changed."""
     kept: int
-    """Items that are as they were."""
+    """Items that are unchanged."""
 
     def __str__(self) -> str:
         """Return a summary of one line."""
@@ -62,23 +62,23 @@ def publish(
     archive
         The store, at any of its snapshots.
     out
-        Folder of the catalogue. One of an earlier call is replaced as a whole, once the new one
-        is complete; items whose pixels did not change are taken over with their files.
+        Folder of the catalogue. That of an earlier call is replaced as a whole when the new one is complete; items
+        whose pixels did not change are reused with their files.
     cogs
-        Write a COG for every item and layer: masks uint8, composites int16 with scale, and their
-        count, day and source. Else items point at the store alone, which GDAL cannot read.
+        Write a COG for every item and layer: masks uint8, composites int16 with scale, and their count, day and
+        source. Otherwise items only point to the store, which GDAL cannot read.
     aoi
-        Polygon or multipolygon in degrees: items are about the smallest rectangle of whole
-        chunks that holds it, and files are cut to it. None: the whole grid.
+        Polygon or multipolygon in degrees: items and files cover the smallest rectangle of whole chunks that contains
+        it. None: the whole grid.
     period
-        Scenes outside are left out, and periods of composites that do not overlap; none: all.
+        Time span of the scenes, and of the composites' periods that overlap it; None: all.
     on_item
         Called with the id of every item that is written.
 
     Raises
     ------
     ConfigError
-        `out` cannot be written, or is no catalogue of ours.
+        `out` cannot be written, or exists and is not a catalogue that cloudmask wrote.
     QueryError
         There is nothing to write, or the AOI lies outside the store's region.
     StoreError
@@ -128,7 +128,7 @@ class _Work:
     kept: int = 0
 
     def collection(self, kind: Kind, subjects: Iterator[Subject]) -> list[Json]:
-        """Write a collection and its items; empty: it has none."""
+        """Write a collection and its items; return the items, empty if there are none."""
         items = [self._item(each) for each in subjects]
         if not items:
             return []
@@ -156,7 +156,7 @@ class _Work:
 
     def _unchanged(self, before: Json, subject: Subject, where: str) -> bool:
         fingerprint = before.get("properties", {}).get("cloudmask:fingerprint")
-        # A store that was moved has the same pixels, but another address.
+        # If the store was moved, its pixels are the same but its address is not.
         address = before.get("assets", {}).get("store", {}).get("href")
         folder = self.folder.target / where
         store = zarr_asset(self.provenance.archive, subject.group, folder)

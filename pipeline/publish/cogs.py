@@ -26,20 +26,19 @@ def write_cog(
 ) -> None:
     """Write one layer as a COG.
 
-    One tile is in memory at a time: it goes to a plain GeoTIFF, which GDAL then lays out anew
-    with overviews, block by block. What no part holds is no data. Beside a mask lies what names
-    its classes.
+    One tile at a time is written to a plain GeoTIFF, which GDAL then rewrites as a COG with overviews, block by block.
+    Pixels outside all parts are no data. A mask gets a sidecar file with the names of its classes.
 
     Parameters
     ----------
     layer
-        What is written.
+        The layer.
     values
-        The variable at one time (y, x), on the whole grid, not read yet.
+        The variable at one time (y, x), on the whole grid, lazy.
     region
-        The pixels that the file has.
+        The pixels of the file.
     parts
-        Those of them that were made.
+        The parts of the region that have results.
     path
         The file.
     tags
@@ -83,7 +82,7 @@ def _write_plain(
         blockxsize=BLOCK_PX,
         blockysize=BLOCK_PX,
         bigtiff="if_safer",
-        # Tiles without data take no room.
+        # Blocks without data take no space.
         sparse_ok=True,
     ) as raster:
         raster.update_tags(**tags)

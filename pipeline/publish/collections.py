@@ -1,4 +1,4 @@
-"""One collection a group of the store, and the catalogue of all."""
+"""Makes one collection per group of the store, and the catalogue of all."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from pipeline.types import LEGEND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What a collection is about: one group of the store."""
+    """The subject of a collection: one group of the store."""
 
     id: str
     title: str
     description: str
     group: str
     data: xr.Dataset
-    """The group; pixels not read yet."""
+    """The group's dataset, lazy."""
     layers: Sequence[Layer]
 
 
 def collection_of(
     kind: Kind, items: Sequence[Json], provenance: Provenance, folder: Path, *, cogs: bool
 ) -> Json:
-    """Write a collection.
+    """Return a collection.
 
     Parameters
     ----------
     kind
-        What it is about.
+        Its subject.
     items
         Its items; at least one.
     provenance
-        Who made it.
+        The origin of its pixels.
     folder
-        Where it will lie.
+        The folder that it will be written to.
     cogs
         Whether the layers are files beside the items.
     """
@@ -63,7 +63,7 @@ def collection_of(
         "id": kind.id,
         "title": kind.title,
         "description": kind.description,
-        # Whoever runs cloudmask decides; nothing in the store says so.
+        # The licence is for whoever runs cloudmask to choose; the store has none.
         "license": "other",
         "providers": [
             {"name": "cloudmask", "roles": ["processor"], "processing:software": software()}
@@ -90,7 +90,7 @@ def collection_of(
 def catalogue_of(
     name: str, title: str, collections: Iterable[Json], provenance: Provenance
 ) -> Json:
-    """Write the catalogue of all collections."""
+    """Return the catalogue of all collections."""
     made = instant(provenance.snapshot_time)
     return {
         "type": "Catalog",
@@ -117,7 +117,7 @@ def catalogue_of(
 def _extent(items: Sequence[Json]) -> Json:
     outlines = [shapely.geometry.shape(item["geometry"]) for item in items]
     properties = [item["properties"] for item in items]
-    # Texts of one length and zone: their order is the order of time, but for microseconds.
+    # The texts have one format and zone, so that they sort by time, except for microseconds.
     starts = [each["datetime"] or each["start_datetime"] for each in properties]
     ends = [each["datetime"] or each["end_datetime"] for each in properties]
     return {
@@ -167,7 +167,7 @@ def _dimensions(data: xr.Dataset, provenance: Provenance) -> Json:
     system: Any = crs.epsg or crs.to_wkt()
     half_x, half_y = abs(geobox.resolution.x) / 2, abs(geobox.resolution.y) / 2
     dimensions: Json = {
-        # Extents of the centres of pixels, as the coordinates have them.
+        # Extents of pixel centres, as in the coordinates.
         "x": _axis("x", [box.left + half_x, box.right - half_x], geobox.resolution.x, system),
         "y": _axis("y", [box.bottom + half_y, box.top - half_y], geobox.resolution.y, system),
         "time": _time(data),
@@ -198,13 +198,13 @@ def _axis(axis: str, extent: list[float], step: float, system: object) -> Json:
 def _time(data: xr.Dataset) -> Json:
     times = data["time"].to_numpy().astype("datetime64[us]").tolist()
     texts = [instant(each.replace(tzinfo=UTC)) for each in times]
-    # No step: scenes and months come at no fixed distance.
+    # No step, because neither scenes nor months are equidistant.
     return {"type": "temporal", "extent": [texts[0], texts[-1]], "values": texts, "step": None}
 
 
 def _variables(data: xr.Dataset) -> Json:
     found: Json = {}
-    # Sorted: a group lists its arrays in any order.
+    # Sorted, because a group lists its arrays in any order.
     for name, variable in sorted(data.data_vars.items(), key=lambda each: str(each[0])):
         if not set(variable.dims) <= {"time", "y", "x", "tile_y", "tile_x", "class"}:
             continue

@@ -29,19 +29,19 @@ class Folder:
     """A folder while it is written."""
 
     target: Path
-    """Path that it will have."""
+    """Its final path."""
     new: Path
     """Path while it is written."""
 
     def write(self, path: str, document: Any) -> None:  # noqa: ANN401 (JSON)
-        """Write a document, keys in their order: the same one gives the same bytes."""
+        """Write a document with keys in their order, so that equal documents give equal bytes."""
         file = self.new / path
         file.parent.mkdir(parents=True, exist_ok=True)
         text = escape_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
         file.write_text(text + "\n", encoding="utf-8")
 
     def read(self, path: str) -> dict[str, Any] | None:
-        """Read a document of the folder that this one replaces; none: it has no such document."""
+        """Read a document of the folder that this one replaces; None if it has no such document."""
         try:
             found = json.loads((self.target / path).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -49,7 +49,7 @@ class Folder:
         return found if isinstance(found, dict) else None
 
     def keep(self, path: str) -> None:
-        """Take a subfolder over from the folder that this one replaces."""
+        """Reuse a subfolder of the folder that this one replaces."""
         source, new = self.target / path, self.new / path
         new.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, new, copy_function=_link_or_copy)
@@ -63,7 +63,7 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def is_current(out: str | Path, snapshot: str, *, cogs: bool) -> bool:
-    """Say whether a folder holds the catalogue of the whole store as a snapshot has it."""
+    """Return whether a folder has the catalogue of a whole store at a snapshot."""
     try:
         found = json.loads((Path(out) / CATALOGUE).read_text(encoding="utf-8"))
         return (found[MARK], found[COGS], found[WHOLE]) == (snapshot, cogs, True)
@@ -73,17 +73,17 @@ def is_current(out: str | Path, snapshot: str, *, cogs: bool) -> bool:
 
 @contextmanager
 def replaced(out: Path) -> Iterator[Folder]:
-    """Make a folder that replaces `out` at the end; if anything fails, `out` stays as it is.
+    """Make a folder that replaces `out` at the end; on an error `out` stays as it is.
 
-    Between two renames `out` is missing for an instant; if the machine stops there, the next
-    call brings the old one back first.
+    Between two renames `out` is missing for an instant; if the machine stops there, the next call first restores the
+    old folder.
 
     Raises
     ------
     ConfigError
-        `out` is there and is no catalogue of ours, or cannot be written.
+        `out` exists and is not a catalogue that cloudmask wrote, or cannot be written.
     StoreConflictError
-        Somebody else is making it.
+        Another process is writing it.
     """
     target = out.expanduser().absolute()
     new, old = (target.with_name(f".{target.name}.{each}") for each in ("new", "old"))
@@ -126,7 +126,7 @@ def _recover(target: Path, new: Path, old: Path) -> None:
 
 
 def _require_ours(target: Path) -> None:
-    """Refuse to replace what is no catalogue of ours: a wrong path must not delete anything."""
+    """Refuse to replace anything but a catalogue that cloudmask wrote: a wrong path must not delete anything."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     try:

@@ -1,4 +1,4 @@
-"""The catalogue that a job asks for, brought up to date after each of its runs."""
+"""Updates the catalogue of a job after each of its runs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pipeline.types import Job
 
 
 def follow(job: Job) -> Published | None:
-    """Bring the catalogue of a job up to date with what its store has published.
+    """Bring the catalogue of a job up to date with the published state of its store.
 
-    A catalogue that an earlier run could not write is written now, even when nothing is new.
+    A catalogue that an earlier run could not write is written now, even if nothing is new.
 
     Returns
     -------
-    None: the job asks for no catalogue, or it is up to date.
+    The summary of the catalogue; None if the job has no catalogue, or it is up to date.
 
     Raises
     ------
     CloudmaskError
-        As of `publish`; the store is published all the same.
+        As of `publish`; the store stays published.
     """
     wanted = job.stac
     if wanted is None:

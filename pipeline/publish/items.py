@@ -1,4 +1,4 @@
-"""One item a scene, one item a period."""
+"""Makes one item per scene of a sensor, and one per period of a composite."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from pipeline.types import CLOUD, USABLE, Code, Period
 from pipeline.wording import counted
 
 FORMAT = 2
-"""Part of every fingerprint: raised when items of the same pixels are written otherwise."""
+"""Part of every fingerprint: increased when the format of items changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What an item is about: one time of one group of the store."""
+    """The subject of an item: one time of one group of the store."""
 
     collection: str
     """Id of its collection."""
     group: str
-    """Of the store, e.g. ``masks/sentinel-2``."""
+    """Group of the store, e.g. ``masks/sentinel-2``."""
     data: xr.Dataset
-    """The group at that time, without a time axis; pixels not read yet."""
+    """The group's dataset at that time, without a time axis; lazy."""
     layers: Sequence[Layer]
     region: Region
     parts: Sequence[Part]
-    """Where something was made; at least one."""
+    """The parts of the region that have results; at least one."""
     sources: Sequence[str]
     """Ids of the items that it was made from."""
     scenes: Sequence[Scene]
-    """The scenes among whose masks it lies."""
+    """The scenes that it was made from."""
     when: datetime | Period
     """Instant of a scene, or a period."""
     platform: str = ""
     method: str = ""
-    """How a composite was made."""
+    """The method of a composite."""
     name: str = ""
-    """Last part of the id; the start of `when` if there is none."""
+    """Last part of the id; if empty, the start of `when`."""
 
     @property
     def id(self) -> str:
@@ -61,11 +61,11 @@ class Subject:
 
     @property
     def counts(self) -> NDArray[Any] | None:
-        """Pixels by class, of masks."""
+        """Pixels by class of a mask; None for composites."""
         return class_counts(self.data, self.region) if "histogram" in self.data else None
 
     def fingerprint(self, *, cogs: bool) -> str:
-        """Return a hash of everything that decides what the item and its files say."""
+        """Return a hash of everything that decides the content of the item and its files."""
         cells = self.data["fingerprint"].to_numpy()
         stated = {
             "format": FORMAT,
@@ -85,16 +85,16 @@ class Subject:
 
 
 def item_of(subject: Subject, provenance: Provenance, folder: Path, *, cogs: bool) -> Json:
-    """Write an item.
+    """Return an item.
 
     Parameters
     ----------
     subject
-        What it is about.
+        Its subject.
     provenance
-        Who made it.
+        The origin of its pixels.
     folder
-        Where it will lie.
+        The folder that it will be written to.
     cogs
         Whether its layers are files beside it.
     """
@@ -149,7 +149,7 @@ def _properties(
 def _times(when: datetime | Period) -> Json:
     if isinstance(when, datetime):
         return {"datetime": instant(when)}
-    # STAC's ends are inside, ours are not.
+    # In STAC the end of a range is included, in a `Period` it is not.
     last = when.end - timedelta(microseconds=1)
     return {
         "datetime": None,
@@ -161,7 +161,7 @@ def _times(when: datetime | Period) -> Json:
 def _platform(subject: Subject) -> Json:
     named = sorted({sensor for sensor, _ in subject.scenes})
     stated: Json = {}
-    # A scene whose items name no platform is of a family, which is what STAC calls a constellation.
+    # Items without a platform are known by their sensor family, which is a constellation in STAC.
     family = next((each for each in FAMILIES if subject.platform.startswith(each)), "")
     if subject.platform not in ("", family, *named):
         stated["platform"] = subject.platform
@@ -171,7 +171,7 @@ def _platform(subject: Subject) -> Json:
 
 
 def _shares(counts: NDArray[Any] | None) -> Json:
-    """Return per cents of the pixels that were observed; cloud shadow is neither cloud nor clear."""
+    """Return percentages of the observed pixels; cloud shadow counts neither as cloud nor as clear."""
     if counts is None:
         return {}
     seen = int(counts.sum() - counts[Code.NO_DATA])
@@ -209,7 +209,7 @@ def _assets(
     cogs: bool,
 ) -> Json:
     store = zarr_asset(provenance.archive, subject.group, folder)
-    # The store has the whole grid, also where the item is about a part of it.
+    # The store has the whole grid, even if the item covers a part of it.
     store |= projection(subject.region.grid.geobox)
     if not cogs:
         bands = [_described(each.band(), each, counts) for each in subject.layers]

@@ -1,4 +1,4 @@
-"""What one raster holds, and how STAC says it."""
+"""Content of one raster, and its description in STAC."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Layer:
     """One variable of a group of the store, and one file."""
 
     name: str
-    """Of the variable, the asset and the file."""
+    """Name of the variable, the asset and the file."""
     title: str
     dtype: str
     nodata: int | None = None
     scale: float | None = None
-    """Value of one step; none: numbers are values."""
+    """Factor from stored numbers to values; None: 1."""
     unit: str | None = None
     overviews: Literal["nearest", "average"] = "nearest"
     classes: bool = False
@@ -39,11 +39,11 @@ class Layer:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What its pixels lie in, and what names their classes."""
+        """The raster file, and the sidecar file of class names, if any."""
         return (f"{self.name}.tif", *([f"{self.name}.tif{SIDECAR}"] if self.classes else []))
 
     def stored(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Turn what the archive gives, (y, x), into the numbers of the file."""
+        """Convert values of the archive, (y, x), to the numbers of the file."""
         if self.is_band:
             return encode_reflectance(values.astype(np.float32, copy=False))
         return values.astype(self.dtype, copy=False)
@@ -83,7 +83,7 @@ def mask_layers(masks: xr.Dataset) -> list[Layer]:
 
 
 def composite_layers(roles: Sequence[str]) -> list[Layer]:
-    """Return the layers of a composite: its bands, then how often, when and in which item a pixel was seen."""
+    """Return the layers of a composite: its bands, then count, day and source."""
     bands = [
         Layer(
             name=role,
@@ -121,7 +121,7 @@ def classes(counts: NDArray[np.int64] | None = None) -> list[Json]:
     Parameters
     ----------
     counts
-        (class,) pixels of a scene; none: classes without numbers.
+        (class,) pixels of a scene; None: classes without counts.
     """
     found = []
     for entry in LEGEND:

@@ -1,4 +1,4 @@
-"""Who made what a store holds: the snapshot, the models of its runs, the items they read."""
+"""The origin of a store's pixels: the snapshot, the models of its runs, the items that they read."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Scene = tuple[str, datetime]
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the pixels of an archive come from; what is needed often is cached."""
+    """The origin of an archive's pixels; cached."""
 
     archive: Archive
 
     @cached_property
     def snapshot_time(self) -> datetime:
-        """When the state that is read was published.
+        """The time at which the archive's snapshot was published.
 
         Raises
         ------
         StoreError
-            The state was never published.
+            The snapshot was never published.
         """
         for each in self.archive.log():
             return each.time
@@ -42,7 +42,7 @@ class Provenance:
 
     @cached_property
     def positions(self) -> dict[str, int]:
-        """Position of every item in ``items/id`` of the store, by its id."""
+        """Item id -> position in ``items/id`` of the store."""
         return {each: at for at, each in enumerate(self.archive.item_ids)}
 
     @cached_property
@@ -56,7 +56,7 @@ class Provenance:
 
     @cached_property
     def _masked_by(self) -> dict[Scene, int]:
-        """Scene -> the last run that masked a part of it."""
+        """Scene -> the latest run that masked a part of it."""
         return {
             (cell["sensor"], datetime.fromisoformat(cell["time"])): number
             for number, record in enumerate(self._records)
@@ -66,9 +66,9 @@ class Provenance:
         }
 
     def models(self, scenes: Iterable[Scene]) -> dict[str, dict[str, str]]:
-        """Return the models that masked some scenes, by sensor; empty where no record names one.
+        """Return the models that masked some scenes, by sensor; empty if no record names one.
 
-        Of a sensor whose scenes were masked by several it is the one of the latest run.
+        If several models masked the scenes of a sensor, it is that of the latest run.
         """
         latest: dict[str, int] = {}
         for sensor, time in scenes:
@@ -85,14 +85,14 @@ class Provenance:
         return {}
 
     def sources(self, ids: Iterable[str]) -> dict[str, str]:
-        """Return the items of some ids by what ``source`` of a composite has for them."""
+        """Return, for some item ids, a mapping from the values of a composite's ``source`` to the ids."""
         known = sorted(
             (self.positions[each], each) for each in set(ids) if each in self.positions
         )
         return {str(at): each for at, each in known}
 
     def derived_from(self, ids: Sequence[str], folder: Path) -> list[Json]:
-        """Return links to the items of some ids whose address is known."""
+        """Return links to those of some items whose address is known."""
         return [
             link("derived_from", _seen_from(folder, self._homes[each]), GEOJSON, each)
             for each in ids
@@ -106,10 +106,10 @@ def software() -> dict[str, str]:
 
 
 def home(item: Mapping[str, Any]) -> str | None:
-    """Return the address of an item, without its query, which may hold a signature.
+    """Return the address of an item, without its query, which may contain a signature.
 
-    Where it was kept without its own address, it is the one below its collection that OGC API
-    Features gives to items.
+    If the item was stored without a self link, its address is derived from its collection's, as OGC API Features
+    prescribes.
     """
     hrefs = {each.get("rel"): each.get("href") for each in item.get("links", ())}
     if isinstance(hrefs.get("self"), str):
@@ -117,14 +117,14 @@ def home(item: Mapping[str, Any]) -> str | None:
     collection = hrefs.get("collection")
     if not isinstance(collection, str) or urlsplit(collection).scheme not in ("http", "https"):
         return None
-    # A static catalogue names its file, and items lie anywhere.
+    # The collection of a static catalogue is a file, from which item addresses cannot be derived.
     if collection.endswith(".json"):
         return None
     return f"{_bare(collection).rstrip('/')}/items/{quote(str(item.get('id')))}"
 
 
 def _bare(href: str) -> str:
-    """Return an address without login and query; a path is no URL, and every letter of it stays."""
+    """Return a URL without login and query; a path is returned unchanged."""
     if "://" not in href:
         return href
     parts = urlsplit(href)
@@ -133,7 +133,7 @@ def _bare(href: str) -> str:
 
 
 def _seen_from(folder: Path, href: str) -> str:
-    """Return an address as a document in a folder writes it: local paths as references relative to it."""
+    """Return an address for a document in a folder: local paths become relative to it."""
     href = href.removeprefix(PLAIN)
     if "://" in href and not href.startswith("file:"):
         return href
@@ -151,7 +151,7 @@ def zarr_asset(archive: Archive, group: str, folder: Path) -> Json:
     group
         E.g. ``masks/sentinel-2``.
     folder
-        Where the document lies that has the asset.
+        The folder of the document with the asset.
     """
     options = {
         name: values[-1]

@@ -1,4 +1,4 @@
-"""Which pixels an item is about: a window of the grid, its tiles, its outline in degrees."""
+"""The pixels of an item: a window of the grid, its tiles, its outline in degrees."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pipeline.types import LEGEND, UNREADABLE, Grid
 from pipeline.types.lonlat import cut
 
 STEPS = 64
-"""Pieces that the longer side of an outline is cut into before it is bent to degrees."""
+"""Segments of the longer side of an outline, which is projected to degrees."""
 STRAIGHT = 1e-6
-"""Degrees, 0.1 m: corners that move an edge by less are left out again."""
+"""Degrees, 0.1 m: the outline is simplified with this tolerance."""
 DECIMALS = 7
 """Of degrees: 1 cm."""
 
@@ -39,7 +39,7 @@ class Part:
     window: Window
     """(y, x) pixels of the grid."""
     whole: bool
-    """Whether the region has all of the tile."""
+    """Whether the region covers the whole tile."""
 
     @property
     def pixels(self) -> int:
@@ -77,12 +77,12 @@ class Region:
                 yield Part(row=row, col=col, window=window, whole=window == tile.window)
 
     def made(self, fingerprints: NDArray[np.uint64]) -> list[Part]:
-        """Return the parts in which something was made, by the fingerprints (tile_y, tile_x)."""
+        """Return the parts with results: those whose fingerprint in (tile_y, tile_x) is not 0."""
         return [part for part in self.parts() if fingerprints[part.row, part.col] > UNREADABLE]
 
 
 def region_of(grid: Grid, aoi: BaseGeometry | None) -> Region:
-    """Return the smallest region of whole chunks that holds an AOI; none: the whole grid.
+    """Return the smallest region of whole chunks that contains an AOI; for None, the whole grid.
 
     Raises
     ------
@@ -114,14 +114,14 @@ def class_counts(scene: xr.Dataset, region: Region) -> NDArray[np.int64]:
     Parameters
     ----------
     scene
-        Masks of one time: ``mask`` (y, x) and ``histogram`` (tile_y, tile_x, class). Pixels are
-        read only where the region has a part of a tile.
+        Masks of one time: ``mask`` (y, x) and ``histogram`` (tile_y, tile_x, class). Pixels are read only in tiles
+        that the region covers in part.
     region
-        Where.
+        The region.
 
     Returns
     -------
-    (class,) pixels; what was never made, or could not be read, is no data.
+    (class,) pixels; those never masked, or unreadable, count as no data.
     """
     counts = np.zeros(len(LEGEND), np.int64)
     histogram = scene["histogram"].to_numpy()

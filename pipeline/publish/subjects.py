@@ -1,4 +1,4 @@
-"""What of a store becomes items: a scene of a sensor, a period of a composite."""
+"""Lists the subjects of items in a store: scenes of a sensor, periods of a composite."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from pipeline.types import Period
 def subjects_of(
     archive: Archive, region: Region, period: Period | None
 ) -> Iterator[tuple[Kind, Iterator[Subject]]]:
-    """Yield every collection of a store, masks first, with what its items are about.
+    """Yield every collection of a store, masks first, with the subjects of its items.
 
     Parameters
     ----------
     archive
         The store.
     region
-        Pixels that items are about.
+        The pixels of the items.
     period
-        Scenes outside are left out, and periods of composites that do not overlap; none: all.
+        Time span of the scenes, and of the composites' periods that overlap it; None: all.
     """
     for sensor in archive.sensors:
         kind = _mask_kind(archive, sensor)
@@ -45,7 +45,7 @@ def subjects_of(
 
 
 def name_of(archive: Archive) -> str:
-    """Return the id of the catalogue, with which those of its collections and items begin."""
+    """Return the id of the catalogue, the prefix of the ids of its collections and items."""
     return words.slug(archive.title) or "cloudmask"
 
 
@@ -138,7 +138,7 @@ def _composites(
 
 
 def _told(period: Period, scenes: Sequence[Scene]) -> Period:
-    """Return what an item says of a period: of all time that part of which there are scenes."""
+    """Return the period for an item: a period of all time is clipped to its scenes."""
     if period != ALL_TIME or not scenes:
         return period
     times = [time for _, time in scenes]
@@ -146,7 +146,7 @@ def _told(period: Period, scenes: Sequence[Scene]) -> Period:
 
 
 def _scenes(archive: Archive, region: Region) -> dict[Scene, list[str]]:
-    """Return the scenes that have a mask somewhere in a region, by time, and the ids of their items."""
+    """Return the scenes with a mask somewhere in a region, by time -> the ids of their items."""
     found: dict[Scene, list[str]] = {}
     for sensor in archive.sensors:
         data = archive.masks(sensor)

@@ -1,4 +1,4 @@
-"""Names that the STAC specification and its extensions give to things."""
+"""Names and formats of STAC and its extensions."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ COMMON_NAMES: Mapping[str, str] = {
     "rededge2": "rededge075",
     "rededge3": "rededge078",
 }
-"""Roles whose name in version 2 of the eo extension is another."""
+"""Roles with another name in version 2 of the eo extension."""
 
 
 def instant(when: datetime) -> str:
-    """Write an instant as STAC does: RFC 3339, UTC, ``Z``; microseconds where there are some."""
+    """Format an instant as in STAC: RFC 3339, UTC, ``Z``; with microseconds if there are any."""
     return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def stamp(when: datetime) -> str:
-    """Write an instant as a part of an id; different instants give different texts."""
+    """Format an instant for an id; different instants give different texts."""
     utc = when.astimezone(UTC)
     text = f"{utc:%Y%m%d}"
     if utc.time() != datetime.min.time():
@@ -52,12 +52,12 @@ def stamp(when: datetime) -> str:
 
 
 def slug(text: str) -> str:
-    """Make an id, and name of a folder, of a title."""
+    """Turn a title into an id, which is also the name of a folder."""
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
 
 
 def with_extensions(document: Json) -> Json:
-    """Declare the extensions whose fields an item or collection has."""
+    """Add the list of the extensions whose fields an item or collection has."""
     prefixes = {name.partition(":")[0] for name in _names(document) if ":" in name}
     uses = sorted(uri for prefix, uri in EXTENSIONS.items() if prefix in prefixes)
     return document | {"stac_extensions": uses}

@@ -1,4 +1,4 @@
-"""A series in words and as JSON: rows, a summary, and what the archive does not know."""
+"""A series as rows, as JSON and as text: its summary, and the gaps in the archive's knowledge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORDS = {
 def to_rows(series: Series) -> list[dict[str, Any]]:
     """Return a series as rows of a table: shares of the AOI in percent, two decimals.
 
-    Times are whole seconds, but of scenes of one sensor that begin within the same.
+    Times have whole seconds, except where two scenes of one sensor begin within the same second.
     """
     seconds = Counter(
         (scene.sensor, scene.time.replace(microsecond=0)) for scene in series.scenes
@@ -52,7 +52,7 @@ def to_rows(series: Series) -> list[dict[str, Any]]:
 
 
 def to_dict(series: Series) -> dict[str, Any]:
-    """Return all that a series knows as plain JSON values; days are inside, instants of `end` are not."""
+    """Return a whole series as plain JSON values; ranges of days include their end, ranges of instants do not."""
     summary = series.summary
     return {
         "scenes": to_rows(series),
@@ -84,12 +84,12 @@ def to_dict(series: Series) -> dict[str, Any]:
 
 
 def in_words(series: Series) -> list[str]:
-    """Return the summary, and a line for each thing that is missing or not known."""
+    """Return the summary, and one line for each gap in the data or in the archive's knowledge."""
     return [*_summary(series), *_gaps(series), *_places(series)]
 
 
 def require_archived(series: Series) -> None:
-    """Refuse to take nothing for an answer.
+    """Refuse a series for which the archive has no information at all.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def _summary(series: Series) -> list[str]:
 
 
 def _gaps(series: Series) -> list[str]:
-    """Say which dates have no scene, and why; once where it is the same of all sensors."""
+    """Return one line for each span without scenes, with the reason; a single one if all sensors agree."""
     by_sensor: dict[str, list[str]] = {}
     for each in series.stretches:
         lines = by_sensor.setdefault(each.sensor, [])

@@ -1,12 +1,12 @@
-"""The report of a run: one HTML file that needs nothing else, and pictures.
+"""The report of a run: one self-contained HTML file, and pictures.
 
 ::
 
-    material.py     what a report is made from
+    material.py     the input of a report
     pictures.py     composites, masks, counts and days as PNG
     tables.py       the record, the series and the accuracy as rows of tables
     words.py        sizes, times, periods and amounts as text
-    page.py         all of it as one page (templates/)
+    page.py         renders the page (templates/)
 """
 
 from pipeline.report.material import Material, choose_example

@@ -1,4 +1,4 @@
-"""What a report is made from."""
+"""The input of a report."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from pipeline.types import CLOUD, Code, SceneShares, Series
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """Everything on the page. All but the record and the series may be left out."""
+    """Everything on the page; all fields but the record and the series are optional."""
 
     record: Mapping[str, Any]
     """`Record.to_dict()`."""
     series: Series
     """Clear-sky statistics of the whole region."""
     composites: Mapping[str, xr.Dataset] = field(default_factory=dict)
-    """Name -> the composite contract; with a coordinate ``period_end`` (time), periods are named."""
+    """Name -> composite dataset (`pipeline.types`); with a coordinate ``period_end`` (time), periods are named."""
     masks: Mapping[str, xr.Dataset] = field(default_factory=dict)
-    """Sensor -> the mask contract."""
+    """Sensor -> mask dataset (`pipeline.types`)."""
     example: xr.Dataset | None = None
-    """A cloudy scene: the cube contract at one time, with the scalar coordinates ``time`` and
-    ``sensor``; see `choose_example`."""
+    """A cloudy scene: a cube (`pipeline.types`) at one time, with the scalar coordinates ``time`` and ``sensor``; see
+    `choose_example`."""
     accuracy: Mapping[str, Any] | None = None
-    """``Accuracy.to_dict()`` of `pipeline.evaluate`; none: the truth is not known."""
+    """``Accuracy.to_dict()`` of `pipeline.evaluate`; None: the truth is not known."""
     job: Mapping[str, Any] = field(default_factory=dict)
     """The job as plain JSON values."""
     next_commands: tuple[str, ...] = ()
-    """What the reader could type next."""
+    """Commands that the page suggests to the reader."""
 
 
 def choose_example(series: Series) -> SceneShares | None:
-    """Choose the scene that shows best what masking is about.
+    """Choose a scene that illustrates masking well.
 
     Returns
     -------
-    The one whose cloud is nearest to 40 %; shadow counts in its favour, what is missing against it.
-    None where the series is empty.
+    The scene whose cloud cover is nearest to 40 %; shadow counts for it, missing data against it. None if the series
+    is empty.
     """
 
     def appeal(scene: SceneShares) -> float:

@@ -1,4 +1,4 @@
-"""The page: pictures and tables put into the template."""
+"""Renders the page: puts pictures and tables into the template."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _HERO_PX = 800
 _PERIOD_PX = 560
 
 _MANY_PERIODS = 5
-"""From here on pictures shrink, so that the page stays below about 5 MB."""
+"""Number of periods above which pictures shrink, so that the page stays below about 5 MB."""
 
 _MOST_DAYS_NAMED = 12
 
 _MOST_GAPS = 200
-"""Rows of tiles that lack something; `cloudmask runs` has them all."""
+"""Most rows of the table of incomplete tiles; `cloudmask runs` shows all of them."""
 
 
 def write_report(path: Path, material: Material) -> Path:
@@ -54,16 +54,16 @@ def write_report(path: Path, material: Material) -> Path:
     Parameters
     ----------
     path
-        Where to; folders are made, an older report is replaced.
+        Target; folders are created, an older report is replaced.
     material
-        What it is made from.
+        The input.
 
     Returns
     -------
     The path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Ids of catalogues may hold letters that steer.
+    # Ids of catalogues may contain control characters.
     path.write_text(printable(render(material)), encoding="utf-8")
     return path
 
@@ -72,7 +72,7 @@ _RUN = re.compile(r'<meta name="cloudmask-run" content="([^"]*)">')
 
 
 def run_of(path: Path) -> str | None:
-    """Return the id of the run that a file is the report of; none: there is no report there."""
+    """Return the id of the run whose report a file is; None if it is no report."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             found = _RUN.search(file.read(4096))
@@ -125,7 +125,7 @@ def render(material: Material) -> str:
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.report"),
-        # Item ids, reasons and job names come from catalogues: never markup.
+        # Item ids, reasons and job names come from catalogues, and must never become markup.
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -137,7 +137,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _limits(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (sensor, model, what it cannot do) of the models of a run, where that is known."""
+    """Return (sensor, model, its limitations) of the models of a run, where they are known."""
     return [
         (sensor, card.get("name", ""), card["limits"])
         for sensor, card in record["models"].items()
@@ -177,7 +177,7 @@ def _utc(time: xr.DataArray) -> datetime:
 
 
 def _stretch(material: Material) -> Stretch | None:
-    """Let all periods share one stretch, and the cloudy scene too: else clouds would look grey."""
+    """Return one stretch for all periods and the cloudy scene; with one of its own, its clouds would look grey."""
     shown = [data for data in material.composites.values() if _has_rgb(data)]
     return stretch_of(shown) if shown else None
 
@@ -213,7 +213,7 @@ def _shown(period: _Period, stretch: Stretch | None, periods: list[_Period]) -> 
 
 
 def _few(count: xr.DataArray) -> dict[str, float]:
-    """Return which share of the filled pixels rests on one observation, and on two, in per cent."""
+    """Return the shares, in per cent, of the filled pixels with one observation, and with two."""
     filled = max(int((count > 0).sum()), 1)
     one, two = (100 * int((count == number).sum()) / filled for number in (1, 2))
     return {"one": one, "two": two}
@@ -270,7 +270,7 @@ def _covers(period: _Period, time: datetime) -> bool:
 
 
 def _dates_asked(material: Material) -> str | None:
-    """Say for which dates the job asked, if it says so in a way that is known."""
+    """Return the dates of the job, if the record has them in a known form."""
     asked = material.job.get("datetime")
     if not isinstance(asked, str) or "/" not in asked:
         return asked if isinstance(asked, str) else None
@@ -279,7 +279,7 @@ def _dates_asked(material: Material) -> str | None:
 
 
 def _region(material: Material) -> dict[str, Any] | None:
-    """Say where the pixels are and how large."""
+    """Return the grid of the page's datasets: CRS, pixel size and bounds."""
     datasets = [*material.composites.values(), *material.masks.values()]
     geobox = next((data.odc.geobox for data in datasets), None)
     if geobox is None:

@@ -1,6 +1,6 @@
 """Composites, scenes, masks, counts and days as pictures.
 
-Colours of a mask are the legend's; where there is nothing to show, a grey checker says so.
+A mask has the colours of the legend; pixels without data show a grey checkerboard.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _FOOT = 0.12
 _GAMMA = 1.2
 
 _MOST_READ_PX = 4096
-"""What is longer is thinned out before it is averaged, so that memory stays bounded."""
+"""Longer edges are thinned before they are averaged, so that memory is bounded."""
 
 DOUBTFUL = 2
-"""A pixel of a composite that rests on no more clear observations: one that the mask missed shows."""
+"""A pixel of a composite is doubtful with this many clear observations or fewer: one missed cloud would show."""
 
 _FEW = np.array([(215, 48, 31), (253, 141, 60)], dtype=np.uint8)
 """Colours of one observation, and of two."""
 
 _HATCH_PX = 8
-"""From line to line of what marks doubtful pixels."""
+"""Distance between hatching lines on doubtful pixels."""
 
 _CHECKER = np.array([208, 222], dtype=np.uint8)
 """Two greys."""
@@ -48,29 +48,29 @@ _CHECKER_PX = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """Which reflectance is black and which is white, band by band."""
+    """The reflectance shown as black, and that shown as white, for each band."""
 
     low: tuple[float, ...]
     high: tuple[float, ...]
 
 
 def stretch_of(datasets: Iterable[xr.Dataset], bands: Sequence[str] = RGB) -> Stretch:
-    """Find a stretch that pictures can share, from the 2nd and 98th percentile of all their pixels.
+    """Compute a common stretch for several pictures from the 2nd and 98th percentile of all their pixels.
 
-    One black and one white for all bands: reflectance needs no white balance, and a black of its
-    own for each band would turn summer green into brown.
+    All bands share one black and one white: reflectance needs no white balance, and a separate black for each band
+    would turn summer green into brown.
 
     Parameters
     ----------
     datasets
-        What will be shown, any dims; NaN is left out.
+        The data of the pictures, with any dims; NaN is ignored.
     bands
         The roles shown as red, green and blue.
     """
     shown = list(datasets)
     limits = [_limits([_thinned(dataset[band], 512) for dataset in shown]) for band in bands]
     darkest, brightest = min(low for low, _ in limits), max(high for _, high in limits)
-    # A little room below, so that woods and lakes are dark but not black.
+    # Black lies a little below the 2nd percentile, so that woods and lakes are dark but not black.
     darkest -= _FOOT * (brightest - darkest)
     return Stretch(low=(darkest,) * len(bands), high=(brightest,) * len(bands))
 
@@ -91,11 +91,11 @@ def rgb_png(
     bands
         The roles shown as red, green and blue.
     stretch
-        None: its own.
+        None: a stretch computed from `dataset`.
     max_px
-        Longest edge; what is larger is averaged down.
+        Longest edge; larger data are averaged down.
     doubtful
-        (y, x) booleans: what is hatched; none: nothing.
+        (y, x) booleans: pixels to hatch; None: none.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def mask_png(mask: xr.DataArray, max_px: int = MAX_PX) -> bytes:
 def count_png(count: xr.DataArray, highest: int | None = None, max_px: int = MAX_PX) -> bytes:
     """Draw the number of usable observations, dims (y, x), as a PNG.
 
-    `highest` is the count of the brightest colour, so that maps can be compared; none: their own.
+    `highest` is the count of the brightest colour, common to maps that are compared; None: the map's maximum.
     """
     counts = _thinned(count, max_px).astype(np.int64)
     top = max(int(counts.max(initial=0)) if highest is None else highest, 1)
@@ -137,7 +137,7 @@ def count_png(count: xr.DataArray, highest: int | None = None, max_px: int = MAX
 
 
 def count_colours(highest: int) -> NDArray[np.uint8]:
-    """Return the colours of the counts 0 to `highest`: (highest + 1, 3); few stand out."""
+    """Return the colours of the counts 0 to `highest`, (highest + 1, 3); low counts stand out."""
     colours = _sampled("viridis", np.linspace(0, 1, highest + 1))
     few = _FEW[:highest]
     colours[1 : 1 + len(few)] = few
@@ -145,12 +145,12 @@ def count_colours(highest: int) -> NDArray[np.uint8]:
 
 
 def is_doubtful(count: xr.DataArray) -> xr.DataArray:
-    """Say which pixels of a composite rest on `DOUBTFUL` observations or fewer."""
+    """Return which pixels of a composite have at least one and at most `DOUBTFUL` observations."""
     return (count > 0) & (count <= DOUBTFUL)
 
 
 def day_png(day: xr.DataArray, max_px: int = MAX_PX) -> bytes:
-    """Draw which day each pixel comes from, dims (y, x), as a PNG in the colours of `day_colours`."""
+    """Draw the day of each pixel's observation, dims (y, x), as a PNG in the colours of `day_colours`."""
     known, colours, _ = day_colours(day)
     days = _thinned(day, max_px)
     index = np.searchsorted(known, days).clip(0, max(len(known) - 1, 0))
@@ -164,7 +164,7 @@ def day_colours(
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]:
     """Return the days of a map since 1970-01-01, the colour of each, and its share of the pixels.
 
-    Colours follow the order of the days, not their distance, so that neighbours can be told apart.
+    Colours follow the order of the days, not their distance, so that neighbouring days are distinguishable.
     """
     days, counts = np.unique(day.to_numpy(), return_counts=True)
     some = days >= 0
@@ -189,7 +189,7 @@ def _rgb(
 def _hatched(
     colours: NDArray[np.uint8], doubtful: xr.DataArray, max_px: int
 ) -> NDArray[np.uint8]:
-    """Draw lines over what is doubtful, so that what is under them can still be seen."""
+    """Hatch doubtful pixels, so that the picture below stays visible."""
     share = _averaged(doubtful.astype(np.float32), max_px)
     y, x = np.ogrid[: share.shape[0], : share.shape[1]]
     lines = ((y + x) % _HATCH_PX < 2) & (share > 0.5)
@@ -215,7 +215,7 @@ def _thinned(array: xr.DataArray, max_px: int) -> NDArray[Any]:
 
 
 def _averaged(array: xr.DataArray, max_px: int) -> NDArray[np.float32]:
-    """Take the mean of squares of pixels, leaving out NaN; what does not fill a square is cut off."""
+    """Average squares of pixels, ignoring NaN; incomplete squares at the end are cut off."""
     values = _thinned(array, _MOST_READ_PX)
     step = -(-max(values.shape) // max_px)
     ny, nx = (max(size // step, 1) for size in values.shape)
@@ -236,7 +236,7 @@ def _sampled(colormap: str, positions: NDArray[np.float64]) -> NDArray[np.uint8]
 
 
 def _on_checker(colours: NDArray[np.uint8], shown: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Replace what is not shown by a checker."""
+    """Replace pixels that are not shown by a checkerboard."""
     y, x = np.ogrid[: shown.shape[0], : shown.shape[1]]
     checker = _CHECKER[(y // _CHECKER_PX + x // _CHECKER_PX) % 2][..., np.newaxis]
     return np.where(shown[..., np.newaxis], colours, checker)

@@ -23,7 +23,7 @@ class Share:
     label: str
     percent: float
     left: float
-    """Where it begins, in percent."""
+    """Its start, in percent."""
 
 
 SHARES: tuple[tuple[str, str, tuple[Code, ...]], ...] = (
@@ -33,7 +33,7 @@ SHARES: tuple[tuple[str, str, tuple[Code, ...]], ...] = (
     ("shadow", "cloud shadow", (Code.CLOUD_SHADOW,)),
     ("nodata", "no data", (Code.NO_DATA,)),
 )
-"""Parts of the bar of a scene; what was never read counts as no data."""
+"""Parts of a scene's bar; pixels that were never read count as no data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +52,14 @@ def bars(series: Series) -> list[Bar]:
 
 def _bar(scene: SceneShares) -> Bar:
     shares, left = [], 0.0
-    # A store may keep unread pixels apart from the class counts or among them: the rest is the rest.
+    # Some stores count unread pixels as no data, others not at all: the last part is the remainder to 100 %.
     for kind, label, codes in SHARES:
         percent = 100.0 - left if kind == "nodata" else scene.percent(*codes)
         shares.append(Share(kind=kind, label=label, percent=percent, left=left))
         left += percent
     name = scene.platform or scene.sensor
     return Bar(
-        # With the hour: two passes of one day are two scenes.
+        # With the hour, since two passes of one day are two scenes.
         label=f"{scene.time:%Y-%m-%d %H:%M} {name}",
         clear=scene.percent(*USABLE),
         shares=tuple(share for share in shares if share.percent > 0.005),
@@ -86,7 +86,7 @@ class ItemRow:
     """Cells (scene × tile) that it is used in."""
     radiometry: str
     dropped: tuple[str, ...]
-    """Reasons, with the tile where it is not everywhere."""
+    """Reasons why it was dropped, each with its tile unless it applies to all."""
 
 
 def item_rows(record: Plain) -> list[ItemRow]:
@@ -113,7 +113,7 @@ def item_rows(record: Plain) -> list[ItemRow]:
 
 
 def _uses(record: Plain) -> Counter[str]:
-    """Count the cells of each item: from the manifest, or from the tiles before there was one."""
+    """Count the cells of each item: from the manifest, or from the tiles in records without one."""
     rows = manifest_rows(record)
     if rows:
         return Counter(name for row in rows for name in row["used"])
@@ -127,7 +127,7 @@ def _uses(record: Plain) -> Counter[str]:
 
 
 def cell_counts(record: Plain) -> dict[str, int]:
-    """Return how many cells ended in which way."""
+    """Return the number of cells by outcome."""
     return dict(Counter(cell["status"] for tile in record["tiles"] for cell in tile["cells"]))
 
 
@@ -178,11 +178,11 @@ QUANTITIES = (
     "bytes_fetched",
     "requests",
 )
-"""What a cost has, as `pipeline.types.Cost` says it."""
+"""The quantities of a cost, as in `pipeline.types.Cost`."""
 
 
 def cost_rows(record: Plain) -> list[tuple[str, dict[str, float | None]]]:
-    """Return the cost of each stage and of all; none: it could not be counted, or was not yet."""
+    """Return the cost of each stage and of all; None for quantities that were not counted."""
     stages = {
         name: {each: cost.get(each) for each in QUANTITIES}
         for name, cost in record["stages"].items()
@@ -192,7 +192,7 @@ def cost_rows(record: Plain) -> list[tuple[str, dict[str, float | None]]]:
 
 
 def per_1000_km2(record: Plain) -> list[tuple[str, float, dict[str, float | None]]]:
-    """Return the whole cost for 1000 km², of ground and of ground times scenes; how much there was."""
+    """Return (unit, how much of it there was, cost per unit), for 1000 km² of ground, and of ground times scenes."""
     (_, total) = cost_rows(record)[-1]
     areas = {
         "1000 km² of ground": record.get("area_km2"),
@@ -225,7 +225,7 @@ def legend(counts: Mapping[int, int]) -> list[tuple[str, str, float]]:
 
 
 def summaries(rows: Sequence[Plain]) -> tuple[list[Plain], list[Plain]]:
-    """Split the rows of an accuracy after the median: summaries, and single scenes."""
+    """Split the rows of an accuracy after the median row: summaries, and single scenes."""
     for i, row in enumerate(rows):
         if "skipped" in row:
             return list(rows[: i + 1]), list(rows[i + 1 :])

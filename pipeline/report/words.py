@@ -12,7 +12,7 @@ ALL_DATES = "all dates"
 
 
 def _all_time(start: int, end: int) -> bool:
-    """Say whether a period is the one that holds everything, by its years."""
+    """Return whether a period, by its years, is the one of all time."""
     return (start, end) == (ALL_TIME.start.year, ALL_TIME.end.year)
 
 
@@ -25,13 +25,13 @@ def days(period: str) -> str:
 
 
 def data_uri(content: bytes) -> str:
-    """Put a PNG or JPEG into an address."""
+    """Return a PNG or JPEG as a data URI."""
     kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def size(number: float | None) -> str:
-    """Write bytes for people: ``1.4 GB``; a dash where they are not known."""
+    """Format a number of bytes: ``1.4 GB``; a dash if it is not known."""
     if number is None:
         return "–"
     for unit in ("B", "kB", "MB", "GB"):
@@ -42,7 +42,7 @@ def size(number: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time for people: ``2 min 05 s``; a dash where it is not known."""
+    """Format a duration: ``2 min 05 s``; a dash if it is not known."""
     if seconds is None:
         return "–"
     if seconds < 60:
@@ -67,7 +67,7 @@ def period_name(start: datetime, end: datetime | None) -> str:
 
 
 def date_name(moment: datetime) -> str:
-    """Write a date for people: ``3 May 2024``."""
+    """Format a date: ``3 May 2024``."""
     return f"{moment.day} {moment:%B %Y}"
 
 
@@ -76,18 +76,18 @@ def _month_after(first: datetime) -> datetime:
 
 
 def number(value: object, digits: int = 3) -> str:
-    """Write a measure; a dash where there is none."""
+    """Format a measure; a dash if there is none."""
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
 
 
 def count(value: float | None) -> str:
-    """Write a number of things: ``12,345``, ``0.4``; a dash where it is not known."""
+    """Format a count: ``12,345``, ``0.4``; a dash if it is not known."""
     if value is None:
         return "–"
     return f"{value:,.1f}" if 0 < abs(value) < 10 and value % 1 else f"{value:,.0f}"
 
 
 def money(value: float) -> str:
-    """Write an amount: two digits after the point, or two that are not zero."""
+    """Format an amount of money: two decimals, or two significant digits if it is smaller."""
     places = 2 if value >= 0.1 or not value else 1 - math.floor(math.log10(value))
     return f"{value:,.{places}f}"

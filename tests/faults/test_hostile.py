@@ -200,7 +200,7 @@ NAN, INF = float("nan"), float("inf")
 def test_a_geotransform_that_is_none(tmp_path, everywhere, transform):
     path = write(tmp_path / "nowhere.tif", transform=transform)
     for place in everywhere(path):
-        refused(place, "its geotransform .* is none")
+        refused(place, "its geotransform .* is not valid")
 
 
 # -- what is no raster -------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""The commands, a module a theme."""
+"""The commands, one module per topic."""

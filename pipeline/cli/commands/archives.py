@@ -1,4 +1,4 @@
-"""Commands on a store: ask it, measure it against the truth, show it."""
+"""Commands on a store: query it, measure its accuracy, write a report."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def query(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
 ) -> None:
-    """Say how clear an area was, scene by scene, and of which dates the archive knows nothing.
+    """Show how clear an area was, scene by scene, and for which dates the archive has no information.
 
-    Ends with status 8 if no run ever searched or masked the area on any of the dates.
+    Exits with status 8 if no run ever searched or masked the area on any of the dates.
     """
     from pipeline.query import clear_sky, require_archived, to_dict
 
@@ -77,7 +77,7 @@ def query(
 
 
 def show_series(series: Series, *, as_csv: bool) -> None:
-    """Print a series as a table, or as CSV with what else is to say on stderr."""
+    """Print a series as a table, or as CSV with the summary on stderr."""
     from pipeline.query import in_words, to_rows
 
     rows = to_rows(series)
@@ -113,7 +113,7 @@ def report(
     ] = None,
     as_of: AsOf = None,
 ) -> None:
-    """Write a report with pictures: one HTML file that needs no other."""
+    """Write a report with pictures: one self-contained HTML file."""
     keep_apart("--out", out, read_store(store, "STORE"))
     archive = open_store(store, as_of)
     accuracy = None if truth is None else measure(archive, truth)

@@ -1,4 +1,4 @@
-"""Commands on what there is to work with: simulated archives."""
+"""The command that simulates an archive."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def simulate(
     ],
     *,
     seed: Annotated[
-        int | None, typer.Option(help="Another landscape, another weather.")
+        int | None, typer.Option(help="Seed of the landscape and the weather.")
     ] = None,
     size_px: Annotated[int | None, typer.Option(help="Edge of the landscape.", min=1)] = None,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
 ) -> None:
-    """Make an archive with known truth: rasters, a STAC catalogue, and what the clouds hide."""
+    """Make an archive with known truth: rasters, a STAC catalogue, and the ground below the clouds."""
     from pipeline.simulate import ArchiveSettings, make_archive
 
     usual = ArchiveSettings()
@@ -40,7 +40,7 @@ def simulate(
 
 
 def _counted(progress: Progress) -> Callable[[str, int, int], None]:
-    """Return what takes a stage, the steps done and the steps in all, and shows what is new."""
+    """Return a callback (stage, steps done, steps in all) that advances the progress."""
     shown: dict[str, int] = {}
 
     def advance(stage: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""The demo: everything once, on a simulated archive whose truth is known."""
+"""The demo: every step once, on a simulated archive whose truth is known."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def demo(
 
 
 def example_job(archive: Path) -> str:
-    """Return a job file that stands beside an archive and covers most of its landscape."""
+    """Return a job file for the folder of an archive that covers most of its landscape."""
     west, south, east, north = _extent(archive / "catalog.json")
     dx, dy = _SHARE * (east - west), _SHARE * (north - south)
     bbox = (west + dx, south + dy, east - dx, north - dy)
@@ -74,7 +74,7 @@ def _bbox_text(bbox: tuple[float, ...]) -> str:
 
 
 def _extent(catalog: Path) -> tuple[float, float, float, float]:
-    """Return what all collections of a local catalogue have in common."""
+    """Return the common extent of all collections of a local catalogue."""
     try:
         links = json.loads(catalog.read_text(encoding="utf-8"))["links"]
         collections = [

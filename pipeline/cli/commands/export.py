@@ -75,7 +75,7 @@ def export(
 
 
 def _refuse(**given: object) -> None:
-    """Refuse options that say nothing of what is exported."""
+    """Refuse options that do not apply to the chosen export."""
     if wrong := [f"--{name}" for name, value in given.items() if value]:
         raise ConfigError(
             f"{', '.join(wrong)}: --masks takes --sensor, --composite takes --bands; leave one out"

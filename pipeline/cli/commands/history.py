@@ -1,4 +1,4 @@
-"""Commands on a store's past: what was published, what its runs did, going back, forgetting."""
+"""Commands on a store's history: its snapshots and runs, rollback and expiry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.store import Archive, Snapshot
 
 Record = Mapping[str, Any]
-"""As a store keeps it; older ones lack what came later."""
+"""A record as stored; older ones lack newer fields."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -30,7 +30,7 @@ _UNITS = {"d": "days", "h": "hours", "w": "weeks"}
 
 
 def log(store: StoreUrl, *, as_json: AsJson = False) -> None:
-    """List what was published, newest first; any of it can be read by --as-of."""
+    """List the published snapshots, newest first; --as-of reads any of them."""
     rows = [_snapshot(each) for each in open_store(store).log()]
     if as_json:
         show.as_json(rows)
@@ -56,9 +56,9 @@ def runs(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs, newest first: what they expected, used and dropped, and what it cost.
+    """List the runs, newest first: items expected, used and dropped, and costs.
 
-    With --json also the manifest: every tile and period, with the items expected, used and dropped.
+    With --json also the manifest: the same for every tile and period.
     """
     archive = open_store(store)
     records = all_records(archive)
@@ -84,7 +84,7 @@ def rollback(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show readers an earlier state; the one they saw stays under a tag until `expire`."""
+    """Make an earlier snapshot current; a tag keeps the one before until `expire`."""
     from pipeline.store import roll_back
 
     now = roll_back(read_store(store, "STORE"), snapshot)
@@ -102,9 +102,9 @@ def expire(
     ] = "30d",
     as_json: AsJson = False,
 ) -> None:
-    """Forget states published before an instant, and delete what nothing points at any more.
+    """Remove snapshots published before an instant, and delete data that no snapshot uses any more.
 
-    The newest state stays, whatever its age.
+    The newest snapshot always stays.
     """
     from pipeline import store as stores
 
@@ -137,8 +137,8 @@ def _before(text: str) -> datetime:
 def all_records(archive: Archive) -> list[Record]:
     """Return the records of all runs, newest first, each with the snapshot that `log` lists.
 
-    A record is part of the snapshot that is published, and so cannot name it: what it names is the
-    step before. One that `expire` has forgotten has no snapshot any more.
+    A record is part of the snapshot that its run publishes, so it cannot contain that snapshot's id, only the one
+    before it. If `expire` has removed the snapshot, the record has none.
     """
     from pipeline.store.versions.failed_runs import failed_records
 
@@ -167,7 +167,7 @@ def _in_full(record: Record) -> dict[str, Any]:
 
 
 def _outcome(record: Record) -> str:
-    # A run that changed nothing is not kept.
+    # Runs that changed nothing have no record.
     return "failed" if record.get("failure") else "published"
 
 
@@ -204,7 +204,7 @@ _COSTS = ("seconds", "cpu_seconds", "device_seconds", "bytes_read", "bytes_fetch
 
 
 def _total(record: Record) -> dict[str, float | None]:
-    """Add the stages up; none: one of them does not know."""
+    """Sum the stages; None if a stage did not count the quantity."""
     stages = record["stages"].values()
     found = {name: [each.get(name) for each in stages] for name in _COSTS}
     return {name: None if None in values else sum(values) for name, values in found.items()}
@@ -214,7 +214,7 @@ def _total(record: Record) -> dict[str, float | None]:
 
 
 def _show_run(record: Record) -> None:
-    """Print all that there is to know of a run, short of its cells."""
+    """Print a run in full, except for its cells."""
     from pipeline.types.manifest import manifest_rows, unfit_rows
 
     show.table([_row(record)])
@@ -239,7 +239,7 @@ def _show_run(record: Record) -> None:
     show.table(unfit_rows(record), title="pixels of numbers that are no reflectance")
     rows = manifest_rows(record)
     if not rows:
-        show.say("no manifest: the run is of before there was one")
+        show.say("no manifest: an older version of cloudmask made this run")
         return
     show.table([_tile_row(row) for row in rows], title="manifest")
     show.table(
@@ -269,7 +269,7 @@ def _tile_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _per_area(record: Record) -> list[str]:
-    """Say what 1000 km² take, of ground and of ground times scenes."""
+    """Describe the cost of 1000 km² of ground, and of ground times scenes."""
     cost, bill = _total(record), record.get("bill")
     lines = []
     for kind, words in (("km2", "of ground"), ("scene_km2", "of one scene")):

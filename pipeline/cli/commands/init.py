@@ -44,7 +44,7 @@ def init(
     no_plan: Annotated[bool, typer.Option("--no-plan", help="Write the file alone.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace JOB.")] = False,
 ) -> None:
-    """Write a job file with comments, asking for what is not given, and say what a run would do."""
+    """Write a commented job file, prompting for missing options, and plan its run."""
     if job.exists() and not overwrite:
         raise ConfigError(f"JOB: {job} is there already; name another file, or add --overwrite")
 
@@ -101,7 +101,7 @@ def _or_ask_again(option: str) -> Callable[[str], str]:
 
 
 def _beside(job: Path, text: str) -> str:
-    """Return a path as the job file names it, relative to its own folder; anything else as it is."""
+    """Return a path relative to the folder of the job file; anything else unchanged."""
     path = Path(text).expanduser()
     is_path = path.exists() or ("://" not in text and os.sep in text and "(" not in text)
     if not is_path or path.is_absolute():

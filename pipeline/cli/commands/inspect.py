@@ -1,4 +1,4 @@
-"""What is understood of an item: its sensor, bands, numbers, and whether it would be used."""
+"""The command that describes an item: its sensor, bands, radiometry, and whether a run would use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.search.documents import Understood
 
 MAX_BYTES = 64 * 2**20
-"""Of a document: an item has some ten kilobytes."""
+"""Largest document; an item has some ten kilobytes."""
 
 TIMEOUT_S = 30
 
@@ -40,11 +40,13 @@ def inspect(
     ] = None,
     pixels: Annotated[
         bool,
-        typer.Option("--pixels", help="Ask the pixels of Sentinel-2 whether 1000 are added."),
+        typer.Option(
+            "--pixels", help="Check by the pixels of Sentinel-2 whether 1000 are added."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what is understood of a STAC item, and whether it would be used."""
+    """Describe a STAC item as a run reads it, and show whether a run would use it."""
     found = _chosen(_read(source), source, item_id)
     if len(found) > 1:
         _show_all([_brief(each) for each in found], as_json=as_json)
@@ -97,7 +99,7 @@ def _fetched(url: str) -> bytes:
 
 
 def _chosen(document: Any, source: str, item_id: str | None) -> list[Understood]:  # noqa: ANN401
-    """Return the items of a document that are asked for."""
+    """Return the items of a document, or the one with an id."""
     from pipeline.search.documents import understood
 
     kind = document.get("type") if isinstance(document, dict) else None
@@ -107,7 +109,7 @@ def _chosen(document: Any, source: str, item_id: str | None) -> list[Understood]
             "(FeatureCollection)"
         )
     features = [document] if kind == "Feature" else document.get("features") or []
-    # Hrefs of assets are meant beside what they came in.
+    # Hrefs of assets are relative to the document.
     place = source if "://" in source else str(Path(source).resolve())
     items = [understood(feature, place) for feature in features]
     if item_id is not None:

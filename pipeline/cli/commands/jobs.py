@@ -1,4 +1,4 @@
-"""Commands on a job file: run it, say what a run would do, describe such files."""
+"""Commands on a job file: run it, plan it, print the schema of job files."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def plan(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan.")] = False,
 ) -> None:
-    """Say what a run would do, and refuse what it would refuse; nothing is written.
+    """Show what a run would do, with the errors that it would raise; nothing is written.
 
-    Of pixels only overviews of doubtful items are read.
+    No pixels are read but overviews of doubtful items.
     """
     asked = read_job(job, store=store)
     if items is not None:
         keep_apart("--items", items, asked.store, [str(job), *_catalogues(asked)])
-    # Imported once the job is read: a mistake is answered at once.
+    # Imported after the job is read, so that a mistake in it is reported at once.
     from pipeline.run import plan_job, require_ready, require_scheduler
     from pipeline.search import save_items
 
@@ -116,7 +116,7 @@ def _catalogues(job: Job) -> list[str]:
 
 
 def _check_rasters(plan: Plan) -> None:
-    """Show which rasters cannot be read, and end as a run would."""
+    """Show which rasters cannot be read, and fail if a run would."""
     from pipeline.run import missing_rasters, require_readable
 
     missing = missing_rasters(plan)
@@ -139,7 +139,7 @@ def schema(
 
 
 def read_job(path: Path, *, store: str | None = None, workers: int | None = None) -> Job:
-    """Read a job file; the command line stands above the environment, and that above the file."""
+    """Read a job file; the command line overrides the environment, which overrides the file."""
     from pipeline.config import load_job, read_settings
 
     overrides: dict[str, object] = {}
@@ -153,7 +153,7 @@ def read_job(path: Path, *, store: str | None = None, workers: int | None = None
 
 
 def carry_out(job: Job, *, plain: bool, as_json: bool = False) -> Record | None:
-    """Run a job and show what came of it; none: there was nothing to do."""
+    """Run a job and show its result; None if there was nothing to do."""
     from pipeline.run import emit_unchanged, execute, plan_job, require_ready
 
     plan = plan_job(job, show.note)
@@ -161,7 +161,7 @@ def carry_out(job: Job, *, plain: bool, as_json: bool = False) -> Record | None:
         emit_unchanged(job.name)
         _show_up_to_date(plan, as_json=as_json)
         return None
-    # Before Prefect starts, which takes a while.
+    # Planned before Prefect starts, which takes a while.
     require_ready(plan)
     with showing(show.console(stderr=True)) as progress:
         if plain:
@@ -169,7 +169,7 @@ def carry_out(job: Job, *, plain: bool, as_json: bool = False) -> Record | None:
         else:
             progress.message("starting Prefect (--plain runs without it) …")
             record = _find_flow()(job, progress)
-    # Nothing, too, if another run has done it all between the two plans.
+    # Also None if another run has done everything between the two plans.
     if record is None:
         return None
     if as_json:
@@ -189,7 +189,7 @@ def _show_up_to_date(plan: Plan, *, as_json: bool) -> None:
 
 
 def _follow(job: Job) -> None:
-    """Write the catalogue that a job asks for, where its flow has not done it."""
+    """Write the catalogue of a job, unless its flow has done so."""
     if job.stac is None:
         return
     from pipeline.publish import follow
@@ -275,7 +275,7 @@ def _show_record(record: Record, job: Job) -> None:
 
 
 def _show_dropped(dropped: Sequence[Dropped]) -> None:
-    """Say what is not used, whether in a tile or everywhere, and why."""
+    """Show the dropped items, with the reason and the tile if it is one."""
     reasons = Counter(each.reason for each in dropped)
     first = {each.reason: each.item_id for each in reversed(dropped)}
     show.table(

@@ -1,4 +1,4 @@
-"""The command that measures a model, or masks that are there, against labels that people drew."""
+"""The command that measures a model, or existing masks, against hand-drawn labels."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 AGAINST_TRUTH = "against-truth"
-"""Name of the command that is meant where none is named; no store is likely to be called so."""
+"""Name of the default command of the group; no store is likely to have this name."""
 
 
 class StoreByDefault(TyperGroup):
     """A group whose first argument is a store unless it names a command of the group."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 -- see `app`
-        """Put the name of the command for stores before what names no command."""
+        """Insert the default command before a first argument that is no command."""
         named = not args or args[0] in self.commands or args[0] == "--help"
         return super().parse_args(ctx, args if named else [AGAINST_TRUTH, *args])
 
@@ -88,7 +88,7 @@ def evaluate_labelled(
 
 
 def show_results(results: Results) -> None:
-    """Print the tables of an evaluation; each says what the model has seen of the data set."""
+    """Print the tables of an evaluation; each title states whether the model was trained on the data set."""
     title = results.title()
     show.table(results.measure_rows(), title=title)
     if results.evaluation.dataset.name.startswith("pixbox"):
@@ -100,7 +100,7 @@ def show_results(results: Results) -> None:
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Write rates as text: counts stand in the same column."""
+    """Format rates as text, because counts are in the same column."""
     return {key: f"{v:.3f}" if isinstance(v, float) else v for key, v in row.items()}
 
 
@@ -114,7 +114,7 @@ def _asked(
 def _by_model(
     name: str, option: list[str] | None, dilate_m: float, dataset: DatasetCard
 ) -> tuple[Masker, set[str]]:
-    """Load a model; return what masks by it, and the bands to read: its own, and true colour."""
+    """Load a model; return a masker, and the bands to read: those of the model, and true colour."""
     from pipeline.evaluate.labelled import by_model
     from pipeline.models import load, resolve
     from pipeline.types import CleanGroup, CleanSettings

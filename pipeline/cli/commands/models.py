@@ -1,4 +1,4 @@
-"""Commands on models: which there are, what is known of one, and its weights."""
+"""Commands on models: list them, show a card, fetch weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As in `models list`."
 def list_models(
     *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
-    """List the models: what each needs, and what it cannot do."""
+    """List the models with their requirements and limitations."""
     from pipeline.models import names
 
     rows = [_row(name) for name in names()]
@@ -39,7 +39,7 @@ def _row(name: str) -> dict[str, Any]:
         except ModelError as error:
             refusal = str(error)
     if not cards:
-        # Models that are made of others have no bands before these are named.
+        # Combined models have no bands before their members are given.
         dashes = dict.fromkeys(("sensors", "level", "bands", "pixels_m"), "–")
         return {"model": name, **dashes, "cannot": refusal, "weights_here": "–"}
     finest, coarsest = cards[0].resolution_m
@@ -55,7 +55,7 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _sensors(card: ModelCard) -> set[str]:
-    """Return the sensors of which some collection has the level and all bands."""
+    """Return the sensors that have a collection of the model's level with all its bands."""
     from pipeline.sensors import PROFILES
 
     return {
@@ -114,7 +114,7 @@ def read_options(given: Sequence[str]) -> dict[str, Any]:
 
 
 def _card(name: str, levels: tuple[str, ...], options: Mapping[str, Any]) -> ModelCard:
-    """Return the card for the first level that the model takes, given every band and mask there is."""
+    """Return the card for the first level that the model accepts, assuming that items offer all bands and masks."""
     from pipeline.models import resolve
     from pipeline.models.families.product_masks import PRODUCTS
     from pipeline.models.families.s2cloudless import ROLES as TEN_BANDS
@@ -129,7 +129,7 @@ def _card(name: str, levels: tuple[str, ...], options: Mapping[str, Any]) -> Mod
 
 
 def _fetched(name: str, card: ModelCard) -> str:
-    """Say in words whether the weights that the model publishes are on this machine."""
+    """Describe whether the published weights of a model are on this machine."""
     from pipeline.models import download
     from pipeline.models.weights import files
 
@@ -144,7 +144,7 @@ def _fetched(name: str, card: ModelCard) -> str:
 
 
 def _in_kilobytes(progress: Progress) -> Callable[[str, int, int], None]:
-    """Return what takes a file, the bytes that are there and the bytes in all, and shows what is new."""
+    """Return a callback (file, bytes so far, bytes in all) that advances the progress in kilobytes."""
     shown: dict[str, int] = {}
 
     def advance(file: str, done: int, total: int) -> None:

@@ -20,13 +20,13 @@ def train(
         Path, typer.Argument(metavar="EXPERIMENT", help="YAML file; see docs/training.md.")
     ],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Model folder; goes on if begun.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model folder; resumed if begun.")],
     given: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="As in the file: train.steps=100."),
     ] = None,
 ) -> None:
-    """Train a model, or go on with a training that was stopped."""
+    """Train a model, or resume a training."""
     from pipeline.training import read_experiment
 
     read = read_experiment(experiment, read_options(given or ()))
@@ -44,7 +44,7 @@ def _run(experiment: Experiment, out: Path) -> Path:
 
 
 def export_model(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="That `train` wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Model folder of `train`.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="ONNX file to write.")],
     roles: Annotated[str, typer.Option(help="Bands, in their order.")] = "blue,green,red,nir",

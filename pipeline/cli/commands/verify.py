@@ -1,4 +1,4 @@
-"""The command that reads all of a store, and mends it."""
+"""The command that reads everything in a store, and repairs it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def verify(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read everything in a store and say what is damaged, cell by cell."""
+    """Read everything in a store and list damage, cell by cell."""
     from pipeline import store as stores
 
     url = read_store(store, "STORE")
@@ -88,12 +88,11 @@ def _summary(found: Verified, store: str) -> str:
 
 
 def _advice(found: Verified, store: str) -> str:
-    """Say what to do about damage that is not mended yet."""
+    """Return what to do about damage that is not repaired yet."""
     if all(each.mend == "none" for each in found.damages):
         return (
-            f"{store}: what it shows now is whole, but an older state of it is lost, so `cloudmask log`, "
-            "`cloudmask expire` and states of before cannot be had any more: to have them again, run the job "
-            "into a new store folder"
+            f"{store}: the current state is whole, but an older one is lost: `cloudmask log`, `cloudmask expire` "
+            "and earlier states no longer work; to use them again, run the job into a new store folder"
         )
     if not found.lost:
         return (
@@ -101,7 +100,7 @@ def _advice(found: Verified, store: str) -> str:
         )
     if found.earlier:
         return (
-            f"{store} is damaged where only an earlier state helps: `cloudmask verify {store} --repair` "
+            f"{store} is damaged, and only an earlier state is whole: `cloudmask verify {store} --repair` "
             f"goes back to {found.earlier}, then run the job again"
         )
-    return f"{store} is damaged where no earlier state of it helps: run the job into a new store folder"
+    return f"{store} is damaged, and no earlier state is whole: run the job into a new store folder"
