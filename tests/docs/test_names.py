@@ -103,7 +103,7 @@ def test_the_table_of_catalogues_has_every_catalogue():
         re.findall(r"`(.+?)`", row)[0]
         for row in rows("docs/catalogues.md", "## What each one needs")
     }
-    assert listed == set(CATALOGS)
+    assert listed == set(CATALOGS), "docs/catalogues.md, What each one needs"
 
 
 def test_the_table_of_data_sets_has_every_reader():
@@ -113,7 +113,7 @@ def test_the_table_of_data_sets_has_every_reader():
         listed |= {first} | {
             first.rsplit("-", 1)[0] + each if each.startswith("-") else each for each in others
         }
-    assert listed == set(READERS)
+    assert listed == set(READERS), "docs/evaluation.md, Data sets"
 
 
 TREE = blocks(text_of("docs/design.md").split("## The house")[1], "")[0]
