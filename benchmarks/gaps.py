@@ -1,4 +1,4 @@
-"""What best stands in for missing pixels: how much of the rest keeps the class that it has in the whole image.
+"""Compares ways to fill missing pixels: the share of the other pixels that keep the class of the whole image.
 
     python benchmarks/gaps.py            # three labelled chips and two reference scenes of ../shared/data
 
@@ -31,7 +31,7 @@ KEPT_PX = (145, 170, 250, 400, 475)
 """How much straight cuts leave."""
 
 
-# -- what stands in ------------------------------------------------------------------------------
+# -- how gaps are filled ------------------------------------------------------------------------------
 
 
 def constant(

@@ -9,9 +9,8 @@
 
 Runs are interleaved and reported as medians, each in a process of its own, because a peak of
 memory is a process's. The main figure is the process's CPU time: it does not count what others do
-on the machine. Memory is the peak less what the process held with the network loaded, a first
-patch masked and what that left free given back, and what it masks in memory: theirs takes the scene
-as an array, ours reads it by block.
+on the machine. Memory is the peak minus a baseline: the process with the network loaded, a first patch masked, free
+memory given back to the system and the pixels in memory (theirs takes the scene as an array, ours reads blocks).
 ``ours free`` is the engine without a network.
 
 On a GPU the clock counts, and one more run is watched by torch's profiler: the device is busy while at least

@@ -116,7 +116,7 @@ def square(size: int) -> GeoBox:
 
 
 class Counts:
-    """Where codes go: counted, so that no scene of them is kept."""
+    """A target that counts codes instead of storing them."""
 
     def __init__(self) -> None:
         self._blocks: list[int] = []

@@ -186,7 +186,7 @@ def planned(job: Job, found: Items) -> Plan:
 
 
 def peak_bytes(job: Job, found: Items) -> tuple[Plan, int]:
-    """Plan, and return the most that Python held on the way."""
+    """Plan, and return the peak of Python's memory."""
     gc.collect()
     tracemalloc.start()
     plan = planned(job, found)

@@ -1,4 +1,4 @@
-"""What a wide region costs beside its pixels: planning a tile, and what a Dask scheduler holds.
+"""What a wide region costs beside its pixels: planning a tile, and the memory of a Dask scheduler.
 
     python benchmarks/region.py [SIDE ...]
 
@@ -79,7 +79,7 @@ def dask_cluster(scratch: Path, n_workers: int) -> Iterator[tuple[str, psutil.Pr
     commands = [[*dask, "scheduler", *local, "--port", str(port), *web]]
     flags = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--preload", str(stub)]
     commands += [[*dask, "worker", address, *local, *flags]] * n_workers
-    # As the schedulers of `deploy` are told.
+    # As `deploy` configures its schedulers.
     limits = {
         "DASK_" + name.upper().replace(".", "__").replace("-", "_"): str(value)
         for name, value in LIMITS.items()
@@ -97,7 +97,7 @@ def dask_cluster(scratch: Path, n_workers: int) -> Iterator[tuple[str, psutil.Pr
 
 
 class Watch:
-    """Notes, several times a second, how many tasks a scheduler knows and what it holds."""
+    """Samples a scheduler's number of tasks and its memory several times a second."""
 
     def __init__(self, address: str, scheduler: psutil.Process) -> None:
         with Client(address, set_as_default=False) as client:

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Tell a Prefect server what it must know: limits, automations, and the deployments that are named.
+# Set up a Prefect server: limits, automations, and the deployments that are named.
 #   PREFECT_API_URL=http://127.0.0.1:4200/api sh deploy/set-up.sh nightly yearly
-# Again after every change of the files; limits that are there keep what they were changed to.
+# Run it again after every change of the files; it does not change existing limits.
 set -eu
 cd "$(dirname "$0")/.."
 

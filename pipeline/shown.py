@@ -5,13 +5,13 @@ are made, records and reports when they are written, the console when it prints.
 
 ::
 
-    shown      replaces signatures, tokens, keys, logins and passwords by ``***``
-    starred    … except the values of this machine's accounts: for text from elsewhere
-    printable  escapes control characters: an id cannot move the cursor or forge a line
-    heard      both, on one line, cut: for the answer of a server
-    cut        shortens after a word, with ``…``
-    words_of   the message of an error, or its kind
-    bare       removes the secrets from one URL, which is to be stored
+    shown          replaces signatures, tokens, keys, logins and passwords by ``***``
+    hide_patterns  … those that a pattern recognises, not the values of this machine's accounts
+    printable      escapes control characters: an id cannot move the cursor or forge a line
+    excerpt        `shown` and `printable` on one shortened line: for the answer of a server
+    cut            shortens after a word, with ``…``
+    words_of       the message of an error, or its class
+    strip_url      removes the secrets from one URL, which is to be stored
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def shown(text: str) -> str:
 
 
 def hide_patterns(text: str) -> str:
-    """Do as `shown` does, except for the values of accounts: for many texts from elsewhere."""
+    """Hide the secrets that a pattern recognises, as in the many texts of an item; see `shown`."""
     if not _SUSPECT.search(text):
         return text
     text = _ENCODED.sub(_decoded, text)
@@ -134,14 +134,14 @@ def printable(text: str, *, lines: bool = True) -> str:
 
 
 def escape_json(document: str) -> str:
-    r"""Return a JSON document with control characters escaped, as ``\\u202e``: the same values."""
+    r"""Escape the control characters of a JSON document, as ``\\u202e``; its values stay the same."""
     if document.isascii():
         return document
     return _CONTROL.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
 def excerpt(answer: object, most: int = 120) -> str:
-    """Return text of a server or a file on one line, cut, safe to show."""
+    """Return text of a server or a file as one shortened line that is safe to show."""
     # Cut before as well: an answer may have megabytes.
     text = " ".join(shown(str(answer)[: 20 * most]).split())
     return cut(printable(text, lines=False), most)
@@ -162,9 +162,9 @@ def cut(text: str, most: int = 200) -> str:
 
 
 def words_of(error: BaseException, most: int = 200) -> str:
-    """Return the message of an error; with its kind, or the kind alone, where the message does not tell enough."""
+    """Return the message of an error, with its class where the message alone is unclear."""
     message, kind = excerpt(error, most), type(error).__name__
-    # `KeyError: 'href'` tells what is wrong, `'href'` does not.
+    # `KeyError: 'href'` is clear, `'href'` is not.
     if isinstance(error, LookupError | TypeError | AttributeError | AssertionError):
         return f"{kind}: {message}" if message else kind
     return message or kind

@@ -1,4 +1,4 @@
-"""Whether and how the href of an asset is read: what is refused, who signs, what GDAL is told.
+"""Access to assets: which hrefs are refused, how they are signed, and which options GDAL gets.
 
 ::
 
@@ -13,7 +13,7 @@
     open_location   all of it: the path and the options that GDAL gets
     alternates      which of an asset's locations is read
     reduced_items   what is stored of an item: known fields, and no secret
-    signed_href     links that are stored bare and opened whole in this run
+    signed_href     links that are stored without their signature and opened with it during the run
     failures        which failures are worth another attempt: one table for all
     retry           the retry policy: how often, how long to wait, when to give up
 

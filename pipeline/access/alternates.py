@@ -52,7 +52,7 @@ def preferred_href(asset: Mapping[str, Any], *, hosts: Collection[str] = ()) -> 
     others = [(_rank(other, hosts, remote=True), other) for other in _alternates(asset)]
     best, other = min(others, default=(own, href), key=lambda each: each[0])
     if own == ACCOUNT:
-        # Asked last, as it reads the environment: thousands of assets are looked at.
+        # Checked last, because it reads the environment, and there are thousands of assets.
         return other if best <= UNKNOWN and best != ACCOUNT and not _has_account(href) else href
     if best >= own and is_lost(asset):
         raise AccessError(LOST)

@@ -15,7 +15,7 @@ other HTTP 4xx, 501, 505; certificates; permissions             PERMANENT  1
 our own errors otherwise; mistakes in code                      PERMANENT  1
 ==============================================================  =========  ==========================
 
-How long to wait in between is a matter of `pipeline.access.retry`.
+`pipeline.access.retry` decides how long to wait in between.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ NETWORK = re.compile(
 
 _PHRASES = (
     (re.compile(r"certificate|permission denied", re.IGNORECASE), Verdict.PERMANENT),
-    # S3 says 400 of a token that has ended.
+    # S3 answers an expired token with 400.
     (re.compile(r"forbidden|unauthorized|Expired ?Token", re.IGNORECASE), Verdict.FORBIDDEN),
 )
-"""Phrases that decide, whatever else the text has."""
+"""Phrases that take precedence over everything else in the text."""
 
 
 def verdict_of_status(status: int) -> Verdict:
@@ -128,7 +128,7 @@ def verdict_of(error: Exception) -> Verdict:
 
 
 class FailedAttempt(Exception):
-    """One attempt that failed, from whoever knows more of it than a text."""
+    """A failed attempt of which more is known than a message: verdict, wait, deadline."""
 
     def __init__(
         self,

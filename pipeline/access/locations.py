@@ -51,7 +51,7 @@ def locate(url: str) -> Location:
     if parts.scheme in BUCKETS:
         bucket = parts.netloc if parts.scheme == "s3" else ""
         return Location(url, parts, "", bucket, _key(url, parts))
-    # What a bucket is asked for is a name, what a host is asked for is a path with escapes.
+    # The key in a bucket is a plain name; the path on a host is percent-encoded.
     path = unquote(parts.path.removeprefix("/"))
     host = (parts.hostname or "").rstrip(".")
     if found := _VIRTUAL.fullmatch(host):
@@ -63,7 +63,7 @@ def locate(url: str) -> Location:
 
 
 def _key(url: str, parts: SplitResult) -> str:
-    """Return the name of an object of ``s3://BUCKET/KEY``, whose letters stand for themselves."""
+    """Return the key of ``s3://BUCKET/KEY``, in which nothing is percent-encoded."""
     if is_signed(parts):
         return parts.path.removeprefix("/")
     return url.partition("://")[2].partition("/")[2]
@@ -72,7 +72,7 @@ def _key(url: str, parts: SplitResult) -> str:
 def find_storage(url: str) -> tuple[Location, Storage | None]:
     """Parse a URL and find its storage in the tables; none: it is in no table.
 
-    Where the same file is known to lie elsewhere too (`Storage.same_as`), that is its place.
+    Where a readable copy of the same file is known (`Storage.same_as`), its location is returned.
     """
     location = locate(url)
     storage = catalogs.storage_of(host=location.host, bucket=location.bucket)
@@ -88,7 +88,7 @@ def is_signed(parts: SplitResult) -> bool:
 
 
 def valid_until(parts: SplitResult) -> datetime | None:
-    """Return when the signature of a URL ends; none: it does not say, or not in a known way."""
+    """Return when the signature of a URL expires; None if it does not state it in a known way."""
     query = _query(parts)
     try:
         if "se" in query:
@@ -109,12 +109,12 @@ def unsigned(parts: SplitResult) -> str:
     """Return a URL without its signature; other parameters stay."""
     if not is_signed(parts):
         return parts.geturl()
-    kept = [
+    remaining = [
         (name, value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
         if not _SIGNED_BY.fullmatch(name)
     ]
-    return parts._replace(query=urlencode(kept)).geturl()
+    return parts._replace(query=urlencode(remaining)).geturl()
 
 
 def _query(parts: SplitResult) -> Mapping[str, str]:

@@ -1,9 +1,9 @@
 """Names and redirects of hosts that are in no table, checked just before GDAL reads from them.
 
-What remains open: GDAL asks the name server again, and follows redirects of its own accord: a hostile host
-may answer this check and the read differently (DNS rebinding, a redirect that only GDAL sees). GDAL
-3.10 takes no address and cannot be kept from following redirects. Whoever reads catalogues of
-strangers near private services should also block the way there in the network (egress rules, IMDSv2).
+What the check cannot prevent: GDAL resolves the name again and follows redirects by itself, so that a
+hostile host may answer the check and the read differently (DNS rebinding, a redirect that only GDAL sees).
+GDAL 3.10 accepts no resolved address and has no option against redirects. If you read untrusted catalogues
+near private services, also block the way to these in the network (egress rules, IMDSv2).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pipeline.types import Cost
 from pipeline.types.record import METER
 
 TIMEOUT_S = (10.0, 30.0)
-"""To connect, and between two bytes of an answer."""
+"""Timeouts of a connection, and between two bytes of an answer."""
 MAX_REDIRECTS = 5
 NAMES_S = 60.0
 """How long the verdict on a name is cached."""
@@ -54,15 +54,14 @@ logging.getLogger("urllib3.connectionpool").addFilter(_WithoutSecrets())
 
 
 def reached(url: str, hosts: Collection[str]) -> str:
-    """Return where a URL of an unknown host leads, every hop of it checked.
+    """Follow the redirects of a URL of an unknown host, check every hop, and return the last.
 
-    The host is asked for one byte, once for each location; redirects are followed here, so that
-    GDAL is given a URL behind which no honest host redirects any more.
+    One byte of each location is requested, once. GDAL then gets a URL that an honest host does not redirect.
 
     Raises
     ------
     AccessError
-        A hop leads to where nothing may be read.
+        A hop leads to a location that is refused.
     AccessUnavailableError
         A name server or host did not answer.
     """
@@ -72,12 +71,12 @@ def reached(url: str, hosts: Collection[str]) -> str:
 
 
 def forget_target(url: str) -> None:
-    """Forget where a URL leads, whichever hosts a job allows."""
+    """Drop the cached target of a URL, whichever hosts a job allows."""
     _TARGETS.drop_where(lambda key: isinstance(key, tuple) and key[0] == url)
 
 
 def check_name(parts: SplitResult, hosts: Collection[str]) -> None:
-    """Resolve every address of a host, and check each.
+    """Resolve a host and check each of its addresses.
 
     Storages of the tables are not resolved: inside their own cloud they may well answer from
     private addresses, and TLS proves who they are.
@@ -107,7 +106,7 @@ def _check_host(host: str, port: int, proxied: bool) -> Cached[str | None]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         if proxied:
-            # Behind a proxy only the proxy may know names; what it reaches is its own matter.
+            # Behind a proxy, perhaps only the proxy can resolve names; it decides what may be reached.
             return Cached(None, until, until)
         raise AccessUnavailableError(
             f"the name of host {host} was not found: {error}"

@@ -29,17 +29,17 @@ CONNECTIONS = 16
 """Concurrent reads from an unknown host."""
 LOCAL_CONNECTIONS = 64
 LEAST_LIFE_S = 60.0
-"""A signature that ends sooner is renewed: a read takes a while."""
+"""A signature that expires sooner is renewed: a read takes a while."""
 DISTRUST_S = 3600.0
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _DISTRUSTED: AnswerCache[bool] = AnswerCache(8192)
-"""Signed locations that were refused although their signature had not ended."""
+"""Signed locations that were refused although their signature had not expired."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Opening:
-    """How one location is opened now; made anew for every read, as tokens end."""
+    """How GDAL opens a location now; made for each read, because tokens expire."""
 
     path: str
     """What GDAL opens: ``/vsicurl/…``, ``/vsis3/…`` or a path of this machine."""
@@ -72,7 +72,7 @@ def opening(href: str, *, remote: bool, hosts: Collection[str] = ()) -> Opening:
     href
         Absolute location of an asset.
     remote
-        Whether the document that holds it came from elsewhere, not from a file of this machine.
+        Whether the document that contains it is remote, not a file of this machine.
     hosts
         Hosts (``host`` or ``host:port``) that may be read although their address is private.
 
@@ -97,7 +97,7 @@ def opening(href: str, *, remote: bool, hosts: Collection[str] = ()) -> Opening:
 
 
 def forget(href: str) -> None:
-    """Drop what is cached for a location, after it was refused (401, 403) or not found.
+    """Drop what is cached for a location that was refused (401, 403) or not found.
 
     The next `opening` gets a new token, follows redirects anew, and replaces a signature in the location
     itself, where it can.
@@ -107,7 +107,7 @@ def forget(href: str) -> None:
         return
     location, storage = find_storage(parts.geturl())
     if storage is None:
-        # A signature that nobody here can renew is still the best there is: hosts also say 403 when busy.
+        # Keep a signature that cannot be renewed here: a busy host answers 403, too.
         network.forget_target(location.url)
         return
     if is_signed(location.parts):
@@ -119,7 +119,7 @@ def forget(href: str) -> None:
 
 def _of_storage(location: Location, storage: Storage, hosts: Collection[str]) -> Opening:
     if location.parts.scheme == "http" and not allowed(location.parts, hosts):
-        # All of them speak TLS, and no token shall go without.
+        # All storages support TLS, and no token may be sent without it.
         location = locate(location.parts._replace(scheme="https").geturl())
     if location.host and is_signed(location.parts) and _signature_holds(location):
         path, options = f"/vsicurl/{location.url}", NOTHING

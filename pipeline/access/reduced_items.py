@@ -128,12 +128,12 @@ def _assets(found: object) -> dict[str, dict[str, Any]]:
     }
 
 
-def _plain(kept: Mapping[str, Any], asset: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(reduced: Mapping[str, Any], asset: Mapping[str, Any]) -> dict[str, Any]:
     """Return an asset as JSON, with plain texts for locations."""
-    found: dict[str, Any] = {**kept, "href": str.__str__(kept["href"])}
-    if "alternate" in kept:
+    found: dict[str, Any] = {**reduced, "href": str.__str__(reduced["href"])}
+    if "alternate" in reduced:
         found["alternate"] = {
-            name: _plain(each, {}) for name, each in kept["alternate"].items()
+            name: _plain(each, {}) for name, each in reduced["alternate"].items()
         }
     also = {"type": _text(asset.get("type")), "roles": _texts(asset.get("roles"))}
     return found | {name: value for name, value in also.items() if value is not None}
@@ -150,15 +150,15 @@ def _texts(found: object) -> list[str] | None:
 def _asset(asset: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is stored of an asset: ``href`` and ``alternate`` as `Href`, and its known fields."""
     href = Href(full_href(str(asset["href"])))
-    kept: dict[str, Any] = {
+    reduced: dict[str, Any] = {
         "href": href,
         **_fields(asset, leave=("href", "alternate", "type", "roles")),
     }
     if href != href.whole:
-        kept[SIGNED] = True
+        reduced[SIGNED] = True
     if others := _alternates(asset.get("alternate")):
-        kept["alternate"] = others
-    return kept
+        reduced["alternate"] = others
+    return reduced
 
 
 def _alternates(found: object) -> dict[str, dict[str, Any]]:
@@ -180,13 +180,13 @@ def _alternates(found: object) -> dict[str, dict[str, Any]]:
 
 
 def _fields(fields: Mapping[str, Any], leave: Sequence[str] = ()) -> dict[str, Any]:
-    kept = {
+    reduced = {
         str(name): _value(value, str(name))
         for name, value in fields.items()
         if name not in leave and name not in DROPPED and _is_stored(str(name), value)
     }
     # An object without any known field is empty now; GeoParquet cannot hold that.
-    return {name: value for name, value in kept.items() if not _is_empty(value)}
+    return {name: value for name, value in reduced.items() if not _is_empty(value)}
 
 
 def _is_empty(value: object) -> bool:
@@ -230,12 +230,12 @@ def _geometry(found: Any) -> Any:  # noqa: ANN401 -- JSON
     """Return a GeoJSON geometry without foreign members."""
     if not isinstance(found, Mapping):
         return None
-    kept: dict[str, Any] = {"type": hide_patterns(str(found.get("type")))}
+    reduced: dict[str, Any] = {"type": hide_patterns(str(found.get("type")))}
     if isinstance(found.get("geometries"), list | tuple):
-        kept["geometries"] = [_geometry(each) for each in found["geometries"]]
+        reduced["geometries"] = [_geometry(each) for each in found["geometries"]]
     else:
-        kept["coordinates"] = _numbers(found.get("coordinates"))
-    return kept
+        reduced["coordinates"] = _numbers(found.get("coordinates"))
+    return reduced
 
 
 def _numbers(found: Any) -> Any:  # noqa: ANN401 -- JSON

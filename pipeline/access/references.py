@@ -1,10 +1,9 @@
 """Hrefs of documents: where each leads, and how one is written.
 
-An href in STAC is a URI reference (RFC 3986), resolved against the place of its document. A path of
-this machine is no URL: `#`, `?` and `%` are letters of names. Many documents hold bare file names where
-a reference is meant, so a relative href is taken as it is written if there is such a file, and
-decoded if there is none. Never is the part behind a `#` or `?` left out of a name: what lies beside
-the file would then be read in its place, without a word.
+An href in STAC is a URI reference (RFC 3986), resolved against the place of its document. A local path is
+not a URL: `#`, `?` and `%` are ordinary characters of names. Many documents have plain file names where a
+reference is required, so a relative href is used as written if there is such a file, and percent-decoded
+otherwise. The part after a `#` or `?` is never removed from a name: another file would silently be read.
 """
 
 from __future__ import annotations

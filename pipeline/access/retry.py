@@ -1,7 +1,7 @@
 """The retry policy: how often something is tried, how long to wait between attempts, when to give up.
 
-Which failures are worth another attempt says the table in `pipeline.access.failures`. Each user has a
-policy of its own: a catalogue (`pipeline.search.limits`), a raster (`pipeline.cube.opening`), a store
+The table in `pipeline.access.failures` says which failures are worth another attempt. Each user has its own
+policy: a catalogue (`pipeline.search.limits`), a raster (`pipeline.cube.opening`), a store
 that another run publishes to (`pipeline.store.write.run_branch`), a batch of tiles (`pipeline.run`), a
 flow and its tasks (`flows.retries`).
 """
@@ -26,18 +26,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How something that may fail for a while is tried again. Every policy ends."""
+    """How an operation that may fail temporarily is retried. Every policy ends."""
 
     attempts: int = 6
-    """At most so many in all; a verdict may allow fewer."""
+    """Most attempts in all; a verdict may allow fewer."""
     first_wait_s: float = 1.0
-    """Before the second attempt; doubled before each later one."""
+    """Wait before the second attempt; doubled before each later one."""
     longest_wait_s: float = 60.0
     total_s: float = math.inf
-    """No attempt begins later than so long after the first."""
+    """No attempt begins later than this after the first."""
 
     def wait_s(self, failed: int) -> float:
-        """Return the longest wait, in seconds, after so many attempts that failed."""
+        """Return the longest wait, in seconds, after `failed` attempts that failed."""
         return min(self.longest_wait_s, self.first_wait_s * 2.0 ** min(failed - 1, 60))
 
     def call(
@@ -49,9 +49,8 @@ class RetryPolicy:
     ) -> T:
         """Call a function until it succeeds or no further attempt is worth it.
 
-        A wait is between half and all of `wait_s`: many clients that fail together must not return
-        together. An error with a `retry_after_s` asks for a longer one, with a tenth of ours on
-        top.
+        Each wait is between half and all of `wait_s` (jitter), so that clients that failed together do not return
+        together. A longer `retry_after_s` of the error is respected, with a tenth of our own wait on top.
 
         Parameters
         ----------
@@ -60,7 +59,7 @@ class RetryPolicy:
         judge
             Says what a failure means for the next attempt.
         before_wait
-            Hears of each failure that another attempt follows, and how long the wait is, in seconds.
+            Called before each wait, with the failure and the wait in seconds.
 
         Raises
         ------
@@ -101,8 +100,8 @@ class _Call:
 
     def wait_s(self, state: RetryCallState) -> float:
         own = self.policy.wait_s(state.attempt_number) * random.uniform(0.5, 1.0)
-        asked: float | None = getattr(_error(state), "retry_after_s", None)
-        return own if asked is None else asked + own / 10
+        wanted_s: float | None = getattr(_error(state), "retry_after_s", None)
+        return own if wanted_s is None else wanted_s + own / 10
 
     def is_over(self, state: RetryCallState) -> bool:
         deadline: float = getattr(_error(state), "deadline", math.inf)

@@ -1,9 +1,8 @@
-"""Credentials: read from the environment, shown in no text.
+"""Credentials from the environment, which no text shows.
 
-Secrets are read where they are used, by the process that uses them, just before a read: they are in
-no job, plan, fingerprint or receipt, travel in no pickle to another machine, and a renewed one
-serves at once. This class is therefore the second place beside `pipeline.config.settings` that reads
-the environment.
+The process that uses a secret reads it just before use. So no job, plan, fingerprint, receipt or pickle has
+secrets, and a renewed one is used at once. This class is therefore the second place beside
+`pipeline.config.settings` that reads the environment.
 """
 
 from __future__ import annotations
@@ -48,5 +47,5 @@ def values() -> list[str]:
     given = (
         value.get_secret_value() for _, value in Credentials() if isinstance(value, SecretStr)
     )
-    # A very short value would take harmless letters out of every message.
+    # Hiding a very short value would garble every message.
     return [secret for secret in given if len(secret) >= 6]

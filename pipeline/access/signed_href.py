@@ -1,8 +1,9 @@
-"""Links of assets that are stored bare, and opened whole in this run.
+"""Links of assets that are stored without their signature, and opened with it during the run.
 
-An `Href` shows and stores its location without signature, key and login. The whole one serves the
-reads of this run: in this process (`full_href`) and in its workers (`signatures`, `signed`). An asset that
-lost something so is marked `SIGNED`: whoever finds it in a store knows why it may not open.
+An `Href` is a location without signature, key and login: this is what is shown and stored. Its attribute
+`whole` is the location as the catalogue gave it, for reads of this run: in this process (`full_href`) and in
+its workers (`signatures`, `signed`). An asset whose link is shortened so is marked `SIGNED`, to explain why a
+later run may not be able to open it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from pipeline.access.trust import SCHEMES
 from pipeline.shown import strip_url
 
 SIGNED = "cloudmask:signed"
-"""Field of an asset: true where its link came with parameters or a login that are not kept."""
+"""Field of an asset: true where its link had parameters or a login that are not stored."""
 
 
 class Href(str):
-    """A location that shows and keeps its bare form, and knows the whole one."""
+    """A location without its signature; `whole` is the one with it."""
 
     whole: str
     """As the catalogue gave it: for reading, in this run."""
@@ -35,7 +36,7 @@ class Href(str):
     # pystac passes every href through these two when it copies an item.
 
     def __str__(self) -> str:
-        """Return itself: a copy knows the whole one, too."""
+        """Return itself, so that a copy has `whole`, too."""
         return self
 
     def replace(self, old: str, new: str, count: SupportsIndex = -1, /) -> str:
@@ -45,12 +46,12 @@ class Href(str):
 
 
 def full_href(href: str) -> str:
-    """Return a location with what it needs to be opened, as far as that is known."""
+    """Return a location with its signature, where this process has it."""
     return href.whole if isinstance(href, Href) else href
 
 
 def is_lost(asset: Mapping[str, Any]) -> bool:
-    """Say whether an asset's link was signed by its catalogue, is bare now, and nobody here can sign it."""
+    """Whether an asset's link has lost the signature of its catalogue and cannot be signed here."""
     href = str(asset["href"])
     if not asset.get(SIGNED) or full_href(asset["href"]) != href:
         return False
@@ -58,11 +59,11 @@ def is_lost(asset: Mapping[str, Any]) -> bool:
 
 
 Signature = tuple[str, str, str]
-"""Key of an asset, name of an alternate or nothing, and the whole location."""
+"""Key of an asset, name of an alternate or nothing, and the location with its signature."""
 
 
 def signatures(item: pystac.Item) -> list[Signature]:
-    """Return what an item's documents leave out of its locations, for a process that reads in this run."""
+    """Return the signed locations of an item, which its JSON leaves out, for a worker of this run."""
     found = []
     for key, asset in item.assets.items():
         others = asset.extra_fields.get("alternate") or {}
@@ -76,7 +77,7 @@ def signatures(item: pystac.Item) -> list[Signature]:
 
 
 def signed(item: pystac.Item, found: Sequence[Signature]) -> pystac.Item:
-    """Put back what `signatures` took; the item is changed, and returned."""
+    """Put signed locations back into an item, in place, and return it; the inverse of `signatures`."""
     for key, name, given in found:
         asset = item.assets[key]
         if name:

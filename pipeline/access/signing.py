@@ -1,6 +1,6 @@
-"""What reading from a storage asks for, done: one function for each kind of `catalogs.Signing`.
+"""Authorise reads from a storage: one function for each kind of `catalogs.Signing`.
 
-Each returns the path that GDAL opens and the GDAL options of this one read. Options are told in
+Each returns the path that GDAL opens and the GDAL options of this one read. The options are documented in
 https://gdal.org/en/stable/user/virtual_file_systems.html.
 """
 
@@ -31,11 +31,11 @@ EARTHDATA = "https://urs.earthdata.nasa.gov"
 
 TOKEN_TIMEOUT_S = (10.0, 30.0)
 RENEWAL_MARGIN_S = 300.0
-"""A token is renewed this long before its end, or when a fifth of a shorter life is left: a read
-that begins with it shall end with it."""
+"""A token is renewed this long before its end, or when a fifth of a shorter life is left: it must outlive a read that
+begins with it."""
 
 TOKENS: AnswerCache[str] = AnswerCache(256)
-"""Of the Planetary Computer: one for each container, requested once, renewed before it ends.
+"""Tokens of the Planetary Computer: one for each container, requested once, renewed before it expires.
 
 The SDK ``planetary-computer`` 1.0 does the same in principle; its cache is not locked, so that
 sixteen threads ask sixteen times, it renews in the last minute only, brings pystac-client along, and
@@ -49,7 +49,7 @@ def sign(location: Location, storage: Storage) -> Signed:
     Raises
     ------
     AccessError
-        It needs an account that the environment does not tell of, or the token is refused.
+        It needs an account that is not in the environment, or the token is refused.
     AccessUnavailableError
         The token server did not answer.
     """
@@ -142,7 +142,7 @@ def account_of(location: Location) -> tuple[str, str]:
 
 
 def _paid_by_reader(location: Location, storage: Storage) -> Signed:
-    # "NO": a user who reads open buckets as well may have set the contrary for everything.
+    # "NO" overrides an environment in which requests are unsigned because other buckets are open.
     options = {"AWS_REQUEST_PAYER": "requester", "AWS_NO_SIGN_REQUEST": "NO"}
     return _bucket_path(location), {**options, **_region(storage)}
 
@@ -182,7 +182,7 @@ def _of_earthdata(location: Location, storage: Storage) -> Signed:
             location,
             storage,
         )
-        # Sent to this host alone: the redirect leads to a signed URL that takes no second signature.
+        # For this host alone: it redirects to a signed URL, which accepts no second signature.
         options["GDAL_HTTP_HEADERS"] = f"Authorization: Bearer {token}"
         options["CPL_VSIL_CURL_AUTHORIZATION_HEADER_ALLOWED_IF_REDIRECT"] = "IF_SAME_HOST"
     return f"/vsicurl/{location.url}", options

@@ -18,7 +18,7 @@ WEB = ("https", "http")
 BUCKETS = {"s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/", "abfs": "/vsiaz/"}
 """Schemes whose authority is a bucket or container, and GDAL's way to it."""
 SCHEMES = (*WEB, *BUCKETS)
-"""What a document from elsewhere may point at."""
+"""Schemes that a remote document may point at."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _VSI = re.compile(r"[/\\.]*vsi[a-z0-9_]*([/?\\]|$)", re.IGNORECASE)
@@ -67,7 +67,7 @@ def refused(href: str, *, remote: bool, hosts: Collection[str] = ()) -> str | No
     href
         Absolute location of an asset.
     remote
-        Whether the document that holds it came from elsewhere, not from a file of this machine.
+        Whether the document that contains it is remote, not a file of this machine.
     hosts
         Hosts (``host`` or ``host:port``) that may be read although their address is private.
     """

@@ -20,11 +20,11 @@ from pipeline.wording import counted
 Array = NDArray[Any]
 
 LARGEST_PX = 20_000
-"""Longest edge that is read: a Landsat scene has 9 000, and files say of themselves what they like."""
+"""Longest edge that is read, in pixels: a Landsat scene has 9 000, and a file may claim any size."""
 
 
 def need(path: Path, expected: str) -> Path:
-    """Return a path if there is something.
+    """Return a path if it exists.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def need(path: Path, expected: str) -> Path:
 
 
 def first_match(folder: Path, patterns: Sequence[str], expected: str) -> Path:
-    """Return the first file of a folder that fits the first pattern that any fits.
+    """Return the first match of the first pattern that has one in a folder.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def open_raster(path: Path | str, name: Path) -> Iterator[Any]:
                 )
             yield raster
     except rasterio.errors.RasterioError as error:
-        # What GDAL says lies in the cause, where there is one.
+        # GDAL's own message is in the cause, where there is one.
         why = error.__cause__ or error
         raise malformed(name, f"it cannot be read ({why})", "a whole raster") from None
 
@@ -104,7 +104,7 @@ def read_bands(
 
     Returns
     -------
-    (band, y, x) as stored, and where it lies, if it says so.
+    (band, y, x) as stored, and the geobox; None if the file is not georeferenced.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def read_band(
 
 
 def raster_geobox(raster: Any) -> GeoBox | None:  # noqa: ANN401 -- rasterio has no types
-    """Return where an open raster lies; none if it does not say."""
+    """Return the geobox of an open raster; None if it is not georeferenced."""
     return None if raster.crs is None else GeoBox.from_rio(raster)
 
 

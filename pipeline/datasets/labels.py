@@ -3,7 +3,7 @@
 Data sets distinguish different classes: "clear" of one is land, water or snow of another, and a set
 without shadow labels calls shadows clear. A label is therefore a set of `Code`, as in the table of
 partial labels of Francis (2024, "SEnSeI-v2"), stored as the bits of a uint8: bit *n* is `Code` *n*.
-Whether a prediction is right is asked only where the set leaves no doubt (`schemes`).
+A prediction is scored only where the set leaves no doubt (`pipeline.evaluate.schemes`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CLOUD = THIN | THICK
 """Cloud of unknown kind."""
 SHADOW = allow(Code.CLOUD_SHADOW)
 NOT_CLOUD = CLEAR | SHADOW
-"""Whoever drew this did not draw shadows."""
+"""Of data sets without shadow labels: clear ground or shadow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +68,12 @@ class Labelled:
     level: str
     """Processing level of the pixels: ``L1C`` (top of atmosphere) or ``L2A`` (surface)."""
     pixels: NDArray[np.float32] | None = None
-    """(band, y, x) reflectance of `roles`, NaN = no data; none: the images come apart."""
+    """(band, y, x) reflectance of `roles`, NaN = no data; None: the data set has labels only."""
     roles: tuple[str, ...] = ()
     points: NDArray[np.int64] | None = None
     """(N, 2) y and x, in pixels of the scene from its upper left, of labels that are single points."""
     geobox: GeoBox | None = None
-    """Where it lies, if the files say so."""
+    """Geobox; None if the files have none."""
     split: str | None = None
     """Part of the data set as its authors divided it, e.g. ``test``."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -82,13 +82,13 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetCard:
-    """What there is to know about a labelled data set before it is read."""
+    """Description of a labelled data set."""
 
     name: str
     title: str
     level: str
     roles: tuple[str, ...]
-    """Bands that its images may have; empty: images come apart."""
+    """Bands that its images may have; empty: it has labels only."""
     resolution_m: float
     """Edge of a pixel of the labels."""
     known: tuple[int, ...]
@@ -97,7 +97,7 @@ class DatasetCard:
     """Files that are expected, in words."""
     source: str
     notes: tuple[str, ...] = ()
-    """What flatters or spoils scores on it."""
+    """What makes scores on it too high or too low."""
 
 
 class Reader(Protocol):

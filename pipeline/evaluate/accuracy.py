@@ -43,10 +43,10 @@ class BandErrors:
     composite: float
     """Of the composite."""
     unmasked: float | None
-    """Of the same method over all observations, cloudy or not; none: not asked for."""
+    """Of the same method over all observations, cloudy or not; None: not computed."""
     truth_masked: float | None
-    """Of the same method over the observations that are clear in truth: the best that any mask can
-    reach; none: not asked for."""
+    """Of the same method over the observations that are clear in truth: the best that any mask can reach; None: not
+    computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

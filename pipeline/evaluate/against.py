@@ -55,8 +55,8 @@ def against_truth(
     truth
         The truth dataset (`pipeline.evaluate.truth`).
     observations
-        Reads the scenes of a period, to set the composite between the same median over everything
-        and the same median over what is clear in truth. None: the composite alone.
+        Reads the scenes of a period, to compare the composite with the same median over all observations and
+        over those that are clear in truth. None: the composite alone.
 
     The truth of a composite is that of the sensors it is made of: those that have masks; of all
     where none are given.

@@ -1,4 +1,4 @@
-"""A model, or masks that are there already, against a labelled data set."""
+"""A model, or existing masks, against a labelled data set."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Masker:
     """What makes masks."""
 
     name: str
-    """Of the model, with what is done to its masks."""
+    """Name of the model, and how its masks are cleaned."""
     classes: tuple[Code, ...]
-    """What its masks can say."""
+    """Classes that its masks can have."""
     leak: str
     """Whether it was trained on the data set, as text for every table."""
     predict: Predict
@@ -150,17 +150,16 @@ def by_model(
 ) -> Masker:
     """Return a masker that runs a model through the same engine as a run.
 
-    An image lies with its upper left on the origin of a grid of its own; beyond it there is no
-    data.
+    Each image has its own grid, with its upper left at the origin and no data around it.
 
     Parameters
     ----------
     model
         A loaded model.
     dataset
-        The data set, to say what the model has seen of it.
+        The data set; the result says whether the model was trained on it.
     cleaning
-        What is done to its masks, as in `pipeline.mask.postprocess.clean.clean`.
+        How its masks are cleaned, as in `pipeline.mask.postprocess.clean.clean`.
     """
 
     def predict(labelled: Labelled) -> NDArray[np.uint8]:
@@ -187,7 +186,7 @@ def _remarks(card: ModelCard, dataset: DatasetCard) -> tuple[str, ...]:
 
 
 def _words(cleaning: Mapping[CleanGroup, CleanSettings]) -> str:
-    """Say what is done to masks: ``, cloud dilate_m 60``."""
+    """Describe how masks are cleaned: ``, cloud dilate_m 60``."""
     steps = [
         f", {group} {name} {value:g}"
         for group, settings in cleaning.items()

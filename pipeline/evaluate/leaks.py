@@ -42,7 +42,7 @@ TRAINED_ON: Mapping[str, Mapping[str, str]] = {
 def leak(card: ModelCard, dataset: str) -> str:
     """Say whether a model has seen a data set, ensembles by their members; for every table."""
     if card.name.startswith("trained-"):
-        # Names of data sets are words of their own in what training writes.
+        # Training writes the names of data sets as separate words.
         ours = dataset in re.split(r"[^a-z0-9-]+", card.weights)
         return f"leak: {'' if ours else 'none, '}{card.name} was {card.weights}"
     named = " ".join((card.name, *card.options.values()))

@@ -28,7 +28,7 @@ MAX_PX = 420
 _PERCENTILES = (2.0, 98.0)
 
 _GREY = (190, 190, 190)
-"""What no one decides: no label, no data, or a label that leaves it open."""
+"""Colour of pixels that are not compared: no label, no data, or a label that leaves it open."""
 AGREE = (("#2b2b2b", "neither"), ("#f4f4f4", "both"))
 DIFFER = (("#d7301f", "only the mask"), ("#2b6cb0", "only the label"))
 """Colours of agreement and of difference; the colour-blind see red and blue apart, too."""
@@ -140,7 +140,7 @@ def _true_colour(example: Example) -> Picture:
     """Draw red, green and blue where they are there, else the first band in grey."""
     labelled = example.labelled
     pixels, roles = labelled.pixels, labelled.roles
-    # Only images with pixels are kept.
+    # Examples are made of images with pixels only.
     assert pixels is not None
     rgb = [role for role in ("red", "green", "blue") if role in roles]
     shown = rgb if len(rgb) == 3 else [roles[0]] * 3

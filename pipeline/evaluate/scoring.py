@@ -111,12 +111,12 @@ def _counts(
     truth = scheme.of_labels(given)
     doubtful = counted & (truth == DOUBTFUL)
     near = near_border(truth, buffer) if buffer else np.zeros_like(counted)
-    asked = counted & ~doubtful
-    kept = asked & ~near
+    decided = counted & ~doubtful
+    scored = decided & ~near
     return SchemeCounts(
-        matrix=confusion(truth[kept], scheme.of_codes(codes[kept]), len(scheme.groups)),
+        matrix=confusion(truth[scored], scheme.of_codes(codes[scored]), len(scheme.groups)),
         doubtful=int(np.count_nonzero(doubtful)),
-        near_border=int(np.count_nonzero(asked & near)),
+        near_border=int(np.count_nonzero(decided & near)),
     )
 
 

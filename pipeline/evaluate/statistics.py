@@ -1,4 +1,4 @@
-"""Measures of matrices, over images: pooled, by image, and how sure they are.
+"""Measures over images: pooled, by image, and their confidence intervals.
 
 Names and definitions: precision, recall, F1, IoU and overall accuracy (OA) as everywhere; balanced
 accuracy (BA) the mean of the recalls; the statistics of one class against the rest as in
@@ -130,7 +130,7 @@ class MeasureSummary:
     images: int
     """Images that have a value."""
     skipped: int
-    """Images where it is nothing out of nothing: left out of the median."""
+    """Images where it is nothing out of nothing, which the median leaves out."""
 
 
 def summarise(
@@ -141,7 +141,7 @@ def summarise(
     Parameters
     ----------
     matrices
-        One a image, (K, K) int64; at least one.
+        One for each image, (K, K) int64; at least one.
     wanted
         Name -> measure.
     seed
@@ -202,7 +202,7 @@ def cloud_fraction_differences(matrices: Sequence[Matrix], group: int) -> dict[s
     Parameters
     ----------
     matrices
-        One a image.
+        One for each image.
     group
         Which of its groups is cloud.
 

@@ -27,13 +27,13 @@ OUTSIDE = 255
 """Class where there is no truth."""
 
 CLOUD_OPTICAL_DEPTH = 0.4
-"""What is optically thicker is cloud."""
+"""Optical depth above which a pixel is cloud."""
 
 SHADOW_LIGHT = 0.80
 """Ground that receives less light than this, under no cloud, is shadow."""
 
 NEAREST_WITHIN = np.timedelta64(5, "m")
-"""How far the instants of a scene and of its truth may lie apart."""
+"""Largest distance in time between a scene and its truth."""
 
 
 class Truth:

@@ -12,8 +12,8 @@
     reopen.py    the scenes of a store opened again as cubes
     arrays.py    any xarray cube -> its mask, without a job
 
-`run` does all of it. A flow calls `plan_job` and `execute`, and passes how a batch is done: as a task of
-Prefect, with Prefect's retries.
+`run` does all of it. A flow calls `plan_job` and `execute`, and passes a function that does a batch as a
+task of Prefect, with Prefect's retries.
 """
 
 from collections.abc import Callable, Sequence
@@ -79,9 +79,9 @@ def execute(
     plan
         Of `plan_job`.
     progress
-        Sees how far the run is.
+        Receives the progress of the run.
     do_batch
-        Does one batch of tiles in a session: calls `Session.do_tiles`, with retries of its own.
+        Does one batch of tiles: calls `Session.do_tiles`, and retries it where that helps.
     """
     with open_session(plan, progress) as session:
         for tiles in session.batches():

@@ -38,9 +38,9 @@ def mask_array(
         Dataset with one variable a role (``blue``, ``green``, ``red``, ``nir``, …), or DataArray with a
         dimension ``band`` whose coordinate names the roles; dims (y, x) or (time, y, x), numpy or dask;
         reflectance (1.0 = 100 %), NaN = no data. Where it is georeferenced (rioxarray, odc-geo), windows lie
-        on the lattice of its CRS; else on one of its own, from its upper left.
+        on the lattice of its CRS; else on a lattice from its upper left.
     model
-        Name of a model, or one that `pipeline.models.load` gave.
+        Name of a model, or a model that `pipeline.models.load` returned.
     level
         ``L2A`` (surface) or ``L1C`` (top of atmosphere); it chooses the network.
     options

@@ -93,17 +93,17 @@ def missing_rasters(plan: Plan) -> list[Dropped]:
     used = {
         position for cell in plan.cells if cell.state != "unchanged" for position in cell.items
     }
-    asked = []
+    rasters = []
     for position in sorted(used):
         item = plan.items.items[position]
         card = plan.cards[profile(item).sensor]
         roles = {*roles_needed(job.mask, card.roles), *bands}
         keys = cube.asset_keys(item)
-        asked += [(item, key) for key in sorted({keys[r] for r in roles if r in keys})]
+        rasters += [(item, key) for key in sorted({keys[r] for r in roles if r in keys})]
     with ThreadPoolExecutor(READERS) as pool:
-        answers = list(pool.map(lambda each: _unreadable(each[0], each[1], job), asked))
+        answers = list(pool.map(lambda each: _unreadable(each[0], each[1], job), rasters))
     found: dict[str, Dropped] = {}
-    for (item, _), reason in zip(asked, answers, strict=True):
+    for (item, _), reason in zip(rasters, answers, strict=True):
         if reason is not None:
             found.setdefault(item.id, Dropped(item_id=item.id, reason=reason))
     return list(found.values())

@@ -27,7 +27,7 @@ from pipeline.run.tile.task import StoreSide, make_task
 from pipeline.types import Cost, Record, Tile, TileReceipt
 
 RETRY = RetryPolicy(attempts=3, first_wait_s=0.0)
-"""Of a batch of tiles; reads have waited already, so that the batch need not."""
+"""Retry policy of a batch of tiles, without waits: the reads in it have waited already."""
 
 
 class Session:
@@ -81,7 +81,7 @@ class Session:
             del waiting[:size]
 
     def try_tiles(self, tiles: Sequence[Tile]) -> tuple[TileReceipt, ...]:
-        """Do a batch, again while what fails may pass; the last attempt goes on without it."""
+        """Do a batch and retry temporary failures; the last attempt drops the items that still fail."""
         attempts = itertools.count(1)
         return RETRY.call(
             lambda: self.do_tiles(tiles, last_try=next(attempts) == RETRY.attempts),
@@ -103,7 +103,7 @@ class Session:
         Raises
         ------
         CloudmaskError
-            One of the tiles failed and stands as before; the others are done. If the error is
+            A tile failed, and its cells are as before; the other tiles are done. If the error is
             retryable, do the batch again.
         """
         tasks = [

@@ -1,7 +1,7 @@
 """Job -> Items: ask the catalogues, keep what covers the AOI, the newest processing of each.
 
 The only user of pystac_client. A catalogue is a STAC API, a static catalogue (by URL or path), or
-items in a file; the answer can be saved as a file that a later run is pointed at instead.
+items in a file. `save_items` writes the answer to a file that a later job can name as its catalogue.
 
 ::
 
@@ -9,7 +9,7 @@ items in a file; the answer can be saved as a file that a later run is pointed a
     api        … asks a STAC API, page by page
     walk       … walks a static catalogue, link by link
     files      … reads and writes files of items: JSON, newline-delimited JSON, GeoParquet
-    documents  a document as an item: odd, legal, broken
+    documents  parses a document as an item, as far as it can be understood
     empty      why nothing was found
     web        one document over HTTP: tried again, bounded in time, redirects checked
     response   … its answer as a JSON object, or why it is none

@@ -33,7 +33,7 @@ _SORTED = [
 
 
 def search_link(landing: dict[str, Any], url: str) -> tuple[str, str] | None:
-    """Return URL and method of an API's search; none: it is no API, or has none.
+    """Return URL and method of an API's item search; None if it is no API or has no search.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def conforms(landing: dict[str, Any], ending: str) -> bool:
 def items_of_api(
     job: Job, source: Source, catalog: Catalog, landing: dict[str, Any], io: CatalogIO
 ) -> Iterator[dict[str, Any]]:
-    """Yield the items that an API answers, none twice.
+    """Yield the items that an API returns, each once.
 
     An API without the extension is not sent query, filter or sort order: the caller tests every item.
 
@@ -86,9 +86,9 @@ def items_of_api(
     limit = catalog.page_size
     while True:
         io.splittable = limit > 1
-        asked = ItemSearch(url, method=method, stac_io=io, limit=limit, **parameters)
+        search = ItemSearch(url, method=method, stac_io=io, limit=limit, **parameters)
         try:
-            for feature in _features(asked, io):
+            for feature in _features(search, io):
                 key = (str(feature.get("collection")), str(feature.get("id")))
                 if key not in seen:
                     seen.add(key)
@@ -110,7 +110,7 @@ def count_of(
     io: CatalogIO,
     **asked_for: bool,
 ) -> int | None:
-    """Return how many items an API has with one condition left out; none: it has some, but gives no number.
+    """Return how many items match with one condition left out; None: there are some, but the API gives no number.
 
     Parameters
     ----------
@@ -131,8 +131,8 @@ def count_of(
     for name, keys in parts.items():
         if not asked_for.get(name, True):
             parameters = {key: each for key, each in parameters.items() if key not in keys}
-    asked = ItemSearch(url, method=method, stac_io=io, limit=1, **parameters)
-    page = io.read_json(url, method=method, parameters=asked.get_parameters())
+    search = ItemSearch(url, method=method, stac_io=io, limit=1, **parameters)
+    page = io.read_json(url, method=method, parameters=search.get_parameters())
     matched = page.get("numberMatched", (page.get("context") or {}).get("matched"))
     if isinstance(matched, int):
         return matched
@@ -142,19 +142,19 @@ def count_of(
 def _parameters(
     job: Job, source: Source, catalog: Catalog, landing: dict[str, Any]
 ) -> dict[str, Any]:
-    asked: dict[str, Any] = {
+    conditions: dict[str, Any] = {
         "collections": list(source.collections or catalog.collections) or None,
         "intersects": mapping(tidy(job.aoi)),
         "datetime": [job.period.start, job.period.end],
     }
     # Not both: stac-fastapi refuses a query beside a filter. The caller tests what is not sent.
     if source.filter and _takes_cql2_json(landing):
-        asked |= {"filter": dict(source.filter), "filter_lang": "cql2-json"}
+        conditions |= {"filter": dict(source.filter), "filter_lang": "cql2-json"}
     elif conforms(landing, "item-search#query"):
-        asked["query"] = _common(source.query) or None
+        conditions["query"] = _common(source.query) or None
     if conforms(landing, "item-search#sort"):
-        asked["sortby"] = _SORTED
-    return asked
+        conditions["sortby"] = _SORTED
+    return conditions
 
 
 def _common(query: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -173,10 +173,10 @@ def _takes_cql2_json(landing: dict[str, Any]) -> bool:
     return has_filter and conforms(landing, "cql2-json")
 
 
-def _features(asked: ItemSearch, io: CatalogIO) -> Iterator[dict[str, Any]]:
+def _features(search: ItemSearch, io: CatalogIO) -> Iterator[dict[str, Any]]:
     """Yield the features of all pages; refuse paging that goes in circles."""
-    parameters = asked.get_parameters()
-    page = io.read_json(asked.url, method=asked.method, parameters=parameters)
+    parameters = search.get_parameters()
+    page = io.read_json(search.url, method=search.method, parameters=parameters)
     before: set[str] = set()
     known: set[str] = set()
     stale = 0
@@ -195,8 +195,8 @@ def _features(asked: ItemSearch, io: CatalogIO) -> Iterator[dict[str, Any]]:
         if request in before or stale > _MAX_STALE:
             raise _endless(io, f"its next link repeats after {counted(len(known), 'item')}")
         before.add(request)
-        if link["href"] != asked.url:
-            link["href"] = urljoin(asked.url, link["href"])
+        if link["href"] != search.url:
+            link["href"] = urljoin(search.url, link["href"])
         page = io.read_json(pystac.Link.from_dict(link), parameters=parameters)
     raise _endless(io, f"there is a next page after {_MAX_PAGES}")
 

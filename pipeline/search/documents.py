@@ -1,8 +1,8 @@
-"""Documents as items: what is odd but legal is taken, what is broken costs itself.
+"""Parse documents as STAC items: accept what is odd but legal, drop nothing but the broken item.
 
-A document is untrusted: any field may be missing, null, or of another type than STAC says. Whatever it
-holds, it becomes an item as far as it can be understood, and a reason where it cannot be used; the
-item then still says where and when something is missing.
+A document is untrusted: any field may be missing, null, or of another type than STAC defines. What can be
+understood becomes an item. If the item cannot be used it carries a reason, and its place and time still
+show where data are missing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline import access
 from pipeline.shown import words_of
 
 Json = Any
-"""Whatever JSON holds."""
+"""Any JSON value."""
 
 NOT_STAC = (
     pystac.STACError,
@@ -35,13 +35,13 @@ NOT_STAC = (
     ArithmeticError,
     RecursionError,
 )
-"""What is raised on a document that is not what it says."""
+"""Errors that a malformed document raises."""
 
 UNREADABLE = "cloudmask:unreadable"
-"""Field of what stands for an item that could not be read: why."""
+"""Field of the stub of an unreadable item: why it could not be read."""
 
 ONE_PASS = timedelta(minutes=10)
-"""A range no longer than this is of one pass, and its middle is as good as an instant."""
+"""An item whose time range is no longer is of one pass; the middle of the range is its instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class Understood:
     """A document as an item."""
 
     item: pystac.Item
-    """Of a broken document: what could be understood."""
+    """For a broken document, a stub with what could be understood."""
     broken: str | None = None
-    """Why it is no item that can be used; none: it is one."""
+    """Why it cannot be used; None if it can."""
 
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed")
@@ -70,7 +70,7 @@ def parse_json(content: bytes) -> Json:
         It is no JSON.
     """
     document = json.loads(content, parse_constant=lambda _: None, parse_float=_finite)
-    # As good as no document has any, and to look for them is cheap.
+    # Almost no document has one, and searching for it is cheap.
     return _writable(document) if _HALF.search(content) else document
 
 
@@ -163,7 +163,7 @@ def _sound(document: Mapping[str, Json], location: str) -> dict[str, Json]:
 
 
 def _assets(assets: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
-    """Leave out assets that say no location: nobody can read them, and nobody may have to.
+    """Drop assets without an href, which cannot be read.
 
     Items that were filled up from their collection's `item_assets` have such.
     """
@@ -184,11 +184,11 @@ def _href_of(asset: Json) -> str | None:
 
 
 def _is_link(link: Json, location: str) -> bool:
-    """Say whether a link is one that may stay.
+    """Whether a link of an item is kept.
 
-    An item from elsewhere cannot pass for one of this machine, whatever it says of itself; pystac
-    would resolve a relative self link against the working directory, and fetch the root whenever an
-    item is written as a dictionary, be it of a host that is down.
+    A remote item must not claim to be a local one. pystac would resolve a relative self link against the
+    working directory, and would fetch the root whenever an item is written as a dictionary, even from a host
+    that is down.
     """
     if not isinstance(link, dict):
         return False
@@ -209,10 +209,10 @@ def _item(document: dict[str, Json], location: str) -> pystac.Item:
     if middle is not None:
         item.datetime = middle
     if item.datetime is not None and item.datetime.tzinfo is None:
-        # STAC 0.7 of LandsatLook: UTC, unsaid.
+        # LandsatLook's STAC 0.7 gives UTC without saying so.
         item.datetime = item.datetime.replace(tzinfo=UTC)
     if item.datetime is not None:
-        # What lies at the edge of the calendar has no instant in UTC.
+        # Raises for times at the edge of the calendar, which UTC cannot express.
         item.datetime.astimezone(UTC)
     if item.get_self_href() is None:
         item.set_self_href(location)
@@ -233,7 +233,7 @@ def _middle(properties: Mapping[str, Json]) -> datetime | None:
 
 
 def parse_instant(text: Json) -> datetime | None:
-    """Return an instant in UTC; none: the text is none."""
+    """Parse an instant as UTC; None if the text is not one."""
     try:
         found = pystac.utils.str_to_datetime(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
@@ -242,7 +242,7 @@ def parse_instant(text: Json) -> datetime | None:
 
 
 def _numbers(value: Json) -> list[float] | None:
-    """Return the edges of a bounding box; anything else is not stated."""
+    """Return the edges of a bounding box; None if it is malformed."""
     if not isinstance(value, list) or len(value) not in (4, 6):
         return None
     return value if all(map(_is_number, value)) else None

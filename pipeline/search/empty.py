@@ -27,17 +27,17 @@ BRIEF = Limits(
 """For the few requests that only explain an empty result."""
 
 MAX_COLLECTIONS = 4
-"""Collections whose extents are asked for."""
+"""Most collections whose extents are requested."""
 
 
 @dataclass(slots=True)
 class SourceAnswer:
-    """What one source was asked, and what it has."""
+    """A source of a search that found nothing, and the items that were seen in it."""
 
     source: Source
     catalog: Catalog
     landing: dict[str, Any] | None = None
-    """Of an API, which answers only what fits; none: everything there is was walked."""
+    """Landing page of an API, which returns matching items only; None: a static catalogue, walked as a whole."""
     items: list[tuple[pystac.Item, bool]] = field(default_factory=list)
     """Every item that was seen, and whether it matches collections, query and filter."""
 
@@ -84,16 +84,16 @@ def _explain_walked(job: Job, answer: SourceAnswer) -> str:
     if not items:
         return f"{name} holds no item at all"
     wanted = set(answer.source.collections)
-    asked = [item for item in items if not wanted or item.collection_id in wanted]
-    if not asked:
+    selected = [item for item in items if not wanted or item.collection_id in wanted]
+    if not selected:
         return (
             f"{name} has {_number(items)} of {_collections(items)}, none of "
             f"{', '.join(sorted(wanted))}: the collections exclude them all"
         )
-    here = [item for item in asked if _touches(job, item)]
-    now = [item for item in asked if _is_of(job, item)]
+    here = [item for item in selected if _touches(job, item)]
+    now = [item for item in selected if _is_of(job, item)]
     both = [item for item in here if _is_of(job, item)]
-    has = f"{name} has {_number(asked)} of {_collections(asked)}, {_dates(asked)}, {_place(asked)}"
+    has = f"{name} has {_number(selected)} of {_collections(selected)}, {_dates(selected)}, {_place(selected)}"
     counts = f"{len(here)} of them in the AOI, {len(now)} in the dates, {len(both)} in both"
     return f"{has}: {counts}{_verdict(answer, here, now, both)}"
 
@@ -214,7 +214,7 @@ def _extents(io: CatalogIO, catalog: Catalog, wanted: Sequence[str]) -> str:
 
 
 def _extent(io: CatalogIO, catalog: Catalog, name: str) -> str:
-    """Return what an API says of a collection: where and when, or that there is none such."""
+    """Describe a collection of an API by its extent, or say that it does not exist."""
     try:
         found = io.read_json(f"{catalog.url.rstrip('/')}/collections/{name}")
     except SearchError as error:

@@ -22,7 +22,7 @@ _PARQUET = (".parquet", ".geoparquet")
 _LINES = (".ndjson", ".jsonl")
 
 _EXACT_TIMES = "cloudmask:times"
-"""Property of GeoParquet files that holds, as JSON, the times finer than their columns."""
+"""Property of GeoParquet files: times that are finer than the millisecond columns, as JSON."""
 _FINER_THAN_MS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})\d*[1-9]\d*")
 
 
@@ -63,7 +63,7 @@ def save_items(items: Items, path: Path) -> None:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read whatever STAC file a path names, as one JSON object.
+    """Read a STAC file of any kind as one JSON object.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises
     ------
     SearchError
-        There is no file, or it is nothing of these.
+        The file does not exist, or is none of these.
     """
     if not path.is_file():
         raise SearchError(
@@ -145,10 +145,10 @@ def _with_exact_times(document: dict[str, Any]) -> dict[str, Any]:
     properties = document.get("properties") or {}
     text = properties.pop(_EXACT_TIMES, None)
     try:
-        kept = json.loads(text) if isinstance(text, str) else {}
+        exact = json.loads(text) if isinstance(text, str) else {}
     except ValueError:
-        kept = {}
-    for name, value in kept.items() if isinstance(kept, dict) else ():
+        exact = {}
+    for name, value in exact.items() if isinstance(exact, dict) else ():
         if _same_millisecond(value, properties.get(name)):
             properties[name] = value
     return document

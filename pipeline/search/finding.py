@@ -37,7 +37,7 @@ def search(
     limits
         How long to wait for catalogues on the web, and how much to read; none: the defaults.
     report
-        Called with a line when a catalogue on the web is asked, and when it is tried again.
+        Called with a line of text when a catalogue on the web is searched, and at each retry.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def search(
     CatalogUnavailableError
         A catalogue did not answer.
     SearchError
-        A catalogue cannot be read, never ends, or leads where it may not.
+        A catalogue cannot be read, never ends, or leads to a location that is refused.
     EmptySearchError
         Nothing was found.
     """
@@ -79,7 +79,7 @@ def search(
 
 
 def _key(each: Understood, position: int) -> tuple[str, str]:
-    """Return the key by which the same item of two sources is one; a broken item is like no other."""
+    """Return the key that identifies an item across sources; every broken item has its own."""
     item = each.item
     return item.collection_id or "", item.id if each.broken is None else f"{item.id} {position}"
 
@@ -122,7 +122,7 @@ def keep_newest(
 ) -> tuple[tuple[pystac.Item, ...], tuple[Dropped, ...]]:
     """Keep the newest processing of each acquisition, sorted by (datetime, id)."""
     best = sensors.newest(items)
-    kept = sorted(
+    latest = sorted(
         (item for item, other in zip(items, best, strict=True) if item is other), key=_order
     )
     dropped = [
@@ -130,7 +130,7 @@ def keep_newest(
         for item, other in zip(items, best, strict=True)
         if item is not other
     ]
-    return tuple(kept), tuple(dropped)
+    return tuple(latest), tuple(dropped)
 
 
 def _named(best: pystac.Item, item: pystac.Item) -> str:
@@ -209,7 +209,7 @@ def _split_usable(
 
 
 def _belongs(job: Job, item: pystac.Item) -> bool:
-    """Whether an item lies in the period and the AOI; where it does not say, it does.
+    """Whether an item lies in the period and the AOI; what it does not state counts as inside.
 
     A STAC interval is closed and catalogues compare bounding boxes: ours is half-open and exact.
     """
@@ -246,7 +246,7 @@ def _why_unusable(job: Job, item: pystac.Item) -> str | None:
 
 
 def _no_rasters(item: pystac.Item) -> str | None:
-    """Return why an item has no raster at all: then no header of it need be read."""
+    """Return why no asset of an item is a raster, so that no header need be read; None if one may be."""
     profile = sensors.profile(item)
     refused = profile.refused(item)
     return None if profile.offered(item) or not refused else next(iter(refused.values()))

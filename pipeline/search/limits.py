@@ -1,4 +1,4 @@
-"""How long a catalogue is waited for, how much of it is read, and how fast it may be asked."""
+"""Limits on the requests to a catalogue: timeouts, sizes, rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from pipeline.access import RetryPolicy
 
 RETRY = RetryPolicy(first_wait_s=1.5, total_s=600.0)
-"""Of one document; a longer Retry-After ends the search."""
+"""Retry policy of one document; a longer Retry-After ends the search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,15 +18,15 @@ class Limits:
     """Limits on the requests to one catalogue. Everything has an end: nothing hangs."""
 
     connect_s: float = 10.0
-    """Until a connection stands."""
+    """Timeout of one connection."""
     reach_s: float = 8.0
-    """Until the first connection stands, all attempts together: without a network nobody waits long."""
+    """Timeout of the first connection, all attempts together: without a network a search fails soon."""
     silence_s: float = 60.0
-    """Without a single byte. Large pages of a busy catalogue take half a minute."""
+    """Longest time without a byte. Large pages of a busy catalogue take half a minute."""
     answer_s: float = 180.0
-    """For one answer, however steadily it trickles."""
+    """Timeout of one whole answer, however steadily it arrives."""
     search_s: float = 7200.0
-    """For all documents of one catalogue."""
+    """Timeout of all documents of one catalogue together."""
     document_bytes: int = 256 * 2**20
     """Largest document; a page of 1000 items is about 30 MB."""
     retry: RetryPolicy = RETRY
@@ -53,5 +53,5 @@ class RateLimit:
 @cache
 def rate_limit(url: str, per_second: float | None) -> RateLimit:
     """Return the rate limit of a catalogue, shared by all searches of this process."""
-    del url  # The key of the cache: every catalogue has a limit of its own.
+    del url  # Only the key of the cache: each catalogue has its own rate limit.
     return RateLimit(per_second)

@@ -1,7 +1,7 @@
 """Queries and CQL2 filters, applied to one item.
 
-A catalogue of files cannot be asked, and an API may not know an extension or may ignore it: so
-everything that comes back is tested here once more, and the answer is right either way.
+A static catalogue cannot filter, and an API may lack or ignore an extension. So every item that comes back
+is tested here again, and the result does not depend on the catalogue.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def matcher(source: Source) -> Callable[[pystac.Item], bool]:
     Raises
     ------
     ConfigError
-        The query or the filter is none.
+        The query or the filter is not valid.
     """
     _check_query(source.query)
     accepts = _filter_test(source.filter)

@@ -49,7 +49,7 @@ def is_proxied(url: str, proxies: dict[str, str]) -> bool:
 
 
 def why_unreached(error: requests.RequestException) -> str | None:
-    """Return in few words why no connection was made; none: one was."""
+    """Return briefly why no connection was made; None if one was."""
     if isinstance(error, requests.ConnectTimeout):
         return "no connection in time"
     each: BaseException | None = error

@@ -23,7 +23,7 @@ from pipeline.watch import fit
 TOO_LARGE = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 )
-"""What servers answer when a page is more than they can put together (Element84/earth-search#17)."""
+"""Statuses that servers return when a page is too large for them (Element84/earth-search#17)."""
 
 
 class FailedRequest(FailedAttempt):
@@ -44,8 +44,8 @@ class FailedRequest(FailedAttempt):
 
     @property
     def error(self) -> type[SearchError]:
-        """What it is once no further attempt is made."""
-        # Earth Search says Forbidden when it throttles (Element84/earth-search#19).
+        """The error to raise once no further attempt is made."""
+        # Earth Search answers 403 when it throttles (Element84/earth-search#19).
         passes = self.verdict in (Verdict.TRANSIENT, Verdict.FORBIDDEN)
         return CatalogUnavailableError if passes or self.status == 413 else SearchError
 
@@ -105,7 +105,7 @@ def json_object(response: requests.Response, content: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         what = f"{excerpt(response.url, 200)} answered {start!r}, expected a JSON object"
         raise FailedRequest(what, Verdict.PERMANENT)
-    # A limit can come disguised as a good answer (e-sensing/sits#1560).
+    # Some servers report a rate limit with status 200 (e-sensing/sits#1560).
     if document.get("code") in (429, "429", "TooManyRequests") and "features" not in document:
         what = f"429 in disguise: {start}"
         raise FailedRequest(what, status=429, retry_after_s=_retry_after_s(response))
@@ -126,8 +126,8 @@ def _failed_status(response: requests.Response, start: str) -> FailedRequest:
         reason += f": {start}"
     if verdict is Verdict.FORBIDDEN:
         reason += " (it throttles, or wants a login)"
-    asked = None if verdict is Verdict.PERMANENT else _retry_after_s(response)
-    return FailedRequest(reason, verdict, status=status, retry_after_s=asked)
+    wait_s = None if verdict is Verdict.PERMANENT else _retry_after_s(response)
+    return FailedRequest(reason, verdict, status=status, retry_after_s=wait_s)
 
 
 def _retry_after_s(response: requests.Response) -> float | None:

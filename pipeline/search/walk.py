@@ -15,7 +15,7 @@ from pipeline.wording import counted
 
 MAX_DEPTH = 32
 MAX_DOCUMENTS = 1_000_000
-"""Catalogues and items of one walk; a static catalogue beyond it wants an API."""
+"""Most catalogues and items of one walk; a larger static catalogue needs an API."""
 
 
 def walk(
@@ -37,7 +37,7 @@ def walk(
     CatalogUnavailableError
         A document on the web does not answer.
     SearchError
-        A document is none, a link leads where it may not, or the walk never ends.
+        A document is not STAC, a link is refused, or the walk never ends.
     """
     visited = {location}
     pending = [(document, location, 0)]
@@ -119,16 +119,16 @@ def _links(catalog: dict[str, Any], at: str, name: str) -> Iterator[tuple[str, s
 
 
 def _without_self(item: dict[str, Any]) -> dict[str, Any]:
-    """Drop an item's self link: it lies where it was found, which may be a copy."""
+    """Drop an item's self link: the item may be a copy, and counts where it was found."""
     links = item.get("links")
     if not isinstance(links, list):
         return item
-    kept = [link for link in links if not isinstance(link, dict) or link.get("rel") != "self"]
-    return {**item, "links": kept}
+    others = [link for link in links if not isinstance(link, dict) or link.get("rel") != "self"]
+    return {**item, "links": others}
 
 
 def _resolved(href: str, at: str) -> str:
-    """Return where a link of a document leads: to a document as a whole, whatever its fragment."""
+    """Resolve a link of a document, without its fragment."""
     whole = href.partition("#")[0]
     if access.is_remote(at) or access.is_remote(href):
         return access.resolved(whole, at)

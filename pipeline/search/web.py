@@ -35,7 +35,7 @@ _REDIRECTS = 5
 
 
 class PageTooLargeError(Exception):
-    """A page is more than the catalogue can put together: ask for smaller ones."""
+    """A page is too large for the catalogue: request smaller ones."""
 
 
 class _NeverReached(FailedRequest):
@@ -56,7 +56,7 @@ class CatalogIO(StacApiIO):
     hosts
         Hosts with private addresses that links may lead to.
     report
-        Called with a line when the catalogue is asked, and when it is tried again.
+        Called with a line of text when the catalogue is searched, and at each retry.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class CatalogIO(StacApiIO):
         Raises
         ------
         CatalogUnavailableError
-            No answer, however often it was asked.
+            No attempt got an answer.
         SearchError
             The answer is no JSON object, or the location is refused.
         PageTooLargeError
@@ -127,7 +127,7 @@ class CatalogIO(StacApiIO):
             try:
                 return self._once(request)
             except FailedRequest as failure:
-                # 413 says so; after 502 or 504 it is the size if it happens twice.
+                # 413 means that the page is too large; so do 502 and 504 if they come twice.
                 often = 1 if failure.status == codes.request_entity_too_large else 2
                 if self.splittable and failure.status in TOO_LARGE and made >= often:
                     raise PageTooLargeError from None
@@ -157,8 +157,8 @@ class CatalogIO(StacApiIO):
                 f"cannot reach {self._who}: {failure}{times}; is this machine online? A saved item "
                 "collection needs no network"
             )
-        asked = failure.retry_after_s
-        asks = "" if asked is None else f", it asks to wait {asked:.0f} s"
+        wait_s = failure.retry_after_s
+        asks = "" if wait_s is None else f", it asks to wait {wait_s:.0f} s"
         return CatalogUnavailableError(
             f"catalogue {self.name} did not answer: {failure}{asks}{times}; try again later, or "
             "point the job at a saved item collection"
@@ -174,13 +174,13 @@ class CatalogIO(StacApiIO):
                 target = response.headers.get("location") if response.is_redirect else None
                 if target is None:
                     return json_object(response, content(response, self.limits, ends))
-            # The method stays: a POST that becomes a GET loses its body, and answers everything.
+            # Keep the method: a POST that becomes a GET loses its body, and with it every condition.
             hop.url, hop.params = urljoin(response.url, target), {}
         what = f"more than {_REDIRECTS} redirects from {request.url!s}"
         raise FailedRequest(what, Verdict.PERMANENT)
 
     def check(self, url: str) -> None:
-        """Refuse a URL that a document from elsewhere may not lead to.
+        """Refuse a URL that a remote document may not lead to.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class CatalogIO(StacApiIO):
         return answer
 
     def _connect_s(self, url: str, proxies: dict[str, str]) -> float:
-        """Return how long a connection may take: of the first, all addresses of its host together."""
+        """Return the timeout of a connection; that of the first covers all addresses of its host."""
         parts = urlsplit(url)
         if self._reached or not parts.hostname or is_proxied(url, proxies):
             return self.limits.connect_s

@@ -1,6 +1,6 @@
 """Which items are processings of one acquisition, and which of them is the newest.
 
-Each catalogue says it in its own way, and so it is looked for in this order::
+Catalogues state it in different ways, which are tried in this order::
 
     Sentinel-2   platform, MGRS tile and the start of the datastrip: by properties, or by the names of
                  products. Two datastrips of one day, or of two ground stations, hold different pixels.
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     import pystac
 
 ONE_STRIP = timedelta(seconds=1)
-"""Within which two datastrips begin that are one: rounding."""
+"""Starts of one datastrip may differ by this much, through rounding."""
 
 ONE_GRANULE = timedelta(minutes=2)
-"""Within which two granules of HLS are one: their names have the time of one scene of the two or so."""
+"""Times of one granule of HLS may differ by this much: its name has the time of one of its scenes."""
 
 ALIKE = 0.8
 """Share of their joined area that two outlines of one acquisition have in common. Processings move an
@@ -49,7 +49,7 @@ class _Acquired:
     """What identifies an acquisition."""
 
     place: tuple[str, ...]
-    """Must be equal; where the other fields are none it is enough."""
+    """Must be equal; sufficient where the other fields are None."""
     time: datetime | None = None
     strip: datetime | None = None
     """Start of the datastrip of Sentinel-2."""
@@ -57,11 +57,11 @@ class _Acquired:
 
 
 def acquisitions(items: Sequence[pystac.Item]) -> list[int]:
-    """Give each item the number of the acquisition that it is a processing of.
+    """Give the processings of one acquisition the same number.
 
     Items of one number hold the same observation of the same ground, processed more than once or
-    served by more than one catalogue. Which number it is means nothing; which items share one does not
-    depend on their order.
+    served by more than one catalogue. The number itself means nothing; which items share one does not depend on their
+    order.
     """
     known = [_acquired(item) for item in items]
     places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -108,7 +108,7 @@ def processing_rank(item: pystac.Item) -> tuple[int, tuple[int, ...], str, int]:
 
 
 def _order(item: pystac.Item) -> tuple[object, ...]:
-    """Order processings, to the last: no two items are equal."""
+    """Order processings totally: no two items are equal."""
     updated = _instant(item.properties.get("updated"))
     return *processing_rank(item), updated or "", item.id, item.collection_id or ""
 
@@ -258,7 +258,7 @@ def _maturity(item: pystac.Item, names: tuple[Named, ...]) -> int:
 def _made(item: pystac.Item, names: tuple[Named, ...]) -> str:
     """Return when an item was processed, as text that sorts by time; empty: unknown.
 
-    What is no time still tells one processing from another.
+    A text that is no time is returned, too: it still tells two processings apart.
     """
     stated = first(_instant(item.properties.get(name)) for name in _MADE)
     if stated:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 READ = "GeoTIFF and JPEG 2000 are read"
 
 _RASTERS = frozenset({"tif", "tiff", "gtiff", "geotiff", "jp2", "j2k", "jpx", "j2c", "jpf"})
-"""Endings of files that are read, whatever their media type: catalogues copy types."""
+"""Endings of files that are read with any media type: catalogues copy types without checking."""
 
 _BY_ENDING: Mapping[str, str] = {
     "zarr": "Zarr",
@@ -69,7 +69,7 @@ _BY_TYPE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def no_raster(asset: pystac.Asset) -> str | None:
-    """Return what an asset is if it is no raster that is read; none: it may be one.
+    """Return what an asset is if it is no raster that can be read; None: it may be one.
 
     By the ending of its file, by its media type, or because it lies inside a Zarr hierarchy.
     """

@@ -43,7 +43,7 @@ _HREF_MARKS = {
     # Buckets that Digital Earth Africa's items point at too: after it.
     "sentinel-cogs": "earth-search",
 }
-"""Part of an href -> catalogue whose it is; the first that is found counts."""
+"""Part of an href -> catalogue that serves it; the first match counts."""
 
 
 def origin(item: pystac.Item) -> str | None:
@@ -51,8 +51,8 @@ def origin(item: pystac.Item) -> str | None:
 
     ``dep`` is Digital Earth Pacific, which has no row there.
 
-    Told from the item alone: neither from the file that it came in nor from who was asked for it,
-    since items are saved, copied and passed on. A self link may be missing.
+    Judged by the item alone, not by the file or the catalogue that it came from, because items are saved, copied
+    and passed on. A self link may be missing.
     """
     # `target`, never `href`: pystac resolves the root link for that, by network.
     hrefs = [link.target for link in item.links if isinstance(link.target, str)]
@@ -94,7 +94,7 @@ def processing_baseline(item: pystac.Item) -> tuple[int, int] | None:
 
 
 def stated_offsets(item: pystac.Item, keys: Iterable[str]) -> set[tuple[float, float]]:
-    """Return the (scale, offset) that assets announce; none stated leaves nothing."""
+    """Return the pairs (scale, offset) that assets announce; empty where none does."""
     found = set()
     for key in keys:
         for fields in _raster_fields(item.assets[key]):

@@ -109,12 +109,12 @@ def first(values: Iterable[T | None]) -> T | None:
 
 
 def parse_name(text: object) -> Named | None:
-    """Understand the name of a product; none: it is no such name."""
+    """Parse the name of a product; None if it is not one."""
     return _parsed(text) if isinstance(text, str) else None
 
 
 def is_name(text: object) -> bool:
-    """Say whether a text is the name of a product, and nothing besides."""
+    """Whether a text is exactly the name of a product."""
     return isinstance(text, str) and any(each.fullmatch(text) for each in _CONVENTIONS)
 
 
@@ -127,7 +127,7 @@ def _parsed(text: str) -> Named | None:
 
 
 def _of_files(item: pystac.Item) -> Iterator[Named]:
-    """Yield what the files of an item are called; ids of CMR-STAC were numbers once."""
+    """Yield the parts of an item's file names: CMR-STAC once had numbers for ids."""
     for key in sorted(item.assets):
         named = parse_name(str(item.assets[key].href).rpartition("/")[2])
         if named is not None:
@@ -173,7 +173,7 @@ def _version(parts: dict[str, str | None]) -> Version:
 
 
 def _padded(tile: str | None) -> str:
-    """Return ``01KAB`` of ``1KAB``: catalogues leave the nought out."""
+    """Return ``01KAB`` of ``1KAB``: catalogues leave the zero out."""
     return tile.zfill(5) if tile else ""
 
 

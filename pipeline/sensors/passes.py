@@ -1,15 +1,15 @@
 """Which pass an item is of: its platform, its orbit where known, and its time.
 
-A pass is one platform on one orbit. No property tells it in all catalogues: of the 199 real items that
-the tests have, 69 state a relative orbit, 63 a path, 47 tell one of them by the name of their product
-alone and 20 not at all; 11 have no platform. But all have a time: so platform and time decide, and the
+A pass is one platform on one orbit. No property names the pass in all catalogues: of the 199 real
+items that the tests have, 69 state a relative orbit, 63 a path, 47 have one of them only in the name of their
+product and 20 have neither; 11 have no platform. But all have a time: so platform and time decide, and the
 orbit where they cannot, as where only the day is known. `pipeline.run.common.passes` puts them together.
 
-The time tells passes apart, because no two are near in it. A datatake of Sentinel-2 lasts up to half an
-hour, and catalogues give its start (Planetary Computer, Copernicus Data Space) or the time of each tile;
-rows of a Landsat path are 24 s apart. The same platform is back after an orbit of 99 minutes at the
-soonest. So two sightings of one platform within `SAME_PLATFORM` are of one pass, whichever others
-there are: any order of finding them, and any part of them, gives the same passes.
+Time separates passes, because no two passes of one platform are near each other in time. A datatake of
+Sentinel-2 lasts up to half an hour, and catalogues give its start (Planetary Computer, Copernicus Data Space)
+or the time of each tile; rows of a Landsat path are 24 s apart. The same platform is back after an orbit of
+99 minutes at the soonest. So two sightings of one platform within `SAME_PLATFORM` are of one pass, whichever
+others there are: any order of finding them, and any part of them, gives the same passes.
 
 Two platforms may pass minutes apart (Sentinel-2A and B since 2025: ten). Where the platform is unknown,
 only what is `NEAR` is taken for one pass: two scenes of one pass cost little, two passes in one scene
@@ -39,14 +39,14 @@ FAMILIES = tuple(sorted({each.family for each in PROFILES.values()}))
 
 
 SAME_PLATFORM = timedelta(minutes=45)
-"""Within which two sightings of one platform are of one pass: between the half hour of a datatake and
-what an orbit leaves of its 99 minutes beside it."""
+"""Sightings of one platform that are this near are of one pass. It is longer than a datatake, half an hour, and
+shorter than what is left of an orbit of 99 minutes."""
 
 NEAR = timedelta(minutes=5)
-"""The same where a platform is unknown: the time of a pass over 2000 km."""
+"""The limit where a platform is unknown: a pass takes this long over 2000 km."""
 
 SAME_ORBIT = timedelta(hours=36)
-"""The same where both state the same orbit: a day, for times that know no more, and its night."""
+"""The limit where both state the same orbit: some items state only the day."""
 
 
 class PassKey(Protocol):
@@ -74,7 +74,7 @@ class Sighting:
 
     sensor: str
     family: str
-    """``sentinel-2`` or ``landsat``, also of HLS: a pass is of one; of what is not known the sensor."""
+    """``sentinel-2`` or ``landsat``, of HLS too: a pass has one family. The sensor where the family is unknown."""
     platform: str
     """``sentinel-2a``; empty: unknown."""
     orbit: str
@@ -83,7 +83,7 @@ class Sighting:
 
 
 def nearness(one: PassKey, other: PassKey) -> timedelta | None:
-    """Return how near in time two must be to be of one pass; none: they never are."""
+    """Return the time within which two are of one pass; None: they never are."""
     if one.family != other.family:
         return None
     both_platforms, both_orbits = one.platform and other.platform, one.orbit and other.orbit
@@ -101,7 +101,7 @@ def one_pass(one: Sighting, other: Sighting) -> bool:
 
 
 def sighting(item: pystac.Item) -> Sighting:
-    """Say which pass an item is of. It has a datetime; nothing else of it is trusted."""
+    """Return platform, orbit and time of an item. It must have a datetime; nothing else of it is trusted."""
     assert item.datetime is not None
     names = names_of(item)
     platform = platform_of(item, names)
@@ -111,7 +111,7 @@ def sighting(item: pystac.Item) -> Sighting:
     except RadiometryError:
         sensor = family = item.collection_id or "unknown"
     orbit = _orbit(item, names)
-    # Datatakes cut an orbit: where the platform is known the time tells passes apart.
+    # Datatakes divide an orbit: where the platform is known, time separates passes.
     return Sighting(
         sensor=sensor,
         family=family,
@@ -205,7 +205,7 @@ def _orbit(item: pystac.Item, names: tuple[Named, ...]) -> str:
 
 
 def whole_number(value: object) -> int | None:
-    """Return a number that is written as one, ``22``, ``"022"`` or ``22.0``; none: it is none."""
+    """Parse a whole number, ``22``, ``"022"`` or ``22.0``; None if it is not one."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

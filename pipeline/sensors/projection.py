@@ -18,8 +18,8 @@ _FIELDS = ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson")
 def crs_of(item: pystac.Item, asset_key: str | None = None) -> CRS | None:
     """Return the CRS of an asset, or of an item's assets, or none where it is not stated.
 
-    An asset's own statement wins over its item's. Where no asset is named, the item speaks for
-    all; if it is silent, its assets must agree. The extension's own class is not used: it refuses
+    An asset's own statement wins over its item's. Where no asset is named, the item's CRS counts for all; if it
+    states none, its assets must agree. The extension's own class is not used: it refuses
     items that have its fields but forget to declare it.
     """
     own = item.assets[asset_key].extra_fields if asset_key is not None else {}
@@ -53,7 +53,7 @@ def _stated(fields: Mapping[str, Any]) -> Iterator[CRS]:
             elif isinstance(value, str | int) and not isinstance(value, bool):
                 yield _parsed(value)
         except (CRSError, ValueError, TypeError, OverflowError):
-            # `EPSG:None` is met in the wild (WFP-VAM/prism-app#1469): see the next field.
+            # `EPSG:None` occurs in real items (WFP-VAM/prism-app#1469): try the next field.
             continue
 
 

@@ -88,7 +88,7 @@ FMASK_FILL = 255
 # -- numbers that are no reflectance -----------------------------------------------------------
 
 SCL_FLAGS: Mapping[str, Flags] = {"": Flags(qa="scl", values={"saturated": (1,)})}
-"""Whatever model masks: Sen2Cor's class of saturated or defective pixels is of all bands together."""
+"""Used with every model: Sen2Cor's class of saturated or defective pixels is of all bands together."""
 
 _OLI_DEFECTIVE, _TM_DEFECTIVE = 1 << 11, 1 << 9
 """Terrain that hides the pixel from OLI, and pixels that TM and ETM+ dropped."""

@@ -1,7 +1,7 @@
 """A decision about an item's radiometry, written into the item itself, and read back.
 
-What the pixels show of a doubtful item is worth keeping: a saved search carries it, fingerprints
-follow it, and nobody has to ask the pixels again.
+A decision that needed pixels is stored in the item: a saved search and the fingerprints contain it, and the
+pixels need not be read again.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ UNREAD = "cloudmask:unread"
 """Property: true where the pixels could not be read, so that they may decide another time."""
 
 OFFSETS = (0.0, -0.1)
-"""The two there are: whether 1000 are added to the numbers or not."""
+"""The two possible offsets: 1000 is added to the numbers, or not."""
 
 MAX_REASON = 1000
-"""Characters of a reason that are believed: items come from elsewhere."""
+"""Longest reason that is read back, in characters: items are untrusted."""
 
 
 def asks_for_offset(item: pystac.Item) -> bool:
-    """Say whether the one question about an item's numbers is if 1000 were added: Sentinel-2 of ESA.
+    """Whether all that is unclear of an item's numbers is if 1000 was added: Sentinel-2 of ESA.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def asks_for_offset(item: pystac.Item) -> bool:
 
 
 def record(item: pystac.Item, decided: Radiometry, *, unread: bool = False) -> pystac.Item:
-    """Return a copy of an item that carries a decision; scale and nodata follow from its collection.
+    """Return a copy of an item with a decision stored in it; scale and nodata follow from its collection.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def was_unread(item: pystac.Item) -> bool:
 
 
 def recorded(item: pystac.Item) -> Radiometry | None:
-    """Return the decision that an item carries, none where it carries none that makes sense."""
+    """Return the decision that is stored in an item; None if it has no valid one."""
     offset, reason = item.properties.get(OFFSET), item.properties.get(REASON)
     if isinstance(offset, bool) or offset not in OFFSETS or not isinstance(reason, str):
         return None

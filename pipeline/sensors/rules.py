@@ -27,7 +27,7 @@ def radiometry(item: pystac.Item, role: str | None = None) -> Radiometry:
     item
         As its catalogue recorded it.
     role
-        None: what holds for all of the item's reflectances.
+        None: the radiometry of all of the item's reflectances.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def _sentinel_2_l2a(item: pystac.Item) -> Radiometry:
     February 2022 and shifted what it had made since January by and by
     (cirrus-geo/cirrus-earth-search#21, #26): without a flag the baseline decides.
 
-    Planetary Computer serves the pixels as ESA made them and says no word of the offset
+    Planetary Computer serves the pixels as ESA made them and does not state the offset
     (https://planetarycomputer.microsoft.com/dataset/sentinel-2-l2a#Baseline-Change,
     microsoft/PlanetaryComputer#134).
     """

@@ -26,17 +26,17 @@ class Radiometry:
     reason: str
     """Which rule applied, and which property of the item decided it."""
     doubtful: bool = False
-    """What the item says cannot be trusted: it contradicts itself, or is known to be wrong at
-    times. The pixels should decide."""
+    """The item's metadata cannot be trusted: they contradict each other, or are known to be wrong at times.
+    The pixels should decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Which values of a product can have been measured: reflectances, or kelvin of thermal roles.
+    """Range of values that a product can have measured: reflectances, or kelvin of thermal roles.
 
-    A number beyond them is none. What is merely too bright (a saturated detector, glint, a cloud under
-    a low sun) and what cannot be at all (a number that wrapped when it was shifted in 16 bits) are recognised
-    apart: a model is shown the first as the largest value, and nothing of the second.
+    A number beyond it is no measurement. What is merely too bright (a saturated detector, glint, a cloud under
+    a low sun) and what cannot be at all (a number that wrapped when it was shifted in 16 bits) are distinguished: a
+    model sees the first as the largest value, and the second as no data.
     """
 
     smallest: float = -0.2
@@ -58,14 +58,14 @@ KELVIN = Limits(smallest=100.0, largest=400.0, possible=480.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """Which numbers of a quality band say that those of a band are none: a kind of `UNFIT` -> them."""
+    """Values of a quality band that mark a band's numbers as no reflectance, by kind of `UNFIT`."""
 
     qa: str
     """Kind of mask, a key of `Profile.qa`."""
     values: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Kind -> numbers, of a band of classes."""
+    """Kind -> class codes, where the quality band has classes."""
     bits: Mapping[str, int] = field(default_factory=dict)
-    """Kind -> mask, any bit of which says so, of a band of bits."""
+    """Kind -> bit mask, where the quality band has bits; any bit that is set marks the number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Profile:
     """What a collection holds."""
 
     sensor: str
-    """Whose items one model masks and one group of the store holds; a scene is of one."""
+    """Items of one sensor share a model and a group of the store; a scene has one sensor."""
     family: str
     """Which platforms fly its instrument, ``sentinel-2`` or ``landsat``: HLS has both."""
     level: str
@@ -91,11 +91,11 @@ class Profile:
     role_m: Mapping[str, float] = field(default_factory=dict)
     """Native pixel of each role, in metres, where they differ."""
     limits: Limits = field(default_factory=Limits)
-    """Which reflectances are believed."""
+    """Valid range of reflectances."""
     flags: Mapping[str, Flags] = field(default_factory=dict)
     """Role -> what a quality band means for its numbers; ``""`` stands for every role not named."""
     corner_m: float = 0.0
-    """How far corners of pixels lie beside the multiples of the pixel, counted from the origin of the CRS."""
+    """Offset of pixel corners from the multiples of the pixel size, counted from the origin of the CRS."""
     qa: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Kind of mask, a name in `pipeline.sensors.qa`, -> asset keys in order of preference."""
 
@@ -111,7 +111,7 @@ class Profile:
         return self.role_m.get(role, self.native_m)
 
     def limits_of(self, role: str) -> Limits:
-        """Return which values of a role are believed."""
+        """Return the valid range of a role."""
         return KELVIN if role in THERMAL_ROLES else self.limits
 
     def flags_of(self, role: str) -> Flags | None:
@@ -123,7 +123,7 @@ class Profile:
         return _first_present(self.qa, item)
 
     def refused(self, item: pystac.Item) -> dict[str, str]:
-        """Return role or kind of mask -> why it is not read, where an item has it as no raster."""
+        """Return role or kind of mask -> why it is not read, where an item's asset for it is no raster."""
         found = {}
         for name, keys in {**self.assets, **self.qa}.items():
             kinds = [(key, no_raster(item.assets[key])) for key in _present(keys, item)]

@@ -29,7 +29,7 @@ class Band:
     gas: float
     """Two-way transmittance of the absorbing gases."""
     regime: Literal["vnir", "swir16", "swir22"] = "vnir"
-    """Which co-albedo clouds have here."""
+    """Spectral regime, which decides the co-albedo of clouds."""
 
 
 def _sentinel2(

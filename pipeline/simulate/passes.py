@@ -47,13 +47,13 @@ class ArchiveSettings:
             )
         if self.seed < 0:
             raise ConfigError(f"a seed is not negative: {self.seed}")
-        for name, asked, possible in (
+        for name, wanted, possible in (
             ("sentinel2_dates", self.sentinel2_dates, len(_days(self, 2, 5))),
             ("landsat_dates", self.landsat_dates, len(_days(self, 5, 8))),
         ):
-            if not 0 <= asked <= possible:
+            if not 0 <= wanted <= possible:
                 raise ConfigError(
-                    f"{name} is {asked}; {self.start} to {self.end} has room for 0 to {possible}"
+                    f"{name} is {wanted}; {self.start} to {self.end} has room for 0 to {possible}"
                 )
 
     def to_dict(self) -> dict[str, int | str]:

@@ -144,7 +144,7 @@ def take_look(rng: np.random.Generator, sun: Sun) -> Look:
 
 
 def level2a(look: Look, stage: Stage, band: Band, clean: Floats) -> Floats:
-    """Return the surface reflectance of a band as the product has it.
+    """Return the surface reflectance of a band in the product.
 
     Parameters
     ----------

@@ -9,19 +9,19 @@
                             fingerprint (time,tile_y,tile_x) u8
     items/                  id, document, digest (item) · record (run)
 
-Two doors: `open_writer`, for the one run that writes, and `open_archive`, for everybody who reads.
-A run works on a branch of its own and readers see ``main``, which moves once, when the run publishes.
+Two entry points: `open_writer`, for the one run that writes, and `open_archive`, for readers.
+A run works on its own branch. Readers see ``main``, which moves once, when the run publishes.
 
 ::
 
-    base/       where a store lies, its lock, checksums, every reading of an array, errors in our words
+    base/       location, lock, checksums, all reads of arrays, errors of the storage as ours
     arrays/     layout.py: names and attributes; create.py: chunks and shards; a module a group; overviews
-    write/      open_writer.py, writer.py: the door of the run; fork.py in a worker; plain_zarr.py
+    write/      open_writer.py, writer.py: for a run; fork.py: for its workers; plain_zarr.py
     versions/   branches, a run's work on top of another's (rebase.py), snapshots, failed runs, going back
-    read/       open_archive.py, archive.py: the door of the readers
+    read/       open_archive.py, archive.py: for readers
     repair/     verify.py: reading everything to find what is damaged, and mending it
 
-Nothing is imported before it is used, and reading imports no xarray before pixels are asked for: a
+Nothing is imported before it is used, and readers import xarray only for pixels: a
 command that only looks something up starts at once.
 """
 

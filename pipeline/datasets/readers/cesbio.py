@@ -24,7 +24,7 @@ TABLE = {
 
 
 class Cesbio(FileReader):
-    """``<scene>/…/classification_map.tif`` and ``used_parameters.json``; the images come apart."""
+    """``<scene>/…/classification_map.tif`` and ``used_parameters.json``; the images are not part of it."""
 
     card = DatasetCard(
         name="cesbio",

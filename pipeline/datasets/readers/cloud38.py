@@ -90,9 +90,9 @@ class Cloud38(DatasetReader):
         split: str,
     ) -> Labelled:
         pixels = reflectance(raw, 2e-5, -0.1)
-        kept = pixels[[ROLES.index(role) for role in wanted]]
+        chosen = pixels[[ROLES.index(role) for role in wanted]]
         return self.labelled(
-            name, masked(drawn, pixels), pixels=kept, roles=wanted, split=split
+            name, masked(drawn, pixels), pixels=chosen, roles=wanted, split=split
         )
 
 

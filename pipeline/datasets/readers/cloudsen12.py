@@ -45,18 +45,18 @@ class CloudSen12(FileReader):
     def image(self, root: Path, file: Path, wanted: tuple[str, ...]) -> Labelled:  # noqa: ARG002
         """Read an image from its folder."""
         folder = file
-        # The first band shows where there is no image, whatever is asked for.
+        # The first band is always read: it shows where there is no image.
         bands = sorted({1, *(ROLES.index(role) + 1 for role in wanted)})
         shape = (EDGE_PX, EDGE_PX)
         raw, geobox = read_bands(folder / "S2L1C.tif", bands, count=len(ROLES), shape=shape)
         file = folder / "labels" / "manual_hq.tif"
         codes, _ = read_band(file, shape=shape)
         pixels = reflectance(raw, 1e-4)
-        kept = [bands.index(ROLES.index(role) + 1) for role in wanted]
+        indices = [bands.index(ROLES.index(role) + 1) for role in wanted]
         return self.labelled(
             f"{folder.parent.name}/{folder.name}",
             masked(recoded(codes, HIGH, file), pixels),
-            pixels=pixels[kept],
+            pixels=pixels[indices],
             roles=wanted,
             geobox=geobox,
         )

@@ -47,7 +47,7 @@ class CloudSen12Memmap(DatasetReader):
         """Read the images, part by part; see `pipeline.datasets.labels.Reader`."""
         root = need(path, self.card.layout)
         wanted = self.chosen(roles)
-        # The first band shows where there is no image, whatever is asked for.
+        # The first band is always read: it shows where there is no image.
         read = tuple(dict.fromkeys((ROLES[0], *wanted)))
         for file in some([*root.rglob(LABEL)], path, self.card.layout):
             drawn = _mapped(file, np.dtype(np.int8), None)
@@ -59,11 +59,11 @@ class CloudSen12Memmap(DatasetReader):
             ]
             for number, codes in enumerate(drawn):
                 pixels = reflectance(np.stack([band[number] for band in bands]), 1e-4)
-                kept = [read.index(role) for role in wanted]
+                indices = [read.index(role) for role in wanted]
                 yield self.labelled(
                     f"{file.parent.name}/{number:05d}",
                     masked(recoded(codes, HIGH, file), pixels),
-                    pixels=pixels[kept],
+                    pixels=pixels[indices],
                     roles=wanted,
                     split=file.parent.name,
                 )

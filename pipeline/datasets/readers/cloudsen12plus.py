@@ -96,11 +96,11 @@ class CloudSen12Plus(DatasetReader):
         codes, _ = read_band(parts[1].gdal_path, shape=shape, name=name / "label")
         pixels = reflectance(raw[:, real, real], 1e-4)
         table = TABLES[str(image.row["label_type"])]
-        kept = [bands.index(self._stored.index(role) + 1) for role in wanted]
+        indices = [bands.index(self._stored.index(role) + 1) for role in wanted]
         return self.labelled(
             image.id,
             masked(recoded(codes[real, real], table, name / "label"), pixels),
-            pixels=pixels[kept],
+            pixels=pixels[indices],
             roles=wanted,
             geobox=None if geobox is None else geobox[real, real],
             split=_text(image.row.get("tortilla:data_split")),

@@ -37,7 +37,7 @@ TABLE = {
     5: labels.IGNORED,
 }
 SCALE = 6.5535
-"""Bands are numbers / 65535, and reflectance is numbers / 10000."""
+"""The files have numbers / 65535; reflectance is numbers / 10000."""
 EDGE_PX = 512
 
 

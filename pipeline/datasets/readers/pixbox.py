@@ -38,7 +38,7 @@ class _Points:
 
 
 class PixBox(DatasetReader):
-    """One CSV of points, ``,`` or ``;``; the scenes come apart.
+    """One CSV of points, ``,`` or ``;``; the scenes are not part of it.
 
     A point that is cloud **and** shadow counts as cloud: targets are exclusive. OmniCloudMask's
     script lets such points be both, so that its classes add up to more than the points.

@@ -76,9 +76,9 @@ class Sparcs(FileReader):
         drawn = _drawn(
             file.with_name(f"{scene}_labels.tif"), file.with_name(f"{scene}_mask.png")
         )
-        kept = [positions.index(POSITIONS[role]) for role in wanted]
+        indices = [positions.index(POSITIONS[role]) for role in wanted]
         return self.labelled(
-            scene, masked(drawn, pixels), pixels=pixels[kept], roles=wanted, geobox=geobox
+            scene, masked(drawn, pixels), pixels=pixels[indices], roles=wanted, geobox=geobox
         )
 
 

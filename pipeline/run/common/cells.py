@@ -37,8 +37,8 @@ class Cell:
 class CellTable(Sequence[Cell]):
     """Every scene in every tile, tile by tile, scenes by time.
 
-    A wide region has millions of cells. Most of them no item covers, and the others share few sets of
-    items, so a cell is 5 bytes here, and becomes a `Cell` when it is indexed.
+    A wide region has millions of cells. No item covers most of them, and the others share few sets of items. So a
+    cell takes 5 bytes here, and becomes a `Cell` when it is indexed.
     """
 
     tiles: tuple[Tile, ...]

@@ -49,8 +49,8 @@ def finished(
     seen
         Where shadows are checked: ``source`` (y, x), the position of each pixel's item, and `NIR`.
     suns
-        Position of an item -> where the sun stood over it. Each pixel is judged by the sun of its
-        own item, whatever tile it is in; those of an item that is not here stay as they are.
+        Position of an item -> where the sun stood over it. Each pixel is checked against the sun over its own item,
+        in every tile alike; pixels of an item that is not in `suns` stay as they are.
     settings, resolution_m
         What to do, and the edge of a pixel in metres.
     """

@@ -15,7 +15,7 @@ from pipeline.run.common.passes import Pass, passes_of
 from pipeline.types import Dropped, Items, Period, Scene
 
 AFTER = timedelta(microseconds=1)
-"""What keeps two scenes apart that began at the same instant: the finest step of time in the store."""
+"""Distance between two scenes that began at the same instant: the finest step of time in the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

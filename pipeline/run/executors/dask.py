@@ -6,8 +6,8 @@
                ── compose_on_worker (anywhere) ──▶ receipt, fork ──▶ merged and committed here
 
 A worker writes chunks to the store itself, through a fork of the run's transaction, and sends back what
-it wrote where: kilobytes. It is lost without a trace until the batch is merged: Dask then gives its tiles
-to others. No more than one batch is known to the scheduler at any time.
+it wrote where: kilobytes. Until the batch is merged a worker may be lost without a trace: Dask gives its tiles to
+others. No more than one batch is known to the scheduler at any time.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ Made = tuple[TileReceipt, store.Fork]
 def mask_on_worker(task: bytes, fork: bytes) -> tuple[bytes, Made]:
     """Do the first half of a tile, in a worker; return the task for the second half.
 
-    What a worker needs comes pickled once more: a scheduler unpacks its tasks, and a hundred items of STAC
-    are twenty kilobytes as bytes and ten megabytes as objects.
+    The arguments are pickled already, because a scheduler unpickles its tasks: a hundred STAC items take twenty
+    kilobytes as bytes and ten megabytes as objects.
     """
     writer: store.Fork = pickle.loads(fork)
     receipt = mask_tile(pickle.loads(task), writer)
@@ -227,7 +227,7 @@ def _local(n_workers: int, resources: Mapping[str, float]) -> SpecCluster:
     options = {
         "nthreads": 1,
         "host": "127.0.0.1",
-        # What a tile takes is arithmetic, checked before; Dask's guess would kill and try again.
+        # The plan has checked the memory of a tile; Dask's own limit would kill workers and retry.
         "memory_limit": 0,
         "dashboard": False,
         "silence_logs": logging.ERROR,

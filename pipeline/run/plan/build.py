@@ -46,7 +46,7 @@ def plan_job(job: Job, report: Report = lambda _: None) -> Plan:
     Parameters
     ----------
     job
-        What is asked.
+        The job.
     report
         Called with a line for each catalogue that is searched, and for each retry.
 
@@ -198,10 +198,10 @@ def _gone(job: Job, scenes: Sequence[Scene], stored: Stored) -> tuple[Dropped, .
 
 
 def _check_memory(plan: Plan) -> None:
-    asked = plan.job.run.memory_bytes
-    budget = asked or psutil.virtual_memory().available
+    limit = plan.job.run.memory_bytes
+    budget = limit or psutil.virtual_memory().available
     if plan.bytes_needed > budget:
-        allowed = "run.memory_bytes allows" if asked else "this machine has free"
+        allowed = "run.memory_bytes allows" if limit else "this machine has free"
         raise MemoryBudgetError(
             f"the run needs about {plan.bytes_needed / 2**30:.1f} GiB, {allowed} "
             f"{budget / 2**30:.1f} GiB; take a smaller grid.tile_px (now {plan.grid.tile_px}) or "

@@ -11,11 +11,11 @@ from pipeline.types import Grid, Job, ModelCard
 
 BASE_BYTES = 1088 * 2**20
 """The interpreter with torch, GDAL, dask and icechunk imported and warm (820 MiB after a run with a model
-that weighs nothing, Linux), what stays free between the pieces of the heap, and what is kept free beyond the
-need of windows (`pipeline.models.engine.allocator`)."""
+that weighs nothing, Linux), fragmentation of the heap, and memory that the allocator reserves beyond the need of
+windows (`pipeline.models.engine.allocator`)."""
 
 GUARD_BYTES = 16
-"""Of the guard, for each pixel of a tile: counts and guarded pixels of two sensors, and one mask."""
+"""Bytes of the guard for each pixel of a tile: counts and guarded pixels of two sensors, and one mask."""
 
 
 def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes: int) -> int:

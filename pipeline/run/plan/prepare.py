@@ -1,4 +1,4 @@
-"""Job -> what its plan is made of: all that is asked of catalogues, rasters and the store."""
+"""Job -> inputs of its plan: all that planning reads from catalogues, rasters and the store."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Inputs:
 
 
 def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
-    """Search the catalogues, settle what items leave open, choose models, and look into the store.
+    """Search the catalogues, settle radiometry and location of items, choose models, and read the store's state.
 
-    Reads overviews of items whose metadata contradict each other about their radiometry, and headers of
-    those that do not tell where they lie; no other pixel.
+    Reads overviews of items whose metadata contradict each other about their radiometry, and headers of those that do
+    not state where they lie; no other pixel.
 
     Parameters
     ----------
     job
-        What is asked.
+        The job.
     report
         Called with a line for each catalogue that is searched, and for each retry.
 

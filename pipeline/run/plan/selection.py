@@ -110,7 +110,7 @@ def with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items:
 
 
 def _lacking(item: pystac.Item, needed: Sequence[str]) -> str | None:
-    """Return why an item cannot be used for want of a band; None: it has them all."""
+    """Return which needed bands an item lacks, and why; None: it has them all."""
     missing = sorted(set(cube.missing_roles(item, needed)))
     if not missing:
         return None
@@ -137,17 +137,17 @@ def with_locations(job: Job, items: Items) -> Items:
         sensors.two_codes(item) or doubt
         for item, doubt in zip(items, all_misplaced(items.items, frames), strict=True)
     ]
-    asked = [p for p, each in enumerate(frames) if each is None or doubts[p] is not None]
+    unplaced = [p for p, each in enumerate(frames) if each is None or doubts[p] is not None]
     known = list(items)
     reasons: list[str | None] = [None] * len(known)
     for position, answer in zip(
-        asked, located([known[p] for p in asked], job.cube), strict=True
+        unplaced, located([known[p] for p in unplaced], job.cube), strict=True
     ):
         if isinstance(answer, pystac.Item):
             known[position] = answer
             reasons[position] = misplaced(answer)
             continue
-        if isinstance(answer, CloudmaskError) and len(asked) == len(known):
+        if isinstance(answer, CloudmaskError) and len(unplaced) == len(known):
             # Most likely their host is down, which a later try may get past.
             raise answer
         doubt = doubts[position] or "it does not say where its rasters lie"

@@ -1,4 +1,4 @@
-"""A run's numbers for whoever watches many, as OpenTelemetry's instruments.
+"""A run's numbers as OpenTelemetry metrics, for monitoring many runs.
 
 They go to the meter provider of the process, if it has one: the user sets it up with an SDK and its
 own ``OTEL_*`` variables. Where the setting ``metrics_folder`` names a folder, a second provider with
@@ -63,7 +63,7 @@ class Number:
 
 
 def require_exporter() -> None:
-    """Look whether what the settings ask for can be done; call it before a run.
+    """Check that the metrics that the settings ask for can be written; call it before a run.
 
     Raises
     ------
@@ -86,12 +86,12 @@ def require_exporter() -> None:
 
 
 def emit(record: Record) -> None:
-    """Record a run's numbers, whether it published, failed or changed nothing."""
+    """Emit a run's numbers, whether it published, failed or changed nothing."""
     _emit(record.job, record.outcome, record.finished, list(numbers(record)))
 
 
 def emit_unchanged(job: str) -> None:
-    """Record that a job's plan had nothing to do, so that no session was opened for it."""
+    """Emit that a job's plan had nothing to do, so that no session was opened for it."""
     _emit(job, "unchanged", datetime.now(UTC), [])
 
 
@@ -124,7 +124,7 @@ def _of_stage(stage: str, cost: Cost) -> Iterable[Number]:
         "requests": cost.requests,
     }
     for name, value in quantities.items():
-        # What could not be counted is no zero.
+        # Leave out what could not be counted: it is not zero.
         if value is not None:
             yield _number(name, value, stage=stage)
 

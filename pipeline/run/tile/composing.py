@@ -36,7 +36,7 @@ def compose_periods(
     Parameters
     ----------
     task, store, losses
-        The work, where its cells are written, and what it goes without.
+        The work, the store of its cells, and the items that it drops.
     cells
         What became of the task's cells, in their order.
     on_period

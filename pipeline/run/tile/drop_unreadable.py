@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Losses:
-    """What one half of a tile's work goes without: items, and numbers that are no reflectance."""
+    """Losses of one half of a tile's work: items that were dropped, and counts of unfit pixels."""
 
     task: TileTask
     stage: Stage

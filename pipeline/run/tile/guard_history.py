@@ -41,7 +41,7 @@ class History:
         return usable(mask, guarded, self.settings)
 
     def _of(self, scene: Scene) -> Counts:
-        # Each sensor has a model of its own, which makes mistakes of its own.
+        # Each sensor has its own model, which makes its own mistakes.
         if scene.sensor not in self._counts:
             self._counts[scene.sensor] = Counts(self.shape, self.settings)
         return self._counts[scene.sensor]

@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8]
 def mask_cells(
     task: TileTask, store: CellStore, losses: Losses, on_cell: Callable[[], None]
 ) -> list[CellReceipt]:
-    """Mask the cells of a tile that the store lacks or has of something else.
+    """Mask the cells of a tile that are missing in the store or stored with another fingerprint.
 
     `on_cell` is called for each cell that is new or changed in the plan, even if a killed run has done it.
 

@@ -1,4 +1,4 @@
-"""All that one tile's work needs to know, and nothing of the rest of the region.
+"""The work on one tile, without anything of the rest of the region.
 
 A plan grows with the region; what is sent to a worker process must not. A task has the items of its own
 tile alone, numbered anew.
@@ -36,7 +36,7 @@ class TileTask:
     job: Job
     tile: Tile
     items: Items
-    """Those of the tile's cells, of `cells` and of `earlier`."""
+    """The items of the tile's cells, both `cells` and `earlier`."""
     positions: NDArray[np.int32]
     """Position in `items` -> position in the store's list."""
     cells: tuple[Cell, ...]
@@ -88,7 +88,7 @@ def _document(item: pystac.Item) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreSide:
-    """What a run's store knows of a plan's items and scenes, as the run finds it when it begins."""
+    """What the store has of a plan's items and scenes when the run begins."""
 
     store: CellStore
     """Answers which fingerprints the store has."""

@@ -36,13 +36,13 @@ Bits = NDArray[np.bool_]
 def sentinel2_numbers(
     reflectance: Floats, seen: Bits, offset_in_pixels: int
 ) -> NDArray[np.uint16]:
-    """Return digital numbers: 10 000 × reflectance, shifted; 0 is kept for no data."""
+    """Return digital numbers: 10 000 × reflectance, shifted; 0 is reserved for no data."""
     numbers = np.clip(np.round(reflectance * 1e4) + offset_in_pixels, 1, 65535)
     return np.where(seen, numbers, 0).astype(np.uint16)
 
 
 def landsat_numbers(reflectance: Floats) -> NDArray[np.uint16]:
-    """Return digital numbers of Collection 2; 0 is kept for no data."""
+    """Return digital numbers of Collection 2; 0 is reserved for no data."""
     numbers = np.round((reflectance - LANDSAT_OFFSET) / LANDSAT_SCALE)
     return np.clip(numbers, 1, 65535).astype(np.uint16)
 

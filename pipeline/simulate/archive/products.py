@@ -76,7 +76,7 @@ class _Scene:
     def reflectance(
         self, bands: tuple[Band, ...], reduce: Callable[[Band], Reduce]
     ) -> dict[str, Floats]:
-        """Return what the product says of each band: role -> (Y, X) on the band's grid."""
+        """Return the product's reflectance: role -> (Y, X) on the band's grid."""
         stages = {band.gsd_m: self.stage.on(reduce(band), band.gsd_m) for band in bands}
         return {
             band.role: level2a(

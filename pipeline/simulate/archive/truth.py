@@ -73,7 +73,7 @@ def write_truth(path: Path, size_px: int, scenes: Sequence[SceneTruth]) -> None:
         str(name): {
             "dtype": "uint16",
             "scale_factor": _STEPS.get(str(name), STEP),
-            # Nothing is missing, but xarray takes floats for integers only with a word for it.
+            # Nothing is missing, but without it xarray would not encode floats as integers.
             "_FillValue": np.uint16(65535),
             "chunks": (1, edge, edge),
             "compressors": squeeze,

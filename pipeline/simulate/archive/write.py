@@ -40,7 +40,7 @@ def make_archive(
     path
         A folder: new, empty, or of an archive of the same settings.
     settings
-        What archive; none: the default one.
+        Settings; None: the defaults.
     workers
         Processes to make it with; 1: this one. More need an importable ``__main__``, as
         `multiprocessing` always does.

@@ -1,4 +1,4 @@
-"""Labelled patches without end: any optical sensor, any sky over any ground, and what is true of each pixel.
+"""An endless stream of labelled patches: any optical sensor, sky and ground, and the true class of each pixel.
 
 ::
 
@@ -9,8 +9,8 @@
       truth     optical depth, light and ground ─▶ codes, and labels that say where they are in doubt
 
 A patch follows from its seed and index alone, so that any number of processes make the same stream in any
-order. Some sensors, skies and grounds (`KEPT_BACK`) are drawn only when they are asked for by name: on them a
-network is judged that has never seen the like.
+order. Some sensors, skies and grounds (`KEPT_BACK`) are drawn only where settings name
+them: they test a network on what it has not seen in training.
 """
 
 from pipeline.simulate.patches.patch import Patch, PatchSettings, kept_back, make_patch

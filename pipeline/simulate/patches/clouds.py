@@ -18,7 +18,7 @@ from pipeline.simulate.patches.fields import Canvas, excess, smooth
 from pipeline.simulate.physics.noise import Floats
 
 MOST_TAU = 80.0
-"""Beyond this nothing changes any more."""
+"""Largest optical depth: a thicker cloud looks the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ WEATHER: Mapping[str, float] = {
 """Kind of sky -> how often it is drawn."""
 
 KEPT_BACK = ("streets", "lenticular")
-"""Skies that no training sees unless it names them: for judging."""
+"""Skies that training leaves out unless it names them: for evaluation."""
 
 
 def sky(canvas: Canvas, kind: str) -> list[Cloud]:
@@ -109,7 +109,7 @@ def _cumulus(canvas: Canvas) -> Cloud:
 
 
 def _popcorn(canvas: Canvas) -> Cloud:
-    # A cloud that is smaller than a few pixels is none that anybody could draw.
+    # Nobody could label a cloud that is smaller than a few pixels.
     size_m = max(canvas.between(150, 500), 4 * canvas.pixel_m)
     field = canvas.noise(canvas.between(3.4, 4.6), size_m)
     field += np.float32(canvas.between(0.2, 0.7)) * canvas.noise(3.6, 6000)
@@ -220,6 +220,6 @@ _KINDS: Mapping[str, Callable[[Canvas], Cloud]] = {
 
 def _cloud(tau: Floats, base_m: float, depth_m: float, *, ice: bool = False) -> Cloud:
     tau = np.minimum(np.asarray(tau, np.float32), np.float32(MOST_TAU))
-    # What is thinner than this no eye and no sensor sees.
+    # Thinner cloud is invisible.
     tau[tau < 5e-3] = 0
     return Cloud(tau=tau, base_m=base_m, depth_m=depth_m, ice=ice)

@@ -14,7 +14,7 @@ from pipeline.simulate.physics.noise import Floats, Spectrum, amplitude
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """The place and the randomness that a patch is drawn with."""
+    """The grid and the random numbers that a patch is drawn with."""
 
     rng: np.random.Generator
     size_px: int
@@ -47,7 +47,7 @@ class Canvas:
         return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
 
     def chance(self, share: float) -> bool:
-        """Say yes in so many cases."""
+        """Return true with a probability of `share`."""
         return bool(self.rng.random() < share)
 
     def one_of(self, *names: str) -> str:

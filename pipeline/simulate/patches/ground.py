@@ -34,7 +34,7 @@ GROUNDS: Mapping[str, float] = {
 """Kind of ground -> how often it is drawn."""
 
 KEPT_BACK = ("salt flat", "sea ice")
-"""Grounds that no training sees unless it names them: for judging."""
+"""Grounds that training leaves out unless it names them: for evaluation."""
 
 Where = NDArray[np.bool_]
 

@@ -64,7 +64,7 @@ class PatchSettings:
 
 
 def kept_back(size_px: int = 512) -> PatchSettings:
-    """Return settings of what no training sees: other sensors, skies and grounds."""
+    """Return settings of what training leaves out: other sensors, skies and grounds."""
     return PatchSettings(
         size_px=size_px,
         sensors=sensors.KEPT_BACK,
@@ -196,13 +196,13 @@ def _seen(
     product: tuple[sensors.Sensor, Level],
     planes: Sequence[tuple[Band, Floats]],
 ) -> Floats:
-    """Return what the product says of each band, (B, Y, X)."""
+    """Return the product's reflectance, (B, Y, X)."""
     rng, (sensor, level) = canvas.rng, product
     believed = Air(
         aod=max(0.01, view.sky.air.aod * (1 + 0.25 * rng.normal())), mu=view.sky.air.mu
     )
     if view.sky.air.aod > 0.3:
-        # A processor takes thick haze for something else and corrects too little of it.
+        # A processor underestimates thick haze and corrects too little of it.
         believed = Air(aod=canvas.between(0.1, view.sky.air.aod), mu=view.sky.air.mu)
     blur = canvas.between(0.35, 0.7)
     spread = 0.6 if canvas.chance(0.15) else 0.12

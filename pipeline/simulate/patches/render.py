@@ -248,7 +248,7 @@ def _surroundings(surface: Floats, sigma_px: float) -> Floats:
 def sense(
     canvas: Canvas, plane: Floats, blur_px: float, shift_px: tuple[float, float]
 ) -> Floats:
-    """See a band with a sensor: blurred, and off its place by a part of a pixel."""
+    """Apply a sensor to a band: blur it and shift it by a part of a pixel."""
     for axis, shift in enumerate(shift_px):
         taps = np.exp(-((np.arange(-3, 4) - shift) ** 2) / (2 * blur_px**2))
         kernel = (taps / taps.sum()).astype(np.float32)

@@ -166,4 +166,4 @@ _ALL = (
 SENSORS: Mapping[str, Sensor] = {each.name: each for each in _ALL}
 
 KEPT_BACK = ("proba-v", "slstr", "perusat")
-"""Never in training unless asked for by name: what tells whether a network is independent of the sensor."""
+"""Training leaves them out unless it names them: they test whether a network is independent of the sensor."""

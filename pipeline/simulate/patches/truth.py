@@ -1,4 +1,4 @@
-"""What is true of each pixel of a patch, and how surely."""
+"""The true class of each pixel of a patch, and where it is uncertain."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SHADOW_LIGHT = 0.80
 """Ground that gets less light than this share of a clear sky's is in shadow."""
 
 UNSURE_THIN = (0.07, 0.13)
-"""Within these optical depths nobody can say whether there is a cloud."""
+"""Optical depths at which it is uncertain whether there is a cloud."""
 UNSURE_THICK = (0.35, 1.0)
-"""Within these, data sets disagree on whether a cloud is thin."""
+"""Optical depths at which data sets disagree on whether a cloud is thin."""
 UNSURE_LIGHT = (0.76, 0.88)
-"""Within these shares of light, whether there is a shadow."""
+"""Shares of light at which it is uncertain whether there is a shadow."""
 
 
 def surface_codes(shape: tuple[int, int], water: Where | None, snow: Where | None) -> Codes:

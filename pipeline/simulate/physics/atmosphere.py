@@ -1,7 +1,7 @@
 """The clear atmosphere: Rayleigh and aerosol scattering above a flat ground, band by band.
 
 Formulas are single-scattering approximations with effective two-way factors; they are within a few
-per cent of a real code for an aerosol optical depth below about 0.4, which is all that is asked.
+per cent of a real code for an aerosol optical depth below about 0.4, which is enough here.
 """
 
 from __future__ import annotations

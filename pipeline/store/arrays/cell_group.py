@@ -61,7 +61,7 @@ class CellGroup(ABC):
     def reopen(self, group: zarr.Group) -> None:
         """Use the same group of another session, or after the time axis grew.
 
-        An array object has the shape and the session that it was opened with for ever.
+        An open array object never gets another shape or session.
         """
         for name, cells in self._cells.items():
             cells.reopen(layout.array_of(group, name))
@@ -155,16 +155,16 @@ class CellGroup(ABC):
         return at
 
     def forget(self) -> None:
-        """Read cells again when they are next asked for."""
+        """Drop the cached cells, so that they are read again."""
         for cells in self._cells.values():
             cells.forget()
 
     @property
     def dirty(self) -> bool:
-        """Whether cells wait for `flush`."""
+        """Whether cells are buffered that `flush` would write."""
         return self._cells["fingerprint"].dirty
 
     def flush(self) -> None:
-        """Hand waiting cells to Zarr."""
+        """Write the buffered cells."""
         for name in self.PER_CELL:
             self._cells[name].flush()

@@ -14,11 +14,11 @@ from pipeline.types import Tile
 
 
 class Cells:
-    """An array of cells whose writes wait until the tile is done.
+    """An array of cells whose writes are buffered until the tile is done.
 
     All times of a tile share a chunk: written one by one, each scene of a tile would write the
     chunk again and leave the old one as garbage in the repository. Values that were read stay in
-    memory, because a run asks for them cell by cell.
+    memory, because a run looks them up cell by cell.
     """
 
     def __init__(self, array: zarr.Array[Any]) -> None:
@@ -36,7 +36,7 @@ class Cells:
             self._values = np.pad(self._values, [(0, more)] + [(0, 0)] * (array.ndim - 1))
 
     def forget(self) -> None:
-        """Read again when next asked: another process has written."""
+        """Drop the cached values: another process has written."""
         self._columns.clear()
         self._values = None
 
@@ -69,7 +69,7 @@ class Cells:
             self.put(index, tile, 0)
 
     def flush(self) -> None:
-        """Hand the waiting values to Zarr, one write a tile."""
+        """Write the buffered values, one write for each tile."""
         for (row, col), values in self._waiting.items():
             order = sorted(values)
             block = np.array([values[index] for index in order], self._array.dtype)
@@ -79,11 +79,11 @@ class Cells:
 
     @property
     def dirty(self) -> bool:
-        """Whether values wait."""
+        """Whether values are buffered."""
         return bool(self._waiting)
 
     def read(self) -> NDArray[Any]:
-        """Return all values, the waiting ones included: a read-only view that later writes show."""
+        """Return all values, buffered ones included, as a read-only view that later writes change."""
         if self._values is None:
             self.flush()
             self._values = np.array(read(self._array))

@@ -29,8 +29,8 @@ LARGEST = 32767
 ROLE_ATTRIBUTES = {"scale_factor": SCALE, "_FillValue": MISSING, "units": "1"}
 PROVENANCE: Mapping[str, tuple[str, int, layout.Attributes]] = {
     "count": ("u2", 0, {"long_name": "usable observations"}),
-    # Who reads by CF attributes gets dates, and none where there is no observation: without _FillValue,
-    # -1 would be the last day of 1969. An `Archive` gives the numbers.
+    # CF readers decode dates, and none where there is no observation: without _FillValue, -1 would be the
+    # last day of 1969. An `Archive` returns the numbers.
     "day": (
         "i4",
         -1,
@@ -103,11 +103,11 @@ def require_alike(
             "new one another name (composite.name), or ask for the old bands"
         )
     for key in MADE_BY:
-        asked, before = made_by.get(key), group.attrs.get(key)
-        if asked is not None and before is not None and asked != before:
+        wanted, before = made_by.get(key), group.attrs.get(key)
+        if wanted is not None and before is not None and wanted != before:
             raise StoreError(
                 f"composite {name!r} of this store has composite.{key} {before}, the job asks for "
-                f"{asked}: give the new one another name (composite.name)"
+                f"{wanted}: give the new one another name (composite.name)"
             )
 
 

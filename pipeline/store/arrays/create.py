@@ -31,8 +31,8 @@ def add_list(
     attributes: layout.Attributes,
 ) -> None:
     """Create an empty one-dimensional array. Attribute ``chunk``, if given, is its chunk's length."""
-    kept = dict(attributes)
-    chunk = int(kept.pop("chunk", 4096))
+    rest = dict(attributes)
+    chunk = int(rest.pop("chunk", 4096))
     group.create_array(
         name,
         shape=(0,),
@@ -40,7 +40,7 @@ def add_list(
         compressors=layout.COMPRESSORS,
         dtype=dtype,
         dimension_names=(dimension,),
-        attributes=kept,
+        attributes=rest,
     )
 
 

@@ -1,4 +1,4 @@
-"""The groups of one session of a store, opened when they are first asked for."""
+"""The groups of one session of a store, opened at first use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = TypeVar("Kind", bound=CellGroup)
 
 
 class Groups:
-    """Masks and composites under a root, and the cells of them that wait to be written.
+    """Masks and composites under a root, and their buffered cells.
 
     `careful`: for stores without transactions, see `Cells.clear_one`.
     """
@@ -87,16 +87,16 @@ class Groups:
             group.reopen(found)
 
     def forget(self) -> None:
-        """Read cells again when they are next asked for: another process has written some."""
+        """Drop the cached cells: another process has written some."""
         for group in self._opened.values():
             group.forget()
 
     def flush(self) -> None:
-        """Hand waiting cells to Zarr."""
+        """Write the buffered cells."""
         for group in self._opened.values():
             group.flush()
 
     @property
     def dirty(self) -> bool:
-        """Whether cells wait for `flush`."""
+        """Whether cells are buffered that `flush` would write."""
         return any(group.dirty for group in self._opened.values())

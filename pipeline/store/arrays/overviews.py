@@ -69,7 +69,7 @@ def middle_pixels(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
 def means(steps: NDArray[np.int16], missing: int) -> Iterator[NDArray[np.int16]]:
     """Yield the means of the valid pixels of squares of 2, 4, 8 and 16 pixels, rounded half to even.
 
-    Each is the mean of the pixels themselves: sums and counts are kept, not rounded means.
+    Each is the mean of the pixels themselves: levels are made from sums and counts, not from rounded means.
     """
     valid = steps != missing
     sums, counts = np.where(valid, steps, 0).astype(np.int32), valid.astype(np.int32)

@@ -72,7 +72,7 @@ def require_ours(root: zarr.Group, where: str) -> None:
         )
 
 
-def format_of(root: zarr.Group) -> Any:  # noqa: ANN401 -- whatever stands there
+def format_of(root: zarr.Group) -> Any:  # noqa: ANN401 -- JSON
     """Return the number of the format of a store."""
     return root.attrs.get("format_version")
 
@@ -94,11 +94,11 @@ def require_current_format(root: zarr.Group, where: str) -> None:
         )
 
 
-def differences(stored: Grid, asked: Grid) -> list[str]:
+def differences(stored: Grid, wanted: Grid) -> list[str]:
     """Say in words where two grids differ; empty if they are one."""
-    old, new = grid_attributes(stored), grid_attributes(asked)
+    old, new = grid_attributes(stored), grid_attributes(wanted)
     # Two spellings of one CRS are no difference.
-    if stored.geobox.crs == asked.geobox.crs:
+    if stored.geobox.crs == wanted.geobox.crs:
         old["crs"], old["crs_wkt"] = new["crs"], new["crs_wkt"]
     shown = (name for name in old if name != "crs_wkt" or old["crs"] == new["crs"])
     differing = [
@@ -106,13 +106,13 @@ def differences(stored: Grid, asked: Grid) -> list[str]:
         for name in shown
         if old[name] != new[name]
     ]
-    if stored.resolution_m == asked.resolution_m and stored.corner != asked.corner:
-        one, other = ("[{:g}, {:g}]".format(*each.corner) for each in (stored, asked))
+    if stored.resolution_m == wanted.resolution_m and stored.corner != wanted.corner:
+        one, other = ("[{:g}, {:g}]".format(*each.corner) for each in (stored, wanted))
         differing.insert(0, f"its grid.anchor is {one}, the job's {other}")
     return differing
 
 
-def same_grid(root: zarr.Group, asked: Grid, where: str) -> bool:
+def same_grid(root: zarr.Group, wanted: Grid, where: str) -> bool:
     """Compare the grid of a store with a job's.
 
     Returns
@@ -124,7 +124,7 @@ def same_grid(root: zarr.Group, asked: Grid, where: str) -> bool:
     StoreError
         They differ and the store has pixels, or its pixels are of an older format.
     """
-    differing = differences(grid_of(root, where), asked)
+    differing = differences(grid_of(root, where), wanted)
     require_current_format(root, where)
     if differing and any(True for _ in root.groups()):
         raise StoreError(

@@ -104,7 +104,7 @@ class Location:
             It cannot be read, or the folder has other content.
         """
         with explained(f"cannot open or make the store {self.url}"):
-            # A local path is kept to one run by the lock.
+            # On a local path the lock admits one run.
             if self.path is not None or self.exists():
                 return self._open_or_create()
             return _retried(self._open_or_create)

@@ -96,10 +96,10 @@ def chunk_slices(array: zarr.Array[Any], chunk: tuple[int, ...]) -> tuple[slice,
 
 def _chunks(array: zarr.Array[Any], where: Selection) -> Iterator[range]:
     """Yield, for each dimension, the range of chunks that a selection touches."""
-    asked = where if isinstance(where, tuple) else (where,)
-    if Ellipsis in asked:
-        asked = (slice(None),) * array.ndim
-    asked += (slice(None),) * (array.ndim - len(asked))
-    for part, edge, size in zip(asked, array.chunks, array.shape, strict=True):
+    indices = where if isinstance(where, tuple) else (where,)
+    if Ellipsis in indices:
+        indices = (slice(None),) * array.ndim
+    indices += (slice(None),) * (array.ndim - len(indices))
+    for part, edge, size in zip(indices, array.chunks, array.shape, strict=True):
         at = np.arange(size)[part if isinstance(part, slice) else np.ravel(part)]
         yield range(at.min() // edge, at.max() // edge + 1) if at.size else range(0)

@@ -17,7 +17,7 @@ ICECHUNK = {
     "repo",
     "snapshots",
 } | {"transactions"}
-"""What Icechunk keeps in a repository's folder."""
+"""Names that Icechunk has in a repository's folder."""
 
 
 def require_writable(url: str) -> None:

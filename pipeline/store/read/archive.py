@@ -100,7 +100,7 @@ class Archive:
 
         Returns
         -------
-        ``mask`` (time, y, x) uint8; ``confidence`` (time, y, x) uint8, if it was kept;
+        ``mask`` (time, y, x) uint8; ``confidence`` (time, y, x) uint8, if it was stored;
         ``fingerprint`` (time, tile_y, tile_x); ``histogram`` (time,
         tile_y, tile_x, class); ``items`` (time), JSON lists; coordinates ``platform`` (time),
         ``spatial_ref``. The edge of a tile is ``attrs["tile_px"]``; what runs looked for, with or
@@ -259,7 +259,7 @@ class Archive:
     def searched(self) -> list[Searched]:
         """Return where and when the runs that made this state searched, oldest first.
 
-        Runs of before this was kept say so by their manifests: those dates, wherever in the region.
+        Of older runs, which did not record it, the dates of their manifests count, in the whole region.
         """
         with self._ledger() as found:
             rows = [] if found is None else found.searched()
@@ -274,7 +274,7 @@ class Archive:
 
     @cached_property
     def _shown_as(self) -> dict[str, str]:
-        """What is not published -> the published state that it became part of, as `log` has it."""
+        """Commit of a run -> the published state that contains it, which `log` lists."""
         if self._repository is None:
             return {}
         return shown_as(self._repository, self._checksums, self.snapshot)

@@ -51,7 +51,7 @@ def _decoded(stored: xr.Dataset) -> xr.Dataset:
             # JSON has one kind of number, and a float64 scale would make float64 reflectance.
             variable.attrs["scale_factor"] = np.float32(variable.attrs["scale_factor"])
     if "day" in stored:
-        # A number here, -1 = none, as the composite contract has it. Others read dates.
+        # A number here, -1 = none, by the Composite contract; CF readers get dates.
         for name in ("units", "calendar", "_FillValue"):
             stored["day"].attrs.pop(name, None)
     decoded: xr.Dataset = xr.decode_cf(stored, decode_coords="all")
@@ -59,7 +59,7 @@ def _decoded(stored: xr.Dataset) -> xr.Dataset:
 
 
 class _Explained(ZarrArrayWrapper):
-    """A lazy array of xarray: it is read long after it was opened, by whoever uses it."""
+    """A lazy array of xarray: it is read long after it was opened, so that its errors must name the store."""
 
     __slots__ = ("_url",)
 

@@ -34,7 +34,7 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
     Raises
     ------
     StoreError
-        There is no store, or nothing that old in it.
+        There is no store, or it has no state that old.
     """
     where = locate(url)
     if where.plain:

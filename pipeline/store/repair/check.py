@@ -37,7 +37,7 @@ def find_damages(state: State, progress: Progress) -> tuple[list[Damage], int]:
     with ThreadPoolExecutor(THREADS) as pool:
         for group in groups:
             times, rows, cols = state.array(f"{group}/fingerprint").shape
-            # One time after the other: what waits in memory is a few cells.
+            # One time after the other, so that only a few cells are in memory.
             for at in range(times):
                 cells = [
                     _cell(state, group, (at, row, col))
@@ -179,9 +179,9 @@ class _MaskCell(_Cell):
         if fingerprint <= UNREADABLE:
             return
         codes = self.pixels[f"{self.group}/mask"]
-        kept = self.state.values(f"{self.group}/histogram", self.cell)
+        stored = self.state.values(f"{self.group}/histogram", self.cell)
         counts = np.bincount(codes.ravel(), minlength=layout.CLASSES)
-        if kept is not None and not np.array_equal(kept, counts):
+        if stored is not None and not np.array_equal(stored, counts):
             yield self.damage(
                 f"{self.group}/mask", "its pixels do not match their histogram", "again"
             )

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Literal
 
 Mend = Literal["again", "overview", "histogram", "georeference", "times", "state", "none"]
-"""What mends it: the next run, which makes the cells again; computing it from other arrays (the next
-four); going back to an earlier state; or nothing, where only the history is damaged."""
+"""How a damage is mended. ``again``: the next run makes the cells again; ``overview`` to ``times``: computed from
+other arrays; ``state``: by going back to an earlier state; ``none``: not at all, where only the history is
+damaged."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of cells that are read, and of all cells."""
@@ -36,7 +37,7 @@ class Damage:
 
     @property
     def group(self) -> str:
-        """``masks/sentinel-2``, whatever lies below it."""
+        """Name of its group, e.g. ``masks/sentinel-2``, also for what lies deeper."""
         return "/".join(self.path.split("/")[:2])
 
 

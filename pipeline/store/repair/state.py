@@ -33,7 +33,7 @@ class State:
 
     _arrays: dict[str, zarr.Array[Any]] = field(default_factory=dict)
     _pixels: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    """What was opened before: each cell asks again."""
+    """Cache of open arrays, which every cell needs."""
 
     def array(self, path: str) -> zarr.Array[Any]:
         """Return an array."""

@@ -1,6 +1,6 @@
 """The branches of runs: creating, adopting, dropping, and moving them by compare-and-swap.
 
-An object store has no lock: whatever is looked up here may change before the next line. Each function
+An object store has no lock: what one line reads may have changed by the next. Each function
 is correct nevertheless: a run that loses its branch gets a `StoreConflictError` at its next commit, and
 readers have seen nothing of it.
 """
@@ -131,7 +131,7 @@ def builds_on(repository: icechunk.Repository, head: str, base: str) -> bool:
     for n, snapshot in enumerate(repository.ancestry(snapshot_id=head)):
         if snapshot.id == base:
             return True
-        # The head itself may be the record of a run that was killed before it moved `main`.
+        # The head itself may be the record of a run that was killed before it moved ``main``.
         if n and snapshot.metadata.get("published"):
             return False
     return False

@@ -83,7 +83,7 @@ def changed_cells(
     before, now = _cells(base, made, count), _cells(theirs, made, count)
     theirs_changed = now != before
     old = before[: made.shape[0]]
-    # Times that this run appended were never in the base, whatever they have at that position.
+    # Times that this run appended are not in the base, even if the other run has cells at their positions.
     there, touched = now[at], theirs_changed[at]
     return States(
         fingerprints=made,

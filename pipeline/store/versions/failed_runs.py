@@ -21,7 +21,7 @@ from pipeline.store.versions import branches
 
 BRANCH = "failed-runs"
 RETRY = RetryPolicy(attempts=5, first_wait_s=0.1)
-"""Of a commit that another run, which fails at the same moment, overtakes."""
+"""Retry policy of a commit that another failing run has overtaken."""
 
 
 def keep_failure(
@@ -61,7 +61,7 @@ def _verdict(error: Exception) -> Verdict:
 
 
 def failed_records(url: str) -> list[dict[str, Any]]:
-    """Return the records of the runs that failed, oldest first, whatever was published since.
+    """Return the records of the runs that failed, oldest first, regardless of what was published since.
 
     A plain Zarr store keeps none.
 

@@ -20,7 +20,7 @@ CELLS_A_COMMIT = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatchUp:
-    """The replay of one branch, on a scratch branch that nobody else looks at."""
+    """The replay of one branch, on a scratch branch that no other process uses."""
 
     repository: icechunk.Repository
     checksums: Checksums

@@ -1,4 +1,4 @@
-"""The transactions of one run: commits on a branch of its own, published once."""
+"""The transactions of one run: commits on its own branch, published once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pipeline.store.write.fork import Origin
 from pipeline.types import Grid
 
 PUBLISH = RetryPolicy(attempts=5, first_wait_s=0.7)
-"""Of a run that loses the race to publish."""
+"""Retry policy of a run that loses the race to publish."""
 
 
 class _OvertakenError(StoreConflictError):
@@ -72,7 +72,7 @@ class BranchWork:
 
     def _open_session(self) -> zarr.Group:
         self._session = self._repository.writable_session(self._branch)
-        # Forks are made of a session of their own: Icechunk makes none of one with changes.
+        # Forks need a separate session: Icechunk cannot fork one that has changes.
         self._pristine: icechunk.Session | None = None
         return zarr.open_group(self._session.store, mode="r+")
 

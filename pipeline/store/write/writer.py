@@ -188,8 +188,8 @@ class Writer(TileStore):
     def merge(self, forks: Sequence[Fork]) -> None:
         """Add what forks have written to the next commit.
 
-        Each tile was written through one of them, or here. Fingerprints that were asked before
-        are stale then: ask again.
+        Each tile was written through one of them, or here. Fingerprints that were read before are stale then: read
+        them again.
 
         Raises
         ------
