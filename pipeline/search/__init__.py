@@ -20,11 +20,11 @@ items in a file. `save_items` writes the answer to a file that a later job can n
 
 from pipeline.search.files import save_items
 from pipeline.search.finding import keep_newest, search
-from pipeline.search.limits import Limits
+from pipeline.search.limits import RequestLimits
 from pipeline.search.matching import matches_query
 
 __all__ = [
-    "Limits",
+    "RequestLimits",
     "keep_newest",
     "matches_query",
     "save_items",

@@ -16,12 +16,12 @@ from pipeline.catalogs import Catalog
 from pipeline.errors import SearchError
 from pipeline.search.api import count_of
 from pipeline.search.documents import parse_instant
-from pipeline.search.limits import Limits
+from pipeline.search.limits import RequestLimits
 from pipeline.search.web import CatalogIO
 from pipeline.shown import cut, words_of
 from pipeline.types import Dropped, Job, Source, footprint
 
-BRIEF = Limits(
+BRIEF = RequestLimits(
     connect_s=5, silence_s=10, answer_s=10, search_s=25, retry=RetryPolicy(attempts=1)
 )
 """For the few requests that only explain an empty result."""

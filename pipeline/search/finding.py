@@ -17,7 +17,7 @@ from pipeline.search.api import items_of_api, search_link
 from pipeline.search.documents import NOT_STAC, Understood, parse_instant, understood
 from pipeline.search.empty import SourceAnswer, nothing_found
 from pipeline.search.files import read_document
-from pipeline.search.limits import Limits
+from pipeline.search.limits import RequestLimits
 from pipeline.search.matching import matcher
 from pipeline.search.walk import walk
 from pipeline.search.web import CatalogIO
@@ -26,7 +26,9 @@ from pipeline.types import Dropped, Items, Job, footprint
 
 
 def search(
-    job: Job, limits: Limits | None = None, report: Callable[[str], None] = lambda _: None
+    job: Job,
+    limits: RequestLimits | None = None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Items:
     """Find the items of a job.
 
@@ -60,7 +62,7 @@ def search(
     found: dict[tuple[str, str], Understood] = {}
     answer = [SourceAnswer(source, catalogs.find(source.catalog)) for source in job.sources]
     for one, matches in zip(answer, tests, strict=True):
-        for each in _candidates(job, one, limits or Limits(), report):
+        for each in _candidates(job, one, limits or RequestLimits(), report):
             fits = matches(each.item)
             one.items.append((each.item, fits))
             if fits:
@@ -146,7 +148,7 @@ def _order(item: pystac.Item) -> tuple[datetime, str, str]:
 
 
 def _candidates(
-    job: Job, answer: SourceAnswer, limits: Limits, report: Callable[[str], None]
+    job: Job, answer: SourceAnswer, limits: RequestLimits, report: Callable[[str], None]
 ) -> Iterator[Understood]:
     """Yield the items of a source; one that cannot be read is dropped, and the search goes on."""
     io = CatalogIO(

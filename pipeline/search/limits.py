@@ -14,7 +14,7 @@ RETRY = RetryPolicy(first_wait_s=1.5, total_s=600.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class RequestLimits:
     """Limits on the requests to one catalogue. Everything has an end: nothing hangs."""
 
     connect_s: float = 10.0

@@ -15,7 +15,7 @@ from pipeline.access import FailedAttempt, Verdict
 from pipeline.access.failures import verdict_of_status
 from pipeline.errors import CatalogUnavailableError, SearchError
 from pipeline.search.documents import parse_json
-from pipeline.search.limits import Limits
+from pipeline.search.limits import RequestLimits
 from pipeline.search.reaching import plain
 from pipeline.shown import excerpt
 from pipeline.watch import fit
@@ -50,7 +50,7 @@ class FailedRequest(FailedAttempt):
         return CatalogUnavailableError if passes or self.status == 413 else SearchError
 
 
-def content(response: requests.Response, limits: Limits, ends: float) -> bytes:
+def content(response: requests.Response, limits: RequestLimits, ends: float) -> bytes:
     """Read a response whole.
 
     Parameters

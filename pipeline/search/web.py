@@ -24,7 +24,7 @@ from pipeline import access
 from pipeline.access import Verdict
 from pipeline.catalogs import Catalog
 from pipeline.errors import CatalogUnavailableError, SearchError
-from pipeline.search.limits import Limits, rate_limit
+from pipeline.search.limits import RequestLimits, rate_limit
 from pipeline.search.reaching import addresses_of, is_proxied, plain, why_unreached
 from pipeline.search.response import TOO_LARGE, FailedRequest, content, json_object
 from pipeline.shown import excerpt, shown
@@ -64,7 +64,7 @@ class CatalogIO(StacApiIO):
         name: str,
         catalog: Catalog,
         *,
-        limits: Limits,
+        limits: RequestLimits,
         hosts: Collection[str] = (),
         report: Callable[[str], None] = lambda _: None,
     ) -> None:

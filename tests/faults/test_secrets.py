@@ -17,7 +17,7 @@ from tests.search.serving import QUICK
 
 @pytest.fixture
 def hostile(region, monkeypatch):
-    monkeypatch.setattr(finding, "Limits", lambda: QUICK)
+    monkeypatch.setattr(finding, "RequestLimits", lambda: QUICK)
     with signing_server(region.folder) as url:
         yield Hostile(region, url, Planted())
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import store
 from pipeline.errors import StoreError, StoreUnavailableError
-from pipeline.store.base.location import locate
+from pipeline.store.base.location import locate_store
 from tests.store.faulty_s3 import Trouble, proxy
 from tests.store.making import Make
 from tests.store.object_store import free_port, serving
@@ -163,7 +163,7 @@ def test_a_branch_that_cannot_be_deleted_does_not_undo_a_publish(url, trouble):
     publish(url, 14, key="other")
     publish(url, 15, key="other")
     assert_published(url, 11, 12, 13, 14, 15)
-    assert locate(url).open().list_branches() == {"main"}
+    assert locate_store(url).open().list_branches() == {"main"}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from pipeline.run.common.clock import measured, unmeasured
 from pipeline.run.record import cost, metrics
 from pipeline.run.record.manifest import manifest
 from pipeline.run.record.record import shortfall
-from pipeline.search import Limits
+from pipeline.search import RequestLimits
 from pipeline.search.web import CatalogIO
 from pipeline.store.versions.failed_runs import failed_records
 from pipeline.testing import ThresholdModel
@@ -371,7 +371,9 @@ def test_requests_to_catalogues_are_counted():
     try:
         url = f"http://127.0.0.1:{server.server_port}/"
         catalog = dataclasses.replace(next(iter(CATALOGS.values())), url=url)
-        io = CatalogIO("here", catalog, limits=Limits(retry=RetryPolicy(first_wait_s=0.001)))
+        io = CatalogIO(
+            "here", catalog, limits=RequestLimits(retry=RetryPolicy(first_wait_s=0.001))
+        )
         before = METER.total().requests
         assert io.read_json(url) == {}
         io.session.close()
@@ -719,6 +721,6 @@ def test_a_folder_that_is_lost_meanwhile_spoils_nothing(region, folder, monkeypa
         check()
         folder.rmdir()
 
-    monkeypatch.setattr(metrics, "check", checked)
+    monkeypatch.setattr(metrics, "require_exporter", checked)
     assert run.run(region.job()).outcome == "published"
     assert "cannot be written" in caplog.text

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 from pipeline.access import RetryPolicy
-from pipeline.search import Limits
+from pipeline.search import RequestLimits
 
-QUICK = Limits(
+QUICK = RequestLimits(
     connect_s=1,
     silence_s=0.3,
     answer_s=0.6,

@@ -9,7 +9,7 @@ import pytest
 from pipeline import catalogs
 from pipeline.access import RetryPolicy
 from pipeline.errors import CatalogUnavailableError, EmptySearchError
-from pipeline.search import Limits, reaching, search
+from pipeline.search import RequestLimits, reaching, search
 from pipeline.testing import make_job
 from pipeline.types import Period, Source
 from tests.search.serving import CORE, QUICK, SEARCH, Answer, Api
@@ -123,7 +123,7 @@ def test_a_query_that_excludes_all_is_told(api_of):
 
 # -- no network ----------------------------------------------------------------------------------
 
-OURS = Limits(retry=RetryPolicy(first_wait_s=0.2))
+OURS = RequestLimits(retry=RetryPolicy(first_wait_s=0.2))
 
 
 def unreached(url, limits=OURS):
@@ -144,7 +144,7 @@ def test_a_name_that_is_not_resolved(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolved)
     text, said = unreached(
-        "earth-search", Limits(retry=RetryPolicy(first_wait_s=0.1), reach_s=0.5)
+        "earth-search", RequestLimits(retry=RetryPolicy(first_wait_s=0.1), reach_s=0.5)
     )
     where = catalogs.CATALOGS["earth-search"].url
     assert text.startswith(f"cannot reach earth-search ({where}): name not resolved")
@@ -154,7 +154,7 @@ def test_a_name_that_is_not_resolved(monkeypatch):
 
 def test_a_resolver_that_never_answers(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(30))
-    text, _ = unreached("https://nowhere.example.com/v1", Limits(reach_s=0.4))
+    text, _ = unreached("https://nowhere.example.com/v1", RequestLimits(reach_s=0.4))
     assert "name not resolved in 0 s" in text
 
 
@@ -162,7 +162,7 @@ def test_a_port_where_nobody_listens():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    limits = Limits(retry=RetryPolicy(first_wait_s=0.05), reach_s=0.6)
+    limits = RequestLimits(retry=RetryPolicy(first_wait_s=0.05), reach_s=0.6)
     text, _ = unreached(f"http://127.0.0.1:{port}", limits)
     assert "connection refused" in text
 
@@ -179,10 +179,10 @@ def test_a_catalogue_that_was_reached_once_is_waited_for_as_ever(api_of, server)
         return serve(asked)
 
     server.answer = flaky
-    limits = Limits(retry=RetryPolicy(first_wait_s=0.3, total_s=20), reach_s=0.1)
+    limits = RequestLimits(retry=RetryPolicy(first_wait_s=0.3, total_s=20), reach_s=0.1)
     assert len(search(make_job(sources=(Source(catalog=url),)), limits)) == 1
 
 
 def test_the_whole_wait_for_a_network_is_under_ten_seconds():
-    assert Limits().reach_s < 9
+    assert RequestLimits().reach_s < 9
     assert reaching.UNRESOLVED

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import store
-from pipeline.store.base.location import locate
+from pipeline.store.base.location import locate_store
 from tests.store import rounds
 
 ROOT = Path(__file__).parents[2]
@@ -91,4 +91,4 @@ def test_every_acknowledged_write_is_there(make, url, tmp_path, processes, turns
     told, present = check(url, make, acknowledged, turns)
     conflicts = sum(each["conflicts"] for lines in acknowledged.values() for each in lines)
     print(f"{told} acknowledged, {present} present, {conflicts} conflicts")
-    assert locate(url).open().list_branches() == {"main"}
+    assert locate_store(url).open().list_branches() == {"main"}

@@ -10,7 +10,7 @@ import zarr
 
 from pipeline import store
 from pipeline.errors import StoreDamagedError, StoreError
-from pipeline.store.base.location import locate
+from pipeline.store.base.location import locate_store
 from tests.store.flipping import choose, content, fill, flipped
 from tests.store.making import MakeTwoTiles
 
@@ -30,7 +30,9 @@ def arrays_of(group: zarr.Group):
 
 
 def test_every_array_has_checksums_within_its_shards_too(filled):
-    root = zarr.open_group(locate(str(filled)).open().readonly_session("main").store, mode="r")
+    root = zarr.open_group(
+        locate_store(str(filled)).open().readonly_session("main").store, mode="r"
+    )
     found = list(arrays_of(root))
     assert len(found) > 40
     for array in found:
@@ -107,14 +109,14 @@ def test_a_wrong_index_is_no_damage(filled):
 
 
 def test_a_new_repository_is_empty(tmp_path):
-    locate(str(tmp_path / "store")).open_or_create()
+    locate_store(str(tmp_path / "store")).open_or_create()
     assert store.find_archive(str(tmp_path / "store")) is None
     with pytest.raises(StoreError, match="still empty"):
         store.open_archive(str(tmp_path / "store"))
 
 
 def test_no_flipped_bit_of_a_snapshot_makes_a_store_empty(filled):
-    newest = locate(str(filled)).open().lookup_branch("main")
+    newest = locate_store(str(filled)).open().lookup_branch("main")
     file, chosen = filled / "snapshots" / newest, random.Random(3)
     for _ in range(20):
         # Every bit of the newest one counts, so that each is found before anything is read.

@@ -8,7 +8,7 @@ import zarr
 from pipeline import store
 from pipeline.errors import StoreError
 from pipeline.store.arrays import layout, stored_grid
-from pipeline.store.base.location import PUBLISHED, locate
+from pipeline.store.base.location import PUBLISHED, locate_store
 from tests.store.flipping import content, fill
 
 
@@ -25,7 +25,7 @@ def old(tmp_path, make, monkeypatch) -> str:
 
 
 def renumbered(url: str, number: int) -> None:
-    session = locate(url).open().writable_session("main")
+    session = locate_store(url).open().writable_session("main")
     zarr.open_group(session.store, mode="r+").attrs["format_version"] = number
     session.commit("as it was", metadata=PUBLISHED)
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import store
 from pipeline.errors import StoreConflictError, StoreError
-from pipeline.store.base.location import locate
+from pipeline.store.base.location import locate_store
 from pipeline.store.versions import rollback_expire
 
 
@@ -171,7 +171,7 @@ def test_what_was_begun_before_a_rollback_does_not_bring_back_what_was_taken_bac
         left = writer.commit("other tile")
     store.roll_back(url, first)
     # As if the run had made its branch while the rollback was at work.
-    locate(url).open().create_branch("run-killed", left)
+    locate_store(url).open().create_branch("run-killed", left)
     with store.open_writer(url, make.grid(), title="t", run_key="killed") as writer:
         assert not writer.changed
         assert writer.fingerprints(make.sensor)[make.times(1)[0]][0, 0] == 11
@@ -185,7 +185,7 @@ def test_a_rollback_that_loses_a_race_changes_nothing(make, url, monkeypatch):
 
     def late(repository, base, target):
         monkeypatch.setattr(
-            "pipeline.store.base.location.Location.lock", lambda _: nullcontext()
+            "pipeline.store.base.location.StoreLocation.lock", lambda _: nullcontext()
         )
         publish(url, make, 13)
         real(repository, base, target)
@@ -194,7 +194,7 @@ def test_a_rollback_that_loses_a_race_changes_nothing(make, url, monkeypatch):
     with pytest.raises(StoreConflictError, match="published meanwhile"):
         store.roll_back(url, first)
     assert seen(url, make) == 13
-    assert locate(url).open().list_tags() == set()
+    assert locate_store(url).open().list_tags() == set()
 
 
 def test_an_open_reader_is_not_moved_by_a_rollback(make, url):

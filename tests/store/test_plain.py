@@ -14,7 +14,7 @@ import zarr
 
 from pipeline import store
 from pipeline.errors import StoreConflictError, StoreError
-from pipeline.store.base.location import locate
+from pipeline.store.base.location import locate_store
 from pipeline.types import NEVER
 from tests.store.making import JULY, JUNE, ROLES
 from tests.store.test_forks import (
@@ -116,7 +116,7 @@ def test_what_needs_a_history_is_refused(make, plain):
         lambda: store.open_archive(plain, as_of="2026-06-01"),
         lambda: store.roll_back(plain, "A" * 20),
         lambda: store.expire(plain, datetime.now(UTC)),
-        locate(plain).open,
+        locate_store(plain).open,
     ):
         with pytest.raises(StoreError, match=r"plain Zarr store, which has no history: "):
             refused()

@@ -8,7 +8,7 @@ import pytest
 from pipeline import store
 from pipeline.errors import StoreConflictError
 from pipeline.store.arrays import stored_grid
-from pipeline.store.base.location import Location
+from pipeline.store.base.location import StoreLocation
 from pipeline.store.versions import branches
 from pipeline.store.write import open_writer
 
@@ -16,7 +16,7 @@ from pipeline.store.write import open_writer
 @pytest.fixture(autouse=True)
 def no_lock(monkeypatch):
     """Let a local path be as open as an object store; within one process it is as safe."""
-    monkeypatch.setattr(Location, "lock", lambda _: nullcontext())
+    monkeypatch.setattr(StoreLocation, "lock", lambda _: nullcontext())
 
 
 def begin(url, make, key):

@@ -11,7 +11,7 @@ import zarr
 from pipeline import store
 from pipeline.errors import StoreDamagedError, StoreError
 from pipeline.store.base.checksums import arrays
-from pipeline.store.base.location import PUBLISHED, locate
+from pipeline.store.base.location import PUBLISHED, locate_store
 from pipeline.store.base.reading import chunk_slices
 from tests.store.flipping import choose, content, fill, fill_cells, flip
 from tests.store.making import MakeTwoTiles
@@ -54,13 +54,13 @@ def assert_restored(damaged: Path, undisturbed: Path) -> None:
 
 
 def test_a_whole_store_is_whole(undisturbed):
-    before = locate(str(undisturbed)).open().lookup_branch("main")
+    before = locate_store(str(undisturbed)).open().lookup_branch("main")
     found = store.verify(str(undisturbed), mend=True)
     assert found.damages == ()
     # 2 tiles, 3 scenes and 2 months
     assert found.cells == 2 * 5
     assert found.repaired == ""
-    assert locate(str(undisturbed)).open().lookup_branch("main") == before
+    assert locate_store(str(undisturbed)).open().lookup_branch("main") == before
 
 
 def mended(damaged: Path, undisturbed: Path) -> store.Verified:
@@ -95,7 +95,7 @@ def test_forty_flipped_bits_of_each_kind_are_mended(damaged, undisturbed, part, 
 
 def break_chunk(path: Path, array: str, where: tuple[int, ...]) -> None:
     """Damage one chunk, wherever its bytes are."""
-    session = locate(str(path)).open().readonly_session("main")
+    session = locate_store(str(path)).open().readonly_session("main")
     opened = zarr.open_group(session.store, mode="r")[array]
     for file in sorted((path / "chunks").iterdir()):
         good = file.read_bytes()
@@ -135,7 +135,7 @@ def test_overviews_are_made_anew_at_once(damaged, undisturbed, array, where):
 
 
 def lose_manifest(path: Path, array: str) -> None:
-    repository = locate(str(path)).open()
+    repository = locate_store(str(path)).open()
     (manifest,) = arrays(repository, repository.lookup_branch("main"))[array]
     flip(path / "manifests" / manifest, 8 * 60)
 
@@ -168,7 +168,7 @@ def test_what_does_not_is_made_again_by_a_run(damaged, undisturbed, array):
 
 
 def test_where_only_an_earlier_state_helps_it_is_shown_again(damaged, undisturbed):
-    main = locate(str(damaged)).open().lookup_branch("main")
+    main = locate_store(str(damaged)).open().lookup_branch("main")
     flip(damaged / "snapshots" / main, 999)
     (damaged / "checksums/copies/snapshots" / main).unlink()
     found = store.verify(str(damaged))
@@ -182,7 +182,7 @@ def test_where_only_an_earlier_state_helps_it_is_shown_again(damaged, undisturbe
 @pytest.mark.parametrize("harm", [lambda file: flip(file, 999), Path.unlink])
 @pytest.mark.parametrize("kind", ["snapshots", "checksums"])
 def test_snapshots_and_lists_come_back_from_their_copies(damaged, undisturbed, kind, harm):
-    states = [each.id for each in locate(str(damaged)).open().ancestry(branch="main")]
+    states = [each.id for each in locate_store(str(damaged)).open().ancestry(branch="main")]
     assert len(states) == 7
     logged = store.open_archive(str(damaged)).log()
     # The newest, one between, and the empty beginning.
@@ -198,7 +198,7 @@ def test_snapshots_and_lists_come_back_from_their_copies(damaged, undisturbed, k
 
 
 def test_a_lost_history_is_told_and_readers_of_now_miss_nothing(damaged, undisturbed):
-    older = list(locate(str(damaged)).open().ancestry(branch="main"))[3].id
+    older = list(locate_store(str(damaged)).open().ancestry(branch="main"))[3].id
     flip(damaged / "snapshots" / older, 999)
     (damaged / "checksums/copies/snapshots" / older).unlink()
     for mend in (False, True):
@@ -225,7 +225,7 @@ def test_without_an_earlier_state_it_says_what_to_do(damaged):
 
 def write_behind(path: Path, array: str, where, value) -> None:
     """Write as a program with a fault would: all checksums are right."""
-    repository = locate(str(path)).open()
+    repository = locate_store(str(path)).open()
     session = repository.writable_session("main")
     zarr.open_group(session.store, mode="r+")[array][where] = value
     session.commit("a fault", metadata=PUBLISHED)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline import store
 from pipeline.errors import StoreConflictError
-from pipeline.store.base.location import Location, locate
+from pipeline.store.base.location import StoreLocation, locate_store
 from pipeline.store.versions import branches, rollback_expire
 from pipeline.store.write import catch_up
 from tests.store.making import JULY, JUNE, ROLES, Make
@@ -135,7 +135,7 @@ def works(key):
 @pytest.fixture(autouse=True)
 def no_lock(monkeypatch):
     """Let a local path be as open as an object store; within one process it is as safe."""
-    monkeypatch.setattr(Location, "lock", lambda _: nullcontext())
+    monkeypatch.setattr(StoreLocation, "lock", lambda _: nullcontext())
 
 
 @pytest.mark.slow
@@ -182,7 +182,7 @@ def test_two_runs_at_once_are_as_if_one_came_after_the_other(before, one, other)
             "one",
             "other",
         ]
-        assert locate(url).open().list_branches() == {"main"}
+        assert locate_store(url).open().list_branches() == {"main"}
 
 
 @pytest.mark.parametrize("cells_a_commit", [1, 4096])
@@ -272,12 +272,12 @@ def test_work_on_what_was_rolled_back_is_not_brought_back(url):
     mine = Work("mine", {(0, 1): 1}, {})
     with begin(url, mine) as writer:
         mine.do(writer)
-        branch = locate(url).open().lookup_branch("run-mine")
+        branch = locate_store(url).open().lookup_branch("run-mine")
         store.roll_back(url, first)
         with pytest.raises(StoreConflictError, match="start this run again"):
             writer.publish({})
     # Even if the branch had outlived the rollback.
-    locate(url).open().create_branch("run-mine", branch)
+    locate_store(url).open().create_branch("run-mine", branch)
     with begin(url, mine) as writer:
         assert not writer.changed
         assert writer.mask_fingerprint(make.sensor, TIMES[0], TILES[0]) == 101
@@ -303,7 +303,7 @@ def test_a_run_killed_while_it_moves_its_work_starts_where_it_was(anywhere, monk
         assert writer.composite_fingerprint(NAME, JUNE.start, TILES[0]) == 102
         assert writer.mask_fingerprint(make.sensor, TIMES[3], TILES[0]) == 101
         writer.publish({})
-    assert locate(anywhere).open().list_branches() == {"main"}
+    assert locate_store(anywhere).open().list_branches() == {"main"}
 
 
 def test_a_run_at_its_first_tile_is_not_taken_for_a_left_one(url):
@@ -335,7 +335,7 @@ def test_left_work_that_cannot_be_moved_is_done_again(url):
 def test_what_a_killed_move_leaves_is_expired(url, monkeypatch):
     monkeypatch.setattr(rollback_expire, "SAFE_AGE", timedelta(0))
     run(url, Work("one", {(0, 1): 1}, {}))
-    repository = locate(url).open()
+    repository = locate_store(url).open()
     repository.create_branch("replay-run-gone", repository.lookup_branch("main"))
     store.expire(url, datetime.now(UTC))
     assert repository.list_branches() == {"main"}

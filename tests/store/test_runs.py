@@ -15,7 +15,7 @@ import zarr
 
 from pipeline import store
 from pipeline.errors import StoreConflictError, StoreError
-from pipeline.store.base.location import locate
+from pipeline.store.base.location import locate_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ def fingerprints(url, make):
 
 
 def branches(url):
-    return locate(url).open().list_branches()
+    return locate_store(url).open().list_branches()
 
 
 def test_readers_see_a_run_when_it_is_published(make, url):
@@ -92,7 +92,7 @@ def test_old_states_are_read_by_id_tag_and_instant(make, url):
             write_tile(writer, make, row, 0)
             write_tile(writer, make, row, 1)
             snapshots.append(writer.publish({}))
-    locate(url).open().create_tag("v1", snapshots[0])
+    locate_store(url).open().create_tag("v1", snapshots[0])
     second, first, _grid = store.open_archive(url).log()
     between = first.time + (second.time - first.time) * 0.999
     for as_of in (snapshots[0], "v1", first.time, first.time.isoformat(), between):
@@ -169,7 +169,7 @@ def test_a_run_killed_after_main_moved_is_finished(make, url):
     with begin(url, make) as writer:
         write_tile(writer, make, 0, 0)
         tip = writer.publish({})
-    locate(url).open().create_branch("run-run", tip)
+    locate_store(url).open().create_branch("run-run", tip)
     with begin(url, make) as writer:
         assert not writer.changed
         assert writer.publish({}) == tip
@@ -179,7 +179,7 @@ def test_a_run_killed_after_main_moved_is_finished(make, url):
 def test_what_others_wrote_to_main_stays(make, url):
     with begin(url, make) as writer:
         write_tile(writer, make, 0, 0)
-        session = locate(url).open().writable_session("main")
+        session = locate_store(url).open().writable_session("main")
         zarr.open_group(session.store, mode="r+").attrs["who"] = "another"
         other = session.commit("another tool")
         shown = writer.publish({})
@@ -284,7 +284,7 @@ def test_urls_of_local_stores(make, tmp_path, monkeypatch):
     ],
 )
 def test_object_stores_are_known_by_url(url, said):
-    where = locate(url)
+    where = locate_store(url)
     assert where.path is None
     assert said in str(where.storage)
 
@@ -301,7 +301,7 @@ def test_object_stores_are_known_by_url(url, said):
 )
 def test_urls_that_lack_a_part_are_explained(url, said):
     with pytest.raises(StoreError, match=said):
-        locate(url)
+        locate_store(url)
 
 
 KILLED = """

@@ -31,7 +31,7 @@ LOCK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
+class StoreLocation:
     """Where a repository lies."""
 
     url: str
@@ -129,7 +129,7 @@ def _retried(do: Callable[[], icechunk.Repository]) -> icechunk.Repository:
     return policy.call(do, judge=judge)
 
 
-def locate(url: str) -> Location:
+def locate_store(url: str) -> StoreLocation:
     """Read a URL or path.
 
     Parameters
@@ -148,7 +148,7 @@ def locate(url: str) -> Location:
         The URL has another scheme or unknown options, or no bucket, container or account.
     """
     if url.startswith(PLAIN):
-        inner = locate(url.removeprefix(PLAIN))
+        inner = locate_store(url.removeprefix(PLAIN))
         if inner.path is None:
             raise StoreError(
                 f"{url!r}: a plain Zarr store lies on a local path, where a lock keeps it to one run: "
@@ -157,15 +157,15 @@ def locate(url: str) -> Location:
         return replace(inner, url=url, plain=True)
     parts = urlsplit(url)
     if "://" not in url:
-        return Location(url=url, storage=None, path=Path(url).expanduser().absolute())
+        return StoreLocation(url=url, storage=None, path=Path(url).expanduser().absolute())
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Location(url=url, storage=None, path=Path(unquote(parts.path)))
+        return StoreLocation(url=url, storage=None, path=Path(unquote(parts.path)))
     if parts.scheme not in _OBJECT_STORES or not parts.netloc:
         raise StoreError(
             f"cannot store at {url!r}: give a path, file:///path, s3://bucket/prefix, "
             "gs://bucket/prefix or az://container/prefix?account=NAME"
         )
-    return Location(url=url, storage=_OBJECT_STORES[parts.scheme](parts), path=None)
+    return StoreLocation(url=url, storage=_OBJECT_STORES[parts.scheme](parts), path=None)
 
 
 def _options(parts: SplitResult, *known: str) -> dict[str, str]:

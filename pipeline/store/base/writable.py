@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from pipeline.errors import StoreError
-from pipeline.store.base.location import locate
+from pipeline.store.base.location import locate_store
 
 ICECHUNK = {
     "chunks",
@@ -29,7 +29,7 @@ def require_writable(url: str) -> None:
         A file is in the way, the folder has other content, or it or its parent (for the lock) is not
         writable. Object stores are not checked: their permissions show when a run writes.
     """
-    where = locate(url)
+    where = locate_store(url)
     path = where.path
     if path is None:
         return

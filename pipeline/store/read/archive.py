@@ -17,7 +17,7 @@ from pipeline.store.arrays import contents, items_and_records, layout, stored_gr
 from pipeline.store.arrays.composites import composite_sensors, require_alike
 from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import locate
+from pipeline.store.base.location import locate_store
 from pipeline.store.base.reading import read
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.read.plain import PlainSession
@@ -45,7 +45,7 @@ class Archive:
         if stored_grid.format_of(root) != stored_grid.FORMAT_VERSION:
             stored_grid.warn_once(url, stored_grid.format_of(root))
         self._repository = repository
-        self._checksums = Checksums(None if repository is None else locate(url).path)
+        self._checksums = Checksums(None if repository is None else locate_store(url).path)
         self._session = session
         self._root = root
 
@@ -294,7 +294,7 @@ class Archive:
             It is a plain Zarr store, which has no history; or a state in it is damaged.
         """
         if self._repository is None:
-            locate(self.url).require_history("there is no log")
+            locate_store(self.url).require_history("there is no log")
         assert self._repository is not None
         with explained(f"cannot read the history of the store {self.url}"):
             return list(published(self._repository, self._checksums, self.snapshot))

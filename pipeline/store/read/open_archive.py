@@ -9,7 +9,7 @@ import icechunk
 
 from pipeline.errors import StoreError
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, RUN, Location, locate
+from pipeline.store.base.location import MAIN, RUN, StoreLocation, locate_store
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.read import plain
 from pipeline.store.read.archive import Archive
@@ -25,7 +25,7 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
     Parameters
     ----------
     url
-        Path or URL of the repository; see `pipeline.store.base.location.locate`.
+        Path or URL of the repository; see `pipeline.store.base.location.locate_store`.
     as_of
         A snapshot id, a tag, or an instant (naive ones and dates are UTC): the store as it was
         then. None: as it is now; a later publish does not change an open archive. Instants are
@@ -36,7 +36,7 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
     StoreError
         There is no store, or it has no state that old.
     """
-    where = locate(url)
+    where = locate_store(url)
     if where.plain:
         return _open_plain(where, as_of)
     repository = where.open()
@@ -52,7 +52,7 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
 
 def find_archive(url: str) -> Archive | None:
     """Open a store as it is now; none: there is no store yet, or nothing in it."""
-    where = locate(url)
+    where = locate_store(url)
     with explained(f"cannot look for a store at {url}"):
         if where.plain:
             assert where.path is not None
@@ -72,7 +72,7 @@ def find_unfinished(url: str, run_key: str) -> Archive | None:
     None: there is nothing, or it builds on a state that was rolled back and will be made again. A plain
     store has no such state: readers see at once what a run writes.
     """
-    where = locate(url)
+    where = locate_store(url)
     with explained(f"cannot look for a store at {url}"):
         if where.plain or not where.exists():
             return None
@@ -87,7 +87,7 @@ def find_unfinished(url: str, run_key: str) -> Archive | None:
     return None if root is None else Archive(url, repository, session, root)
 
 
-def _open_plain(where: Location, as_of: str | datetime | None) -> Archive:
+def _open_plain(where: StoreLocation, as_of: str | datetime | None) -> Archive:
     if as_of is not None:
         where.require_history("it is read as it is now, not as of an earlier time")
     assert where.path is not None
@@ -101,7 +101,7 @@ def _open_plain(where: Location, as_of: str | datetime | None) -> Archive:
 
 
 def _session(
-    where: Location, repository: icechunk.Repository, as_of: str | datetime | None
+    where: StoreLocation, repository: icechunk.Repository, as_of: str | datetime | None
 ) -> icechunk.session.Session:
     checksums = Checksums(where.path)
     snapshot = _chosen(repository, checksums, as_of)

@@ -18,7 +18,7 @@ from zarr.storage import LocalStore
 
 from pipeline.errors import StoreError
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, PUBLISHED, RUN, Location
+from pipeline.store.base.location import MAIN, PUBLISHED, RUN, StoreLocation
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.repair import check, cleaning
 from pipeline.store.repair.damages import Damage, Progress, Verified
@@ -36,7 +36,7 @@ REPAIRED = "repaired"
 """Attribute of the root: when readers were brought back to this state."""
 
 
-def mend_store(where: Location, found: Verified, progress: Progress) -> Verified:
+def mend_store(where: StoreLocation, found: Verified, progress: Progress) -> Verified:
     """Mend what was found, on the state itself or on the one before it that is whole.
 
     Raises
@@ -98,7 +98,7 @@ def _mend_state(
     return mended, cleaned
 
 
-def _mend_plain(where: Location, found: Verified) -> Verified:
+def _mend_plain(where: StoreLocation, found: Verified) -> Verified:
     assert where.path is not None
     with explained(f"cannot mend the store {where.url}"):
         root = zarr.open_group(LocalStore(where.path), mode="r+")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.errors import StoreDamagedError, StoreError
 from pipeline.store.arrays import contents, layout, stored_grid
 from pipeline.store.base.checksums import Checksums, arrays
-from pipeline.store.base.location import Location
+from pipeline.store.base.location import StoreLocation
 from pipeline.store.base.reading import read
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.read import plain
@@ -77,7 +77,7 @@ def wrong_manifests(
 
 
 def open_state(
-    where: Location, repository: icechunk.Repository, checksums: Checksums, snapshot: str
+    where: StoreLocation, repository: icechunk.Repository, checksums: Checksums, snapshot: str
 ) -> State:
     """Open a state of an Icechunk store; its root must be readable."""
     session = repository.readonly_session(snapshot_id=snapshot)
@@ -92,7 +92,7 @@ def open_state(
     )
 
 
-def open_plain_state(where: Location) -> State:
+def open_plain_state(where: StoreLocation) -> State:
     """Open what a plain store has.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, Location, locate
+from pipeline.store.base.location import MAIN, StoreLocation, locate_store
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.repair import check, history
 from pipeline.store.repair.damages import Damage, Progress, Verified
@@ -36,7 +36,7 @@ def verify(
     StoreConflictError
         It is to be mended, and a run is at work.
     """
-    where = locate(url)
+    where = locate_store(url)
     if not mend:
         return _read_all(where, progress)
     with where.lock():
@@ -53,7 +53,7 @@ def verify(
     )
 
 
-def _read_all(where: Location, progress: Progress) -> Verified:
+def _read_all(where: StoreLocation, progress: Progress) -> Verified:
     if where.plain:
         return _check(open_plain_state(where), progress)
     repository, checksums = where.open(), Checksums(where.path)

@@ -15,7 +15,7 @@ import zarr
 from pipeline.access import RetryPolicy, Verdict
 from pipeline.store.arrays.items_and_records import Ledger
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, locate
+from pipeline.store.base.location import MAIN, locate_store
 from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 from pipeline.store.versions import branches
 
@@ -70,7 +70,7 @@ def failed_records(url: str) -> list[dict[str, Any]]:
     StoreError
         There is no store, or it cannot be read.
     """
-    where = locate(url)
+    where = locate_store(url)
     if where.plain:
         return []
     repository = where.open()

@@ -11,7 +11,7 @@ import icechunk
 
 from pipeline.errors import StoreConflictError, StoreError
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, RUN, Location, locate
+from pipeline.store.base.location import MAIN, RUN, StoreLocation, locate_store
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.versions import branches
 from pipeline.store.versions.branches import drop, drop_dead, move_main
@@ -55,7 +55,7 @@ def roll_back(url: str, snapshot: str) -> Snapshot:
     StoreConflictError
         A run is at work, or published meanwhile.
     """
-    where = locate(url)
+    where = locate_store(url)
     where.require_history("it cannot be rolled back")
     with where.lock():
         repository = where.open()
@@ -99,7 +99,7 @@ def expire(url: str, older_than: datetime) -> Expired:
     StoreConflictError
         A run is at work.
     """
-    where = locate(url)
+    where = locate_store(url)
     where.require_history("there is nothing to expire")
     with where.lock():
         repository = where.open()
@@ -124,7 +124,7 @@ def expire(url: str, older_than: datetime) -> Expired:
 
 
 def _chosen(
-    repository: icechunk.Repository, where: Location, tip: str, wanted: str
+    repository: icechunk.Repository, where: StoreLocation, tip: str, wanted: str
 ) -> Snapshot:
     checksums = Checksums(where.path)
     states = list(published(repository, checksums, tip))
@@ -168,7 +168,7 @@ def _drop_unfinished(folder: Path) -> int:
     return freed
 
 
-def _orphans_before(where: Location, older_than: datetime) -> datetime:
+def _orphans_before(where: StoreLocation, older_than: datetime) -> datetime:
     now = datetime.now(UTC)
     # On a local path, the lock proves that no run is at work.
     return now if where.path is not None else min(older_than, now - SAFE_AGE)

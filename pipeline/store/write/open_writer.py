@@ -12,7 +12,7 @@ import zarr
 from pipeline.errors import StoreDamagedError
 from pipeline.store.arrays import stored_grid
 from pipeline.store.base.checksums import Checksums
-from pipeline.store.base.location import MAIN, PUBLISHED, RUN, locate
+from pipeline.store.base.location import MAIN, PUBLISHED, RUN, locate_store
 from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 from pipeline.store.versions.branches import drop, own_branch, tip
 from pipeline.store.versions.snapshots import open_root
@@ -40,7 +40,7 @@ def open_writer(
     Parameters
     ----------
     url
-        Path or URL of the repository; see `pipeline.store.base.location.locate`.
+        Path or URL of the repository; see `pipeline.store.base.location.locate_store`.
     grid
         The region's grid. A store has one grid for ever (an empty one takes a new grid).
     title
@@ -64,7 +64,7 @@ def open_writer(
     StoreConflictError
         Another live run writes to it.
     """
-    where = locate(url)
+    where = locate_store(url)
     with where.lock():
         if where.plain:
             assert where.path is not None
