@@ -202,7 +202,7 @@ def rooms(monkeypatch) -> Rooms:  # noqa: C901  (a row a room)
         execute=found.execute,
         observations=lambda *_: "observations",
         Silent=Silent,
-        tell_unchanged=lambda _: None,
+        emit_unchanged=lambda _: None,
     )
     module("store", open_archive=open_archive, find_archive=find_archive)
     module(

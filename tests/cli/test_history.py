@@ -171,7 +171,7 @@ def test_a_run_that_is_not_there(cloudmask):
 
 
 def test_a_store_without_runs_says_so(cloudmask, monkeypatch):
-    monkeypatch.setattr(history, "told", lambda _: [])
+    monkeypatch.setattr(history, "all_records", lambda _: [])
     result = cloudmask("runs", "store")
     assert (result.exit_code, result.stdout) == (
         0,
