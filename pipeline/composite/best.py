@@ -80,6 +80,7 @@ class Best(Plain):
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ValueError(f"no preset {self.preset!r}: there are {', '.join(PRESETS)}")
+        scores.require_doy(self.target_doy)
         weights = self._set.weights
         if unknown := sorted(set(weights) - set(CRITERIA)):
             raise ValueError(

@@ -6,7 +6,7 @@ and strips never change a bit of the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,10 +118,20 @@ def _require(method: Method, roles: Sequence[str], given: xr.Dataset) -> None:
         raise ValueError(f"{method} needs {', '.join(missing)} of each observation")
 
 
-def nothing(shape: tuple[int, int], roles: Sequence[str]) -> xr.Dataset:
-    """Return the composite of no observation at all: no data everywhere."""
+def nothing(
+    shape: tuple[int, int], roles: Sequence[str], more: Iterable[str] = ()
+) -> xr.Dataset:
+    """Return the composite of no observation at all: no data everywhere.
+
+    Parameters
+    ----------
+    shape
+        (y, x) pixels.
+    roles, more
+        Its bands, and the layers of its method.
+    """
     layers: dict[str, NDArray[Any]] = {
-        role: np.full(shape, np.nan, np.float32) for role in roles
+        name: np.full(shape, np.nan, np.float32) for name in (*roles, *more)
     }
     layers["count"] = np.zeros(shape, np.uint16)
     layers |= {name: np.full(shape, NONE, np.int32) for name in ("day", "source")}

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import erfc
 
 from pipeline.composite.observations import Composed, Observations, Plain
-from pipeline.composite.scores import by_sensor, days_off
+from pipeline.composite.scores import by_sensor, days_off, require_doy
 
 _BLUR_M = (480.0, 2400.0)
 
@@ -59,6 +59,7 @@ class WeightedMean(Plain):
             raise ValueError(
                 f"half_days {self.half_days} must be above 0, date_least {self.date_least} above 0 and at most 1"
             )
+        require_doy(self.target_doy)
         if min(self.sensors.values(), default=1) <= 0:
             raise ValueError(f"weights of sensors must be above 0: {dict(self.sensors)}")
 

@@ -44,6 +44,7 @@ def bytes_needed(
     n_roles: int,
     workers: int,
     budget_bytes: int = BLOCK_BUDGET_BYTES,
+    n_layers: int = 0,
 ) -> int:
     """Return what composing a tile holds at its peak, reading of the sources not counted.
 
@@ -57,12 +58,14 @@ def bytes_needed(
         Blocks in work at once.
     budget_bytes
         As in `block_px`.
+    n_layers
+        What the method gives besides its values (`Method.layers`).
     """
     edge = min(tile_px, block_px(n_times, n_roles, budget_bytes))
     blocks = math.ceil(tile_px / edge) ** 2
-    block = _block_bytes(edge, n_times, n_roles)
+    block = _block_bytes(edge, n_times, n_roles) + 4 * n_layers * edge**2
     block += _strip_bytes(min(edge**2, strip_px(n_times, n_roles)), n_times, n_roles)
-    composite = tile_px**2 * _composite_bytes(n_roles)
+    composite = tile_px**2 * _composite_bytes(n_roles + n_layers)
     # Either the last blocks are in work, or all are done and joined, when the tile stands twice.
     return composite + max(min(workers, blocks) * block, composite)
 

@@ -12,6 +12,12 @@ from pipeline.composite.observations import Observations
 _YEAR_DAYS = 365.25
 
 
+def require_doy(day: int | None) -> None:
+    """Refuse, with `ValueError`, what is no day of a year."""
+    if day is not None and not 1 <= day <= 366:
+        raise ValueError(f"target_doy is {day}: expected a day of the year, 1 to 366")
+
+
 def days_off(seen: Observations, target_doy: int | None) -> NDArray[np.float64]:
     """Return (T, N) days from the wanted day of the year, −183 to 183; none: from the period's middle."""
     assert seen.day is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline.publish.words import COMMON_NAMES, Json
-from pipeline.store.arrays.composites import MISSING, SCALE, encode_reflectance
+from pipeline.store.arrays.composites import LAYERS, MISSING, SCALE, encode_reflectance
 from pipeline.types import LEGEND, Code
 from pipeline.types.palette import SIDECAR
 
@@ -24,7 +24,7 @@ class Layer:
     """Name of the variable, the asset and the file."""
     title: str
     dtype: str
-    nodata: int | None = None
+    nodata: float | None = None
     scale: float | None = None
     """Factor from stored numbers to values; None: 1."""
     unit: str | None = None
@@ -53,7 +53,7 @@ class Layer:
         described: Json = {"name": self.name, "description": self.title}
         described["data_type"] = self.dtype
         if self.nodata is not None:
-            described["nodata"] = self.nodata
+            described["nodata"] = "nan" if math.isnan(self.nodata) else self.nodata
         if self.unit is not None:
             described["unit"] = self.unit
         if self.is_band:
@@ -82,8 +82,8 @@ def mask_layers(masks: xr.Dataset) -> list[Layer]:
     return layers
 
 
-def composite_layers(roles: Sequence[str]) -> list[Layer]:
-    """Return the layers of a composite: its bands, then count, day and source."""
+def composite_layers(composite: xr.Dataset) -> list[Layer]:
+    """Return the layers of a composite: its bands, those of its method, then count, day and source."""
     bands = [
         Layer(
             name=role,
@@ -94,10 +94,21 @@ def composite_layers(roles: Sequence[str]) -> list[Layer]:
             unit="1",
             overviews="average",
         )
-        for role in roles
+        for role in map(str, composite.attrs["roles"])
     ]
     return [
         *bands,
+        *(
+            Layer(
+                name=name,
+                title=str(composite[name].attrs["long_name"]),
+                dtype="float32",
+                nodata=math.nan,
+                unit="1",
+                overviews="average",
+            )
+            for name in map(str, composite.attrs.get(LAYERS, ()))
+        ),
         Layer(name="count", title="usable observations; 0 = no data", dtype="uint16"),
         Layer(
             name="day",

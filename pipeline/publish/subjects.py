@@ -79,7 +79,7 @@ def _composite_kind(archive: Archive, name: str) -> Kind:
         ),
         group=f"composites/{name}",
         data=data,
-        layers=composite_layers([str(role) for role in data.attrs["roles"]]),
+        layers=composite_layers(data),
     )
 
 

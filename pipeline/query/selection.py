@@ -109,7 +109,7 @@ def select_composite(
         Keeps the composite's periods that begin in it; of exactly one the result has dims (y, x).
         None: all, with dims (time, y, x).
     bands
-        Roles, ``count``, ``day`` or ``source``, in this order; none: all.
+        Roles, layers of the method, ``count``, ``day`` or ``source``, in this order; none: all.
 
     Returns
     -------
@@ -148,7 +148,8 @@ def _periods(composite: xr.Dataset, period: Period | None) -> xr.Dataset:
 
 
 def _bands(composite: xr.Dataset, bands: Sequence[str]) -> xr.Dataset:
-    known = [*composite.attrs["roles"], *NONE]
+    layers = [str(each) for each in np.atleast_1d(composite.attrs.get("layers", []))]
+    known = [*composite.attrs["roles"], *layers, *NONE]
     if unknown := [each for each in bands if each not in known]:
         raise QueryError(
             f"the composite has no band {', '.join(unknown)}; it has {', '.join(known)}"

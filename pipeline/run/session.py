@@ -14,6 +14,7 @@ from pipeline import store
 from pipeline.access import RetryPolicy
 from pipeline.errors import CloudmaskError, IncompleteError, StoreError
 from pipeline.run.common.clock import unmeasured
+from pipeline.run.common.method import method_of
 from pipeline.run.common.progress import Progress, Silent
 from pipeline.run.executors.base import Executor
 from pipeline.run.executors.choose import open_executor
@@ -66,7 +67,13 @@ class Session:
         settings, earlier = plan.job.composite, plan.earlier
         if settings is not None:
             attrs = {**made_by(settings), "sensors": sorted(plan.composed)}
-            writer.set_composite(settings.name, settings.bands, plan.periods, attrs)
+            writer.set_composite(
+                settings.name,
+                settings.bands,
+                plan.periods,
+                attrs,
+                layers=method_of(settings).layers,
+            )
             # Looked up again: another run may have published since the plan was made.
             earlier = find_earlier(writer, wanted_scenes(plan), plan.grid, plan.tiles)
         writer.commit("scenes and periods")

@@ -21,7 +21,8 @@ Mask
 Composite
     one float32 variable per role, dims ``(time, y, x)`` with one time a period, NaN = no data;
     ``count`` uint16 (usable observations), ``day`` int32 (days since 1970-01-01, -1 = none) and
-    ``source`` int32 (as in the cube, -1 = none) of the observation nearest to the value.
+    ``source`` int32 (as in the cube, -1 = none) of the observation nearest to the value. Where the method
+    gives more (``attrs["layers"]``), float32, NaN = no data.
 """
 
 from pipeline.types.grid import Grid, Tile

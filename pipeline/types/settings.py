@@ -8,6 +8,7 @@ a file that must exist, are made in `pipeline.config`.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, get_args
 
@@ -26,6 +27,7 @@ from pipeline.types.values import (
     Host,
     Json,
     Metres,
+    Options,
     ReflectanceRole,
     Share,
     Slug,
@@ -230,14 +232,21 @@ class CompositeSettings(Section):
 
     name: Slug = "monthly"
     """Name of the composite in the store."""
-    method: Literal["median"] = "median"
-    """How observations become one value."""
+    method: Text = "median"
+    """How observations become one value: median, mean, percentile, geomedian, medoid, nearest, best, max,
+    first, latest, or a method of another package; `plan` refuses what is none."""
+    options: Annotated[Options, Field(exclude_if=operator.not_)] = {}
+    """Options of the method, e.g. ``{q: 25}`` of percentile; docs/composites.md lists them."""
     period: Literal["month", "season", "year", "all"] = "month"
     """One composite for each of these; a season is DJF, MAM, JJA or SON."""
     bands: Annotated[
         tuple[ReflectanceRole, ...], Field(min_length=1), AfterValidator(_each_once)
     ] = ("blue", "green", "red", "nir", "swir16")
     """Bands by their roles."""
+
+    def __hash__(self) -> int:
+        """Hash the values; options are a mapping, which has no hash of its own."""
+        return hash(self.model_dump_json())
 
 
 class ClusterSettings(Section):

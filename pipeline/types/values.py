@@ -44,6 +44,15 @@ def _plain_json(value: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- JSON
         refuse(f"values that JSON can have ({error})")
 
 
+def _whole_numbers(value: Any) -> Any:  # noqa: ANN401 -- JSON
+    """Return JSON where 25.0 is 25: both are one number, and make one fingerprint."""
+    if isinstance(value, dict):
+        return {key: _whole_numbers(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _reflectance_role(text: str) -> str:
     if text in THERMAL_ROLES:
         refuse(
@@ -74,6 +83,7 @@ def _no_bool(value: object) -> object:
 
 
 Json = Annotated[Mapping[str, Any], AfterValidator(_plain_json)]
+Options = Annotated[Json, AfterValidator(_whole_numbers)]
 Text = Annotated[str, Field(min_length=1)]
 Slug = Annotated[str, AfterValidator(_slug)]
 Host = Annotated[str, AfterValidator(_host)]

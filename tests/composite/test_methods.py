@@ -137,7 +137,7 @@ def test_methods_of_other_packages_are_found_by_name(monkeypatch):
 
 
 def test_options_that_a_method_does_not_have_are_refused():
-    with pytest.raises(ValueError, match="'median': .*unexpected keyword argument 'q'"):
+    with pytest.raises(ValueError, match="'median' has no option 'q': it has none"):
         method("median", {"q": 3})
     with pytest.raises(ValueError, match="percentile q is 101: expected 0 to 100"):
         method("percentile", {"q": 101})

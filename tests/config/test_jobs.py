@@ -173,7 +173,8 @@ MISTAKES = [
         ["red", "lwir11"],
         "[1]: found 'lwir11', expected a band of reflectance, and this one is a temperature",
     ),
-    ("composite.method", "medoid", ": found 'medoid', expected 'median'"),
+    ("composite.method", "", ": found '', expected some text"),
+    ("composite.options", [], ": found [], expected "),
     (
         "composite.period",
         "mont",

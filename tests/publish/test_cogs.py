@@ -1,5 +1,6 @@
 """Pixels: what GDAL and odc-stac read is what the store has."""
 
+import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -13,10 +14,11 @@ from rasterio.enums import ColorInterp
 from rio_cogeo import cog_validate
 from shapely.geometry import box
 
+from pipeline import store
 from pipeline.errors import QueryError
 from pipeline.publish import publish
 from pipeline.types import LEGEND
-from tests.publish.small_store import ROLES, Region, grid_of, write
+from tests.publish.small_store import JUNE, ROLES, Region, grid_of, month, write
 
 MASKS = "upper-bavaria-masks-sentinel-2"
 MONTHLY = "upper-bavaria-composites-monthly"
@@ -137,3 +139,25 @@ def test_an_area_elsewhere_is_refused(region, tmp_path):
     with pytest.raises(QueryError, match="outside"):
         publish(region.open(), tmp_path / "out", aoi=box(0, 0, 1, 1))
     assert not (tmp_path / "out").exists()
+
+
+def test_layers_of_a_method_are_files_of_floats(tmp_path):
+    grid = grid_of()
+    tile = next(iter(grid.tiles()))
+    values = month(tile.geobox.shape, np.random.default_rng(0))
+    score = np.where(values["count"] == 0, np.nan, 0.25).astype(np.float32)
+    values = values.assign(score=(("y", "x"), score))
+    url, made_by = str(tmp_path / "store"), {"method": "best", "layers": ["score"]}
+    with store.open_writer(url, grid, title="t", run_key="k") as writer:
+        layers = {"score": "how good it is"}
+        writer.set_composite("monthly", ROLES, [JUNE], made_by, layers=layers)
+        writer.write_composite("monthly", JUNE.start, tile, values, 100)
+        writer.publish({"run_id": "r", "models": {}, "tiles": []})
+    publish(store.open_archive(url), tmp_path / "stac", cogs=True)
+    (path,) = (tmp_path / "stac").rglob("score.tif")
+    with rasterio.open(path) as raster:
+        np.testing.assert_array_equal(raster.read(1)[tile.window], score)
+        assert np.isnan(raster.nodata)
+    (item,) = path.parent.glob("*.json")
+    (band,) = json.loads(item.read_text())["assets"]["score"]["bands"]
+    assert (band["description"], band["nodata"]) == ("how good it is", "nan")

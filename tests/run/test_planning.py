@@ -416,3 +416,46 @@ def test_real_items_of_the_antimeridian(plan, shared_data):
         )
         assert made.cells.covered.all()
     assert frame(item) is not None
+
+
+# -- compositing methods -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        (
+            "medoidd",
+            {},
+            r"no compositing method 'medoidd' \(did you mean medoid\?\): there are",
+        ),
+        ("median", {"q": 3}, "'median' has no option 'q': it has none"),
+        ("percentile", {"p": 3}, r"has no option 'p'.*: it has q"),
+        ("percentile", {"q": "low"}, "option q of .* is 'low': expected a valid number"),
+        ("percentile", {"q": 101}, "percentile q is 101: expected 0 to 100"),
+        ("geomedian", {"mads": 1}, "option mads of .* is 1: expected a valid boolean"),
+        ("nearest", {"to": "mean"}, "option to of .* is 'mean': expected 'median', "),
+        ("max", {"index": "GREEN"}, "no spectral index 'GREEN'"),
+        ("max", {"index": "NDMI"}, "needs the bands swir16: add them to composite.bands"),
+        ("best", {}, "needs the distance to clouds and the distance to shadows, which"),
+        ("best", {"weights": {"view": 1}}, "needs view angles, which runs do not compute"),
+        ("best", {"weights": {"confidence": 1}}, "needs the confidence of masks"),
+        ("best", {"weights": {"haze": 1, "doy": 1}, "target_doy": 0}, "target_doy is 0"),
+        ("weighted_mean", {}, "needs the distance to clouds, which"),
+    ],
+)
+def test_a_method_that_cannot_be_made_is_refused_before_the_search(
+    plan, method, options, message
+):
+    settings = CompositeSettings(method=method, options=options, bands=("blue", "red", "nir"))
+
+    with pytest.raises(ConfigError, match=message):
+        plan([], composite=settings)
+
+
+def test_all_time_has_no_middle(plan):
+    settings = CompositeSettings(
+        method="best", options={"weights": {"doy": 1}}, period="all", bands=("red",)
+    )
+    with pytest.raises(ConfigError, match="period all has none: set composite.options.target"):
+        plan([], composite=settings)

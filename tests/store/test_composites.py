@@ -1,5 +1,6 @@
 """Composites and items: written = read, within half a stored step."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from pipeline import store
 from pipeline.errors import StoreError
 from pipeline.store.arrays.composites import encode_reflectance
+from pipeline.store.base.location import StoreLocation
 
 
 @given(
@@ -193,3 +195,38 @@ def test_documents_change_only_with_properties(make, url):
         pytest.raises(ValueError, match="come twice"),
     ):
         writer.item_positions(["a", "a"], [{}, {}])
+
+
+def with_score(made):
+    return made.assign(score=(("y", "x"), np.where(made["count"] == 0, np.nan, 0.25)))
+
+
+@pytest.mark.parametrize("rival", [False, True])
+def test_layers_of_a_method_are_written_and_read(make, url, rival, monkeypatch):
+    """Also on top of what another run has published meanwhile."""
+    monkeypatch.setattr(StoreLocation, "lock", lambda _: nullcontext())
+    grid = make.grid()
+    tile = grid.tile(1, 0)
+    made = with_score(make.composite(tile))
+    made_by = {"method": "best", "period": "month", "options": '{"q": 1}', "layers": ["score"]}
+    with store.open_writer(url, grid, title="", run_key="run", overviews=True) as writer:
+        if rival:
+            with store.open_writer(url, grid, title="", run_key="rival") as other:
+                other.set_composite("other", make.roles, [make.july], {"method": "median"})
+                other.publish({})
+        layers = {"score": "how good it is"}
+        writer.set_composite("monthly", make.roles, [make.june], made_by, layers=layers)
+        writer.write_composite("monthly", make.june.start, tile, made, 70)
+        writer.publish({})
+    read = store.open_archive(url).composite("monthly").load()
+    assert read["score"].dtype == np.float32
+    assert read["score"].attrs["long_name"] == "how good it is"
+    assert read["score"].attrs["units"] == "1"
+    cell = read["score"].isel(time=0).to_numpy()
+    np.testing.assert_array_equal(cell[tile.window], made["score"].astype(np.float32))
+    assert np.isnan(np.delete(cell, np.r_[tile.window[0]], axis=0)).all()
+    archive = store.open_archive(url)
+    archive.require_composite("monthly", make.roles, made_by)
+    for other in ({"options": '{"q": 2}'}, {"options": None}, {"layers": None}):
+        with pytest.raises(StoreError, match=r"is made with .*another name"):
+            archive.require_composite("monthly", make.roles, made_by | other)

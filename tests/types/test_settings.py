@@ -89,6 +89,20 @@ def test_what_stores_and_fingerprints_have_of_settings_stays_equal_to_the_byte()
     assert settings_text(job.composite, job.mask.guard) == COMPOSITE_TEXT
 
 
+def test_options_of_a_method_decide_its_fingerprint():
+    texts = [
+        settings_text(CompositeSettings(method="percentile", options=options))
+        for options in ({}, {"q": 25}, {"q": 25.0}, {"q": 75})
+    ]
+    assert texts[1] == texts[2]
+    assert len(set(texts)) == 3
+    job = parse_job(WRITTEN)
+    assert job.composite is not None
+    asked = job.replace(composite=job.composite.replace(options={"q": 75}))
+    assert dump_job(asked)["composite"]["options"] == {"q": 75}
+    assert hash(asked.composite) != hash(job.composite)
+
+
 def test_a_job_arrives_at_a_worker_as_it_left():
     job = parse_job(WRITTEN)
     arrived = pickle.loads(pickle.dumps(job))

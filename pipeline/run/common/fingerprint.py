@@ -51,7 +51,7 @@ def composite_fingerprint(
     Parameters
     ----------
     settings
-        Method and bands.
+        Method, its options, and bands.
     inputs
         For each scene its time, the fingerprint of its mask (which stands for its items), and the ids of
         items that could not be read when it was composed.
@@ -120,9 +120,10 @@ def scene_text(time: str, fingerprint: int, unread: Sequence[str] = ()) -> str:
 
 def settings_text(settings: CompositeSettings, guard: GuardSettings | None = None) -> str:
     """Return the part of a composite's fingerprint that comes from its settings."""
-    # Left out where there is no guard, so that composites of versions without one keep their fingerprint.
+    # Left out where there are none, so that composites of versions without them keep their fingerprint.
     guarded = [guard.model_dump()] if guard else []
-    return _text([settings.method, list(settings.bands), *guarded])
+    options = [["options", settings.options]] if settings.options else []
+    return _text([settings.method, list(settings.bands), *guarded, *options])
 
 
 def composite_fingerprint_of(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pipeline import composite, cube, mask, models
 from pipeline.mask.lattice import geobox_cores
+from pipeline.run.common.method import method_of
 from pipeline.run.common.postprocess import reach_px
 from pipeline.types import Grid, Job, ModelCard
 
@@ -47,6 +48,9 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes
     if job.composite is not None:
         n_roles = len(job.composite.bands)
         guard = GUARD_BYTES * grid.tile_px**2 if job.mask.guard else 0
-        composed = composite.bytes_needed(grid.tile_px, max_scenes, n_roles, workers)
+        n_layers = len(method_of(job.composite).layers)
+        composed = composite.bytes_needed(
+            grid.tile_px, max_scenes, n_roles, workers, n_layers=n_layers
+        )
         stages.append(composed + guard)
     return BASE_BYTES + max(stages)

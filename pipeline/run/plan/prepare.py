@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline import cube, grid, store
 from pipeline.cube.metadata.roles import corner_m
+from pipeline.run.common.method import method_of
 from pipeline.run.common.scenes import of_period
 from pipeline.run.plan.selection import choose_models, with_locations, with_roles
 from pipeline.run.plan.stored_state import Stored, settled_items
@@ -47,8 +48,10 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     CloudmaskError
         As `pipeline.errors` says.
     """
-    # A grid that cannot be drawn is an error before anything is searched.
+    # A grid that cannot be drawn is an error before anything is searched, as is a method that cannot be made.
     grid.make_grid(job)
+    if job.composite is not None:
+        method_of(job.composite)
     archive = store.find_archive(job.store)
     found = cube.settled(
         search(job, report=report), hosts=job.cube.hosts, known=settled_items(archive)

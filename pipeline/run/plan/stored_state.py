@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pystac
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline import store
 from pipeline.run.common.cells import states_of
+from pipeline.run.common.method import method_of
 from pipeline.run.common.scenes import KnownScene
 from pipeline.types import CompositeSettings, Grid, Tile
 
@@ -75,9 +78,17 @@ def _scenes(archive: store.Archive, sensor: str) -> tuple[KnownScene, ...]:
     )
 
 
-def made_by(settings: CompositeSettings) -> dict[str, str]:
+def made_by(settings: CompositeSettings) -> dict[str, Any]:
     """Return the attributes of a composite in the store that tell how its steps are made."""
-    return {"method": settings.method, "period": settings.period}
+    layers = list(method_of(settings).layers)
+    # As text: NetCDF has no mappings. What is not there is left out, as in stores of before.
+    options = json.dumps(settings.options, sort_keys=True)
+    return {
+        "method": settings.method,
+        "period": settings.period,
+        **({"options": options} if settings.options else {}),
+        **({"layers": layers} if layers else {}),
+    }
 
 
 def settled_items(archive: store.Archive | None) -> Iterator[pystac.Item]:

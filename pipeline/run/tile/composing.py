@@ -15,6 +15,7 @@ from pipeline.mask import history_of
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import composite_fingerprint
+from pipeline.run.common.method import evidence_of, method_of
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.guard_history import History
 from pipeline.run.tile.task import TileTask
@@ -53,7 +54,9 @@ def compose_periods(
     made = [(s, r) for s, r in zip(scenes, cells, strict=True) if r.items]
     made += [(cell.scene, _receipt(task, cell)) for cell in task.earlier]
     made.sort(key=lambda each: (each[0].time, each[0].sensor))
-    composing = _Composing(task, settings, store, losses, _history(task, store))
+    composing = _Composing(
+        task, settings, method_of(settings), store, losses, _history(task, store)
+    )
     written = []
     for period in task.periods:
         if composing.do(period, made):
@@ -94,6 +97,7 @@ def _mask(store: CellStore, scene: Scene, tile: Tile) -> NDArray[np.uint8]:
 class _Composing:
     task: TileTask
     settings: CompositeSettings
+    method: composite.Method
     store: CellStore
     losses: Losses
     history: History | None
@@ -113,7 +117,7 @@ class _Composing:
             for scene, receipt in inside
         }
         composed = self.losses.without_unreadable(
-            used, lambda: self._composed(seen, used, usable)
+            used, lambda: self._composed(period, seen, used, usable)
         )
         fingerprint = self._fingerprint(inside, past, used)
         if stored == fingerprint:
@@ -125,6 +129,7 @@ class _Composing:
 
     def _composed(
         self,
+        period: Period,
         scenes: Sequence[Scene],
         used: Mapping[Scene, Sequence[int]],
         usable: Mapping[Scene, NDArray[np.bool_]],
@@ -132,7 +137,8 @@ class _Composing:
         task, roles = self.task, self.settings.bands
         chosen, geobox = with_items(scenes, used), task.tile.geobox
         if not chosen:
-            return composite.nothing((geobox.shape.y, geobox.shape.x), roles)
+            shape = geobox.shape.y, geobox.shape.x
+            return composite.nothing(shape, roles, self.method.layers)
         opened = cube.open_measured(
             list(chosen.values()),
             task.items,
@@ -144,7 +150,10 @@ class _Composing:
         shown = np.stack([usable[scene] for scene in chosen])
         with inner_threads(task.job):
             composed = composite.compose(
-                opened, xr.DataArray(shown, dims=("time", "y", "x")), self.settings.method
+                opened,
+                xr.DataArray(shown, dims=("time", "y", "x")),
+                self.method,
+                evidence_of(self.method, period, list(chosen)),
             )
             made: xr.Dataset
             made, unfit = dask.compute(composed, unfit_counts(opened["unfit"].data, shown))

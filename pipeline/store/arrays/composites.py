@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -75,13 +76,29 @@ def encode_reflectance(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
 
 SENSORS = "sensors"
 """Attribute of the group: whose scenes it is made of."""
+LAYERS = "layers"
+"""Attribute of the group: names of what its method gives besides the bands; left out where it gives nothing."""
 MADE_BY = ("method", "period")
 """Attributes of the group that say how all of its periods are made."""
+MADE_WITH = ("options", LAYERS)
+"""The same; left out where there are none."""
 
 
 def composite_sensors(group: zarr.Group) -> tuple[str, ...]:
     """Return the sensors whose scenes a composite is made of."""
-    found = group.attrs.get(SENSORS, ())
+    return _names(group, SENSORS)
+
+
+def layers_of(group: zarr.Group) -> dict[str, str]:
+    """Return what a composite's method gives besides the bands, each with its description."""
+    return {
+        name: str(layout.array_of(group, name).attrs["long_name"])
+        for name in _names(group, LAYERS)
+    }
+
+
+def _names(group: zarr.Group, attribute: str) -> tuple[str, ...]:
+    found = group.attrs.get(attribute, ())
     assert isinstance(found, list | tuple)
     return tuple(str(each) for each in found)
 
@@ -94,7 +111,8 @@ def require_alike(
     Raises
     ------
     StoreError
-        It has other bands, another method, or periods of another kind, which would overlap.
+        It has other bands, another method or other options of it, or periods of another kind, which would
+        overlap.
     """
     stored = group.attrs["roles"]
     if list(roles) != stored:
@@ -108,6 +126,15 @@ def require_alike(
             raise StoreError(
                 f"composite {name!r} of this store has composite.{key} {before}, the job asks for "
                 f"{wanted}: give the new one another name (composite.name)"
+            )
+    if made_by.get("method") is None or group.attrs.get("method") is None:
+        return
+    for key in MADE_WITH:
+        asked, before = made_by.get(key), group.attrs.get(key)
+        if asked != before:
+            raise StoreError(
+                f"composite {name!r} of this store is made with {key} {before or 'none'}, the job asks "
+                f"for {asked or 'none'}: give the new one another name (composite.name)"
             )
 
 
@@ -124,10 +151,18 @@ class CompositeGroup(CellGroup):
     EMPTY = NEVER
 
     @classmethod
-    def create(cls, parent: zarr.Group, name: str, grid: Grid, roles: Sequence[str]) -> Self:
-        """Create an empty group."""
+    def create(
+        cls,
+        parent: zarr.Group,
+        name: str,
+        grid: Grid,
+        roles: Sequence[str],
+        layers: Mapping[str, str],
+    ) -> Self:
+        """Create an empty group; `layers` are names and descriptions of what its method gives besides."""
         time = {**layout.TIME_ATTRIBUTES, "bounds": "time_bnds"}
-        group = cls._create(parent, name, grid, {"roles": list(roles)}, time)
+        attributes = {"roles": list(roles), **({LAYERS: list(layers)} if layers else {})}
+        group = cls._create(parent, name, grid, attributes, time)
         group.create_array(
             "time_bnds",
             shape=(0, 2),
@@ -138,14 +173,20 @@ class CompositeGroup(CellGroup):
         )
         for role in roles:
             create.add_pixels(group, role, grid, "i2", MISSING, _role_attributes(role))
-        for array, (dtype, fill, attributes) in PROVENANCE.items():
-            create.add_pixels(group, array, grid, dtype, fill, attributes)
+        for layer, text in layers.items():
+            what = {"long_name": text, "units": "1"}
+            create.add_pixels(group, layer, grid, "f4", math.nan, what)
+        for array, (dtype, fill, described) in PROVENANCE.items():
+            create.add_pixels(group, array, grid, dtype, fill, described)
         return cls(group, name)
 
     def _open_pixels(self) -> None:
         roles = self._group.attrs["roles"]
         assert isinstance(roles, list)
         self._roles = {str(each): layout.array_of(self._group, str(each)) for each in roles}
+        self._layers = {
+            each: layout.array_of(self._group, each) for each in layers_of(self._group)
+        }
         self._provenance = {each: layout.array_of(self._group, each) for each in PROVENANCE}
 
     def _sources(self) -> list[Source]:
@@ -212,6 +253,6 @@ class CompositeGroup(CellGroup):
             steps = encode_reflectance(composite[role].to_numpy().reshape(shape))
             array[where] = steps
             self._levels.write_steps(role, where[0], tile, steps, MISSING)
-        for name, array in self._provenance.items():
+        for name, array in (self._layers | self._provenance).items():
             array[where] = composite[name].to_numpy().reshape(shape).astype(array.dtype)
         self.put(where[0], tile, {"fingerprint": fingerprint})

@@ -74,7 +74,7 @@ def add_pixels(
     name: str,
     grid: Grid,
     dtype: str,
-    fill: int,
+    fill: float,
     attributes: layout.Attributes,
 ) -> None:
     """Create an array of pixels, sharded so that a tile is a whole number of stored objects.

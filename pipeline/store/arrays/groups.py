@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import zarr
@@ -70,10 +70,13 @@ class Groups:
             MaskGroup.create(self.root.require_group("masks"), sensor, grid)
         return self.masks(sensor)
 
-    def composites_made(self, name: str, grid: Grid, roles: Sequence[str]) -> CompositeGroup:
+    def composites_made(
+        self, name: str, grid: Grid, roles: Sequence[str], layers: Mapping[str, str]
+    ) -> CompositeGroup:
         """Return a composite, made if it is not there."""
         if not self.has("composites", name):
-            CompositeGroup.create(self.root.require_group("composites"), name, grid, roles)
+            parent = self.root.require_group("composites")
+            CompositeGroup.create(parent, name, grid, roles, layers)
         return self.composites(name)
 
     # -- all of them ---------------------------------------------------------------------------

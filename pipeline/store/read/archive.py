@@ -236,7 +236,7 @@ class Archive:
             return {} if found is None else found.known(ids)
 
     def require_composite(
-        self, name: str, roles: Sequence[str], made_by: Mapping[str, str]
+        self, name: str, roles: Sequence[str], made_by: Mapping[str, Any]
     ) -> None:
         """Refuse, with `StoreError`, periods of other bands or made otherwise."""
         require_alike(self._group("composites", name), name, roles, made_by)

@@ -12,7 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 from pipeline.store.arrays import contents, items_and_records, layout
-from pipeline.store.arrays.composites import MISSING
+from pipeline.store.arrays.composites import LAYERS, MISSING
 from pipeline.store.arrays.contents import FACTORS
 from pipeline.store.arrays.overviews import means, middle_pixels
 from pipeline.store.base.reading import damaged_chunks
@@ -194,13 +194,19 @@ class _CompositeCell(_Cell):
         """Compare bands, count, day, source and overviews."""
         if fingerprint == NEVER:
             return
-        roles = [str(each) for each in self.state.root[self.group].attrs["roles"]]  # type: ignore[union-attr]
+        attributes = self.state.root[self.group].attrs
+        roles = [str(each) for each in attributes["roles"]]  # type: ignore[union-attr]
+        layers = [str(each) for each in attributes.get(LAYERS, ())]  # type: ignore[union-attr]
         count, day, source = (
             self.pixels[f"{self.group}/{each}"] for each in ("count", "day", "source")
         )
         empty = count == 0
         filled = np.any(
-            [self.pixels[f"{self.group}/{role}"] != MISSING for role in roles], axis=0
+            [
+                *(self.pixels[f"{self.group}/{role}"] != MISSING for role in roles),
+                *(~np.isnan(self.pixels[f"{self.group}/{layer}"]) for layer in layers),
+            ],
+            axis=0,
         )
         items = self.state.root.get(f"{items_and_records.NAME}/id")
         known = items.shape[0] if isinstance(items, zarr.Array) else 0

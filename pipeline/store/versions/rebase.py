@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pipeline.errors import StoreConflictError
 from pipeline.sensors import one_pass, stored_sighting
 from pipeline.store.arrays import contents, items_and_records, layout, stored_grid
+from pipeline.store.arrays.composites import layers_of
 from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.arrays.groups import Groups
 from pipeline.store.arrays.items_and_records import Ledger
@@ -130,7 +131,7 @@ class Replay:
             base, mine, theirs = self._three("composites", name)
             assert mine is not None
             roles = [str(each) for each in mine.attrs["roles"]]  # type: ignore[union-attr]
-            group = self.target.composites_made(name, self.grid, roles)
+            group = self.target.composites_made(name, self.grid, roles, layers_of(mine))
             group.require(roles, dict(mine.attrs))
             group.set_attributes(
                 {k: v for k, v in mine.attrs.items() if base is None or base.attrs.get(k) != v}

@@ -104,6 +104,8 @@ class Writer(TileStore):
         roles: Sequence[str],
         periods: Sequence[Period],
         attributes: Mapping[str, Any],
+        *,
+        layers: Mapping[str, str] | None = None,
     ) -> None:
         """Give periods a position on the time axis of a composite, and make it if it is new.
 
@@ -117,7 +119,10 @@ class Writer(TileStore):
             One time each.
         attributes
             JSON values for the group: ``method`` and ``period``, which are the same for all periods;
-            ``sensors``, which are added to those that are there.
+            ``sensors``, which are added to those that are there; ``options`` of the method, as text, and
+            ``layers``, the names of what it gives besides the bands, where there are any.
+        layers
+            Those names, each with its description; none: it gives only the bands.
 
         Raises
         ------
@@ -126,7 +131,7 @@ class Writer(TileStore):
             when a stored one begins and ends at another time.
         """
         with explained(f"cannot write the periods of composite {name}"):
-            group = self._groups().composites_made(name, self._grid, roles)
+            group = self._groups().composites_made(name, self._grid, roles, layers or {})
             group.require(roles, attributes)
             group.set_attributes(attributes)
             group.set_periods(periods)

@@ -1,0 +1,71 @@
+"""The method that a job composes with, and what a run can give it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import xarray as xr
+
+from pipeline import composite
+from pipeline.errors import ConfigError
+from pipeline.types import CompositeSettings, Period, Scene
+
+DAY_S = 86_400.0
+
+GIVEN = ("day", "sensor", "middle")
+"""What a run knows of each observation."""
+
+LACKING: Mapping[str, str] = {
+    "to_cloud_m": "the distance to clouds",
+    "to_shadow_m": "the distance to shadows",
+    "confidence": "the confidence of masks",
+    "view_deg": "view angles",
+    "reference": "a reference of the season",
+}
+"""The rest of what a method may need, in words."""
+
+
+def method_of(settings: CompositeSettings) -> composite.Method:
+    """Make the method of a job.
+
+    Raises
+    ------
+    ConfigError
+        There is no such method or option, the composite lacks a band that it needs, or it needs what a
+        run does not compute.
+    """
+    try:
+        made = composite.method(settings.method, settings.options)
+    except ValueError as error:
+        raise ConfigError(f"composite.method: {error}") from error
+    missing = [role for role in made.wants if role not in settings.bands]
+    if missing:
+        raise ConfigError(
+            f"composite.method {settings.method} needs the bands {', '.join(missing)}: add them to "
+            f"composite.bands, which has {', '.join(settings.bands)}"
+        )
+    lacking = [LACKING.get(name, name) for name in made.needs if name not in GIVEN]
+    if lacking:
+        raise ConfigError(
+            f"composite.method {settings.method}, with these options, needs {' and '.join(lacking)}, "
+            "which runs do not compute yet: set options that need none, such as weights of best without "
+            "cloud, or take another method"
+        )
+    if settings.period == "all" and "middle" in made.needs:
+        raise ConfigError(
+            f"composite.method {settings.method} looks for the middle of the period, and period all "
+            "has none: set composite.options.target_doy, or another composite.period"
+        )
+    return made
+
+
+def evidence_of(
+    method: composite.Method, period: Period, scenes: Sequence[Scene]
+) -> xr.Dataset:
+    """Return what a method needs of scenes beside their pixels; see `pipeline.composite.compose`."""
+    middle = period.start.timestamp() + (period.end - period.start).total_seconds() / 2
+    known = {
+        "sensor": ("time", [scene.sensor for scene in scenes]),
+        "middle": ((), middle / DAY_S),
+    }
+    return xr.Dataset({name: each for name, each in known.items() if name in method.needs})

@@ -1,0 +1,97 @@
+"""Laws of compositing methods in jobs: any partition, run twice is run once, and layers belong to pixels."""
+
+import numpy as np
+import pytest
+
+from pipeline import cube, query, run, store
+from pipeline.composite import method
+from pipeline.errors import StoreError
+from pipeline.testing import WindowMeanModel
+from pipeline.types import CompositeSettings, Lattice
+from tests.laws.conftest import BANDS, make_job, use
+from tests.laws.test_runs import in_aoi
+
+METHODS = {
+    "percentile": {"q": 25},
+    "geomedian": {"mads": True},
+    "medoid": {},
+    "nearest": {"to": "geomedian"},
+    "best": {"weights": {"doy": 1, "haze": 0.3, "sensor": 1}, "sensors": {"landsat": 0.5}},
+    "max": {"index": "NDVI"},
+    "latest": {},
+}
+
+
+@pytest.fixture(scope="module")
+def jobs(summer, tmp_path_factory):
+    """Return jobs on two stores, in one tile and in many, that have the masks already."""
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch.setattr, WindowMeanModel(Lattice(core_px=96, halo_px=16)))
+        where = tmp_path_factory.mktemp("methods")
+        cuts = ((512, 256, 1), (256, 128, 3))
+        made = [
+            make_job(
+                summer, where / str(tile), tile_px=tile, chunk_px=chunk, workers=workers
+            ).replace(name=f"law{tile}")
+            for tile, chunk, workers in cuts
+        ]
+        for job in made:
+            run.run(job)
+        yield made
+
+
+def with_method(job, name, options):
+    settings = CompositeSettings(
+        name=name, method=name, options=options, period="season", bands=tuple(BANDS)
+    )
+    return job.replace(composite=settings)
+
+
+SLOW = ("percentile", "nearest", "latest")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.slow] * (each in SLOW)) for each in METHODS]
+)
+def test_a_method_makes_one_composite_of_any_partition_and_once(jobs, name):
+    found, options = [], METHODS[name]
+    for job in jobs:
+        asked = with_method(job, name, options)
+        run.run(asked)
+        read = cube.METER.total()
+        assert run.run(asked).snapshot is None
+        assert cube.METER.total() == read
+        found.append(in_aoi(store.open_archive(job.store).composite(name).load(), job))
+    whole, cut = found
+    layers = method(name, options).layers
+    assert whole.attrs.get("layers", []) == list(layers)
+    assert set(whole.data_vars) == {*BANDS, *layers, "count", "day", "source"}
+    for variable in whole.data_vars:
+        if variable != "source":
+            np.testing.assert_array_equal(whole[variable], cut[variable], err_msg=variable)
+    seen = whole["count"].values > 0
+    assert seen.any()
+    assert not seen.all()
+    for layer, text in layers.items():
+        assert whole[layer].attrs["long_name"] == text
+        # BCMAD of what is dark in all bands is no number.
+        assert not np.isfinite(whole[layer].values[~seen]).any()
+        assert np.isfinite(whole[layer].values[seen]).mean() > 0.99
+
+
+def test_layers_are_exported_by_name(jobs, tmp_path):
+    job = with_method(jobs[0], "best", METHODS["best"])
+    run.run(job)
+    stored = store.open_archive(job.store).composite("best")
+    part = query.select_composite(stored, None, None, ["red", "score"])
+    assert list(part.data_vars) == ["red", "score"]
+    for suffix in ("tif", "nc"):
+        query.export(part.isel(time=0), tmp_path / f"best.{suffix}")
+
+
+def test_other_options_need_another_name_before_anything_is_read(jobs):
+    asked = with_method(jobs[0], "percentile", METHODS["percentile"])
+    run.run(asked)
+    for other in ({}, {"q": 75}):
+        with pytest.raises(StoreError, match="made with options .*another name"):
+            run.plan_job(with_method(jobs[0], "percentile", other))
