@@ -93,7 +93,7 @@ def opened(path: str, overview_level: int | None) -> DatasetReader:
 
 
 def _opened(path: str, **level: int) -> DatasetReader:
-    with gdal.listening() as failures:
+    with gdal.failed_requests() as failures:
         try:
             # `rasterio.open` takes one driver only.
             raster = DatasetReader(path, driver=list(DRIVERS), sharing=False, **level)

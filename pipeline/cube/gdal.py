@@ -58,7 +58,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def listening() -> Iterator[list[str]]:
+def failed_requests() -> Iterator[list[str]]:
     """Collect GDAL's messages about failed requests of this thread.
 
     If a part of a header cannot be read, GDAL goes on without an overview, a CRS or half of the blocks, and reports

@@ -47,7 +47,7 @@ class WindowResult:
     """Likewise of the last columns."""
 
 
-def nothing(card: ModelCard, *, confidence: bool) -> WindowResult:
+def empty_result(card: ModelCard, *, confidence: bool) -> WindowResult:
     """Return the result of a window without data."""
     core, width, n_classes = card.lattice.core_px, card.lattice.blend_px, len(card.classes)
     lying = np.full((n_classes, width, core + width), np.nan, np.float32)

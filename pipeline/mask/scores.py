@@ -82,7 +82,7 @@ def check_finite(card: ModelCard, n_bad: int, where: str) -> None:
         )
 
 
-def nothing(card: ModelCard) -> FloatArray:
+def empty_scores(card: ModelCard) -> FloatArray:
     """Return the weighted scores of a window without data: NaN (K, S, S) with S = core + 2 · reach."""
     edge = card.lattice.core_px + card.lattice.blend_px
     return np.full((len(card.classes), edge, edge), np.nan, np.float32)

@@ -36,7 +36,7 @@ LARGEST_SHARE = 0.25
 """Largest share of the free disk space."""
 
 
-def key_of(image: NDArray[np.float32], *, confidence: bool) -> bytes:
+def window_key(image: NDArray[np.float32], *, confidence: bool) -> bytes:
     """Return the cache key of a window.
 
     Parameters

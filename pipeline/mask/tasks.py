@@ -16,7 +16,7 @@ from pipeline.mask import queue, scores, shared
 from pipeline.mask.decide import decide
 from pipeline.mask.lattice import support
 from pipeline.mask.layout import Layout
-from pipeline.mask.overlap_add import RowResult, WindowResult, add_above, add_left, nothing
+from pipeline.mask.overlap_add import RowResult, WindowResult, add_above, add_left, empty_result
 from pipeline.mask.shared import SharedWindows
 from pipeline.types import DeviceModel, Lattice, Model, ModelCard, Then
 
@@ -69,7 +69,7 @@ class Scorer:
         with_data = [each for each in windows if not each.empty]
         answers = iter(self._asked(with_data, self._scores))
         parts = [
-            scores.nothing(card)
+            scores.empty_scores(card)
             if each.empty
             else scores.weighted(card, next(answers), each.missing, each.name)
             for each in windows
@@ -174,17 +174,19 @@ class Decider(Scorer):
     def _known(self, window: WindowPixels) -> WindowResult | None:
         """Return a window's result if it needs no model: it has no data, or the result is cached."""
         if window.empty:
-            return nothing(self.card, confidence=self._confidence)
+            return empty_result(self.card, confidence=self._confidence)
         if self._shared is None or not window.edges[0]:
             return None
-        return self._shared.recall(shared.key_of(window.image, confidence=self._confidence))
+        return self._shared.recall(shared.window_key(window.image, confidence=self._confidence))
 
     def _decided(self, windows: list[WindowPixels]) -> list[WindowResult]:
         """Decide windows, and cache the results that neighbouring tiles may need."""
         decided = self._by_model(windows)
         for each, left in zip(windows, decided, strict=True):
             if self._shared is not None and each.edges[1]:
-                self._shared.keep(shared.key_of(each.image, confidence=self._confidence), left)
+                self._shared.keep(
+                    shared.window_key(each.image, confidence=self._confidence), left
+                )
         return decided
 
     def _by_model(self, windows: list[WindowPixels]) -> list[WindowResult]:

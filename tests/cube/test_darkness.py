@@ -7,7 +7,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cube.metadata.darkness import MIN_VALID_PX, ROLES, ZERO, judge
+from pipeline.cube.metadata.darkness import MIN_VALID_PX, ROLES, ZERO, judge_offset
 
 # Reflectance of green, red, nir08, swir16, swir22.
 GROUND = {
@@ -57,8 +57,8 @@ shares = st.dictionaries(st.sampled_from(sorted(GROUND)), st.floats(0.001, 1), m
 @given(shares=shares, seed=st.integers(0, 2**32))
 def test_the_verdict_is_right_or_none(shares, seed):
     reflectance = scene(shares, seed)
-    assert judge(numbers(reflectance, ZERO)).verdict != "no offset"
-    assert judge(numbers(reflectance, 0)).verdict != "offset"
+    assert judge_offset(numbers(reflectance, ZERO)).verdict != "no offset"
+    assert judge_offset(numbers(reflectance, 0)).verdict != "offset"
 
 
 @settings(max_examples=50)
@@ -68,14 +68,14 @@ def test_where_there_is_water_there_is_a_verdict(shares, water, seed, toa):
     total = sum(others.values()) or 1.0
     mixed = {name: (1 - water) * share / total for name, share in others.items()}
     reflectance = scene({**mixed, "water": water}, seed)
-    assert judge(numbers(reflectance, ZERO), toa=toa).verdict == "offset"
-    assert judge(numbers(reflectance, 0), toa=toa).verdict == "no offset"
+    assert judge_offset(numbers(reflectance, ZERO), toa=toa).verdict == "offset"
+    assert judge_offset(numbers(reflectance, 0), toa=toa).verdict == "no offset"
 
 
 @pytest.mark.parametrize("kind", ["cloud", "sand", "snow", "city"])
 @pytest.mark.parametrize("added", [0, ZERO])
 def test_cloud_sand_snow_and_cities_from_edge_to_edge_tell_nothing_wrong(kind, added):
-    found = judge(numbers(scene({kind: 1.0}, 3), added))
+    found = judge_offset(numbers(scene({kind: 1.0}, 3), added))
     # Snow is dark in the short-wave infrared, twice: enough where nothing was added.
     told = kind == "snow" and added == 0
     assert found.verdict == ("no offset" if told else "inconclusive")
@@ -95,7 +95,7 @@ def test_cloud_sand_snow_and_cities_from_edge_to_edge_tell_nothing_wrong(kind, a
     ids=["no band", "no data", "saturated", "tiny", "one band", "other bands"],
 )
 def test_too_little_tells_nothing(stack):
-    found = judge(stack)
+    found = judge_offset(stack)
     assert found.verdict == "inconclusive"
     assert "valid pixels" in found.reason
 
@@ -107,7 +107,7 @@ def test_no_data_and_saturation_do_not_count(added):
         role: np.concatenate([plane, np.zeros(90_000, int), np.full(90_000, 65535)])
         for role, plane in stack.items()
     }
-    assert judge(padded) == judge(stack)
+    assert judge_offset(padded) == judge_offset(stack)
 
 
 def test_negative_reflectances_are_no_sign_of_a_shift():
@@ -115,7 +115,7 @@ def test_negative_reflectances_are_no_sign_of_a_shift():
     reflectance = scene({"water": 0.4, "forest": 0.6}, 1)
     for role in ("green", "red"):
         reflectance[role] = reflectance[role] - 0.04
-    assert judge(numbers(reflectance, ZERO)).verdict == "offset"
+    assert judge_offset(numbers(reflectance, ZERO)).verdict == "offset"
 
 
 def test_numbers_that_wrapped_are_the_darkest_of_all():
@@ -124,17 +124,17 @@ def test_numbers_that_wrapped_are_the_darkest_of_all():
     water = {role: plane.astype(int) - 300 for role, plane in stack.items()}
     wrapped = {role: np.where(plane < 0, plane + 2**16, plane) for role, plane in water.items()}
     assert any((plane > 2**15).any() for plane in wrapped.values())
-    found = judge(wrapped)
+    found = judge_offset(wrapped)
     assert found.verdict == "no offset"
     # Ground alone says nothing; what wrapped says it.
     bright = {role: np.where(plane < 0, 2**16 - 50, 3000) for role, plane in water.items()}
-    assert judge(bright).verdict == "no offset"
+    assert judge_offset(bright).verdict == "no offset"
 
 
 def test_a_few_strays_below_keep_it_from_saying_offset():
     stack = numbers(scene({"water": 0.3, "grass": 0.7}, 5), ZERO)
     stack["swir16"][:20] = 300
-    assert judge(stack).verdict == "inconclusive"
+    assert judge_offset(stack).verdict == "inconclusive"
 
 
 # -- real pixels -------------------------------------------------------------------------------
@@ -161,9 +161,9 @@ def rasters(shared_data) -> dict[str, tuple[dict[str, np.ndarray], int]]:
 def test_real_scenes_and_their_twins_are_told(rasters, name):
     stack, added = rasters[name]
     right = {ZERO: "offset", 0: "no offset"}
-    assert judge(stack).verdict == right[added]
+    assert judge_offset(stack).verdict == right[added]
     twin = moved(stack, ZERO - 2 * added)
-    assert judge(twin).verdict == right[ZERO - added]
+    assert judge_offset(twin).verdict == right[ZERO - added]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -175,8 +175,8 @@ def test_no_part_of_a_real_scene_is_told_wrong(rasters, data):
     row, col = (data.draw(st.integers(0, size - edge)) for size in (height, width))
     part = {role: plane[row : row + edge, col : col + edge] for role, plane in stack.items()}
     wrong = {ZERO: "no offset", 0: "offset"}
-    assert judge(part).verdict != wrong[added]
-    assert judge(moved(part, ZERO - 2 * added)).verdict != wrong[ZERO - added]
+    assert judge_offset(part).verdict != wrong[added]
+    assert judge_offset(moved(part, ZERO - 2 * added)).verdict != wrong[ZERO - added]
 
 
 def test_no_date_of_a_field_is_told_wrong(shared_data):
@@ -196,7 +196,7 @@ def test_no_date_of_a_field_is_told_wrong(shared_data):
             for role, band in BANDS.items()
         }
         for added, found in verdicts.items():
-            found.append(judge(moved(stack, added)).verdict)
+            found.append(judge_offset(moved(stack, added)).verdict)
     fine.close()
     coarse.close()
     assert len(verdicts[0]) == 118
@@ -213,14 +213,14 @@ def test_chips_of_four_bands_are_told_right_or_not_at_all(shared_data, chip):
         at = {band: number for number, band in enumerate(raster.descriptions, start=1)}
         bands = {"green": "B03", "red": "B04", "nir08": "B08"}
         stack = {role: raster.read(at[band]) for role, band in bands.items()}
-    assert judge(stack).verdict == "no offset"
+    assert judge_offset(stack).verdict == "no offset"
     # Half of what is asked is missing: never more than nothing.
-    assert judge(moved(stack, ZERO)).verdict == "inconclusive"
+    assert judge_offset(moved(stack, ZERO)).verdict == "inconclusive"
 
 
 def test_the_top_of_the_atmosphere_is_told_right_or_not_at_all(shared_data):
     reference = np.load(shared_data / "reference" / "ukis_sentinel2.npz")["img"]
     bands = dict(zip(("blue", *ROLES), np.moveaxis(reference, -1, 0), strict=True))
     stack = {role: np.round(plane * 1e4).astype(np.uint16) for role, plane in bands.items()}
-    assert judge(stack, toa=True).verdict == "no offset"
-    assert judge(moved(stack, ZERO), toa=True).verdict != "no offset"
+    assert judge_offset(stack, toa=True).verdict == "no offset"
+    assert judge_offset(moved(stack, ZERO), toa=True).verdict != "no offset"

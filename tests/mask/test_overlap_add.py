@@ -57,6 +57,6 @@ def test_a_window_without_data_is_as_one_all_missing(lattice, confidence):
     edge = lattice.core_px + lattice.blend_px
     given = np.ones((len(card.classes), *(lattice.window_px,) * 2), np.float32)
     _, *parts = decide(card, given, np.ones((edge, edge), bool), confidence=confidence)
-    other = overlap_add.nothing(card, confidence=confidence)
+    other = overlap_add.empty_result(card, confidence=confidence)
     for name, part in zip(("codes", "top", "bottom", "left", "right"), parts, strict=True):
         np.testing.assert_array_equal(part, getattr(other, name))

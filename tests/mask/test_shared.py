@@ -94,7 +94,9 @@ def test_law_whatever_comes_first_and_whatever_is_forgotten_masks_are_the_same(o
 
 def test_confidence_is_no_part_of_what_is_kept_without():
     image = WORLD[0, :, :32, :32]
-    assert shared.key_of(image, confidence=True) != shared.key_of(image, confidence=False)
+    assert shared.window_key(image, confidence=True) != shared.window_key(
+        image, confidence=False
+    )
 
 
 # -- the store -----------------------------------------------------------------------------------

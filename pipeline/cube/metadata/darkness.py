@@ -88,7 +88,7 @@ class _Band:
     """Share of pixels about and just above 1000."""
 
 
-def judge(numbers: Mapping[str, NDArray[np.integer]], *, toa: bool = False) -> Finding:
+def judge_offset(numbers: Mapping[str, NDArray[np.integer]], *, toa: bool = False) -> Finding:
     """Decide whether DNs have an offset of 1000.
 
     Parameters

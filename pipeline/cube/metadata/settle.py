@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline import sensors
 from pipeline.access import RetryPolicy
-from pipeline.cube.metadata.darkness import ROLES, Finding, judge
+from pipeline.cube.metadata.darkness import ROLES, Finding, judge_offset
 from pipeline.cube.metadata.hrefs import asset_ref
 from pipeline.cube.opening import read_asset
 from pipeline.errors import AccessError, AssetError, RadiometryError
@@ -138,7 +138,7 @@ def ask(item: pystac.Item, *, hosts: Collection[str] = ()) -> Finding:
             return Finding(
                 verdict="inconclusive", reason=f"they cannot be read: {error}", unread=True
             )
-    return judge(numbers, toa=profile.level == "L1C")
+    return judge_offset(numbers, toa=profile.level == "L1C")
 
 
 def thinned(

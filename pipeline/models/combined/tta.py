@@ -64,7 +64,7 @@ class TtaModel:
             total[restless] += self._answer(windows[restless], turn)
             asked[restless] += 1
             restless = np.array(
-                [n for n in restless if is_restless(total[n], missing[n])], dtype=np.intp
+                [n for n in restless if is_noisy(total[n], missing[n])], dtype=np.intp
             )
             if not restless.size:
                 break
@@ -90,7 +90,7 @@ def turn_back(windows: Array, turn: tuple[int, bool]) -> Array:
     return turned[..., ::-1] if mirrored else turned
 
 
-def is_restless(scores: Array, missing: NDArray[np.bool_]) -> bool:
+def is_noisy(scores: Array, missing: NDArray[np.bool_]) -> bool:
     """Return whether a window's classes have too many isolated pixels.
 
     Parameters

@@ -164,11 +164,11 @@ def test_the_threshold_is_ten_in_512():
     for index in range(10):
         scores[1, 4 * index + 2, 9] = 1
     missing = np.zeros((512, 512), bool)
-    assert not tta.is_restless(scores, missing)
+    assert not tta.is_noisy(scores, missing)
     scores[1, 300, 9] = 1
-    assert tta.is_restless(scores, missing)
+    assert tta.is_noisy(scores, missing)
     missing[300, 9] = True
-    assert not tta.is_restless(scores, missing)
+    assert not tta.is_noisy(scores, missing)
 
 
 def test_what_stands_in_a_gap_keeps_nobody_company():
@@ -178,8 +178,8 @@ def test_what_stands_in_a_gap_keeps_nobody_company():
     for index in range(11):
         scores[1, 4 * index + 2, 9:11] = 1
         missing[4 * index + 2, 10] = True
-    assert tta.is_restless(scores, missing)
-    assert not tta.is_restless(scores, np.zeros_like(missing))
+    assert tta.is_noisy(scores, missing)
+    assert not tta.is_noisy(scores, np.zeros_like(missing))
 
 
 # -- resolving ---------------------------------------------------------------------------------
