@@ -46,7 +46,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 laws: $(INSTALLED)  ## the demo's laws with the real networks: partitions, kills, memory, accuracy
-	$(BIN)/pytest -m slow tests/laws
+	$(BIN)/pytest tests/laws --hypothesis-profile=thorough
 
 real: $(INSTALLED)  ## real imagery through the same flow
 	$(BIN)/pytest tests/real

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from urllib.parse import quote, unquote_to_bytes, urljoin
 
 from pipeline.access.trust import file_exists, is_remote, path_of_url
@@ -67,8 +67,8 @@ def _meant(href: str, base: str) -> Iterator[str]:
     yield _beside(href, base)
     if "%" in href:
         yield _beside(os.fsdecode(unquote_to_bytes(href)), base)
-    if "\\" in href and os.sep == "/":
-        # Written on Windows.
+    if os.sep == "/" and "\\" in href and PureWindowsPath(href).name not in ("", ".."):
+        # Written on Windows; never a folder above the document.
         yield _beside(href.replace("\\", "/"), base)
 
 

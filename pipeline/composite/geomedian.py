@@ -84,7 +84,9 @@ def geomedian(bands: NDArray[np.float32]) -> NDArray[np.float32]:
         # With one pixel einsum would add along time in another order.
         return geomedian(np.repeat(bands, 2, axis=2))[:, :1]
     ranked, n = sort(bands.transpose(1, 0, 2)), bands.shape[1]
-    start: NDArray[np.float32] = (ranked[(n - 1) // 2] + ranked[n // 2]) * np.float32(0.5)
+    # Halves before the sum: that of two large numbers is beyond float32.
+    half = np.float32(0.5)
+    start: NDArray[np.float32] = ranked[(n - 1) // 2] * half + ranked[n // 2] * half
     if n <= 2:
         # Between two observations every point is a minimum.
         return start

@@ -327,7 +327,7 @@ def speckled(tmp_path_factory):
     )
 
 
-@settings(max_examples=20)
+@settings(max_examples=max(8, settings().max_examples // 8))
 @given(
     st.sampled_from([5.0, 10.0, 12.5, 20.0, 40.0]),
     st.sampled_from(["EPSG:32632", "EPSG:32633", "EPSG:3035"]),

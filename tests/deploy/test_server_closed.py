@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prefect.context import refresh_global_settings_context
+from prefect.context import root_settings_context
 from prefect.server.api.server import create_app
 from starlette.testclient import TestClient
 
@@ -52,9 +52,8 @@ def server(tmp_path_factory):
         patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
         for name, value in closing(of_compose()).items():
             patch.setenv(name, value)
-        refresh_global_settings_context()
-        yield TestClient(create_app(ephemeral=True), base_url="http://127.0.0.1/api")
-    refresh_global_settings_context()
+        with root_settings_context():
+            yield TestClient(create_app(ephemeral=True), base_url="http://127.0.0.1/api")
 
 
 def basic(login: str) -> dict[str, str]:

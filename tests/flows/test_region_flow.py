@@ -153,7 +153,7 @@ def test_what_never_passes_is_dropped_on_the_last_try(flow, work, region, asked,
     assert (record.complete, record.expected) == (4, 6)
     state, names = latest(asked)
     assert state == "Completed"
-    assert names == {"plan": 1} | dict.fromkeys(TILES, work.TASK.attempts)
+    assert names == {"plan": 1} | dict.fromkeys(TILES, work.TASK_RETRY.attempts)
 
 
 def test_what_cannot_pass_is_not_tried_again(flow, region, asked):
@@ -176,7 +176,7 @@ def test_a_tile_that_fails_publishes_nothing(flow, work, region, threshold, aske
         called(flow, region)
     archive = store.open_archive(str(region.store))
     assert archive.sensors == archive.composite_names == ()
-    tries = work.TASK.attempts if error.retryable else 1
+    tries = work.TASK_RETRY.attempts if error.retryable else 1
     assert latest(asked) == ("Failed", {"plan": 1, TILES[0]: tries})
 
 

@@ -30,7 +30,7 @@ from tests.laws.conftest import BANDS, contents, make_job, same
 
 pytestmark = pytest.mark.usefixtures("window_model")
 few = settings(
-    max_examples=4,
+    max_examples=max(2, settings().max_examples // 50),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

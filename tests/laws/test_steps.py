@@ -17,7 +17,7 @@ from tests.laws.test_runs import Killed, fresh
 
 pytestmark = pytest.mark.usefixtures("window_model")
 few = settings(
-    max_examples=3,
+    max_examples=max(2, settings().max_examples // 50),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

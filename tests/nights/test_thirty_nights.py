@@ -160,7 +160,7 @@ def _resolved(name: str, values: NDArray[Any], ids: NDArray[Any]) -> NDArray[Any
 @pytest.mark.parametrize(
     "nights",
     [
-        pytest.param(WEEKLY, id="now-and-then"),
+        pytest.param(WEEKLY, id="now-and-then", marks=pytest.mark.slow),
         pytest.param(NIGHTS, id="thirty", marks=pytest.mark.slow),
     ],
 )

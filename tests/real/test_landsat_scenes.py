@@ -27,7 +27,10 @@ BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 CRS = {ANTARCTICA: "EPSG:3031", COLOMBIA: "EPSG:32618"}
 GRID = {"resolution_m": 600.0, "tile_px": 256}
 
-pytestmark = pytest.mark.parametrize("name", CRS)
+# Antarctica's scene takes ten times as long.
+pytestmark = pytest.mark.parametrize(
+    "name", [pytest.param(ANTARCTICA, marks=pytest.mark.slow), COLOMBIA]
+)
 
 
 class BrightModel(ThresholdModel):

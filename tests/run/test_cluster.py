@@ -158,7 +158,8 @@ def test_workers_of_this_machine_give_what_threads_give(job, expected, tmp_path)
     assert run.plan_job(there).nothing_to_do
 
 
-@pytest.mark.parametrize("gpu", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("gpu", [False, True])
 def test_a_worker_dies_and_its_tiles_are_done_elsewhere(job, expected, cluster, tmp_path, gpu):
     # Where only the flagged one masks, the others are seldom seen at work.
     mask_on = {"GPU": 1} if gpu else {}
@@ -227,6 +228,7 @@ def test_a_cluster_that_cannot_do_it_says_so(
         run.run(job(tmp_path / "store", settings))
 
 
+@pytest.mark.slow
 def test_a_run_does_not_wait_for_ever_for_a_worker_that_is_gone(job, tmp_path, monkeypatch):
     # As if the only one with a GPU had died after the check.
     monkeypatch.setattr(clusters, "_check_workers", lambda *_: None)

@@ -584,10 +584,10 @@ def test_a_run_with_nothing_to_do_makes_a_missing_report(region):
     assert cloudmask("run", path, "--plain", "--no-report").exit_code == 0
     again = cloudmask("run", path, *options)
     assert again.exit_code == 0, again.output
-    assert "report:" in again.stdout
+    assert "report:" in again.stderr
     assert store.open_archive(str(region.store)).records()[-1]["run_id"] in report.read_text()
     made = report.stat().st_mtime_ns
-    assert "report:" not in cloudmask("run", path, *options).stdout
+    assert "report:" not in cloudmask("run", path, *options).stderr
     assert report.stat().st_mtime_ns == made
 
 
