@@ -86,7 +86,8 @@ bench: $(INSTALLED)  ## ratios against peers and physical limits
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudmask needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) --editable '.[dev,stackstac]'
+	# Modules are compiled when they are first imported: most never are.
+	$(BIN)/python -m pip install --quiet --no-compile $(CONSTRAINTS) --editable '.[dev,stackstac]'
 	touch $@
 
 # What serves the API is no dependency of ours: it has its own environment.

@@ -54,6 +54,7 @@ class Seen:
         self.told.append(text)
 
 
+@pytest.mark.slow
 def test_a_flow_shows_what_a_plain_run_shows(flow, pristine, tmp_path):
     shown = {}
     for name in ("plain", "prefect"):

@@ -76,6 +76,7 @@ def test_masks_alone_then_composites_alone(flow, region, undisturbed, threshold,
     }
 
 
+@pytest.mark.slow
 def test_composites_alone_mask_what_is_missing_if_they_may(flow, region, undisturbed):
     job = asked_for(region)
     with pytest.raises(IncompleteError, match="6 of 6 cells .* run the flow `mask` first"):
@@ -121,6 +122,7 @@ def test_a_backfill_makes_what_one_run_makes(flow, backfill, region, undisturbed
     assert states(json.loads(table.data)) == states(again)
 
 
+@pytest.mark.slow
 def test_a_bad_month_does_not_keep_the_next_from_being_done(flow, backfill, region):
     for item in (EAST, WEST):
         for path in region.document(item).parent.glob("*.tif"):

@@ -78,6 +78,7 @@ def test_the_flow_makes_what_a_plain_run_makes(flow, region, undisturbed, asked)
     assert latest(asked) == ("Completed", {"plan": 1})
 
 
+@pytest.mark.slow
 def test_the_flow_keeps_a_catalogue_up_to_date(flow, region, tmp_path, monkeypatch, work):
     wanted = {"stac": StacSettings(folder=str(tmp_path / "told"))}
     busy = StoreConflictError("somebody else writes it")
@@ -143,6 +144,7 @@ def test_a_tile_is_tried_again_when_that_may_help(
     assert names == {"plan": 1, TILES[1]: 1}
 
 
+@pytest.mark.slow
 def test_what_never_passes_is_dropped_on_the_last_try(flow, work, region, asked, monkeypatch):
     fail_reads(monkeypatch, region.asset(EAST, "blue"), times=10**6)
     record = called(flow, region)

@@ -71,6 +71,7 @@ def test_any_partition_gives_the_same_pixels(undisturbed, summer, tmp_path, cut,
             np.testing.assert_array_equal(one[variable], other[variable], err_msg=variable)
 
 
+@pytest.mark.slow
 def test_windows_that_tiles_share_are_run_once(summer, tmp_path, monkeypatch):
     """What neighbours read of them agrees to the bit, whatever was decoded for which tile."""
     run_windows = []
@@ -212,6 +213,7 @@ def test_a_reprocessed_item_redoes_its_cells_alone(undisturbed, summer, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_a_later_scene_is_added_and_the_rest_stays(undisturbed, summer, tmp_path):
     whole = make_job(summer, fresh(tmp_path), tile_px=256)
     middle = whole.period.start.replace(month=7, day=10)

@@ -69,6 +69,7 @@ def whole(wholes, summer, tmp_path, period):
     return wholes[period]
 
 
+@pytest.mark.slow
 @few
 @given(
     st.sampled_from(["month", "season", "year", "all"]),
@@ -128,6 +129,7 @@ def test_a_moving_window_has_one_june(summer, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_scenes_that_the_catalogue_has_no_longer_stay(summer, tmp_path, monkeypatch):
     job = make_job(summer, fresh(tmp_path), tile_px=256)
     run.run(job)
@@ -146,6 +148,7 @@ def test_scenes_that_the_catalogue_has_no_longer_stay(summer, tmp_path, monkeypa
     alike(composed(job), expected)
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_becomes_of_each_step_and_what_is_read(summer, tmp_path):
     job = make_job(summer, fresh(tmp_path), tile_px=256)
     run.run(part(job, day(7, 1), day(9, 1)))
@@ -173,6 +176,7 @@ def test_a_composite_has_one_kind_of_period(summer, tmp_path):
         run.plan_job(every(job, "season", name="monthly"))
 
 
+@pytest.mark.slow
 def test_a_composite_is_made_of_its_own_sensors(summer, tmp_path):
     """Two composites by sensor on one store stay apart; one that both make has both."""
     job = make_job(summer, fresh(tmp_path))
@@ -206,6 +210,7 @@ def test_a_composite_is_made_of_its_own_sensors(summer, tmp_path):
     alike(composed(both), found)
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_is_undisturbed(summer, tmp_path, monkeypatch):
     job = make_job(summer, fresh(tmp_path), tile_px=256)
     other = make_job(summer, fresh(tmp_path), tile_px=256)
@@ -229,6 +234,7 @@ def test_killed_and_started_again_is_undisturbed(summer, tmp_path, monkeypatch):
     assert contents(job.store).keys() == contents(other.store).keys()
 
 
+@pytest.mark.slow
 def test_what_another_run_publishes_between_plan_and_start_is_composed(summer, tmp_path):
     """A plan is made before the store is locked: what is composed is what is there then."""
     job = make_job(summer, fresh(tmp_path))

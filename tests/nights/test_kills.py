@@ -22,8 +22,6 @@ from tests.nights.seen import Cell, committed, look, run_branches
 
 GIVE_UP_S = 30.0
 """For a flow whose embedded server is gone for good: it goes on, and asks for it again and again."""
-QUICK = (3,)
-"""Seeds of the default suite: killed twice at different steps."""
 
 
 @pytest.fixture(scope="module")
@@ -243,13 +241,8 @@ def sizes(folder: Path) -> int:
     return len(list(folder.iterdir()))
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [
-        each if each in QUICK else pytest.param(each, marks=pytest.mark.slow)
-        for each in range(SEEDS)
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_killed_and_run_again_is_undisturbed(
     region, undisturbed, cell_of, reader, tmp_path, request, seed
 ):

@@ -179,6 +179,7 @@ def test_a_worker_dies_and_its_tiles_are_done_elsewhere(job, expected, cluster, 
     cluster.wait(3)
 
 
+@pytest.mark.slow
 def test_only_workers_with_the_resource_mask(job, cluster, tmp_path):
     settings = ClusterSettings(kind="address", address=cluster.address, mask_on={"GPU": 1})
     there = job(tmp_path / "store", settings, composite=None)
@@ -191,6 +192,7 @@ def test_only_workers_with_the_resource_mask(job, cluster, tmp_path):
     assert read == {address for address, each in workers.items() if each["resources"]}
 
 
+@pytest.mark.slow
 def test_a_tile_that_cannot_be_read_costs_its_item_alone(week, job, cluster, tmp_path):
     copy = tmp_path / "archive"
     shutil.copytree(week.parent, copy)
