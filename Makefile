@@ -83,11 +83,10 @@ bench: $(INSTALLED)  ## ratios against peers and physical limits
 	$(BIN)/python -W ignore benchmarks/region.py
 	$(BIN)/python benchmarks/starting.py
 
-# Modules are compiled when they are first imported; most never are.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudmask needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile $(CONSTRAINTS) --editable '.[dev,stackstac]'
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) --editable '.[dev,stackstac]'
 	touch $@
 
 # What serves the API is no dependency of ours: it has its own environment.
