@@ -195,6 +195,9 @@ def _is_link(link: Json, location: str) -> bool:
     relation, href = link.get("rel"), link.get("href")
     if not isinstance(relation, str) or not isinstance(href, str) or relation == "root":
         return False
+    if not href:
+        # pystac raises as soon as anything asks where such a link leads.
+        return False
     if relation != "self":
         return True
     if access.is_remote(href):

@@ -60,7 +60,19 @@ def test_one_odd_value_stops_no_search(documents, data, tmp_path_factory):
     for name in place[:-1]:
         holder = holder[name]
     holder[place[-1]] = data.draw(st.sampled_from(ODD))
-    path = tmp_path_factory.mktemp("odd") / "items.json"
+    searched(document, tmp_path_factory.mktemp("odd"))
+
+
+@pytest.mark.parametrize("relation", ["self", "collection", "derived_from"])
+def test_a_link_that_leads_nowhere_stops_no_search(documents, tmp_path, relation):
+    document = copy.deepcopy(documents[0])
+    document["links"] = [{"rel": relation, "href": ""}]
+    searched(document, tmp_path)
+
+
+def searched(document, folder):
+    """Search a catalogue of one item: it is used, or dropped with a reason."""
+    path = folder / "items.json"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [document]}))
     period = Period(
         start=datetime(1980, 1, 1, tzinfo=UTC), end=datetime(2035, 1, 1, tzinfo=UTC)
