@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -21,17 +19,12 @@ from pipeline.datasets import READERS
 from pipeline.errors import ConfigError
 from pipeline.simulate.patches import SENSORS, PatchSettings
 from pipeline.types import Code
+from pipeline.types.settings import Section
 from pipeline.types.values import refuse
 
 KNOWN_LOSSES = ("cross_entropy", "square", "tversky", "lovasz")
 CLASSES = tuple(code for code in Code if code != Code.NO_DATA)
 """What a network of ours tells apart."""
-
-
-class Section(BaseModel):
-    """A mapping of the file: no other keys, and nothing changes once it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _listed(value: object) -> object:
