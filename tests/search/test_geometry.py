@@ -64,8 +64,10 @@ def split(west, south, east, north):
 
 ENCODINGS = [long_way, clockwise, beyond, below, split]
 
+# GEOS loses triangles to numbers below 1e-307, which no footprint has.
+latitudes = st.floats(-85, 80, allow_subnormal=False)
 crossing = st.tuples(
-    st.floats(170, 179.9), st.floats(-85, 80), st.floats(180.1, 190), st.floats(0.5, 5)
+    st.floats(170, 179.9), latitudes, st.floats(180.1, 190), st.floats(0.5, 5)
 ).map(lambda t: (t[0], t[1], t[2], t[1] + t[3]))
 
 
