@@ -8,8 +8,9 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 API_INSTALLED := .venv-api/installed
 DOCS_INSTALLED := .venv-docs/installed
+WEB_INSTALLED := .venv-web/installed
 
-.PHONY: demo test coverage check lint types imports house docs wheel release format laws real api kill nights production slow gpu bench clean
+.PHONY: demo test coverage check lint types imports house docs wheel release format laws real api web browser notebooks kill nights production slow gpu bench clean
 
 demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	$(BIN)/cloudmask demo demo
@@ -56,6 +57,14 @@ api: $(INSTALLED) $(API_INSTALLED)  ## searches on a real STAC API; root install
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql-postgis; }
 	$(BIN)/pytest tests/integration --require-api
 
+web: $(WEB_INSTALLED)  ## the web map, from JavaScript packages of npm: pipeline/serve/web/dist
+	.venv-web/bin/python hatch_build.py
+
+browser: $(INSTALLED) web  ## the web map in headless Chromium; root installs it where it is missing
+	command -v chromium > /dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-dejavu-core; }
+	$(BIN)/pytest tests/serve -k map -m integration --require-browser
+
 slow: $(INSTALLED)  ## everything that `make test` leaves out
 	$(BIN)/pytest -m slow
 
@@ -101,6 +110,12 @@ $(DOCS_INSTALLED): constraints.txt
 	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt mkdocs-material 'mkdocstrings[python]'
 	touch $@
 
+# Node, which builds the map, is no need of running it.
+$(WEB_INSTALLED): hatch_build.py
+	$(PYTHON) -m venv .venv-web
+	.venv-web/bin/python -m pip install --quiet hatchling "$$(sed -n 's/^NODE = "\(.*\)"/\1/p' hatch_build.py)"
+	touch $@
+
 wheel:  ## build the wheel; install it in an empty environment, and run the demo and README's Python from there
 	rm -rf build/wheel
 	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
@@ -115,4 +130,4 @@ release: check docs wheel  ## all that a release must pass, then the tag; VERSIO
 	git tag --annotate v$(VERSION) --message "cloudmask $(VERSION)"
 
 clean:
-	rm -rf .venv .venv-api .venv-docs build demo
+	rm -rf .venv .venv-api .venv-docs .venv-web pipeline/serve/web/dist build demo
