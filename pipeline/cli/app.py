@@ -21,6 +21,7 @@ from pipeline.cli.commands import (
     inspect,
     jobs,
     labelled,
+    serve,
     stac,
     training,
     verify,
@@ -87,6 +88,7 @@ _add(export.export)
 app.add_typer(evaluate, name="evaluate")
 _add(archives.report)
 _add(stac.stac)
+_add(serve.serve)
 _add(history.runs)
 _add(history.log)
 _add(history.rollback)

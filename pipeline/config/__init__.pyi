@@ -2,6 +2,7 @@ from .aoi import AOI_FORMS, read_aoi
 from .jobs import dump_job, job_schema, load_job, parse_job
 from .paths import store_url
 from .periods import PERIOD_FORMS, read_period
+from .serving import ServeSettings, read_archives
 from .settings import (
     Settings,
     read_settings,
@@ -12,12 +13,14 @@ from .settings import (
 __all__ = [
     "AOI_FORMS",
     "PERIOD_FORMS",
+    "ServeSettings",
     "Settings",
     "dump_job",
     "job_schema",
     "load_job",
     "parse_job",
     "read_aoi",
+    "read_archives",
     "read_period",
     "read_settings",
     "set_prefect_defaults",

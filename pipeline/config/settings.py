@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.config.mistakes import Location, describe
+from pipeline.config.serving import ServeSettings
 from pipeline.errors import ConfigError
 from pipeline.types.values import refuse
 from pipeline.wording import did_you_mean
@@ -66,6 +67,8 @@ class Settings(BaseSettings):
     metrics_folder: Path | None = None
     """Folder that the textfile collector of Prometheus' node_exporter reads: each run writes its
     metrics there. None: no such file."""
+    serve: ServeSettings = ServeSettings()
+    """Of ``cloudmask serve``: ``CLOUDMASK_SERVE__MAX_AREA_KM2=5000`` and so on."""
 
 
 def read_settings() -> Settings:
@@ -91,8 +94,10 @@ def _mistake(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return "it is not set, and prices have none without it"
     if error["type"] == "extra_forbidden":
-        known = [name.upper() for name in Prices.model_fields]
-        return f"there is no such price{did_you_mean(str(error['loc'][-1]).upper(), known)}"
+        section = ServeSettings if error["loc"][0] == "serve" else Prices
+        known = [name.upper() for name in section.model_fields]
+        what = "setting" if section is ServeSettings else "price"
+        return f"there is no such {what}{did_you_mean(str(error['loc'][-1]).upper(), known)}"
     if error["loc"] == ("prices",):
         return f'found {error["input"]!r:.40}, expected JSON such as {{"currency": "EUR", "cpu_hour": 0.04}}'
     return describe(error)

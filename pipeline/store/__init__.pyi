@@ -1,6 +1,6 @@
 from .base.writable import require_writable
 from .read.archive import Archive
-from .read.open_archive import find_archive, find_unfinished, open_archive
+from .read.open_archive import find_archive, find_unfinished, latest_snapshot, open_archive
 from .repair.damages import Damage, Verified, damage_texts
 from .repair.verify import verify
 from .versions.rollback_expire import Expired, expire, roll_back
@@ -22,6 +22,7 @@ __all__ = [
     "expire",
     "find_archive",
     "find_unfinished",
+    "latest_snapshot",
     "open_archive",
     "open_writer",
     "require_writable",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -90,6 +90,9 @@ class Summary:
     """Days of the longest stretch without a clear date, within the dates of the query."""
     gap: tuple[date, date] | None
     """Its first and last day; none: every day is clear, or the query has no dates."""
+    first_clear: date | None
+    last_clear: date | None
+    """First and last clear day; none: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +119,14 @@ class Series:
     @property
     def summary(self) -> Summary:
         """The series in a few numbers."""
+        return self.summary_of(USABLE)
+
+    def summary_of(self, classes: Sequence[Code]) -> Summary:
+        """Return the series in a few numbers, with some classes as what is clear."""
         shown = [scene for scene in self.scenes if scene.seen]
-        clear = [(scene.time.astimezone(UTC).date(), scene.percent(*USABLE)) for scene in shown]
+        clear = [
+            (scene.time.astimezone(UTC).date(), scene.percent(*classes)) for scene in shown
+        ]
         days = sorted({day for day, percent in clear if percent >= CLEAR_PERCENT})
         gap = None if self.asked is None else _longest_gap(days, self.asked)
         return Summary(
@@ -127,6 +136,8 @@ class Series:
             median_clear=statistics.median(p for _, p in clear) if clear else None,
             gap_days=(gap[1] - gap[0]).days + 1 if gap else 0,
             gap=gap,
+            first_clear=min(days, default=None),
+            last_clear=max(days, default=None),
         )
 
 

@@ -18,12 +18,13 @@ from pipeline.store.arrays.composites import composite_sensors, require_alike
 from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import locate_store
-from pipeline.store.base.reading import read
 from pipeline.store.base.translate_errors import explained
+from pipeline.store.read.pixels import reader_of
 from pipeline.store.read.plain import PlainSession
 from pipeline.store.versions.snapshots import Snapshot, published, shown_as
-from pipeline.types import Grid, Searched, StoredMasks, outline_of
+from pipeline.types import Grid, Period, Searched, StoredMasks, outline_of
 from pipeline.types.searched import searched_by
+from pipeline.types.series import Reader
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,11 +115,6 @@ class Archive:
     def stored_masks(self, sensor: str) -> StoredMasks:
         """Return cells and pixels of a sensor to be read part by part, without xarray."""
         group = self._group("masks", sensor)
-
-        def reader(name: str, where: tuple[int | slice, ...]) -> NDArray[Any]:
-            with explained(f"cannot read {group.path} of the store {self.url}"):
-                return read(layout.array_of(group, name), where)
-
         with self._reading(group.path):
             scenes = contents.stored_scenes(group)
         return StoredMasks(
@@ -126,8 +122,30 @@ class Archive:
             tile_px=self.grid.tile_px,
             scenes=tuple(scenes),
             searched=tuple(each for each in self._searched if each.has(sensor)),
-            reader=reader,
+            reader=reader_of(group, self.url),
         )
+
+    def reader(self, kind: str, name: str, *, level: int = 1) -> Reader:
+        """Return what reads parts of the arrays of a group as they are stored, without xarray; as in `levels`."""
+        group = self._level(kind, name, level)
+        with self._reading(group.path):
+            return reader_of(group, self.url)
+
+    def attributes(self, kind: str, name: str) -> dict[str, Any]:
+        """Return the attributes of a group, such as the roles of a composite; see `levels`."""
+        return dict(self._group(kind, name).attrs)
+
+    def arrays(self, kind: str, name: str) -> tuple[str, ...]:
+        """Return the names of the arrays of a group; see `levels`."""
+        return tuple(self._group(kind, name).array_keys())
+
+    def periods(self, name: str) -> list[Period]:
+        """Return the periods of a composite in stored order."""
+        group = self._group("composites", name)
+        with self._reading(group.path):
+            bounds = contents.period_bounds(group)
+        edges = (layout.instants(each) for each in bounds)
+        return [Period(start=start, end=end) for start, end in edges]
 
     def composite(
         self, name: str, chunks: Mapping[str, int] | None = None, *, level: int = 1
@@ -166,18 +184,23 @@ class Archive:
     ) -> xr.Dataset:
         from pipeline.store.read import datasets  # noqa: PLC0415 -- brings xarray along
 
-        group = self._group(kind, name).path
-        if level not in self.levels(kind, name):
-            raise StoreError(
-                f"{group} of {self.url} has no overview of factor {level}: "
-                f"it has {self.levels(kind, name)}"
-            )
-        path = group if level == 1 else f"{group}/{contents.level_name(level)}"
+        path = self._level(kind, name, level).path
         with self._reading(path):
             dataset = datasets.open_sorted(self._session.store, path, self.url)
         if chunks is None:
             return dataset
         return datasets.chunked(dataset, chunks, self.grid.chunk_px)
+
+    def _level(self, kind: str, name: str, level: int) -> zarr.Group:
+        group = self._group(kind, name)
+        if level == 1:
+            return group
+        if found := contents.levels(group).get(level):
+            return found
+        raise StoreError(
+            f"{group.path} of {self.url} has no overview of factor {level}: "
+            f"it has {self.levels(kind, name)}"
+        )
 
     def _group(self, kind: str, name: str) -> zarr.Group:
         names = contents.group_names(self._root, kind)

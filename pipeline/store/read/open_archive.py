@@ -134,3 +134,19 @@ def _instant(as_of: str | datetime) -> datetime:
             f"{as_of!r} is no tag or snapshot id of the store, and no date or time in ISO 8601"
         ) from None
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
+
+
+def latest_snapshot(url: str) -> str:
+    """Return the id of the state that readers now see; much cheaper than opening it.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or it does not answer.
+    """
+    where = locate_store(url)
+    if where.plain:
+        return _open_plain(where, None).snapshot
+    repository = where.open()
+    with explained(f"cannot read {url}"):
+        return str(repository.lookup_branch(MAIN))

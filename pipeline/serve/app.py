@@ -1,0 +1,92 @@
+"""The application: its paths, its errors, and what stands before every request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from pipeline.config import ServeSettings
+from pipeline.serve import guard, problems
+from pipeline.serve.archives import Archives
+from pipeline.serve.problems import Problem
+from pipeline.serve.routes import clear_sky, describe, landing, point, tiles
+
+WEB = Path(__file__).parent / "web" / "dist"
+"""The map, as its build leaves it."""
+
+AREA = {
+    "type": "object",
+    "required": ["type"],
+    "properties": {
+        "type": {"enum": ["Feature", "FeatureCollection", "Polygon", "MultiPolygon"]},
+        "geometry": {"type": "object"},
+        "features": {"type": "array", "minItems": 1},
+    },
+}
+"""Schema of an area of interest: GeoJSON; what more is expected is said by the answer."""
+
+ROUTERS = (landing.router, describe.router, clear_sky.router, point.router, tiles.router)
+
+
+def make_app(
+    archives: Mapping[str, str], settings: ServeSettings | None = None, *, web: Path = WEB
+) -> FastAPI:
+    """Make the application that serves some archives.
+
+    Parameters
+    ----------
+    archives
+        Paths or URLs of stores by id. No request names one.
+    settings
+        What a request may ask for; none: the defaults.
+    web
+        Folder of the built map, served at ``/``; where it is missing a plain page says how to build it.
+    """
+    app = FastAPI(
+        title="cloudmask",
+        version=version("cloudmask"),
+        summary="Cloud masks, composites and clear-sky statistics of satellite archives",
+        openapi_url="/api",
+        docs_url="/api.html",
+        redoc_url=None,
+        responses=problems.RESPONSES,
+    )
+    app.state.settings = settings or ServeSettings()
+    app.state.archives = Archives(archives, app.state.settings)
+    problems.handle_errors(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    _serve_map(app, web)
+    guard.protect(app, app.state.settings)
+    _describe(app)
+    return app
+
+
+def _serve_map(app: FastAPI, web: Path) -> None:
+    if (web / "index.html").is_file():
+        app.mount("/", StaticFiles(directory=web, html=True), name="map")
+        return
+    app.add_api_route(
+        "/",
+        lambda: landing.plain_page(app.state.archives),
+        methods=["GET"],
+        include_in_schema=False,
+    )
+
+
+def _describe(app: FastAPI) -> None:
+    """Name the schema of problems in the OpenAPI document, to which every route refers."""
+    make = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = make()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = Problem.model_json_schema()
+        schemas["Area"] = AREA
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,76 @@
+"""Running the application: uvicorn, one process or several on one port."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from pipeline.config import ServeSettings
+from pipeline.errors import ConfigError
+from pipeline.serve.app import make_app
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a process serves; it is sent to the processes of workers."""
+
+    archives: Mapping[str, str]
+    settings: ServeSettings
+
+    def __call__(self) -> FastAPI:
+        """Make the application."""
+        return make_app(self.archives, self.settings)
+
+
+def serve(served: Served, *, host: str, port: int, workers: int = 1) -> None:
+    """Serve until the process is told to end.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes a free one.
+    workers
+        Processes, each with memory of its own.
+
+    Raises
+    ------
+    ConfigError
+        The port is taken, or the host is not this machine's.
+    """
+    config = uvicorn.Config(
+        served,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        access_log=False,
+        server_header=False,
+        log_level="warning",
+        timeout_keep_alive=15,
+        limit_concurrency=512,
+    )
+    listening = _listen(host, port)
+    if workers > 1:
+        Multiprocess(config, sockets=[listening]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"cannot listen at {host}:{port}: {error.strerror}; --port names another"
+        ) from None
+    listening.set_inheritable(True)
+    return listening
