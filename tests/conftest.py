@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import dask
@@ -14,6 +15,21 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=200)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark as slow all but `n` cases, evenly spread, of every test that is marked `quick(n)`."""
+    cases = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("quick"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for found in cases.values():
+        quick = found[0].get_closest_marker("quick").args[0]
+        kept = {len(found) * each // quick for each in range(quick)}
+        for number, item in enumerate(found):
+            if number not in kept:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

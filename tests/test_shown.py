@@ -25,6 +25,7 @@ NAMES = (
 )
 
 
+@pytest.mark.quick(20)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [SECRET, QUOTED, TWICE])
 def test_no_parameter_of_a_url_is_shown(name, value):

@@ -23,6 +23,7 @@ def damaged(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_damage_is_told_and_mended(damaged):
     found = CliRunner().invoke(app, ["verify", str(damaged)])
     assert found.exit_code == 6

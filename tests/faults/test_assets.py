@@ -90,6 +90,7 @@ def without_crs(region):
 DAMAGES = [truncate, remove, without_crs]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_an_asset_is_dropped_reported_and_done_again_when_it_is_back(
     region, undisturbed, damage
@@ -229,6 +230,7 @@ def test_what_was_not_published_is_not_published_by_a_run_with_nothing_to_do(
     assert_same(contents(region), undisturbed)
 
 
+@pytest.mark.slow
 def test_what_was_not_published_is_not_published_by_a_run_elsewhere(
     cloudmask, region, pristine, undisturbed
 ):
@@ -297,6 +299,7 @@ def test_what_does_not_pass_is_dropped_after_the_tries(region, monkeypatch):
     assert "503" in next(each.reason for each in record.dropped if each.item_id == EAST)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("fault", ["503", "429", "stall", "truncated"])
 def test_a_busy_server_is_asked_again(region, undisturbed, faulty, fault):
     asset = region.asset(EAST, "blue")

@@ -221,6 +221,7 @@ def at(time):
     return datetime.fromisoformat(f"{DAY:%Y-%m-%d}T{time}+00:00")
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("clear", [0, 1])
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("name", TWO_PASSES)
@@ -265,6 +266,7 @@ def test_two_passes_of_one_day_are_two_scenes(archive, name, late, clear):
 MATURITIES = ("nrt", "interim", "final")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("late", [False, True])
 def test_the_final_dataset_replaces_the_interim_one(archive, late):
     """Ids are UUIDs: the final one sorts last, and was made first."""

@@ -62,6 +62,7 @@ def test_a_moving_window_leaves_one_june(region):
     ]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("period", "start"), [("season", "2022-12-01"), ("all", "1970-01-01")])
 def test_a_wider_job_makes_one_winter_and_a_narrower_one_leaves_it(
     region, period, start, tmp_path

@@ -20,7 +20,7 @@ from pipeline.errors import AssetError
 from pipeline.types import CubeSettings, Items, Period
 from tests.faults.faulty import HOST
 
-RUNS, QUICK = 200, 12
+RUNS, QUICK = 200, 6
 KINDS = ("429", "500", "502", "503", "504", "reset", "stall", "truncated", "html")
 BROKEN = ("404", "410", "403", "503", "reset", "truncated", "html", "garbage")
 ROLES = ("blue", "swir16", "scl")

@@ -86,6 +86,7 @@ def calm(monkeypatch):
 PASSING = ("429", "500", "502", "503", "504", "reset", "stall", "truncated", "html", "403")
 
 
+@pytest.mark.quick(10)
 @pytest.mark.parametrize("before", [0, 1, 2])
 @pytest.mark.parametrize("fault", PASSING)
 @pytest.mark.usefixtures("calm")
@@ -116,6 +117,7 @@ def test_gdal_remembers_a_failure_until_it_is_told_to_forget(faulty, raster, mon
     assert len(faulty.log(name)) > 1
 
 
+@pytest.mark.quick(10)
 @pytest.mark.parametrize("fault", ["503", "truncated", "html", "stall"])
 @pytest.mark.parametrize("before", range(1, 9))
 @pytest.mark.usefixtures("calm")

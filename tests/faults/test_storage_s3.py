@@ -63,6 +63,7 @@ def assert_published(url, *fingerprints):
     assert len(archive.log()) == len(fingerprints) + 1
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["503", "cut", "lose"])
 def test_what_passes_is_survived(url, trouble, kind):
     trouble.strike_each(kind, "PUT", PARTS)
@@ -71,6 +72,7 @@ def test_what_passes_is_survived(url, trouble, kind):
     assert_published(url, 11, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [
@@ -92,6 +94,7 @@ def test_permission_lost_within_a_run_leaves_what_was_published(url, trouble, pa
 REFUSED = ["403", "403:ExpiredToken", "403:InvalidAccessKeyId", "404"]
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("kind", REFUSED)
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_what_waiting_does_not_mend_is_not_tried_again(url, trouble, kind, method):
@@ -123,6 +126,7 @@ def test_a_server_that_is_not_there_can_be_tried_again(server, monkeypatch):
         store.find_archive(closed)
 
 
+@pytest.mark.slow
 def test_publishing_again_with_the_same_writer(url, trouble):
     with store.open_writer(url, make.grid(), title="t", run_key="run") as writer:
         work(writer, 12)
@@ -166,6 +170,7 @@ def test_a_branch_that_cannot_be_deleted_does_not_undo_a_publish(url, trouble):
     assert locate_store(url).open().list_branches() == {"main"}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "skew", [timedelta(days=1), timedelta(days=-1)], ids=["ahead", "behind"]
 )

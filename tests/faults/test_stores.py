@@ -119,6 +119,7 @@ def rubbish(region, part):
         path.write_bytes(b"rubbish")
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "part",
     [
@@ -158,6 +159,7 @@ ERRORS = [
 ]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("error", ERRORS, ids=["model-error", "runtime-error"])
 def test_a_model_that_fails_in_one_window(cloudmask, region, threshold, undisturbed, error):
     break_model(threshold, error)

@@ -15,6 +15,7 @@ def sound(url: str) -> None:
     assert found.cells
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["", "zarr+"])
 def test_what_runs_made_is_whole(region, kind):
     url = f"{kind}{region.store}"

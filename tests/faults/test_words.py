@@ -66,6 +66,7 @@ def named(name: str):
     return change
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kinds", batched(IDS, len(NAMED)), ids="-".join)
 def test_an_id_is_a_word_and_nothing_else(region, cloudmask, tmp_path, kinds):
     planted = Planted()

@@ -131,6 +131,7 @@ def server_of(process):
     raise AssertionError(process.communicate(timeout=60))
 
 
+@pytest.mark.slow
 def test_the_embedded_server_listens_to_its_run_alone(running, region, undisturbed):
     """C18: it did what any page in a browser of this machine asked, and any other user."""
     process, hold = running

@@ -98,6 +98,7 @@ def states(rows):
     return [(row["period"][:7], row["state"]) for row in rows]
 
 
+@pytest.mark.slow
 def test_a_backfill_makes_what_one_run_makes(flow, backfill, region, undisturbed, asked, sent):
     rows = backfill(asked_for(region), wait_min=0)
     assert states(rows) == [("2023-06", "published"), ("2023-07", "published")]

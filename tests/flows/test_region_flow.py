@@ -167,6 +167,7 @@ def test_what_cannot_pass_is_not_tried_again(flow, region, asked):
 # -- failures ----------------------------------------------------------------------------------
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "error",
     [ModelError("broken"), CatalogUnavailableError("busy")],

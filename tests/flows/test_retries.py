@@ -143,6 +143,7 @@ def job(region):
     return config.dump_job(region.job())
 
 
+@pytest.mark.slow
 def test_a_limit_of_an_unknown_kind(flow, region):
     with pytest.raises(ConfigError, match=r"limits: found \['cpu'\]"):
         flow.region(job(region), limits={"cpu": "cloudmask-cpu"}, wait_min=0)
@@ -157,6 +158,7 @@ def test_a_limit_that_does_not_exist_fails_the_run_at_once(flow, region, asked):
     assert plan.run_count == 1
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_a_slot_and_gives_it_back(flow, region, asked):
     actions = importlib.import_module("prefect.client.schemas.actions")
     limit = actions.GlobalConcurrencyLimitCreate(name="cloudmask-one", limit=1)

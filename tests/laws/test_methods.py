@@ -11,6 +11,7 @@ from pipeline.types import CompositeSettings, Lattice
 from tests.laws.conftest import BANDS, make_job, use
 from tests.laws.test_runs import in_aoi
 
+pytestmark = pytest.mark.slow
 METHODS = {
     "percentile": {"q": 25},
     "geomedian": {"mads": True},
@@ -47,10 +48,7 @@ def with_method(job, name, options):
     return job.replace(composite=settings)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(each, marks=[pytest.mark.slow] * (each != "geomedian")) for each in METHODS],
-)
+@pytest.mark.parametrize("name", METHODS)
 def test_a_method_makes_one_composite_of_any_partition_and_once(jobs, name):
     found, options = [], METHODS[name]
     for job in jobs:

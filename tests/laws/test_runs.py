@@ -164,6 +164,7 @@ def test_killed_anywhere_and_finished_is_undisturbed(
     same(contents(job.store), expected)
 
 
+@pytest.mark.slow
 def test_a_killed_run_does_not_do_its_tiles_again(summer, tmp_path, monkeypatch):
     job = make_job(summer, fresh(tmp_path), tile_px=256)
     with monkeypatch.context() as patch:
@@ -184,6 +185,7 @@ def test_a_killed_run_does_not_do_its_tiles_again(summer, tmp_path, monkeypatch)
     assert record.complete == record.expected
 
 
+@pytest.mark.slow
 def test_a_reprocessed_item_redoes_its_cells_alone(undisturbed, summer, tmp_path, monkeypatch):
     job = make_job(summer, fresh(tmp_path), tile_px=256)
     run.run(job)
@@ -231,6 +233,7 @@ def test_a_later_scene_is_added_and_the_rest_stays(undisturbed, summer, tmp_path
                 np.testing.assert_array_equal(found[name][variable], expected[name][variable])
 
 
+@pytest.mark.slow
 def test_the_composite_never_invents(undisturbed):
     """Per band, min ≤ value ≤ max of the usable inputs; count 0 ⇔ no data; day and source are true."""
     job, held = undisturbed

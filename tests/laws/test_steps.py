@@ -92,6 +92,7 @@ def test_any_jobs_in_any_order_make_what_one_job_makes(
     assert run.plan_job(job).nothing_to_do
 
 
+@pytest.mark.slow
 def test_a_narrower_job_leaves_a_step_and_a_wider_one_makes_it_anew(summer, tmp_path):
     job = make_job(summer, fresh(tmp_path), tile_px=256)
     times = sorted(scene.time for scene in run.plan_job(job).scenes if scene.time.month == 6)
@@ -111,6 +112,7 @@ def test_a_narrower_job_leaves_a_step_and_a_wider_one_makes_it_anew(summer, tmp_
     alike(composed(june), whole_june)
 
 
+@pytest.mark.slow
 def test_a_moving_window_has_one_june(summer, tmp_path):
     job = make_job(summer, fresh(tmp_path))
     for number in (1, 11, 21):

@@ -143,6 +143,7 @@ def alone(member, geobox, time):
         return total / total.sum(axis=0)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("rule", ["mean", "majority", "union"])
 @pytest.mark.parametrize("time", [0, 1])
 def test_it_is_each_member_alone_and_then_combined(rule, time):

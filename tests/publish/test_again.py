@@ -86,6 +86,7 @@ def test_an_earlier_state(fresh, tmp_path):
     assert contents(tmp_path / "then") == contents(tmp_path / "now")
 
 
+@pytest.mark.slow
 def test_cogs_and_none_are_told_apart(fresh, tmp_path):
     publish(fresh.open(), tmp_path / "out")
     assert publish(fresh.open(), tmp_path / "out", cogs=True).written == 6
@@ -171,6 +172,7 @@ def test_the_command(fresh, tmp_path):
     assert JULY.start.isoformat()[:7] in next(out.rglob("*monthly-*.json")).read_text()
 
 
+@pytest.mark.slow
 def test_another_store_in_the_same_folder(fresh, tmp_path):
     """Its items have other ids or other fingerprints: nothing of the first one stays."""
     publish(fresh.open(), tmp_path / "out", cogs=True)

@@ -248,6 +248,7 @@ def test_workers_too_small_for_a_tile_are_refused(job, cluster, tmp_path, monkey
         run.run(job(tmp_path / "store", settings))
 
 
+@pytest.mark.slow
 def test_a_run_with_nothing_to_do_starts_no_worker(job, tmp_path, monkeypatch):
     there = job(tmp_path / "store")
     run.run(there)

@@ -467,6 +467,7 @@ def test_what_is_not_known_or_has_no_price_is_not_billed():
     assert made.stored_a_month == pytest.approx(46)
 
 
+@pytest.mark.slow
 def test_prices_from_the_environment_make_a_bill_in_the_record_and_the_list(
     region, monkeypatch
 ):
@@ -697,6 +698,7 @@ def test_opentelemetry_gets_the_numbers_of_the_record(region, monkeypatch):
     provider.shutdown()
 
 
+@pytest.mark.slow
 def test_without_the_packages_a_run_works_and_the_setting_is_refused(
     region, tmp_path, monkeypatch
 ):

@@ -95,6 +95,7 @@ def test_real_items_of_each_catalogue_survive(real, form, tmp_path):
             assert everything(after) == expected
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("form", ["json", "ndjson"])
 def test_all_real_items_in_one_file(real, form, tmp_path):
     again = written_and_read(real, tmp_path / f"items.{form}")

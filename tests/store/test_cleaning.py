@@ -81,6 +81,7 @@ def write_as_before(url: str, planted: Planted, monkeypatch: pytest.MonkeyPatch)
                 writer.keep_failure(old_record(planted, "failed record"))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["", "zarr+file://"])
 def test_repair_cleans_all_that_a_store_holds(tmp_path, planted, monkeypatch, kind):
     """The records, those of failed runs, names and settings were left as they were."""

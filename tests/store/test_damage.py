@@ -83,6 +83,7 @@ def damaged_chunk(filled: Path, action) -> StoreDamagedError:
     raise AssertionError("no chunk of the masks was found")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "action",
     [Path.unlink, lambda file: file.write_bytes(b""), lambda file: file.write_bytes(b"x" * 99)],

@@ -120,6 +120,7 @@ def test_any_assignment_of_tiles_to_forks_gives_the_same_store(data):
         same(content(url), written_alone(salts))
 
 
+@pytest.mark.quick(1)
 def test_processes_write_through_forks(anywhere):
     with begin(anywhere) as writer, multiprocessing.get_context("spawn").Pool(2) as pool:
         axes(writer)

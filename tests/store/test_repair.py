@@ -123,6 +123,7 @@ def test_the_damaged_cell_is_named(damaged, undisturbed):
     assert_restored(damaged, undisturbed)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("array", "where"),
     [("composites/monthly/by2/nir", (1, 1, 0)), ("composites/monthly/by2/red", (0, 0, 0))],
@@ -140,6 +141,7 @@ def lose_manifest(path: Path, array: str) -> None:
     flip(path / "manifests" / manifest, 8 * 60)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "array",
     [
@@ -157,6 +159,7 @@ def test_what_follows_from_the_rest_is_made_anew_at_once(damaged, undisturbed, a
     assert content(str(damaged)) == content(str(undisturbed))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "array",
     ["masks/sentinel-2/mask", "masks/sentinel-2/fingerprint", "composites/monthly/source"],
@@ -179,6 +182,7 @@ def test_where_only_an_earlier_state_helps_it_is_shown_again(damaged, undisturbe
     assert any("back to" in each.message for each in store.open_archive(str(damaged)).log())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("harm", [lambda file: flip(file, 999), Path.unlink])
 @pytest.mark.parametrize("kind", ["snapshots", "checksums"])
 def test_snapshots_and_lists_come_back_from_their_copies(damaged, undisturbed, kind, harm):
@@ -231,6 +235,7 @@ def write_behind(path: Path, array: str, where, value) -> None:
     session.commit("a fault", metadata=PUBLISHED)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("array", "where", "value"),
     [

@@ -185,6 +185,7 @@ def test_two_runs_at_once_are_as_if_one_came_after_the_other(before, one, other)
         assert locate_store(url).open().list_branches() == {"main"}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("cells_a_commit", [1, 4096])
 def test_everything_that_a_cell_has_goes_along(url, tmp_path, monkeypatch, cells_a_commit):
     monkeypatch.setattr(catch_up, "CELLS_A_COMMIT", cells_a_commit)
@@ -283,6 +284,7 @@ def test_work_on_what_was_rolled_back_is_not_brought_back(url):
         assert writer.mask_fingerprint(make.sensor, TIMES[0], TILES[0]) == 101
 
 
+@pytest.mark.quick(1)
 def test_a_run_killed_while_it_moves_its_work_starts_where_it_was(anywhere, monkeypatch):
     class Killed(BaseException):
         pass
@@ -341,6 +343,7 @@ def test_what_a_killed_move_leaves_is_expired(url, monkeypatch):
     assert repository.list_branches() == {"main"}
 
 
+@pytest.mark.slow
 def test_two_runs_that_find_other_items_of_one_pass_overlap(url):
     """Else the store would have the pass twice."""
 

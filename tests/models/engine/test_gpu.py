@@ -154,6 +154,7 @@ def test_infinite_reflectance_is_an_error(gpu_stand_in, value):
         model_of(Sums()).predict(spoiled)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("bands", ["4b", "6b"])
 def test_a_published_network_runs_as_on_a_cpu(gpu_stand_in, shared_data, bands):
     here, there = (models.load(card_of(bands, "L1C", device=each)) for each in ("cpu", "cuda"))

@@ -100,6 +100,7 @@ def assert_says(net, encoder, golden):
         assert set(np.unique(expected.argmax(axis=0))) == {0, 1, 2, 3}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("encoder", NETWORKS)
 def test_logits_equal_those_of_fastai(encoder, golden, states, monkeypatch):
     """As built, folded, and in many strips of rows."""
@@ -111,6 +112,7 @@ def test_logits_equal_those_of_fastai(encoder, golden, states, monkeypatch):
     assert_says(net, encoder, golden)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("version", RELEASES)
 def test_a_release_says_the_mean_of_its_networks(version, golden, folder):
     size, step = recipe.WINDOWS["even"]

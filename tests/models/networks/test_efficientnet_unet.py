@@ -28,12 +28,14 @@ def altered(**changes):
     )
 
 
+@pytest.mark.quick(2)
 def test_logits_equal_onnxruntime_in_float32(network):
     window = noise_window(len(ukis_csmask.BANDS[network[0]]), 256)
     ours = models.load(card_of(*network)).predict(window[None])[0]
     np.testing.assert_allclose(ours, onnx_logits(*network, window, float32=True), atol=1e-3)
 
 
+@pytest.mark.quick(1)
 def test_logits_equal_onnxruntime_on_real_windows(network, shared_data):
     model = models.load(card_of(*network))
     for window in real_windows(shared_data, network[0]):
