@@ -18,7 +18,9 @@ from pipeline.datasets.readers.kappaset import KappaSet
 from pipeline.datasets.readers.landsat7_irish import Landsat7Irish
 from pipeline.datasets.readers.landsat8_biome import Landsat8Biome
 from pipeline.datasets.readers.pixbox import PixBox
+from pipeline.datasets.readers.quicklooks import Quicklooks
 from pipeline.datasets.readers.sparcs import Sparcs
+from pipeline.datasets.readers.unlabelled import Unlabelled
 from pipeline.errors import ConfigError
 
 _ALL: tuple[Reader, ...] = (
@@ -38,6 +40,8 @@ _ALL: tuple[Reader, ...] = (
     PixBox("l8"),
     BiomePatches(),
     AlbertaShadows(),
+    Quicklooks(),
+    Unlabelled(),
 )
 
 READERS: Mapping[str, Reader] = {reader.card.name: reader for reader in _ALL}

@@ -14,7 +14,7 @@
     shared.py       windows at the edges of tiles, cached for the neighbouring tile
     seams.py        measures whether the edges of windows or tiles show in a mask
     postprocess/    clean.py: opening, dilation, smallest objects; shadows.py: shadows by the sun's position;
-                    guard.py: permanent false positives             (numpy)
+                    plausible.py: more shadow than clouds can throw; guard.py: permanent false positives  (numpy)
 """
 
 from pipeline.mask.blocks import bytes_needed
@@ -23,6 +23,7 @@ from pipeline.mask.lattice import read_geobox
 from pipeline.mask.postprocess.clean import clean
 from pipeline.mask.postprocess.clean import reach_px as cleaning_reach_px
 from pipeline.mask.postprocess.guard import Counts, history_of, usable
+from pipeline.mask.postprocess.plausible import too_much_shadow
 from pipeline.mask.postprocess.shadows import Sun, check_shadows
 from pipeline.mask.postprocess.shadows import reach_px as shadow_reach_px
 from pipeline.mask.shared import SharedWindows, shared_windows
@@ -41,5 +42,6 @@ __all__ = [
     "read_geobox",
     "shadow_reach_px",
     "shared_windows",
+    "too_much_shadow",
     "usable",
 ]

@@ -41,7 +41,7 @@ class NetworkSection(Section):
     """The network; see `pipeline.models.networks.spectral_unet.Width`."""
 
     channels: Annotated[tuple[int, int, int, int, int], BeforeValidator(_listed)] = (
-        16,
+        8,
         32,
         64,
         112,
@@ -92,6 +92,8 @@ class DatasetSection(Section):
     """Bands to use, where the set has them."""
     leave_out: Words = ()
     """Images whose ids begin so are never trained on: for judging."""
+    teacher: str = ""
+    """Model whose opinion on cloud narrows labels that leave it open; see `pipeline.training.teacher`."""
 
 
 class SourceSection(Section):
@@ -152,6 +154,8 @@ class TrainSection(Section):
     """Highest learning rate, reached after `warm_up` steps, from which it falls to zero as a cosine."""
     warm_up: Annotated[int, Field(ge=0)] = 200
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Weights that are judged and kept are a running average: how much of it stays at each step; 0: the last ones."""
     clip: Positive = 1.0
     """Longest gradient."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"

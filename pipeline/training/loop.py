@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric, seed_everything
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.errors import ModelError, TrainingError
 from pipeline.models.networks.spectral_unet import SpectralUnet, Width
@@ -73,13 +74,15 @@ class _Training:
         self.fabric = fabric
         self.tell = tell
         self.folder = Folder(path, experiment)
-        net = begin(experiment)
+        # On CPUs, convolutions of few channels are a tenth faster so.
+        net = begin(experiment).to(memory_format=torch.channels_last)
         section = experiment.train
         optimizer = torch.optim.AdamW(
             net.parameters(), lr=section.lr, weight_decay=section.weight_decay
         )
         self.inner = net
         self.net, self.optimizer = fabric.setup(net, optimizer)
+        self.average = AveragedModel(net, multi_avg_fn=_averaging(0.0), use_buffers=True)
         self.progress = Progress()
         self.rows: list[Row] = []
         self._resume()
@@ -100,10 +103,17 @@ class _Training:
                 if self._due():
                     took = time.perf_counter() - since
                     done = self.progress.step - (self.rows[-1]["step"] if self.rows else 0)
-                    judged = judge(self.inner, patches, fabric.device)
+                    judged = judge(self.kept, patches, fabric.device)
                     self._note(judged, {"loss": lost / done, "steps_per_s": done / took})
                     lost, since = 0.0, time.perf_counter()
         return self.folder.path
+
+    @property
+    def kept(self) -> SpectralUnet:
+        """The network of averaged weights."""
+        kept = self.average.module
+        assert isinstance(kept, SpectralUnet)
+        return kept
 
     def _due(self) -> bool:
         step, section = self.progress.step, self.experiment.train
@@ -136,7 +146,16 @@ class _Training:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.progress.step += 1
+        self._keep_average()
         return value
+
+    def _keep_average(self) -> None:
+        # At first, so that what is random is soon forgotten, no longer than what has been learnt.
+        most = min(
+            self.experiment.train.average, self.progress.step / (self.progress.step + 10)
+        )
+        self.average.multi_avg_fn = _averaging(most)
+        self.average.update_parameters(self.inner)
 
     def _note(self, judged: Judged, seen: Mapping[str, float]) -> None:
         """Keep what a check found: a row of the curves, a checkpoint, and the model if it is the best yet."""
@@ -148,7 +167,7 @@ class _Training:
         self.rows.append({"step": progress.step, **seen, "lr": lr, **judged.measures})
         if self.fabric.is_global_zero:
             if better:
-                self.folder.publish(self.inner, progress.step, judged.measures)
+                self.folder.publish(self.kept, progress.step, judged.measures)
             self.folder.save(self._state(), self.rows)
         shown = ", ".join(f"{key} {value:.3g}" for key, value in self.rows[-1].items())
         self.tell(shown + (" (best)" if better else ""))
@@ -157,6 +176,7 @@ class _Training:
     def _state(self) -> dict[str, Any]:
         return {
             "net": self.inner.state_dict(),
+            "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "progress": asdict(self.progress),
             "rows": [dict(row) for row in self.rows],
@@ -167,10 +187,16 @@ class _Training:
         if state is None:
             return
         self.inner.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
         self.rows = list(state["rows"])
         self.tell(f"going on from step {self.progress.step}")
+
+
+def _averaging(stays: float) -> Callable[..., None]:
+    averaging: Callable[..., None] = get_ema_multi_avg_fn(stays)  # type: ignore[no-untyped-call]
+    return averaging
 
 
 def begin(experiment: Experiment) -> SpectralUnet:

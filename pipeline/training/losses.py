@@ -27,8 +27,10 @@ def allowed_classes(labels: Tensor, codes: Sequence[int]) -> Tensor:
     -------
     (N, K, H, W) booleans.
     """
-    bits = torch.tensor([1 << int(code) for code in codes], device=labels.device)
-    return (labels[:, None].to(torch.int64) & bits[:, None, None]) > 0
+    bits = [1 << int(code) for code in codes]
+    of_each = torch.tensor(bits, device=labels.device, dtype=labels.dtype)
+    # Classes side by side in memory, as the scores of a network in channels-last have them.
+    return ((labels[..., None] & of_each) > 0).movedim(-1, 1)
 
 
 def ambiguous_cross_entropy(
@@ -84,8 +86,7 @@ def tversky(
     target, shared = target * known, shared * known
     dims = (0, 2, 3)
     hit = (target * shared).sum(dims)
-    lacking = (target * (1 - shared)).sum(dims)
-    wrong = ((1 - target) * shared).sum(dims)
+    lacking, wrong = target.sum(dims) - hit, shared.sum(dims) - hit
     index = hit / (hit + missed * lacking + false * wrong).clamp(min=1e-9)
     each = (target.sum(dims) > 0).to(scores.dtype)
     if weights is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from pipeline.datasets.labels import Labelled
 from pipeline.errors import LabelledDataError
 from pipeline.simulate.patches import SENSORS, PatchSettings, make_patch
 from pipeline.training.experiment import DatasetSection, Experiment
+from pipeline.training.teacher import Teacher
 
 Floats = NDArray[np.float32]
 
@@ -65,12 +66,13 @@ class Dataset:
         ------
         LabelledDataError
             A file is missing or malformed, or nothing is left to learn from.
+        ModelError
+            There is no such teacher, or it does not fit the images.
         """
         self._scenes = [
             _as_sample(image, section, crop_px)
-            for image in reader_of(section.name).read(Path(section.path), section.roles)
-            if not image.id.startswith(section.leave_out or ("\0",))
-            and (image.labels > labels.NO_DATA).any()
+            for image in _images(section)
+            if (image.labels > labels.NO_DATA).any()
         ]
         if not self._scenes:
             raise LabelledDataError(
@@ -81,6 +83,15 @@ class Dataset:
     def scene(self, rng: np.random.Generator) -> Sample:
         """Take one of the images."""
         return self._scenes[int(rng.integers(len(self._scenes)))]
+
+
+def _images(section: DatasetSection) -> Iterator[Labelled]:
+    """Read the images that may be learnt from, with the teacher's opinion where there is one."""
+    reader = reader_of(section.name)
+    teacher = Teacher(section.teacher, reader.card) if section.teacher else None
+    for image in reader.read(Path(section.path), section.roles):
+        if not image.id.startswith(section.leave_out or ("\0",)):
+            yield teacher.taught(image) if teacher else image
 
 
 def _as_sample(image: Labelled, section: DatasetSection, crop_px: int) -> Sample:

@@ -92,6 +92,24 @@ class CellReceipt:
     fingerprint: int
     items: tuple[str, ...]
     """Ids of the items used."""
+    data: int = 0
+    """Pixels with data, if this run masked the cell."""
+    cloud: int = 0
+    """Of them, cloud, thin or thick."""
+    shadow: int = 0
+    """Of them, cloud shadow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubtful:
+    """A scene in which more was called shadow than its clouds can throw (`pipeline.mask.too_much_shadow`)."""
+
+    sensor: str
+    time: datetime
+    data: int
+    """Pixels with data in the cells that the run masked."""
+    cloud: int
+    shadow: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +226,8 @@ class Record:
     """The periods of the composite that the job touches, whole, whatever its dates."""
     failure: str | None = None
     """Why nothing was published; none: the run came to its end."""
+    doubtful: tuple[Doubtful, ...] = ()
+    """Scenes masked by this run whose shadows are more than their clouds can throw."""
     area_km2: float = 0.0
     """Area of the tiles that were worked on: whole tiles, in the plane of the grid."""
     scene_km2: float = 0.0

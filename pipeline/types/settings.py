@@ -167,9 +167,13 @@ class ShadowSettings(Section):
     highest_m: Metres = 3000.0
     """Highest height of clouds above the ground."""
     lowest_sun: Annotated[float, Field(strict=True, ge=5, le=90)] = 30.0
-    """Degrees above the horizon; when the sun is lower, a scene's shadows stay as they are. The mask
-    is computed as far beyond each tile as the highest clouds throw their shadows under this sun: by
-    default 5 km."""
+    """Degrees above the horizon. The mask is computed as far beyond each tile as the highest clouds throw
+    their shadows under this sun: by default 5 km."""
+    under_lower_sun: Annotated[
+        Literal["keep", "check"], Field(exclude_if=lambda value: value == "keep")
+    ] = "keep"
+    """When the sun is lower than that: ``keep`` a scene's shadows as they are, or ``check`` for clouds as
+    far as under the lowest sun, and drop shadows without one. Higher clouds further away are not seen then."""
     tolerance_m: Metres = 100.0
     """How far beside the zone a shadow may lie: terrain, and views from the side."""
     dark_by: Share = 0.05

@@ -70,6 +70,18 @@ def alberta(root, codes=(0, 1, 99)):
     return root
 
 
+def quicklook(root, codes=(0, 1)):
+    drawn = stripes(codes, (4, 6))[np.newaxis]
+    data = np.concatenate([numbers(3, (4, 6), first=51, dtype=np.uint8), drawn])
+    tiff(root / "S2A_1.tif", data, descriptions=("blue", "green", "red", "label"))
+    return root
+
+
+def unlabelled(root):
+    tiff(root / "adwp.tif", numbers(4, (4, 6)))
+    return root
+
+
 def cloudsen12(root, codes=(0, 1, 2, 3)):
     folder = root / "high" / "ROI_0001" / "20200101T1_T32"
     tiff(folder / "S2L1C.tif", numbers(13, (509, 509), dtype=np.int16))
@@ -363,6 +375,8 @@ LAYOUTS = {
     "l8biome": l8biome,
     "pixbox-l8": pixbox_l8,
     "pixbox-s2": pixbox,
+    "quicklooks": quicklook,
     "sparcs": sparcs,
+    "unlabelled-chips": unlabelled,
 }
 """Name of a data set -> what writes a small one into a folder, and returns the folder."""

@@ -257,3 +257,15 @@ def test_what_cards_promise_is_what_files_hold(tmp_path, name):
     assert images
     found = {label for image in images for label in image.labels.flat}
     assert found - {L.NO_DATA, L.IGNORED} <= set(reader.card.known)
+
+
+def test_quicklooks(tmp_path):
+    image = only("quicklooks", layouts.quicklook(tmp_path), {"blue", "red"})
+    assert image.pixels[:, 0, 0].tolist() == pytest.approx([0.1, 0.5 * 251 / 255])
+    assert columns(image, 2) == [L.NOT_CLOUD, L.CLOUD]
+
+
+def test_chips_without_labels(tmp_path):
+    image = only("unlabelled-chips", layouts.unlabelled(tmp_path), {"blue", "nir"})
+    assert image.pixels[:, 0, 0].tolist() == pytest.approx([0.1, 0.13])
+    assert columns(image, 2) == [L.IGNORED, L.IGNORED]

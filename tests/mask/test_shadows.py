@@ -93,15 +93,29 @@ def test_every_kept_shadow_has_a_cloud_on_the_ray_to_the_sun(seed, azimuth, elev
             assert checked[row, col] == Code.CLEAR
 
 
+@pytest.mark.parametrize(("distance", "left"), [(15, Code.CLOUD_SHADOW), (40, Code.CLEAR)])
+def test_under_a_lower_sun_clouds_are_looked_for_as_far_as_under_the_lowest(distance, left):
+    """At 45 degrees 200 m throw 200 m; at 10 degrees they throw 1.1 km, which is beyond reach."""
+    codes = clear()
+    codes[70, 40] = Code.THICK_CLOUD
+    codes[70 - distance, 40] = Code.CLOUD_SHADOW
+    how = ShadowSettings(
+        lowest_m=0, highest_m=200, lowest_sun=45, tolerance_m=0, under_lower_sun="check"
+    )
+    checked = check_shadows(codes, None, Sun(180, 10), how, RESOLUTION)
+    assert checked[70 - distance, 40] == left
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 9999),
     st.floats(0, 360),
-    st.floats(20, 80),
+    st.floats(5, 80),
     st.tuples(st.integers(0, 79), st.integers(0, 79), st.integers(1, 50)),
     st.booleans(),
+    st.sampled_from(["keep", "check"]),
 )
-def test_any_cut_with_enough_beyond_it_gives_the_same(seed, azimuth, elevation, cut, add):
+def test_any_cut_with_enough_beyond_it_gives_the_same(seed, azimuth, elevation, cut, add, low):
     rng = np.random.default_rng(seed)
     field = ndimage.gaussian_filter(rng.normal(size=(80, 80)), 2)
     codes = clear()
@@ -111,7 +125,13 @@ def test_any_cut_with_enough_beyond_it_gives_the_same(seed, azimuth, elevation, 
     nir = (0.3 + field).astype(np.float32)
     nir[codes == Code.NO_DATA] = np.nan
     how = ShadowSettings(
-        add=add, lowest_m=50, highest_m=150, tolerance_m=20, dark_within_m=40, lowest_sun=20
+        add=add,
+        lowest_m=50,
+        highest_m=150,
+        tolerance_m=20,
+        dark_within_m=40,
+        lowest_sun=20,
+        under_lower_sun=low,
     )
     sun = Sun(azimuth, elevation)
     whole = check_shadows(codes, nir, sun, how, RESOLUTION)

@@ -34,14 +34,14 @@ from pipeline.mask import queue
 from pipeline.run.common.clock import measured, unmeasured
 from pipeline.run.record import cost, metrics
 from pipeline.run.record.manifest import manifest
-from pipeline.run.record.record import shortfall
+from pipeline.run.record.record import doubtful, shortfall
 from pipeline.search import RequestLimits
 from pipeline.search.web import CatalogIO
 from pipeline.store.versions.failed_runs import failed_records
 from pipeline.testing import ThresholdModel
 from pipeline.types import Cost, Period
 from pipeline.types.manifest import manifest_rows
-from pipeline.types.record import METER, Bill, Meter
+from pipeline.types.record import METER, Bill, CellReceipt, Meter, TileReceipt
 from tests.faults import small_region as small
 
 EAST, WEST = small.EAST, small.WEST
@@ -166,6 +166,41 @@ def test_a_second_run_lists_all_tiles_and_only_its_own_cells(region):
     (tile,) = record.to_dict()["tiles"]
     assert [cell["status"] for cell in tile["cells"]] == ["masked"]
     assert {cell.status for cell in record.tiles[0].cells} == {"masked", "unchanged"}
+
+
+def test_masked_cells_count_their_classes_as_the_store_does(region):
+    cells = [cell for tile in run.run(region.job()).tiles for cell in tile.cells]
+    archive = store.open_archive(str(region.store))
+    for cell in cells:
+        masks = archive.stored_masks(cell.sensor)
+        at = [scene.time for scene in masks.scenes].index(cell.time)
+        counts = masks.histograms(int(cell.tile[1:4]), int(cell.tile[5:8]))[at]
+        found = counts[1:].sum(), counts[[4, 5]].sum(), counts[6]
+        assert (cell.data, cell.cloud, cell.shadow) == found
+    assert any(cell.cloud for cell in cells)
+
+
+def cell(tile, hour, data, cloud=0, shadow=0):
+    return CellReceipt(
+        sensor="s2",
+        time=datetime(2023, 6, 1, hour, tzinfo=UTC),
+        tile=tile,
+        status="masked",
+        fingerprint=1,
+        items=(),
+        data=data,
+        cloud=cloud,
+        shadow=shadow,
+    )
+
+
+@pytest.mark.parametrize(("shadow", "hours"), [(60, []), (61, [11])])
+def test_scenes_in_doubt_are_judged_over_all_their_tiles(shadow, hours):
+    tiles = [
+        TileReceipt(tile="a", cells=(cell("a", 10, 500, 50, 150), cell("a", 11, 500))),
+        TileReceipt(tile="b", cells=(cell("b", 10, 500), cell("b", 11, 500, 10, shadow))),
+    ]
+    assert [each.time.hour for each in doubtful(tiles)] == hours
 
 
 def test_without_composites_there_is_one_period(region):

@@ -237,6 +237,10 @@ def _show_run(record: Record) -> None:
         title="left out before a pixel was read",
     )
     show.table(unfit_rows(record), title="pixels of numbers that are no reflectance")
+    show.table(
+        [dict(each) for each in record.get("doubtful", ())],
+        title="scenes with more shadow than their clouds can throw",
+    )
     rows = manifest_rows(record)
     if not rows:
         show.say("no manifest: an older version of cloudmask made this run")

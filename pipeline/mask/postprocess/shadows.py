@@ -60,7 +60,8 @@ def check_shadows(
     nir
         (y, x) float32 reflectance of the near infrared, NaN = no data; None: no shadow is added.
     sun
-        The sun of the scene; if it is lower than ``lowest_sun`` of the settings, nothing is changed.
+        The sun of the scene; if it is lower than ``lowest_sun`` of the settings, nothing is changed, or with
+        ``under_lower_sun: check`` clouds are looked for as far as under the lowest sun, and no shadow is added.
     settings
         Heights and tolerances.
     resolution_m
@@ -71,7 +72,8 @@ def check_shadows(
     (y, x) uint8: removed shadows become clear; added ones were clear before, and are darker than the surrounding
     ground by ``dark_by``. Nothing is removed within reach of a swath's edge, beyond which the cloud may lie.
     """
-    if sun.elevation < settings.lowest_sun:
+    low = sun.elevation < settings.lowest_sun
+    if low and settings.under_lower_sun == "keep":
         return codes
     checked = codes.copy()
     if settings.drop:
@@ -79,7 +81,7 @@ def check_shadows(
         casting = np.isin(codes, (*CLOUD, Code.NO_DATA))
         zone = _near(_thrown(casting, sun, settings, resolution_m), settings, resolution_m)
         checked[(codes == Code.CLOUD_SHADOW) & ~zone] = Code.CLEAR
-    if settings.add and nir is not None:
+    if settings.add and nir is not None and not low:
         zone = _thrown(np.isin(codes, CLOUD), sun, settings, resolution_m)
         dark = _darker(nir, settings, resolution_m)
         checked[(codes == Code.CLEAR) & zone & dark] = Code.CLOUD_SHADOW
@@ -98,8 +100,11 @@ def _shifts(
     sun: Sun, settings: ShadowSettings, resolution_m: float
 ) -> Iterator[tuple[int, int]]:
     """Yield the whole-pixel shifts between the shadows of the lowest and the highest cloud."""
-    near = np.array(sun.shift_px(settings.lowest_m, resolution_m))
-    far = np.array(sun.shift_px(settings.highest_m, resolution_m))
+    # No further than `reach_px` knows of: under a lower sun, only lower clouds throw so far.
+    most = math.tan(math.radians(max(sun.elevation, settings.lowest_sun)))
+    furthest_m = settings.highest_m * min(1.0, math.tan(math.radians(sun.elevation)) / most)
+    near = np.array(sun.shift_px(min(settings.lowest_m, furthest_m), resolution_m))
+    far = np.array(sun.shift_px(furthest_m, resolution_m))
     # Dense enough to hit every pixel that the line crosses by more than a corner.
     steps = 8 * max(1, math.ceil(np.abs(far - near).max()))
     way = near + (far - near) * np.linspace(0, 1, steps + 1)[:, None]

@@ -3,8 +3,11 @@
 ::
 
     bands (centre, width) ─ encode ─ attention over the set ─▶ weights of a 1 x 1 convolution
-    reflectance, its logarithm ─ that convolution ─▶ features at full size ─┐
-                                      └ ½ ─ ¼ ─ ⅛ ─ 1/16, dilated ─ up, skips ─┴▶ scores of six classes
+    reflectance, its logarithm ─ that convolution ─▶ features, four pixels side by side as channels
+                                      └ ½ ─ ¼ ─ ⅛ ─ 1/16, dilated ─ up, skips ─ ½ ─▶ scores of four pixels at once
+
+All but the first layer and the last step work at half size and less, so that training and masking cost little; what
+is finer is in the channels (as in Shi et al. 2016, https://doi.org/10.1109/CVPR.2016.207).
 
 As in SEnSeI (Francis et al. 2022, https://doi.org/10.1109/TGRS.2022.3184404) and its second version (Francis
 2024), a band is described by its wavelengths, so that bands may come in any order and number. Here the weights of
@@ -36,7 +39,7 @@ FREQUENCIES = 6
 class Width:
     """Channels of a network."""
 
-    channels: tuple[int, int, int, int, int] = (16, 32, 64, 112, 176)
+    channels: tuple[int, int, int, int, int] = (8, 32, 64, 112, 176)
     """At full size, 1/2, 1/4, 1/8 and 1/16."""
     spectral: int = 48
     """Size of a band's embedding; a multiple of 4."""
@@ -156,7 +159,8 @@ class Body(nn.Module):
         full, half, quarter, eighth, sixteenth = channels
         self.enter = nn.Sequential(nn.BatchNorm2d(full), nn.ReLU())
         self.level_2 = nn.Sequential(
-            nn.Conv2d(full, half, 3, stride=2, padding=1, bias=False),
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(4 * full, half, 3, padding=1, bias=False),
             nn.BatchNorm2d(half),
             nn.ReLU(),
             _conv(half, half),
@@ -173,28 +177,24 @@ class Body(nn.Module):
                 (sixteenth, eighth),
                 (eighth, quarter),
                 (quarter, half),
-                (half, full),
             )
         )
-        self.join = nn.ModuleList(_conv(here, here) for here in (eighth, quarter, half, full))
-        self.score = nn.Conv2d(full, classes, 1)
+        self.join = nn.ModuleList(_conv(here, here) for here in (eighth, quarter, half))
+        self.score = nn.Sequential(nn.Conv2d(half, 4 * classes, 1), nn.PixelShuffle(2))
 
     def forward(self, full: torch.Tensor) -> torch.Tensor:
         """Score windows."""
-        full = self.enter(full)
-        half = self.level_2(full)
+        half = self.level_2(self.enter(full))
         quarter = self.level_4(half)
         eighth = self.level_8(quarter)
         below = self.level_16(eighth)
-        for skip, lift, join in zip(
-            (eighth, quarter, half, full), self.lift, self.join, strict=True
-        ):
+        for skip, lift, join in zip((eighth, quarter, half), self.lift, self.join, strict=True):
             below = join(skip + functional.interpolate(lift(below), scale_factor=2.0))
         scores: torch.Tensor = self.score(below)
         return scores
 
 
-REACH_PX = 16 * (1 + 1 + 2 + 4) + 8 * 3 + 4 * 3 + 2 * 3 + 1 + 15
+REACH_PX = 16 * (1 + 1 + 2 + 4) + 8 * 3 + 4 * 3 + 2 * 3 + 15
 """Radius of the receptive field: convolutions level by level, and up to 15 px because a pixel of the lowest level
 covers sixteen."""
 

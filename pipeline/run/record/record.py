@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline import catalogs, sensors
 from pipeline.config import read_settings
+from pipeline.mask import too_much_shadow
 from pipeline.run.plan.plan import Plan
 from pipeline.run.record.cost import areas, bill
 from pipeline.run.record.manifest import manifest
-from pipeline.types import Cost, Record, Searched, Step, TileReceipt, outline_of
+from pipeline.types import Cost, Doubtful, Record, Searched, Step, TileReceipt, outline_of
 from pipeline.wording import counted
 
 CARD_PARTS = ("name", "version", "weights", "weights_sha256", "licence", "source", "limits")
@@ -83,10 +87,27 @@ def make_record(
         searched=_searched(plan, started),
         steps=tuple(steps(plan)),
         failure=failure,
+        doubtful=doubtful(receipts),
         area_km2=ground[0],
         scene_km2=ground[1],
         bytes_stored=stored,
         bill=bill(prices, total, ground, stored),
+    )
+
+
+def doubtful(receipts: Sequence[TileReceipt]) -> tuple[Doubtful, ...]:
+    """Return the scenes whose cells, as far as this run masked them, have more shadow than clouds can throw."""
+    sums: dict[tuple[datetime, str], NDArray[np.int64]] = {}
+    for cell in (cell for receipt in receipts for cell in receipt.cells):
+        counts = np.array([cell.data, cell.cloud, cell.shadow])
+        scene = cell.time, cell.sensor
+        sums[scene] = sums.get(scene, 0) + counts
+    return tuple(
+        Doubtful(time=time_, sensor=sensor, data=data, cloud=cloud, shadow=shadow)
+        for (time_, sensor), (data, cloud, shadow) in sorted(
+            (scene, counts.tolist()) for scene, counts in sums.items()
+        )
+        if too_much_shadow(data, cloud, shadow)
     )
 
 

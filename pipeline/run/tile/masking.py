@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dask
 import dask.array as da
@@ -21,7 +21,7 @@ from pipeline.run.common.postprocess import NIR, finished, reach_px, roles_neede
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.unfit import unfit_counts
-from pipeline.types import UNREADABLE, CellReceipt, CellStatus, Scene
+from pipeline.types import CLOUD, UNREADABLE, CellReceipt, CellStatus, Code, Scene
 
 Pixels = NDArray[np.uint8]
 
@@ -77,15 +77,15 @@ class _Masking:
         empty = np.zeros(tuple(tile.geobox.shape), np.uint8)
         receipts = {}
         for cell in cells:
+            codes, confidence = made.get(cell.scene, (empty, empty))
             items, sensor = used[cell.scene], cell.scene.sensor
             fingerprint = mask_fingerprint(
                 [task.items.items[p] for p in items], task.cards[sensor], task.job.mask
             )
             if cell.items and not items:
                 fingerprint = UNREADABLE
-            receipts[cell.scene] = self._receipt(cell, items, fingerprint)
+            receipts[cell.scene] = _counted(self._receipt(cell, items, fingerprint), codes)
             if self._stored(cell) != fingerprint:
-                codes, confidence = made.get(cell.scene, (empty, empty))
                 self.store.write_mask(
                     sensor,
                     cell.scene.time,
@@ -179,6 +179,17 @@ class _Masking:
             fingerprint=fingerprint,
             items=tuple(map(self.task.item_id, items)),
         )
+
+
+def _counted(receipt: CellReceipt, codes: Pixels) -> CellReceipt:
+    """Return a receipt with the pixels that have data, are cloud and are shadow."""
+    counts = np.bincount(codes.ravel(), minlength=len(Code))
+    return replace(
+        receipt,
+        data=int(counts.sum() - counts[Code.NO_DATA]),
+        cloud=int(counts[list(CLOUD)].sum()),
+        shadow=int(counts[Code.CLOUD_SHADOW]),
+    )
 
 
 def _within(opened: xr.Dataset, name: str, geobox: GeoBox) -> da.Array:
