@@ -40,7 +40,7 @@ class ServeSettings(BaseModel):
     """After this a request is given up."""
     refresh_s: Positive = 2.0
     """How long an answer may be of a snapshot that is no longer the newest."""
-    cache_bytes: ByteSize = Field(default=ByteSize(256 << 20), gt=0)
+    cache_bytes: ByteSize = Field(default=ByteSize(512 << 20), gt=0)
     """Memory for chunks that were read, in each process, all archives together."""
     threads: Count = 4
     """Requests that are worked on at the same time, in each process."""

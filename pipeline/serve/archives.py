@@ -13,7 +13,7 @@ from pipeline.config import ServeSettings
 from pipeline.errors import StoreError, StoreUnavailableError
 from pipeline.serve.problems import Refused
 from pipeline.serve.state import State
-from pipeline.store import latest_snapshot, open_archive
+from pipeline.store import ChunkCache, latest_snapshot, open_archive
 
 EARLIER = 8
 """Earlier states of an archive that stay open."""
@@ -23,9 +23,10 @@ _SNAPSHOT = re.compile(r"[0-9A-HJKMNP-TV-Z]{20}")
 class Archive:
     """One archive: its newest state, and earlier ones that were asked for."""
 
-    def __init__(self, name: str, url: str, settings: ServeSettings) -> None:
+    def __init__(self, name: str, url: str, settings: ServeSettings, cache: ChunkCache) -> None:
         self.name = name
         self._url = url
+        self._cache = cache
         self._refresh_s = settings.refresh_s
         self._lock = threading.Lock()
         self._newest: State | None = None
@@ -62,7 +63,7 @@ class Archive:
         if newest is not None and time.monotonic() - self._looked < self._refresh_s:
             return newest
         if newest is None or latest_snapshot(self._url) != newest.snapshot:
-            self._newest = newest = State(self.name, open_archive(self._url))
+            self._newest = newest = self._state(None)
         self._looked = time.monotonic()
         return newest
 
@@ -85,7 +86,7 @@ class Archive:
 
     def _open(self, as_of: str) -> State:
         try:
-            return State(self.name, open_archive(self._url, as_of=as_of))
+            return self._state(as_of)
         except StoreUnavailableError:
             raise
         except StoreError:
@@ -93,6 +94,11 @@ class Archive:
                 404,
                 f"archive {self.name} has no snapshot {as_of}: leave as_of out for the newest",
             ) from None
+
+    def _state(self, as_of: str | None) -> State:
+        archive = open_archive(self._url, as_of=as_of)
+        archive.keep_chunks(self._cache)
+        return State(self.name, archive)
 
     def is_gone(self, state: State) -> bool:
         """Say whether a state was expired since it was opened, so that parts of it may be deleted."""
@@ -107,7 +113,10 @@ class Archives:
     """All archives of a server, by id."""
 
     def __init__(self, urls: Mapping[str, str], settings: ServeSettings) -> None:
-        self._archives = {name: Archive(name, url, settings) for name, url in urls.items()}
+        self.cache = ChunkCache(int(settings.cache_bytes))
+        self._archives = {
+            name: Archive(name, url, settings, self.cache) for name, url in urls.items()
+        }
 
     @property
     def names(self) -> tuple[str, ...]:

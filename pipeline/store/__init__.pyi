@@ -1,5 +1,6 @@
 from .base.writable import require_writable
 from .read.archive import Archive
+from .read.chunk_cache import ChunkCache
 from .read.open_archive import find_archive, find_unfinished, latest_snapshot, open_archive
 from .repair.damages import Damage, Verified, damage_texts
 from .repair.verify import verify
@@ -11,6 +12,7 @@ from .write.writer import Writer
 
 __all__ = [
     "Archive",
+    "ChunkCache",
     "Damage",
     "Expired",
     "Fork",

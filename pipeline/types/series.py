@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -179,6 +180,8 @@ class StoredMasks:
     searched: tuple[Searched, ...]
     """What runs looked for, whether or not they found it."""
     reader: Reader
+    has_blocks: bool = False
+    """Whether `blocks` are stored: with the overviews."""
 
     def within(self, period: Period | None) -> StoredMasks:
         """Return the masks without the scenes outside of a period; none: all."""
@@ -194,9 +197,21 @@ class StoredMasks:
         """Return the pixels by class (scene, class) of a tile."""
         return self._cells("histogram", row, col)
 
+    def blocks(self, row: int, col: int) -> NDArray[np.uint16]:
+        """Return the pixels by class (scene, y, x, class) of the squares of a tile, row by row; 0 = not counted."""
+        counts = self._cells("blocks", row, col)
+        edge = math.isqrt(counts.shape[1])
+        return counts.reshape(len(counts), edge, edge, counts.shape[-1])
+
     def codes(self, at: int, window: tuple[slice, slice]) -> NDArray[np.uint8]:
         """Return the class codes (y, x) of the scene at a position in `scenes`."""
         return self.reader("mask", (self.scenes[at].position, *window))
 
     def _cells(self, name: str, row: int, col: int) -> NDArray[Any]:
-        return self.reader(name, (slice(None), row, col))[[s.position for s in self.scenes]]
+        values = self.reader(name, (slice(None), row, col))
+        positions = [each.position for each in self.scenes]
+        first = positions[0] if positions else 0
+        if positions == list(range(first, first + len(positions))):
+            # A slice copies nothing.
+            return values[first : first + len(positions)]
+        return values[positions]

@@ -36,7 +36,9 @@ class CellGroup(ABC):
     def __init__(self, group: zarr.Group, name: str, *, careful: bool = False) -> None:
         self._name = name
         self._careful = careful
-        self._cells = {each: Cells(layout.array_of(group, each)) for each in self.PER_CELL}
+        self._cells = {
+            each: Cells(layout.array_of(group, each)) for each in self.PER_CELL if each in group
+        }
         times = layout.instants(layout.values_of(group, "time"))
         self._axis = {time: at for at, time in enumerate(times)}
         self._open(group)
@@ -144,8 +146,8 @@ class CellGroup(ABC):
         at
             Position of the cell on the time axis.
         """
-        for name in self.PER_CELL:
-            self._cells[name].put(at, tile, values[name])
+        for name, cells in self._cells.items():
+            cells.put(at, tile, values[name])
 
     def _begin(self, time: datetime, tile: Tile) -> int:
         """Return the position of a cell that is about to be written."""
@@ -166,5 +168,5 @@ class CellGroup(ABC):
 
     def flush(self) -> None:
         """Write the buffered cells."""
-        for name in self.PER_CELL:
-            self._cells[name].flush()
+        for cells in self._cells.values():
+            cells.flush()

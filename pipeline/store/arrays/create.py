@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import zarr
 
@@ -50,21 +53,21 @@ def add_cells(
     grid: Grid,
     dtype: str,
     attributes: layout.Attributes,
-    classes: int = 0,
+    last: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
-    """Create an array with one value, or one row of class values, a cell.
+    """Create an array with one value a cell, or an array of the size of `last` by dimension.
 
     A chunk holds many times of one tile, so that two tiles never share a stored object.
     """
-    last: tuple[int, ...] = (classes,) if classes else ()
+    sizes = tuple(last.values())
     group.create_array(
         name,
-        shape=(0, *grid.shape_in_tiles, *last),
-        chunks=(CELL_TIMES, 1, 1, *last),
+        shape=(0, *grid.shape_in_tiles, *sizes),
+        chunks=(CELL_TIMES, 1, 1, *sizes),
         compressors=layout.COMPRESSORS,
         dtype=dtype,
         fill_value=0,
-        dimension_names=("time", "tile_y", "tile_x", "class")[: 3 + len(last)],
+        dimension_names=("time", "tile_y", "tile_x", *last),
         attributes=dict(attributes),
     )
 

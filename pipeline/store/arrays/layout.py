@@ -81,9 +81,9 @@ def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
     return found
 
 
-def values_of(group: zarr.Group, name: str) -> NDArray[Any]:
-    """Return the values of an array of a group."""
-    return read(array_of(group, name))
+def values_of(group: zarr.Group, name: str, where: Any = ...) -> NDArray[Any]:  # noqa: ANN401
+    """Return the values of an array of a group, or of a part of it."""
+    return read(array_of(group, name), where)
 
 
 def group_of(parent: zarr.Group, name: str) -> zarr.Group | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Self
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.store.arrays import create, layout
 from pipeline.store.arrays.cell_group import CellGroup
+from pipeline.store.arrays.cells import Cells
 from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.arrays.overviews import Source
 from pipeline.store.base.reading import read
@@ -26,6 +28,8 @@ CONFIDENCE_ATTRIBUTES = {
 }
 ITEMS_ATTRIBUTES = {"long_name": "ids of the scene's items, a JSON list", "chunk": 256}
 HISTOGRAM_ATTRIBUTES = {"long_name": "pixels by class"}
+BLOCKS = "blocks"
+"""Array of the class counts of the squares of a tile; beside the overviews, for areas whose edge crosses the tile."""
 
 
 class MaskGroup(CellGroup):
@@ -34,7 +38,7 @@ class MaskGroup(CellGroup):
     KIND = "masks"
     STEP = "scene"
     CALL_FIRST = "set_scenes"
-    PER_CELL = ("histogram", "fingerprint")
+    PER_CELL = (BLOCKS, "histogram", "fingerprint")
     EMPTY = UNREADABLE
 
     @classmethod
@@ -45,7 +49,7 @@ class MaskGroup(CellGroup):
         create.add_list(group, "items", str, "time", ITEMS_ATTRIBUTES)
         create.add_pixels(group, "mask", grid, "u1", 0, layout.MASK_ATTRIBUTES)
         create.add_cells(
-            group, "histogram", grid, "u4", HISTOGRAM_ATTRIBUTES, classes=layout.CLASSES
+            group, "histogram", grid, "u4", HISTOGRAM_ATTRIBUTES, {"class": layout.CLASSES}
         )
         return cls(group, sensor)
 
@@ -60,6 +64,32 @@ class MaskGroup(CellGroup):
             create.add_pixels(self._group, "confidence", grid, "u1", 0, CONFIDENCE_ATTRIBUTES)
             create.grow(self._group, self._mask.shape[0])
             self._open(self._group)
+
+    def keep_levels(self, grid: Grid) -> None:
+        """Make overviews, and the class counts of squares, if there are none."""
+        super().keep_levels(grid)
+        if BLOCKS not in self._group:
+            self._keep_blocks(grid)
+
+    def _keep_blocks(self, grid: Grid) -> None:
+        edge = block_px(grid.tile_px)
+        shape = {"block": (grid.tile_px // edge) ** 2, "class": layout.CLASSES}
+        about = {
+            "long_name": "pixels by class of squares of a tile, row by row",
+            "block_px": edge,
+        }
+        create.add_cells(self._group, BLOCKS, grid, "u2", about, shape)
+        create.grow(self._group, self._mask.shape[0])
+        blocks = Cells(layout.array_of(self._group, BLOCKS))
+        made = self._cells["fingerprint"].read() > self.EMPTY
+        for row, col in np.argwhere(made.any(axis=0)):
+            tile = grid.tile(int(row), int(col))
+            for at in np.flatnonzero(made[:, row, col]):
+                codes = read(self._mask, (int(at), *tile.window))
+                blocks.put(int(at), tile, count_blocks(codes, grid.tile_px))
+            # One tile after the other: a year of one is some megabytes.
+            blocks.flush()
+        self._cells = {BLOCKS: blocks, **self._cells}
 
     def _sources(self) -> list[Source]:
         return [("mask", "u1", 0, layout.MASK_ATTRIBUTES)]
@@ -127,7 +157,13 @@ class MaskGroup(CellGroup):
         self._mask[(at, *tile.window)] = codes
         self._write_confidence(at, tile, confidence)
         self._levels.write_codes("mask", at, tile, codes)
-        self.put(at, tile, {"histogram": counts, "fingerprint": fingerprint})
+        known: dict[str, int | NDArray[np.int64]] = {
+            "histogram": counts,
+            "fingerprint": fingerprint,
+        }
+        if BLOCKS in self._cells:
+            known[BLOCKS] = count_blocks(codes, int(str(self._group.attrs["tile_px"])))
+        self.put(at, tile, known)
 
     def _write_confidence(
         self, at: int, tile: Tile, confidence: NDArray[np.uint8] | None
@@ -147,6 +183,26 @@ class MaskGroup(CellGroup):
         for n, at in enumerate(wanted):
             codes[n] = read(self._mask, (at, *tile.window))
         return codes
+
+
+def block_px(tile_px: int) -> int:
+    """Return the edge of the squares of a tile whose classes are counted, pixels: 64, or what divides the tile."""
+    return math.gcd(tile_px, 64)
+
+
+def count_blocks(codes: NDArray[np.uint8], tile_px: int) -> NDArray[np.int64]:
+    """Count the classes (block, class) of the squares of a tile, row by row; what lies beyond the region counts as none."""
+    edge, ny = block_px(tile_px), codes.shape[0]
+    n = tile_px // edge
+    counts = np.zeros((n, n, layout.CLASSES), np.int64)
+    padded = np.full((-(-ny // edge) * edge, tile_px), layout.CLASSES, np.uint8)
+    padded[:ny, : codes.shape[1]] = codes
+    strips = padded.reshape(-1, edge, tile_px)
+    for code in range(layout.CLASSES):
+        # Up to 64 rows fit into bytes, which add up quickest.
+        columns = (strips == code).sum(axis=1, dtype=np.uint8)
+        counts[: len(strips), :, code] = columns.reshape(-1, n, edge).sum(axis=2)
+    return counts.reshape(n * n, layout.CLASSES)
 
 
 def _pixels(given: NDArray[np.uint8] | None, tile: Tile) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import locate_store
 from pipeline.store.base.translate_errors import explained
+from pipeline.store.read.chunk_cache import ChunkCache
 from pipeline.store.read.pixels import reader_of
 from pipeline.store.read.plain import PlainSession
 from pipeline.store.versions.snapshots import Snapshot, published, shown_as
@@ -49,6 +50,7 @@ class Archive:
         self._checksums = Checksums(None if repository is None else locate_store(url).path)
         self._session = session
         self._root = root
+        self._cache = ChunkCache(0)
 
     @cached_property
     def grid(self) -> Grid:
@@ -58,6 +60,10 @@ class Archive:
     def require_grid(self, grid: Grid) -> None:
         """Refuse a run on another grid, or on a store of an older format, with `StoreError`."""
         stored_grid.same_grid(self._root, grid, self.url)
+
+    def keep_chunks(self, cache: ChunkCache) -> None:
+        """Keep what readers read from now on in a cache, which archives may share."""
+        self._cache = cache.of(f"{self.url}@{self.snapshot}")
 
     @property
     def format(self) -> int:
@@ -122,14 +128,15 @@ class Archive:
             tile_px=self.grid.tile_px,
             scenes=tuple(scenes),
             searched=tuple(each for each in self._searched if each.has(sensor)),
-            reader=reader_of(group, self.url),
+            reader=reader_of(group, self.url, self._cache),
+            has_blocks="blocks" in group,
         )
 
     def reader(self, kind: str, name: str, *, level: int = 1) -> Reader:
         """Return what reads parts of the arrays of a group as they are stored, without xarray; as in `levels`."""
         group = self._level(kind, name, level)
         with self._reading(group.path):
-            return reader_of(group, self.url)
+            return reader_of(group, self.url, self._cache)
 
     def attributes(self, kind: str, name: str) -> dict[str, Any]:
         """Return the attributes of a group, such as the roles of a composite; see `levels`."""

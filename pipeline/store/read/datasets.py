@@ -95,4 +95,5 @@ def _open_lazily(store: Store, group: str, url: str) -> xr.Dataset:
     """Open a group as it is stored; values are read when they are used, and errors name the URL."""
     opened = _LazyStore.open_group(store, mode="r", group=group, consolidated=False)
     opened.url = url
-    return xr.open_dataset(opened, decode_cf=False)
+    # Of use to statistics alone, which read it without xarray.
+    return xr.open_dataset(opened, decode_cf=False, drop_variables="blocks")

@@ -80,7 +80,9 @@ def _mend(group: str, level: str, name: str) -> Mend:
         return "georeference"
     if level != group and name == "time":
         return "times"
-    return {"histogram": "histogram", "fingerprint": "again"}.get(name, "state")  # type: ignore[return-value]
+    return {"histogram": "histogram", "blocks": "histogram", "fingerprint": "again"}.get(
+        name, "state"
+    )  # type: ignore[return-value]
 
 
 def _each(state: State, array: zarr.Array[Any], mend: Mend) -> Iterator[Damage]:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 from zarr.core.sync import sync
 
 from pipeline.errors import StoreDamagedError
 from pipeline.store.arrays import create, layout
 from pipeline.store.arrays.composites import MISSING
+from pipeline.store.arrays.masks import count_blocks
 from pipeline.store.arrays.overviews import Levels, level_grids
 from pipeline.store.repair.check import GEOREFERENCE
 from pipeline.store.repair.damages import Damage
@@ -107,18 +109,30 @@ class MendArrays:
                 self._delete(path, (cell[0], y, x))
         layout.array_of(self.root, f"{group}/fingerprint")[cell] = NEVER
         if group.startswith("masks/"):
-            layout.array_of(self.root, f"{group}/histogram")[cell] = 0
+            for name in {"histogram", "blocks"} & set(self._opened(group).array_keys()):
+                layout.array_of(self.root, f"{group}/{name}")[cell] = 0
+
+    def _opened(self, group: str) -> zarr.Group:
+        found = self.root[group]
+        assert isinstance(found, zarr.Group)
+        return found
 
     def _histograms(self, group: str) -> None:
-        """Count the pixels of every cell whose histogram is lost."""
+        """Count the pixels of every cell whose counts are lost."""
         fingerprints = layout.values_of(self.root, f"{group}/fingerprint")
-        counts = layout.array_of(self.root, f"{group}/histogram")
-        stored = layout.values_of(self.root, f"{group}/histogram")
-        lost = (stored.sum(axis=-1) == 0) & (fingerprints != NEVER)
-        for at, row, col in np.argwhere(lost):
-            cell = (int(at), int(row), int(col))
-            codes = self._pixels(f"{group}/mask", cell)
-            counts[cell] = np.bincount(codes.ravel(), minlength=layout.CLASSES)
+        for name in {"histogram", "blocks"} & set(self._opened(group).array_keys()):
+            counts = layout.array_of(self.root, f"{group}/{name}")
+            for row, col in np.ndindex(fingerprints.shape[1:]):
+                stored = layout.values_of(self.root, f"{group}/{name}", (slice(None), row, col))
+                lost = stored.reshape(len(stored), -1).sum(axis=-1) == 0
+                for at in np.flatnonzero(lost & (fingerprints[:, row, col] != NEVER)):
+                    cell = (int(at), row, col)
+                    counts[cell] = self._counted(name, self._pixels(f"{group}/mask", cell))
+
+    def _counted(self, name: str, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+        if name == "blocks":
+            return count_blocks(codes, self.state.grid.tile_px)
+        return np.bincount(codes.ravel(), minlength=layout.CLASSES)
 
     def _pixels(self, path: str, cell: tuple[int, int, int]) -> Any:  # noqa: ANN401
         found = self.state.values(path, (cell[0], *self._tile(cell).window))

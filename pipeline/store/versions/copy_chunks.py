@@ -143,8 +143,8 @@ class Move:
         there = self.group.group
         for factor, mine in {1: self.mine, **contents.levels(self.mine)}.items():
             theirs = there if factor == 1 else contents.levels(there)[factor]
-            arrays = {name: array for name, array in mine.arrays() if array.ndim == 3}
-            others = {name for name, array in theirs.arrays() if array.ndim == 3}
+            arrays = {name: array for name, array in mine.arrays() if array.ndim >= 3}
+            others = {name for name, array in theirs.arrays() if array.ndim >= 3}
             if set(arrays) != others or set(contents.levels(self.mine)) != set(
                 contents.levels(there)
             ):
@@ -174,8 +174,8 @@ class Move:
     def _put(self, tile: Tile, at: int) -> None:
         place, cell = int(self.places[at]), (at, tile.row, tile.col)
         known: dict[str, Any] = {"fingerprint": int(self.states.fingerprints[cell])}
-        if "histogram" in self.group.PER_CELL:
-            known["histogram"] = read(layout.array_of(self.mine, "histogram"), cell)
+        for name in {"histogram", "blocks"} & set(self.group.group.array_keys()):
+            known[name] = read(layout.array_of(self.mine, name), cell)
         self.group.put(place, tile, known)
         if (
             isinstance(self.group, CompositeGroup)
