@@ -52,7 +52,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def is_current(root: Path) -> bool:
     """Say whether the map is built, and from these sources."""
-    made = root / WEB / "dist" / "licences.txt"
+    made = root / WEB / "dist" / "assets" / "licences.txt"
     files = (
         each
         for name in SOURCES

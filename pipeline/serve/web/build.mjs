@@ -13,8 +13,9 @@ async function licences() {
     const files = await readdir(path).catch(() => []);
     const name = files.find((each) => /^licen[cs]e/i.test(each));
     const about = JSON.parse(await readFile(join(path, "package.json"), "utf8").catch(() => "{}"));
-    if (!name || !shipped.has(about.name)) continue;
-    texts.push(`${about.name} ${about.version}\n\n${await readFile(join(path, name), "utf8")}`);
+    if (!shipped.has(about.name)) continue;
+    const text = name ? await readFile(join(path, name), "utf8") : `${about.license}, ${about.repository?.url ?? ""}`;
+    texts.push(`${about.name} ${about.version}\n\n${text}`);
   }
   return texts.join(`\n${"-".repeat(80)}\n`);
 }
@@ -23,7 +24,7 @@ await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 const made = await build({
   entryPoints: ["src/main.js", "src/style.css"],
-  outdir: out,
+  outdir: join(out, "assets"),
   bundle: true,
   splitting: true,
   format: "esm",
@@ -40,7 +41,7 @@ for (const path of Object.keys(made.metafile.inputs)) {
   if (found) shipped.add(found[1]);
 }
 await cp("static", out, { recursive: true });
-await cp(`${modules}/maplibre-gl/dist/maplibre-gl-worker.mjs`, join(out, "worker.mjs"));
-await cp(`${modules}/world-atlas/countries-110m.json`, join(out, "countries-110m.json"));
-await cp(`${modules}/world-atlas/countries-50m.json`, join(out, "countries-50m.json"));
-await writeFile(join(out, "licences.txt"), await licences());
+await cp(`${modules}/maplibre-gl/dist/maplibre-gl-worker.mjs`, join(out, "assets", "worker.mjs"));
+await cp(`${modules}/world-atlas/countries-110m.json`, join(out, "assets", "countries-110m.json"));
+await cp(`${modules}/world-atlas/countries-50m.json`, join(out, "assets", "countries-50m.json"));
+await writeFile(join(out, "assets", "licences.txt"), await licences());

@@ -41,17 +41,19 @@ export async function update() {
 
 async function askSeries(geometry, signal) {
   const feature = { type: "Feature", properties: {}, geometry };
-  const [id, { sensor }] = [choice.opened().id, state()];
-  const found = await (await api.clearSky(id, feature, { sensor }, { signal })).json();
+  const { id, snapshot: as_of } = choice.opened();
+  const { sensor } = state();
+  const found = await (await api.clearSky(id, feature, { sensor, as_of }, { signal })).json();
   if (signal.aborted) return;
   await showSeries($("answer"), found, {
-    csv: async () => (await api.clearSky(id, feature, { sensor, f: "csv" })).blob(),
+    csv: async () => (await api.clearSky(id, feature, { sensor, as_of, f: "csv" })).blob(),
     signal,
   });
 }
 
 async function askPlace(point, signal) {
   const [lng, lat] = point.split(",").map(Number);
-  const found = await api.point(choice.opened().id, lng, lat, { signal });
+  const { id, snapshot } = choice.opened();
+  const found = await api.point(id, { lon: lng, lat, as_of: snapshot }, { signal });
   if (!signal.aborted) showPlace($("answer"), found, { lng, lat });
 }

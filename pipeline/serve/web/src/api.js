@@ -4,13 +4,29 @@ const base = new URL(".", document.baseURI);
 
 export const href = (path) => new URL(path, base).href;
 
+let key = sessionStorage.getItem("key"); // of this tab alone, never in a link
+
+export const keyed = () => (key ? { "X-API-Key": key } : {});
+
+export function useKey(given) {
+  key = given;
+  sessionStorage.setItem("key", given);
+}
+
+export class Refused extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
 /** Fetch an answer; its problem (RFC 9457) becomes the message of the error. */
 export async function ask(path, options = {}) {
-  const answer = await fetch(href(path), options);
+  const answer = await fetch(href(path), { ...options, headers: { ...options.headers, ...keyed() } });
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
   const detail = typeof problem.detail === "string" ? problem.detail : problem.title;
-  throw new Error(detail || `the server answered with ${answer.status}`);
+  throw new Refused(detail || `the server answered with ${answer.status}`, answer.status);
 }
 
 export const json = async (path, options) => (await ask(path, options)).json();
@@ -39,8 +55,8 @@ export const snapshot = async (id) => (await json(`archives/${encodeURIComponent
 export const tiles = (id, values) =>
   `${href(`archives/${encodeURIComponent(id)}/tiles/WebMercatorQuad/`)}{z}/{x}/{y}.png?${encoded(values)}`;
 
-export const point = (id, lon, lat, options) =>
-  json(`archives/${encodeURIComponent(id)}/point?${encoded({ lon, lat })}`, options);
+export const point = (id, values, options) =>
+  json(`archives/${encodeURIComponent(id)}/point?${encoded(values)}`, options);
 
 export const clearSky = (id, feature, values, options) =>
   ask(`archives/${encodeURIComponent(id)}/clear-sky?${encoded(values)}`, {

@@ -44,12 +44,12 @@ export function recolour(map, theme) {
 
 /** Outlines: coarse ones at once, finer ones when the map is near enough to show the difference. */
 export async function addCountries(maps) {
-  await show(maps, "countries-110m.json");
+  await show(maps, "assets/countries-110m.json");
   const [first] = maps;
   const refine = () => {
     if (first.getZoom() < 3) return;
     first.off("moveend", refine);
-    show(maps, "countries-50m.json");
+    show(maps, "assets/countries-50m.json");
   };
   first.on("moveend", refine);
   refine();

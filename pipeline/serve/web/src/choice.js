@@ -55,7 +55,7 @@ const COMBINATIONS = [
   ["swir22,swir16,red", "short-wave infrared, red"],
   ["nir,swir16,blue", "farming: NIR, SWIR, blue"],
 ];
-const LAYERS = { ndvi: "NDVI", count: "clear observations", day: "day of the pixel", score: "score", source: "item of the pixel" };
+const LAYERS = { count: "clear observations", day: "day of the pixel", score: "score", source: "item of the pixel" };
 
 /** [value, label] of what the composite can show. */
 export function combinations() {
@@ -66,8 +66,9 @@ export function combinations() {
     bands.split(",").every((band) => has.has(band)),
   );
   const layers = (made.layers ?? []).map((layer) => [layer, LAYERS[layer] ?? layer]);
+  const ndvi = has.has("red") && (has.has("nir") || has.has("nir08")) ? [["ndvi", "NDVI"]] : [];
   const own = state().bands.includes(",") && !colours.some(([value]) => value === state().bands);
-  return [...colours, ...layers, [own ? state().bands : "own", "own combination"]];
+  return [...colours, ...ndvi, ...layers, [own ? state().bands : "own", "own combination"]];
 }
 
 /** Landsat's near infrared is the narrow one. */

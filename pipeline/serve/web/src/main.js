@@ -79,6 +79,19 @@ async function share() {
   }
 }
 
+/** The archives of the server; where it asks for a key, people are asked first. */
+async function archives() {
+  try {
+    return await api.archives();
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    $("key-dialog").showModal();
+    await new Promise((resolve) => $("key-form").addEventListener("submit", resolve, { once: true }));
+    api.useKey($("key").value);
+    return archives();
+  }
+}
+
 async function start() {
   apply();
   $("theme").value = state().theme;
@@ -88,7 +101,8 @@ async function start() {
   $("theme").addEventListener("change", ({ target }) => change({ theme: target.value }));
   $("share").addEventListener("click", share);
   $("help-button").addEventListener("click", () => $("help").showModal());
-  const listed = api.archives();
+  const listed = archives();
+  listed.catch(() => {}); // told below, when the map is there
   await map.start(theme());
   area.start();
   keys.start();

@@ -1,7 +1,7 @@
 // The two maps: the left one is moved by people, the right one follows it and is cut at the divider.
 import { Map as MapLibre, NavigationControl, ScaleControl, AttributionControl, setWorkerUrl } from "maplibre-gl";
 
-import { href } from "./api.js";
+import { href, keyed } from "./api.js";
 import * as basemap from "./basemap.js";
 import { $, notify } from "./dom.js";
 import { change, state } from "./state.js";
@@ -15,7 +15,7 @@ export const map = () => maps[0];
 /** Make the left map; resolves when layers can be added. */
 export async function start(colours) {
   theme = colours;
-  setWorkerUrl(href("worker.mjs"));
+  setWorkerUrl(href("assets/worker.mjs"));
   maps = [make("map", { center: [10, 30], zoom: 1.2, keyboard: true })];
   const [left] = maps;
   left.addControl(new NavigationControl({ visualizePitch: false, showCompass: false }), "top-right");
@@ -46,6 +46,7 @@ function make(container, more = {}) {
     touchPitch: false,
     maxZoom: 18,
     fadeDuration: 0,
+    transformRequest: (url) => ({ url, headers: keyed() }),
     ...more,
   });
   made.touchZoomRotate.disableRotation();

@@ -118,7 +118,7 @@ function chooseClasses() {
 
 /** What the archive is, in the panel. */
 export function facts(archive) {
-  const last = archive.last_run?.time ?? archive.last_run?.ended ?? archive.last_run;
+  const last = archive.last_run?.finished ?? archive.last_run?.started;
   const rows = {
     Scenes: archive.scenes.length,
     Dates: archive.scenes.length ? `${archive.scenes[0].time.slice(0, 10)} – ${archive.scenes.at(-1).time.slice(0, 10)}` : null,

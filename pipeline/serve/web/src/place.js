@@ -19,7 +19,7 @@ export function showPlace(box, found, { lng, lat }) {
 }
 
 const colourOf = (each, classes) => (each.class === 0 ? null : classes.get(each.class)?.color);
-const nameOf = (each, classes) => classes.get(each.class)?.label ?? String(each.class_name ?? each.class);
+const nameOf = (each, classes) => each.class_name === "unread" ? "not read" : classes.get(each.class)?.label ?? String(each.class_name ?? each.class);
 
 function shares(seen, classes) {
   const counts = new Map();
