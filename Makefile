@@ -63,7 +63,7 @@ web: $(WEB_INSTALLED)  ## the web map, from JavaScript packages of npm: pipeline
 browser: $(INSTALLED) web  ## the web map in headless Chromium; root installs it where it is missing
 	command -v chromium > /dev/null || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-dejavu-core; }
-	$(BIN)/pytest tests/serve -k map -m integration --require-browser
+	$(BIN)/pytest tests/serve/browser --require-browser
 
 slow: $(INSTALLED)  ## everything that `make test` leaves out
 	$(BIN)/pytest -m slow

@@ -22,7 +22,7 @@ export const close = () => change({ area: "", point: "" });
 export async function update() {
   asking?.abort();
   area.mark();
-  const [shape, point] = [area.geometry(), state().point];
+  const [shape, point] = [area.geometry(), area.place()];
   $("drawer").hidden = !shape && !point;
   document.body.classList.toggle("answering", !$("drawer").hidden);
   if (!shape && !point) return;
@@ -52,7 +52,7 @@ async function askSeries(geometry, signal) {
 }
 
 async function askPlace(point, signal) {
-  const [lng, lat] = point.split(",").map(Number);
+  const [lng, lat] = point;
   const { id, snapshot } = choice.opened();
   const found = await api.point(id, { lon: lng, lat, as_of: snapshot }, { signal });
   if (!signal.aborted) showPlace($("answer"), found, { lng, lat });

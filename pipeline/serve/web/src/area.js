@@ -13,6 +13,12 @@ let drawing = null;
 /** The geometry that is asked about, or null. */
 export const geometry = () => (state().area === "uploaded" ? large : fromText(state().area));
 
+/** The place that is asked about, [longitude, latitude], or null. */
+export function place() {
+  const at = state().point.split(",").map(Number);
+  return state().point && at.length === 2 && at.every(Number.isFinite) ? at : null;
+}
+
 export function start() {
   $("draw").addEventListener("click", () => (drawing ? stopDrawing() : draw()));
   $("stop-drawing").addEventListener("click", stopDrawing);
@@ -116,6 +122,5 @@ function showDrawing(on) {
 /** Show on the map what is asked about. */
 export function mark() {
   outline("area", geometry());
-  const [lng, lat] = state().point.split(",").map(Number);
-  outline("place", state().point ? { type: "Point", coordinates: [lng, lat] } : null);
+  outline("place", place() && { type: "Point", coordinates: place() });
 }

@@ -22,7 +22,7 @@ const shown = (scene) => ({
 function compositeAt(scene) {
   const [made, period] = [choice.composite(), choice.period(scene?.time)];
   if (!made || !period) return null;
-  const values = { layer: "composite", name: made.name, time: period.start, bands: choice.bands() };
+  const values = { layer: "composite", name: made.name, time: period.name ?? period.start, bands: choice.bands() };
   return { url: api.tiles(choice.opened().id, stamped(values)), opacity: Number(state().co) / 100 };
 }
 

@@ -55,12 +55,12 @@ function composites(found) {
     const rows = periods.map((each) =>
       h("tr", {},
         h("td", {}, periodOf(each)),
-        ...bands.map((band) => h("td", { class: "number" }, number(each.values?.[band]))),
         h("td", { class: "number" }, each.count ?? "–"),
         h("td", {}, each.day ? String(each.day).slice(0, 10) : "–"),
+        ...bands.map((band) => h("td", { class: "number" }, number(each.values?.[band]))),
         h("td", {}, item(each)),
       ));
-    return [h("h3", {}, `Composite ${name}`), scrolled(`Composite ${name}`, ["Period", ...bands, "Count", "Day", "Item"], rows, `composite-${name}`)];
+    return [h("h3", {}, `Composite ${name}`), scrolled(`Composite ${name}`, ["Period", "Count", "Day", ...bands, "Item"], rows, `composite-${name}`)];
   });
 }
 
