@@ -4,6 +4,7 @@
 
     metadata/         metadata of items and headers: roles, outlines, hrefs; settles contradictions
     opening.py        opens and reads one raster, with retries
+    blocks/           rasters read in their own blocks, each decoded once and cached
     datasets.py       GDAL's settings per thread, checks of rasters, the pool of open rasters
     gdal.py           functions of GDAL that rasterio does not offer
     meter.py          counts what was read, and GDAL's requests

@@ -144,10 +144,11 @@ class _Block:
         assert block_info is not None
         rows, cols = (slice(*span) for span in block_info[None]["array-location"][1:])
         place = self.geobox[rows, cols]
-        mosaic = np.full((len(self.roles) + 1, *place.shape), np.nan, np.float32)
+        mosaic = np.empty((len(self.roles) + 1, *place.shape), np.float32)
         mosaic[-1] = -1
         kinds = np.zeros(tuple(place.shape), np.uint8)
         edges: list[_Edge] = []
+        empty = True
         for position, layer in self.layers.items():
             missing = _bounds(mosaic[-1] < 0)
             if missing is None:
@@ -155,16 +156,25 @@ class _Block:
             part = place[missing]
             if layer.touches(part):
                 found = Found()
-                read = LOADERS[self.loader](layer, self.roles, part, found)
-                _note(kinds[missing], found, mosaic[-1, *missing] < 0)
-                read *= layer.scale
-                read += layer.offset
                 sides = layer.open_sides(part)
+                # The first item is read straight into place.
+                direct = empty and sides is None
+                read = mosaic[:-1] if direct else np.empty((len(self.roles), *part.shape), "f4")
+                LOADERS[self.loader](layer, self.roles, part, found, read)
+                _note(kinds[missing], found, mosaic[-1, *missing] < 0)
+                if direct:
+                    _keep_complete(mosaic, position)
+                    empty = False
+                    continue
+                if empty:
+                    mosaic[:-1], empty = np.nan, False
                 _fill(
                     mosaic[:, *missing], read, position, None if sides is None else sides == 0
                 )
                 if sides is not None:
                     edges.append((missing, read, position, sides))
+        if empty:
+            mosaic[:-1] = np.nan
         # A pixel in no item's interior comes from the item with the fewest missing neighbours there.
         for most in range(1, 5) if edges else ():
             for missing, read, position, sides in edges:
@@ -172,6 +182,16 @@ class _Block:
         # Exact in float32 up to 2**22 items.
         mosaic[-1] = mosaic[-1] * 2**KIND_BITS + kinds
         return mosaic
+
+
+def _keep_complete(mosaic: NDArray[np.float32], position: int) -> None:
+    """Keep the pixels at which all bands of a mosaic have data as those of an item, in place."""
+    complete = np.isfinite(mosaic[:-1]).all(axis=0)
+    if complete.all():
+        mosaic[-1] = position
+        return
+    np.copyto(mosaic[-1], np.float32(position), where=complete)
+    np.copyto(mosaic[:-1], np.nan, where=~complete)
 
 
 def _note(kinds: Kinds, found: Found, missing: NDArray[np.bool_]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -140,8 +140,8 @@ def _check(raster: DatasetReader, failures: Sequence[str]) -> None:
 
 # -- kept open ---------------------------------------------------------------------------------
 
-Key = tuple[str, frozenset[tuple[str, str]], int | None]
-"""Path, options, overview level."""
+Key = tuple[str, frozenset[tuple[str, str]], int | None, Hashable]
+"""Path, options, overview level, version of a file of this machine."""
 
 
 class Idle:

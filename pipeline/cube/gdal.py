@@ -16,8 +16,9 @@ from typing import Any
 
 import rasterio._base
 
-CACHE_BYTES = 2**27
-"""Size of GDAL's cache of decoded blocks, for all rasters together."""
+CACHE_BYTES = 2**25
+"""Size of GDAL's cache of decoded blocks, for all rasters together; those that are used again are kept by
+`pipeline.cube.blocks`."""
 
 FAILED = re.compile(
     r"Got response_code=(?:0|4(?!16)\d\d|5\d\d)\b|DownloadRegion\(.*msg=\S"

@@ -21,22 +21,33 @@ from pipeline.cube.unfit import Found
 from pipeline.errors import ConfigError
 from pipeline.types import CubeSettings, Grid
 
-Loader = Callable[[ItemLayer, Sequence[str], GeoBox, Found], NDArray[np.float32]]
-"""(layer, roles, block of the grid, record of unfit numbers) -> (role, y, x) float32 DNs, NaN = no data."""
+Loader = Callable[[ItemLayer, Sequence[str], GeoBox, Found, NDArray[np.float32]], None]
+"""(layer, roles, block of the grid, record of unfit numbers, (role, y, x) to fill): reflectance, NaN = no data."""
 
 
 def _with_odc_stac(
-    layer: ItemLayer, roles: Sequence[str], geobox: GeoBox, found: Found
-) -> NDArray[np.float32]:
+    layer: ItemLayer,
+    roles: Sequence[str],
+    geobox: GeoBox,
+    found: Found,
+    target: NDArray[np.float32],
+) -> None:
     """Read the rasters that odc-stac found when it parsed the item."""
-    sources = (layer.sources[role] for role in roles)
-    readers = (ExactReader(source, layer.facts[source.uri], found) for source in sources)
-    return np.stack([reader.pixels(geobox) for reader in readers])
+    for index, role in enumerate(roles):
+        source = layer.sources[role]
+        numbers = ExactReader(source, layer.facts[source.uri], found).pixels(geobox)
+        # A band at a time, while its numbers are in the processor's cache.
+        np.multiply(numbers, layer.scale[index], out=target[index])
+        target[index] += layer.offset[index]
 
 
 def _with_stackstac(
-    layer: ItemLayer, roles: Sequence[str], geobox: GeoBox, found: Found
-) -> NDArray[np.float32]:
+    layer: ItemLayer,
+    roles: Sequence[str],
+    geobox: GeoBox,
+    found: Found,
+    target: NDArray[np.float32],
+) -> None:
     """Read by stackstac 0.5.
 
     By default stackstac reads only ``proj:epsg``, guesses and snaps a grid, and applies scale and offset; here the grid
@@ -67,8 +78,8 @@ def _with_stackstac(
         band_coords=False,
         reader=functools.partial(BlockReader, facts=layer.facts, geobox=geobox, found=found),
     )
-    pixels: NDArray[np.float32] = loaded.data.compute(scheduler="synchronous")[0]
-    return pixels
+    np.multiply(loaded.data.compute(scheduler="synchronous")[0], layer.scale, out=target)
+    target += layer.offset
 
 
 def require_loader(settings: CubeSettings, grid: Grid) -> None:

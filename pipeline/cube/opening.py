@@ -16,8 +16,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
@@ -56,7 +58,7 @@ TIMEOUT_S = 30.0
 """Time limit of a request without an answer."""
 
 IDLE = datasets.Idle(most=64, longest_s=300.0)
-"""Pool of open remote rasters, whose blocks are read without a request for the header."""
+"""Pool of open rasters, whose blocks are read without opening them again."""
 
 
 def read_asset(
@@ -91,7 +93,14 @@ def read_asset(
     AssetUnavailableError
         A temporary failure outlasted the retries.
     """
-    attempts = _Attempts(ref, use, overview_level)
+    return attempt(ref, partial(_read, use, overview_level), retry)
+
+
+def attempt(
+    ref: AssetRef, read: Callable[[access.Opening], T], retry: RetryPolicy | None = None
+) -> T:
+    """Read a raster as it may be opened now, and retry temporary failures: see `read_asset`."""
+    attempts = _Attempts(ref, read)
     try:
         return (retry or RETRY).call(attempts, judge=attempts.verdict)
     except FAILURES as error:
@@ -107,8 +116,7 @@ class _Attempts(Generic[T]):
     """The attempts of one read."""
 
     ref: AssetRef
-    use: Callable[[DatasetReader], T]
-    overview_level: int | None
+    read: Callable[[access.Opening], T]
     made: int = 0
     local: bool = False
     """Whether the last attempt was at a local file, for which waiting is no use."""
@@ -120,7 +128,7 @@ class _Attempts(Generic[T]):
         try:
             opening = access.opening(href, remote=remote, hosts=hosts)
             self.local = opening.host is None
-            return _read(opening, self.use, self.overview_level)
+            return self.read(opening)
         except FAILURES as error:
             if _verdict(error) in (Verdict.FORBIDDEN, Verdict.PERMANENT):
                 access.forget(href)
@@ -131,26 +139,53 @@ class _Attempts(Generic[T]):
 
 
 def _read(
-    opening: access.Opening,
-    use: Callable[[DatasetReader], T],
-    overview_level: int | None,
+    use: Callable[[DatasetReader], T], overview_level: int | None, opening: access.Opening
 ) -> T:
     """Try once."""
+    if opening.host is None:
+        # Not pooled: it is read once.
+        with (
+            datasets.environment(opening.options, TIMEOUT_S),
+            datasets.opened(opening.path, overview_level) as raster,
+        ):
+            return use(raster)
+    try:
+        with lent(opening, overview_level) as raster:
+            return use(raster)
+    except Exception:
+        forget_raster(opening.path)
+        raise
+
+
+@contextmanager
+def lent(
+    opening: access.Opening, overview_level: int | None, version: Hashable = None
+) -> Iterator[DatasetReader]:
+    """Lend an open raster of the pool, with GDAL set up in this thread.
+
+    Parameters
+    ----------
+    opening
+        How it is opened.
+    overview_level
+        The overview, 0 = the finest; None: the raster itself.
+    version
+        Tells a file of this machine from the one that it replaced.
+    """
     options = dict(opening.options)
-    with datasets.environment(options, TIMEOUT_S):
-        if opening.host is None:
-            # A local file is not pooled: it opens quickly, and may be replaced at any time.
-            with datasets.opened(opening.path, overview_level) as raster:
-                return use(raster)
-        with _turn(opening.path), _gate(opening.host, opening.connections):
-            try:
-                key = (opening.path, frozenset(options.items()), overview_level)
-                with IDLE.lent(key) as raster:
-                    return use(raster)
-            except Exception:
-                IDLE.drop(opening.path)
-                gdal.forget_answers(opening.path)
-                raise
+    key = (opening.path, frozenset(options.items()), overview_level, version)
+    with ExitStack() as held:
+        held.enter_context(datasets.environment(options, TIMEOUT_S))
+        if opening.host is not None:
+            held.enter_context(_turn(opening.path))
+            held.enter_context(_gate(opening.host, opening.connections))
+        yield held.enter_context(IDLE.lent(key))
+
+
+def forget_raster(path: str) -> None:
+    """Close a remote raster that could not be read, and let GDAL forget what its server answered."""
+    IDLE.drop(path)
+    gdal.forget_answers(path)
 
 
 _turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()

@@ -56,6 +56,8 @@ class RasterPixels:
 
 def stacked(parts: Sequence[RasterPixels]) -> RasterPixels:
     """Concatenate row strips from top to bottom."""
+    if len(parts) == 1:
+        return parts[0]
     pixels = np.concatenate([each.pixels for each in parts])
     if all(each.kinds is None for each in parts):
         return RasterPixels(pixels)

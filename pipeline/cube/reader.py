@@ -9,19 +9,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from odc.loader.types import RasterSource
-from rasterio.io import DatasetReader
 
-from pipeline.cube import datasets
+from pipeline.cube.blocks.raster import BlockRaster, read_blocks
 from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.meter import METER
-from pipeline.cube.opening import read_asset
 from pipeline.cube.raster_pixels import Marked, RasterPixels, ReadPlan, stacked
 from pipeline.cube.resample import (
     bilinear,
@@ -35,7 +33,6 @@ from pipeline.cube.windows import (
     Needed,
     Overview,
     Window,
-    geobox_of,
     nearest_of,
     needed_of,
     source_windows,
@@ -98,46 +95,45 @@ class ExactReader:
         fine = self._ask(partial(self._averaged, geobox=part, plan=plan))
         return coarse.corrected(fine, box)
 
-    def _ask(self, use: Callable[[DatasetReader], T], overview_level: int | None = None) -> T:
-        return read_asset(self._facts.ref, use, overview_level=overview_level)
+    def _ask(self, use: Callable[[BlockRaster], T], overview_level: int | None = None) -> T:
+        return read_blocks(self._facts.ref, use, overview_level=overview_level)
 
     def _read(
-        self, raster: DatasetReader, geobox: GeoBox, marked: Marked
+        self, raster: BlockRaster, geobox: GeoBox, marked: Marked
     ) -> RasterPixels | Overview:
         """Read a geobox, or return the overview to read it from."""
         self._check(raster)
-        shrink = shrink_factor(geobox_of(raster), geobox)
+        shrink = _shrink(raster, geobox)
         if self._facts.nearest:
             return RasterPixels(self._nearest(raster, geobox, shrink))
         plan = ReadPlan(shrink=shrink, marked=marked, overview=False)
         return self._overview(raster, shrink) or self._averaged(raster, geobox, plan)
 
-    def _overview(self, raster: DatasetReader, shrink: int) -> Overview | None:
+    def _overview(self, raster: BlockRaster, shrink: int) -> Overview | None:
         """Return the overview to read from, if one fits."""
         # Not looked for where none can fit, because that may cost requests.
-        factors = datasets.overviews(raster, self._src.band) if shrink > 1 else []
+        factors = raster.overviews(self._src.band) if shrink > 1 else []
         fitting = [(factor, level) for level, factor in enumerate(factors) if factor <= shrink]
         if not fitting:
             return None
         factor, level = max(fitting)
         return Overview(level, shrink // factor, shrink)
 
-    def _check(self, raster: DatasetReader) -> None:
-        if raster.crs is None:
+    def _check(self, raster: BlockRaster) -> None:
+        if not raster.has_crs:
             raise ValueError("it has no CRS")
         stated = self._facts.outline
         if stated is not None:
-            found = geobox_of(raster).extent.to_crs(stated.crs)  # type: ignore[arg-type]
-            if not found.intersects(stated):
-                raise ValueError(
-                    f"it lies at {_bounds(found)} in {stated.crs}, the item says {_bounds(stated)}"
-                )
+            key = (str(stated.crs), stated.geom.wkb)
+            elsewhere = raster.once(key, lambda: _elsewhere(raster.geobox, stated))
+            if elsewhere:
+                raise ValueError(elsewhere)
         if self._src.band > raster.count:
             raise ValueError(
                 f"it has {counted(raster.count, 'band')}, band {self._src.band} was asked for"
             )
 
-    def _averaged(self, raster: DatasetReader, geobox: GeoBox, plan: ReadPlan) -> RasterPixels:
+    def _averaged(self, raster: BlockRaster, geobox: GeoBox, plan: ReadPlan) -> RasterPixels:
         """Resample to pixels `shrink` times finer and average those, a few rows at a time."""
         return stacked(
             [
@@ -146,11 +142,11 @@ class ExactReader:
             ]
         )
 
-    def _strip(self, raster: DatasetReader, geobox: GeoBox, plan: ReadPlan) -> RasterPixels:
-        needed, shrink = needed_of(geobox_of(raster), geobox), plan.shrink
+    def _strip(self, raster: BlockRaster, geobox: GeoBox, plan: ReadPlan) -> RasterPixels:
+        needed, shrink = needed_of(raster.geobox, geobox), plan.shrink
         if needed is None:
             shape = (geobox.shape.y // shrink, geobox.shape.x // shrink)
-            return RasterPixels(np.full(shape, np.nan, np.float32))
+            return RasterPixels(_no_data(shape))
         read = self._window(raster, needed, plan)
         pixels, kinds = read.pixels, read.kinds
         if needed.positions is not None:
@@ -162,9 +158,7 @@ class ExactReader:
             block_mean(pixels, shrink), None if kinds is None else block_max(kinds, shrink)
         )
 
-    def _nearest(
-        self, raster: DatasetReader, geobox: GeoBox, shrink: int
-    ) -> NDArray[np.float32]:
+    def _nearest(self, raster: BlockRaster, geobox: GeoBox, shrink: int) -> NDArray[np.float32]:
         """Take the source pixel that contains each centre, a few rows at a time.
 
         Never from an overview, whose codes may have been averaged.
@@ -173,20 +167,22 @@ class ExactReader:
             [self._nearest_of(raster, strip) for strip in strips(geobox, shrink)]
         )
 
-    def _nearest_of(self, raster: DatasetReader, geobox: GeoBox) -> NDArray[np.float32]:
-        needed = needed_of(geobox_of(raster), geobox)
+    def _nearest_of(self, raster: BlockRaster, geobox: GeoBox) -> NDArray[np.float32]:
+        needed = needed_of(raster.geobox, geobox)
         if needed is None:
-            return np.full(tuple(geobox.shape), np.nan, np.float32)
-        codes = self._pixels(raster, needed)
+            return _no_data((geobox.shape.y, geobox.shape.x))
+        codes, _ = self._pixels(raster, needed)
         return codes if needed.positions is None else nearest_of(codes, needed.positions)
 
-    def _window(self, raster: DatasetReader, needed: Needed, plan: ReadPlan) -> RasterPixels:
+    def _window(self, raster: BlockRaster, needed: Needed, plan: ReadPlan) -> RasterPixels:
         """Read rows and columns, and find unfit numbers.
 
         In an overview these and the pixels round them are only flagged; in the raster itself they are also replaced.
         """
-        bounds = self._facts.bounds
-        pixels = self._pixels(raster, needed.grown(MARGIN_PX) if plan.overview else needed)
+        pixels, valid = self._pixels(
+            raster, needed.grown(MARGIN_PX) if plan.overview else needed
+        )
+        bounds = None if valid else self._facts.bounds
         if plan.overview:
             kinds = None if bounds is None else bounds.suspect(pixels)
             pixels = pixels[INSIDE, INSIDE]
@@ -196,31 +192,37 @@ class ExactReader:
         if flagged is not None:
             flagged = np.where(np.isfinite(pixels), flagged, 0).astype(np.uint8)
             kinds = flagged if kinds is None else np.maximum(kinds, flagged)
-        if kinds is not None and bounds is not None and not plan.overview:
-            bounds.settle(pixels, kinds)
+        if kinds is not None and self._facts.bounds is not None and not plan.overview:
+            self._facts.bounds.settle(pixels, kinds)
         return RasterPixels(pixels, kinds)
 
-    def _pixels(self, raster: DatasetReader, needed: Needed) -> NDArray[np.float32]:
-        """Read rows and columns: DNs, NaN = no data, also outside the raster."""
+    def _pixels(self, raster: BlockRaster, needed: Needed) -> tuple[NDArray[np.float32], bool]:
+        """Read rows and columns: DNs, NaN = no data, also outside the raster; and whether all are surely valid."""
         start, stop = needed.start, needed.stop
-        pixels = np.full((stop[0] - start[0], stop[1] - start[1]), np.nan, np.float32)
-        inside = [
+        (top, bottom), (left, right) = (
             (max(first, 0), min(last, edge))
-            for first, last, edge in zip(
-                start, stop, (raster.height, raster.width), strict=True
-            )
-        ]
-        if any(first >= last for first, last in inside):
-            return pixels
-        numbers = raster.read(self._src.band, window=tuple(inside))
-        METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
-        inner = tuple(
-            slice(low - first, high - first)
-            for (low, high), first in zip(inside, start, strict=True)
+            for first, last, edge in zip(start, stop, raster.shape, strict=True)
         )
-        pixels[inner] = numbers
-        pixels[inner][numbers == self._facts.nodata] = np.nan
-        return pixels
+        if top >= bottom or left >= right:
+            return _no_data((stop[0] - start[0], stop[1] - start[1])), True
+        numbers = raster.read(self._src.band, ((top, bottom), (left, right)))
+        METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
+        inner = numbers.astype(np.float32)
+        missing = numbers == self._facts.nodata
+        if missing.any():
+            inner[missing] = np.nan
+        if (top, left) == start and (bottom, right) == stop:
+            return inner, self._surely_valid(numbers)
+        pixels = _no_data((stop[0] - start[0], stop[1] - start[1]))
+        pixels[top - start[0] : bottom - start[0], left - start[1] : right - start[1]] = inner
+        return pixels, self._surely_valid(numbers)
+
+    def _surely_valid(self, numbers: NDArray[Any]) -> bool:
+        """Return whether no number, of no data included, can be unfit: whole numbers are compared in no time."""
+        bounds = self._facts.bounds
+        if bounds is None or numbers.dtype.kind not in "ui":
+            return bounds is None
+        return bounds.surely_valid(int(numbers.min()), int(numbers.max()))
 
     # -- quality bands --------------------------------------------------------------
 
@@ -235,18 +237,20 @@ class ExactReader:
             return {}
         windows = self._ask(partial(self._windows, geobox=geobox, whole=whole))
         if isinstance(windows, Overview):
-            coarse = partial(source_windows, geobox=geobox, shrink=windows.shrink)
-            windows = self._ask(coarse, windows.level)
+            shrink = windows.shrink
+            windows = self._ask(
+                lambda raster: source_windows(raster.geobox, geobox, shrink), windows.level
+            )
         flagged = {window: self._flags(quality, place) for window, place in windows.items()}
         return {window: kinds for window, kinds in flagged.items() if kinds.any()}
 
     def _windows(
-        self, raster: DatasetReader, geobox: GeoBox, *, whole: bool
+        self, raster: BlockRaster, geobox: GeoBox, *, whole: bool
     ) -> dict[Window, GeoBox] | Overview:
         self._check(raster)
-        shrink = shrink_factor(geobox_of(raster), geobox)
+        shrink = _shrink(raster, geobox)
         overview = None if whole else self._overview(raster, shrink)
-        return overview or source_windows(raster, geobox, shrink)
+        return overview or source_windows(raster.geobox, geobox, shrink)
 
     def _flags(self, quality: Quality, window: GeoBox) -> Kinds:
         """Return the kind that the quality band flags in each pixel of a window; the worst one if it has several."""
@@ -268,11 +272,29 @@ class ExactReader:
         return self._ask(partial(self._all_codes, geobox=geobox))
 
     def _all_codes(
-        self, raster: DatasetReader, geobox: GeoBox
+        self, raster: BlockRaster, geobox: GeoBox
     ) -> tuple[NDArray[np.float32], int]:
         self._check(raster)
-        shrink = shrink_factor(geobox_of(raster), geobox)
+        shrink = _shrink(raster, geobox)
         return self._nearest_of(raster, finer(geobox, shrink)), shrink
+
+
+def _no_data(shape: tuple[int, int]) -> NDArray[np.float32]:
+    return np.full(shape, np.nan, np.float32)
+
+
+def _shrink(raster: BlockRaster, geobox: GeoBox) -> int:
+    """Return `shrink_factor` of a raster, which does not depend on the window."""
+    key = ("shrink", str(geobox.crs), geobox.resolution.x)
+    return raster.once(key, lambda: shrink_factor(raster.geobox, geobox))
+
+
+def _elsewhere(source: GeoBox, stated: Geometry) -> str:
+    """Say where a raster lies if that is not where its item says; else return an empty text."""
+    found = source.extent.to_crs(stated.crs)  # type: ignore[arg-type]
+    if found.intersects(stated):
+        return ""
+    return f"it lies at {_bounds(found)} in {stated.crs}, the item says {_bounds(stated)}"
 
 
 def _bounds(outline: Geometry) -> str:

@@ -60,6 +60,8 @@ def block_max(numbers: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 def finer(geobox: GeoBox, factor: int) -> GeoBox:
     """Return a geobox with ``factor × factor`` pixels in place of each."""
+    if factor == 1:
+        return geobox
     shape = (geobox.shape.y * factor, geobox.shape.x * factor)
     return GeoBox(shape, geobox.transform @ Affine.scale(1 / factor), geobox.crs)
 

@@ -64,6 +64,14 @@ class Bounds:
             shown=shown,
         )
 
+    def surely_valid(self, least: float, most: float) -> bool:
+        """Return whether neither `find` nor `suspect` would find anything among numbers in this range."""
+        inside = any(least <= each <= most for each in self.saturated)
+        return self.smallest <= least and most <= self._most_in_overviews() and not inside
+
+    def _most_in_overviews(self) -> float:
+        return min(self.largest, BLENDED) if self.largest < 2 * BLENDED else self.largest
+
     def find(self, pixels: NDArray[np.float32]) -> Kinds | None:
         """Return the kinds of unfit numbers of a window, NaN = no data; None if there are none."""
         inside = [each for each in self.saturated if self.smallest <= each <= self.largest]
@@ -84,8 +92,7 @@ class Bounds:
         A wrapped or saturated number among four raises their mean by 16 000. In coarser overviews a single one cannot
         be recognised, but an area of them can; all pixels within the margin of a recognised one are suspected.
         """
-        most = min(self.largest, BLENDED) if self.largest < 2 * BLENDED else self.largest
-        found = (pixels > most) | (pixels < self.smallest)
+        found = (pixels > self._most_in_overviews()) | (pixels < self.smallest)
         if not found.any():
             return None
         near = scipy.ndimage.maximum_filter(found, size=2 * MARGIN_PX + 1)

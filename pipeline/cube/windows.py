@@ -7,10 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.converters import rio_geobox
-from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
-from rasterio.io import DatasetReader
 
 from pipeline.cube.positions import Positions, source_positions
 from pipeline.cube.resample import aligned_offset, finer, nearest
@@ -77,9 +74,8 @@ def _in_hemisphere_of(geobox: GeoBox, source: GeoBox) -> GeoBox:
     return GeoBox(source.shape, Affine.translation(0, shift) @ source.transform, geobox.crs)
 
 
-def source_windows(raster: DatasetReader, geobox: GeoBox, shrink: int) -> dict[Window, GeoBox]:
+def source_windows(source: GeoBox, geobox: GeoBox, shrink: int) -> dict[Window, GeoBox]:
     """Return the windows of a raster that are read for a geobox, and where they lie."""
-    source = geobox_of(raster)
     needed = [needed_of(source, finer(strip, shrink)) for strip in strips(geobox, shrink)]
     return {
         (each.start, each.stop): part_of(source, each.start, each.stop)
@@ -109,6 +105,8 @@ def strips(geobox: GeoBox, shrink: int) -> list[GeoBox]:
     """Divide a geobox into row strips of at most `STRIP_PX` fine pixels, or of one row."""
     height = geobox.shape.y
     rows = max(1, STRIP_PX // (geobox.shape.x * shrink * shrink))
+    if rows >= height:
+        return [geobox]
     return [geobox[start : min(start + rows, height), :] for start in range(0, height, rows)]
 
 
@@ -122,17 +120,3 @@ def nearest_of(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.
         pixels,
         Positions(positions.rows.round(NOISE), positions.cols.round(NOISE), positions.parallel),
     )
-
-
-def geobox_of(raster: DatasetReader) -> GeoBox:
-    """Return where a raster lies.
-
-    Raises
-    ------
-    TypeError
-        It has no transform.
-    """
-    geobox = rio_geobox(raster)
-    if isinstance(geobox, GCPGeoBox):
-        raise TypeError("it is placed by ground control points, not by a transform")
-    return geobox

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from pipeline.access import RetryPolicy
 from pipeline.cli import app
 from pipeline.cube import opening
+from pipeline.cube.blocks import raster
 from tests.faults.faulty import Faulty, faulty_server
 
 
@@ -37,3 +38,4 @@ def quick_reads(monkeypatch):
     monkeypatch.setattr(opening, "TIMEOUT_S", 0.4)
     yield
     opening.IDLE.drop()
+    raster.HEADERS.drop()

@@ -44,7 +44,7 @@ def latest(asked):
 
 def fail_reads(monkeypatch, asset, times):
     """Let reads of a file fail so many times, as a busy server does; return how many failed."""
-    real, failed = reader.read_asset, []
+    real, failed = reader.read_blocks, []
 
     def read(ref, use, **options):
         if ref.href == str(asset) and len(failed) < times:
@@ -53,7 +53,7 @@ def fail_reads(monkeypatch, asset, times):
             raise AssetUnavailableError(ref.item_id, ref.asset, reason)
         return real(ref, use, **options)
 
-    monkeypatch.setattr(reader, "read_asset", read)
+    monkeypatch.setattr(reader, "read_blocks", read)
     return failed
 
 
