@@ -7,16 +7,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
 from shapely.geometry.base import BaseGeometry
 
 import pipeline.run
 from pipeline import config, models, query, store
 from pipeline.errors import ConfigError, QueryError
+from pipeline.notebook import Archive, Composites, Masks, Series
+from pipeline.notebook.datasets import shown_as
 from pipeline.query import export
 from pipeline.run.arrays import mask_array
-from pipeline.store import Archive
-from pipeline.types import Job, Model, Period, Record, Series
+from pipeline.types import Job, Model, Period, Record
 
 __all__ = [
     "Archive",
@@ -62,7 +62,7 @@ def open(url: str | Path, as_of: str | None = None) -> Archive:
         place = config.store_url(str(url), Path.cwd())
     except ValueError as error:
         raise ConfigError(f"cloudmask.open: expected {error}") from None
-    return store.open_archive(place, as_of=as_of)
+    return store.open_as(Archive, place, as_of=as_of)
 
 
 def load_job(job: str | Path | Mapping[str, Any]) -> Job:
@@ -91,7 +91,7 @@ def run(
 
 
 def clear_sky(
-    archive: Archive | str | Path,
+    archive: store.Archive | str | Path,
     aoi: Area | None = None,
     datetime: Period | str | None = None,
     sensors: Collection[str] | None = None,
@@ -116,28 +116,28 @@ def clear_sky(
     """
     opened = _opened(archive)
     stored = {each: opened.stored_masks(each) for each in _sensors(opened, sensors)}
-    return query.clear_sky(stored, _area(aoi), _period(datetime))
+    return Series.of(query.clear_sky(stored, _area(aoi), _period(datetime)))
 
 
 def masks(
-    archive: Archive | str | Path,
+    archive: store.Archive | str | Path,
     aoi: Area | None = None,
     datetime: Period | str | None = None,
     sensors: Collection[str] | None = None,
-) -> xr.Dataset:
+) -> Masks:
     """Return the masks of an area, all sensors on one time axis; arguments as of `clear_sky`."""
     opened = _opened(archive)
     found = {each: opened.masks(each) for each in _sensors(opened, sensors)}
-    return query.select_masks(found, _area(aoi), _period(datetime))
+    return shown_as(Masks, query.select_masks(found, _area(aoi), _period(datetime)))
 
 
 def composite(
-    archive: Archive | str | Path,
+    archive: store.Archive | str | Path,
     name: str,
     datetime: Period | str | None = None,
     aoi: Area | None = None,
     bands: Sequence[str] | None = None,
-) -> xr.Dataset:
+) -> Composites:
     """Return a composite: one float32 variable a band, and ``count``, ``day``, ``source``.
 
     Parameters
@@ -162,7 +162,8 @@ def composite(
         None of its periods begins in `datetime`, it has no such band, or the area lies outside of the region.
     """
     made = _opened(archive).composite(name)
-    return query.select_composite(made, _area(aoi), _period(datetime), bands)
+    selected = query.select_composite(made, _area(aoi), _period(datetime), bands)
+    return shown_as(Composites, selected)
 
 
 def load_model(
@@ -176,7 +177,7 @@ def load_model(
     return models.load(models.resolve(name, level=level, roles=roles, options=options))
 
 
-def _sensors(archive: Archive, wanted: Collection[str] | None) -> list[str]:
+def _sensors(archive: store.Archive, wanted: Collection[str] | None) -> list[str]:
     if unknown := sorted(set(wanted or ()) - set(archive.sensors)):
         raise QueryError(
             f"the archive has no masks of {', '.join(unknown)}; it has {', '.join(archive.sensors) or 'none'}"
@@ -184,8 +185,8 @@ def _sensors(archive: Archive, wanted: Collection[str] | None) -> list[str]:
     return [each for each in archive.sensors if not wanted or each in wanted]
 
 
-def _opened(archive: Archive | str | Path) -> Archive:
-    return archive if isinstance(archive, Archive) else open(archive)
+def _opened(archive: store.Archive | str | Path) -> store.Archive:
+    return archive if isinstance(archive, store.Archive) else open(archive)
 
 
 def _area(aoi: Area | None) -> BaseGeometry | None:

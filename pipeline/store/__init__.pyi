@@ -1,7 +1,13 @@
 from .base.writable import require_writable
 from .read.archive import Archive
 from .read.chunk_cache import ChunkCache
-from .read.open_archive import find_archive, find_unfinished, latest_snapshot, open_archive
+from .read.open_archive import (
+    find_archive,
+    find_unfinished,
+    latest_snapshot,
+    open_archive,
+    open_as,
+)
 from .repair.damages import Damage, Verified, damage_texts
 from .repair.verify import verify
 from .versions.rollback_expire import Expired, expire, roll_back
@@ -26,6 +32,7 @@ __all__ = [
     "find_unfinished",
     "latest_snapshot",
     "open_archive",
+    "open_as",
     "open_writer",
     "require_writable",
     "roll_back",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import icechunk
 
@@ -19,11 +20,21 @@ from pipeline.store.versions.snapshots import open_root, published
 SNAPSHOT_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{20}")
 
 
+A = TypeVar("A", bound=Archive)
+
+
 def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
-    """Open a store for reading.
+    """Open a store for reading; arguments and errors as of `open_as`."""
+    return open_as(Archive, url, as_of=as_of)
+
+
+def open_as(kind: type[A], url: str, *, as_of: str | datetime | None = None) -> A:
+    """Open a store for reading, as an `Archive` of one's own.
 
     Parameters
     ----------
+    kind
+        A class that adds to `Archive`.
     url
         Path or URL of the repository; see `pipeline.store.base.location.locate_store`.
     as_of
@@ -38,7 +49,7 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
     """
     where = locate_store(url)
     if where.plain:
-        return _open_plain(where, as_of)
+        return _open_plain(kind, where, as_of)
     repository = where.open()
     with explained(
         f"cannot read {url}" if as_of is None else f"cannot read {url} as of {as_of}"
@@ -47,7 +58,7 @@ def open_archive(url: str, *, as_of: str | datetime | None = None) -> Archive:
         root = open_root(repository, session)
     if root is None:
         raise StoreError(f"the store {url} is still empty: run `cloudmask run` to fill it")
-    return Archive(url, repository, session, root)
+    return kind(url, repository, session, root)
 
 
 def find_archive(url: str) -> Archive | None:
@@ -87,7 +98,7 @@ def find_unfinished(url: str, run_key: str) -> Archive | None:
     return None if root is None else Archive(url, repository, session, root)
 
 
-def _open_plain(where: StoreLocation, as_of: str | datetime | None) -> Archive:
+def _open_plain(kind: type[A], where: StoreLocation, as_of: str | datetime | None) -> A:
     if as_of is not None:
         where.require_history("it is read as it is now, not as of an earlier time")
     assert where.path is not None
@@ -97,7 +108,7 @@ def _open_plain(where: StoreLocation, as_of: str | datetime | None) -> Archive:
         raise StoreError(
             f"there is no store at {where.url}: check the path, or make one with `cloudmask run`"
         )
-    return Archive(where.url, None, plain.PlainSession(root.store), root)
+    return kind(where.url, None, plain.PlainSession(root.store), root)
 
 
 def _session(
@@ -146,7 +157,7 @@ def latest_snapshot(url: str) -> str:
     """
     where = locate_store(url)
     if where.plain:
-        return _open_plain(where, None).snapshot
+        return _open_plain(Archive, where, None).snapshot
     repository = where.open()
     with explained(f"cannot read {url}"):
         return str(repository.lookup_branch(MAIN))
