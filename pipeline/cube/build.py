@@ -7,6 +7,7 @@ Everything is lazy: one Dask task per block and scene, for any number of items a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from pipeline.cube.layers import CubeRequest, ItemLayer, make_layer
 from pipeline.cube.loaders import LOADERS
 from pipeline.cube.unfit import Found, Kinds
 from pipeline.types import CubeSettings, Items, Scene
+from pipeline.types.record import METER, Cost
 
 BlockInfo = Mapping[None, Mapping[str, Sequence[tuple[int, int]]]]
 """A block's position, as Dask passes it."""
@@ -72,7 +74,7 @@ def open_cube(
     return _cube(scenes, items, geobox, request, chunk_px)
 
 
-def open_measured(
+def open_measured(  # noqa: PLR0913  (as open_cube, and what is wanted)
     scenes: Sequence[Scene],
     items: Items,
     geobox: GeoBox,
@@ -80,23 +82,41 @@ def open_measured(
     *,
     chunk_px: int,
     settings: CubeSettings | None = None,
+    wanted: NDArray[np.bool_] | None = None,
 ) -> xr.Dataset:
     """Lay out a cube of valid measurements, for composites: see `open_cube`.
 
     Saturated pixels are no data, too, as are those that a quality band of the item (QA_RADSAT, SCL) flags as
     saturated, defective, dropped or hidden.
+
+    Parameters
+    ----------
+    wanted
+        (time, y, x) pixels that are needed, e.g. those without clouds; None: all. Of each chunk and scene only the
+        rectangle that has them is read; pixels outside it are no data, and are counted in `Cost.bytes_spared`.
     """
     request = CubeRequest(
         roles=tuple(roles), settings=settings or CubeSettings(), measured=True
     )
-    return _cube(scenes, items, geobox, request, chunk_px)
+    return _cube(scenes, items, geobox, request, chunk_px, wanted)
 
 
 def _cube(
-    scenes: Sequence[Scene], items: Items, geobox: GeoBox, request: CubeRequest, chunk_px: int
+    scenes: Sequence[Scene],
+    items: Items,
+    geobox: GeoBox,
+    request: CubeRequest,
+    chunk_px: int,
+    wanted: NDArray[np.bool_] | None = None,
 ) -> xr.Dataset:
     dims = ("time", "y", "x")
-    whole = da.stack([_scene(scene, items, geobox, request, chunk_px) for scene in scenes])
+    parts = [None] * len(scenes) if wanted is None else list(wanted)
+    whole = da.stack(
+        [
+            _scene(scene, items, geobox, request, chunk_px, part)
+            for scene, part in zip(scenes, parts, strict=True)
+        ]
+    )
     variables = {role: (dims, whole[:, index]) for index, role in enumerate(request.roles)}
     packed = whole[:, -1].astype("int32")
     variables["source"] = (dims, packed >> KIND_BITS)
@@ -138,6 +158,8 @@ class _Block:
     geobox: GeoBox
     roles: tuple[str, ...]
     loader: str
+    wanted: NDArray[np.bool_] | None = None
+    """(y, x) of the whole cube; None: all."""
 
     def __call__(self, block_info: BlockInfo | None = None) -> NDArray[np.float32]:
         """Read one block: (role + 1, y, x); the last layer has the item's position, -1 = none, and the kind."""
@@ -149,8 +171,9 @@ class _Block:
         kinds = np.zeros(tuple(place.shape), np.uint8)
         edges: list[_Edge] = []
         empty = True
-        for position, layer in self.layers.items():
-            missing = _bounds(mosaic[-1] < 0)
+        box = self._wanted_box(rows, cols)
+        for position, layer in self.layers.items() if box else ():
+            missing = _bounds(mosaic[-1] < 0, box)
             if missing is None:
                 break
             part = place[missing]
@@ -158,7 +181,7 @@ class _Block:
                 found = Found()
                 sides = layer.open_sides(part)
                 # The first item is read straight into place.
-                direct = empty and sides is None
+                direct = empty and sides is None and part.shape == place.shape
                 read = mosaic[:-1] if direct else np.empty((len(self.roles), *part.shape), "f4")
                 LOADERS[self.loader](layer, self.roles, part, found, read)
                 _note(kinds[missing], found, mosaic[-1, *missing] < 0)
@@ -183,6 +206,17 @@ class _Block:
         mosaic[-1] = mosaic[-1] * 2**KIND_BITS + kinds
         return mosaic
 
+    def _wanted_box(self, rows: slice, cols: slice) -> Rectangle | None:
+        """Return the rows and columns of a block that have all its wanted pixels; None if it has none."""
+        shape = (rows.stop - rows.start, cols.stop - cols.start)
+        whole = (slice(0, shape[0]), slice(0, shape[1]))
+        if self.wanted is None:
+            return whole
+        box = _bounds(self.wanted[rows, cols], whole)
+        read = 0 if box is None else math.prod(each.stop - each.start for each in box)
+        METER.add(Cost(bytes_spared=(math.prod(shape) - read) * len(self.roles) * 4))
+        return box
+
 
 def _keep_complete(mosaic: NDArray[np.float32], position: int) -> None:
     """Keep the pixels at which all bands of a mosaic have data as those of an item, in place."""
@@ -201,7 +235,12 @@ def _note(kinds: Kinds, found: Found, missing: NDArray[np.bool_]) -> None:
 
 
 def _scene(
-    scene: Scene, items: Items, geobox: GeoBox, request: CubeRequest, chunk_px: int
+    scene: Scene,
+    items: Items,
+    geobox: GeoBox,
+    request: CubeRequest,
+    chunk_px: int,
+    wanted: NDArray[np.bool_] | None,
 ) -> da.Array:
     """Return one scene's (role + 1, y, x) float32: reflectance, and the items' positions and kinds."""
     every = {p: make_layer(items.items[p], geobox, request) for p in scene.items}
@@ -210,20 +249,28 @@ def _scene(
     chunks = normalize_chunks((-1, chunk_px, chunk_px), shape=shape, dtype=np.float32)
     hrefs = [list(layer.facts) for layer in layers.values()]
     return da.map_blocks(
-        _Block(layers, geobox, request.roles, request.settings.loader),
+        _Block(layers, geobox, request.roles, request.settings.loader, wanted),
         chunks=chunks,
         dtype=np.float32,
         meta=np.empty((0, 0, 0), np.float32),
-        name=f"scene-{tokenize(list(layers), hrefs, str(geobox), request, chunk_px)}",
+        name=f"scene-{tokenize(list(layers), hrefs, str(geobox), request, chunk_px, wanted)}",
     )
 
 
-def _bounds(wanted: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Return the rows and columns that contain all wanted pixels; None if there are none."""
-    rows, cols = (np.flatnonzero(wanted.any(axis=axis)) for axis in (1, 0))
+Rectangle = tuple[slice, slice]
+
+
+def _bounds(missing: NDArray[np.bool_], box: Rectangle) -> Rectangle | None:
+    """Return the rows and columns of a box that contain all its missing pixels; None if there are none."""
+    inside = missing[box]
+    rows, cols = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return None
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+    top, left = (each.start for each in box)
+    return (
+        slice(top + int(rows[0]), top + int(rows[-1]) + 1),
+        slice(left + int(cols[0]), left + int(cols[-1]) + 1),
+    )
 
 
 def _fill(

@@ -29,6 +29,8 @@ class Cost:
     """Decoded bytes of source pixels that the reader returned."""
     reads: int = 0
     """Windows read from source rasters."""
+    bytes_spared: int = 0
+    """Bytes of reflectance on the grid (float32) that composites did not read, since stored masks show no usable pixel."""
     bytes_fetched: int | None = 0
     """Bytes that GDAL downloaded, headers of rasters included; none: they could not be counted."""
     requests: int | None = 0

@@ -187,3 +187,33 @@ def test_projection_is_read_from_either_version_of_the_extension(archive):
     opened = cube.open_cube([scene(0)], items, archive.geobox, ("blue",), chunk_px=640)
     assert np.isfinite(opened["blue"].compute()).any()
     assert isinstance(item, pystac.Item)
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=3, unique=True),
+    st.integers(40, 300),
+    st.tuples(
+        st.integers(0, 290), st.integers(0, 290), st.integers(1, 200), st.integers(1, 200)
+    ),
+)
+def test_wanted_pixels_are_the_same_and_others_are_spared(archive, items, chunk_px, place):
+    grid = GeoBox((300, 300), Affine(10, 0, 602_500, 0, -10, 5_398_000), "EPSG:32632")
+    row, col, height, width = place
+    wanted = np.zeros((1, 300, 300), bool)
+    wanted[0, row : row + height, col : col + width] = True
+    scene = Scene(sensor="sentinel-2", time=archive.items.items[0].datetime, items=tuple(items))
+    opened = [
+        cube.open_measured(
+            [scene], archive.items, grid, ROLES, chunk_px=chunk_px, wanted=pixels
+        )
+        for pixels in (None, wanted)
+    ]
+    whole = opened[0].compute()
+    before = cube.METER.total().bytes_spared
+    part = opened[1].compute()
+    for name in (*ROLES, "source", "unfit"):
+        np.testing.assert_array_equal(part[name].values[wanted], whole[name].values[wanted])
+    spared = cube.METER.total().bytes_spared - before
+    assert spared == (wanted.size - wanted.sum()) * len(ROLES) * 4
+    assert (part["source"].values[~wanted] == -1).all()

@@ -139,6 +139,7 @@ class _Composing:
         if not chosen:
             shape = geobox.shape.y, geobox.shape.x
             return composite.nothing(shape, roles, self.method.layers)
+        shown = np.stack([usable[scene] for scene in chosen])
         opened = cube.open_measured(
             list(chosen.values()),
             task.items,
@@ -146,8 +147,8 @@ class _Composing:
             roles,
             chunk_px=composite.block_px(len(chosen), len(roles)),
             settings=task.job.cube,
+            wanted=shown,
         )
-        shown = np.stack([usable[scene] for scene in chosen])
         with inner_threads(task.job):
             composed = composite.compose(
                 opened,
