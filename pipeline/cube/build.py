@@ -172,8 +172,8 @@ class _Block:
         edges: list[_Edge] = []
         empty = True
         box = self._wanted_box(rows, cols)
-        for position, layer in self.layers.items() if box else ():
-            missing = _bounds(mosaic[-1] < 0, box)
+        for position, layer in self.layers.items():
+            missing = None if box is None else _bounds(mosaic[-1] < 0, box)
             if missing is None:
                 break
             part = place[missing]
