@@ -79,7 +79,7 @@ def scenes(dates: int) -> list[tuple[str, datetime]]:
     ]
 
 
-def months(px: int) -> list[Period]:
+def months() -> list[Period]:
     edges = [datetime(2025, month, 1, tzinfo=UTC) for month in (6, 7, 8)]
     return [Period(start=a, end=b) for a, b in pairwise(edges)]
 
@@ -97,7 +97,7 @@ def build(url: str, px: int, dates: int) -> None:
             ]
             writer.set_scenes(sensor, rows)
         writer.set_composite(
-            "monthly", ROLES, months(px), {"method": "median", "period": "month"}
+            "monthly", ROLES, months(), {"method": "median", "period": "month"}
         )
         writer.commit("axes")
         for number, tile in enumerate(grid.tiles()):
@@ -125,7 +125,7 @@ def write_tile(writer, tile, number, kinds, all_scenes) -> None:
     ground = 0.12 + 0.08 * np.sin(rows[:, np.newaxis] / 90) * np.cos(cols / 70)
     grain = np.random.default_rng(number).normal(0, 0.01, (512, 512)).astype(np.float32)
     ground = ground + np.tile(grain, (4, 4))[: shape[0], : shape[1]]
-    for at, period in enumerate(months(0)):
+    for at, period in enumerate(months()):
         values = {role: ground * (1 + n) * 0.6 + 0.01 * at for n, role in enumerate(ROLES)}
         values["count"] = np.full(shape, 7 + at, np.uint16)
         values["day"] = np.full(shape, 20240 + 30 * at, np.int32)
