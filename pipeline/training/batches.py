@@ -119,7 +119,8 @@ class _Maker:
                 experiment.train.workers,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_begin,
-                initargs=(experiment,),
+                # Sent, not read again: a teacher's opinion takes its time.
+                initargs=(self._mixture, experiment),
             )
 
     def crops(self, number: int) -> Future[list[Sample]]:
@@ -141,9 +142,9 @@ _here: list[tuple[Mixture, Experiment]] = []
 """Of a worker: what it makes crops of."""
 
 
-def _begin(experiment: Experiment) -> None:
+def _begin(mixture: Mixture, experiment: Experiment) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _here[:] = [(Mixture(experiment), experiment)]
+    _here[:] = [(mixture, experiment)]
 
 
 def _end_with_parent() -> None:

@@ -29,6 +29,8 @@ from pipeline.training.experiment import CLASSES, Experiment, LossSection
 from pipeline.training.judging import Judged, check_patches, judge
 from pipeline.training.output import Folder, Progress, Row
 
+BFLOAT16 = "bf16-mixed"
+
 Tell = Callable[[str], None]
 """Takes a line on how it goes."""
 
@@ -61,7 +63,10 @@ def train(experiment: Experiment, path: Path, tell: Tell | None = None) -> Path:
     section = experiment.train
     torch.set_num_threads(section.threads)
     fabric = Fabric(
-        accelerator=section.accelerator, devices=section.devices, precision=section.precision
+        accelerator=section.accelerator,
+        devices=section.devices,
+        # Fabric's own would give the network wavelengths and dark ground of 8 bits; see `_Training._step`.
+        precision="32-true" if section.precision == BFLOAT16 else section.precision,
     )
     fabric.launch()
     seed_everything(experiment.seed, verbose=False)
@@ -133,7 +138,8 @@ class _Training:
             torch.from_numpy(each).to(device)
             for each in (batch.images, batch.bands_um, batch.present, batch.labels)
         )
-        scores = self.net(images, bands, present)
+        with torch.autocast(device.type, torch.bfloat16, enabled=section.precision == BFLOAT16):
+            scores = self.net(images, bands, present)
         loss = combined_loss(self.experiment.loss, scores.float(), labels)
         value = float(loss.detach())
         if not math.isfinite(value):

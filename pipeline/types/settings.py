@@ -164,7 +164,9 @@ class ShadowSettings(Section):
     """Make shadows of dark clear ground where clouds must throw some."""
     lowest_m: Metres = 200.0
     """Lowest height of clouds above the ground."""
-    highest_m: Metres = 3000.0
+    highest_m: Annotated[float, Field(strict=True, ge=0, le=15_000, allow_inf_nan=False)] = (
+        3000.0
+    )
     """Highest height of clouds above the ground."""
     lowest_sun: Annotated[float, Field(strict=True, ge=5, le=90)] = 30.0
     """Degrees above the horizon. The mask is computed as far beyond each tile as the highest clouds throw

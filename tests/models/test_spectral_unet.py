@@ -148,3 +148,11 @@ def test_what_is_no_model_folder_says_so(tmp_path):
     (tmp_path / "card.json").write_text('{"name": "x"}')
     with pytest.raises(ModelError, match=r"card.json: version"):
         resolve(str(tmp_path), level="L1C", roles=ROLES)
+
+
+def test_filters_of_any_bands_are_of_length_one(net):
+    """Else sets of bands differ in brightness, and the norm behind sees little else."""
+    for count in (1, 3, 4):
+        weights, bias = net.bands(described(ROLES[:count]), there(count))
+        np.testing.assert_allclose(weights.square().sum(dim=2), 1, rtol=1e-5)
+        assert bias.abs().max() <= 1

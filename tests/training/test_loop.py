@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from pipeline.errors import TrainingError
 from pipeline.models import bytes_needed, check, load, resolve
+from pipeline.models.networks.spectral_unet import SpectralUnet
 from pipeline.training import loop, output
 from pipeline.types import Code
 
@@ -121,3 +122,21 @@ def test_learning_rate_rises_in_a_line_and_falls_as_a_cosine(tiny):
     assert rates[:2] == pytest.approx([0.005, 0.01])
     assert rates[4] == pytest.approx(0.01 * (0.01 + 0.99 / 2))
     assert rates[6] == pytest.approx(0.0001)
+
+
+def test_in_short_precision_bands_and_images_stay_whole(tiny, tmp_path, monkeypatch):
+    seen = []
+
+    def forward(self, images, bands, present):
+        seen.append((images.dtype, bands.dtype))
+        scores = whole(self, images, bands, present)
+        seen.append(scores.dtype)
+        return scores
+
+    whole = SpectralUnet.forward
+    monkeypatch.setattr(SpectralUnet, "forward", forward)
+    short = tiny.train.model_copy(
+        update={"precision": "bf16-mixed", "steps": 1, "check_every": 1}
+    )
+    loop.train(tiny.model_copy(update={"train": short}), tmp_path / "short")
+    assert seen[:2] == [(torch.float32, torch.float32), torch.bfloat16]

@@ -4,6 +4,11 @@ A cloud at height h above flat ground casts its shadow at a distance of h / tan(
 and Woodcock 2012, "Object-based cloud and cloud shadow detection in Landsat imagery", Remote Sensing of Environment
 118, section 3.2.2; the view is assumed vertical). The heights of clouds are unknown, so a range of heights gives a
 zone where shadows may lie.
+
+Measured on three dates with hand-painted shadows (Alberta, Sentinel-2 at 29 m, sun 60° high, ukis-csmask's masks):
+dropping shadows without a cloud brings their precision from .66 to .71, recall from .87 to .85, F1 from .753 to .770.
+Clouds up to 6 km: .761, up to 12 km: .757; a tolerance of 300 m instead of 100 m: .758. What is lost are mainly shadows
+of small clouds that the model does not see.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@
       model: ensemble
       options:
         members: [ukis-csmask, {model: scl}]
-        rule: mean            # or majority, or union
+        rule: mean            # or majority, union, confirmed
         weights: [2, 1]       # not for union
 
 A pixel is decided in two steps (`pipeline.models.combined.members.GROUPS`): first cloud, shadow or ground, then
 which kind of it. ``mean`` averages probabilities, ``majority`` counts votes, ``union`` takes cloud if any member
-sees one, else shadow. A tie is never ground, and a member without data for a pixel abstains.
+sees one, else shadow. ``confirmed`` takes the first member's answer, but its shadows only where another member sees
+shadow or cloud, too. A tie is never ground, and a member without data for a pixel abstains.
 
 Each member masks on its own lattice and blends its own windows; their results are then combined pixel by pixel,
 so a member scores exactly as it does alone. The card's lattice only covers the pixels that all of them read.
@@ -19,6 +20,7 @@ so a member scores exactly as it does alone. The card's lattice only covers the 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -34,7 +36,7 @@ from pipeline.models.families import options as option
 from pipeline.types import Code, Model, ModelCard
 
 NAME = "ensemble"
-RULES = ("mean", "majority", "union")
+RULES = ("mean", "majority", "union", "confirmed")
 
 
 class EnsembleModel:
@@ -84,10 +86,14 @@ class EnsembleModel:
         -------
         (N, C, H, W) float32 shares of the card's classes; each pixel's depend on no other.
         """
-        shape = scores[0].shape
-        total = np.zeros((shape[0], len(self._codes), *shape[2:]), np.float32)
-        for weight, member, each in zip(self._weights, self.members, scores, strict=True):
-            total += weight * self._shares(member.card, each)
+        shares = [
+            weight * self._shares(member.card, each)
+            for weight, member, each in zip(self._weights, self.members, scores, strict=True)
+        ]
+        if self._rule == "confirmed":
+            total = self._confirmed(shares[0], shares[1:])
+        else:
+            total = functools.reduce(np.add, shares)
         if self._rule == "union":
             total = self._worst(total)
         return self._finished(combining.in_groups(self._codes, total))
@@ -100,9 +106,34 @@ class EnsembleModel:
         shares = combining.by_code(
             self._codes, card.classes, combining.probabilities(card, scores)
         )
-        if self._rule == "mean":
+        if self._rule in ("mean", "confirmed"):
             return shares
         return combining.one_hot(combining.in_groups(self._codes, shares))
+
+    def _confirmed(
+        self, first: NDArray[np.float32], others: Sequence[NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Return the first member's shares, and those of the others where it is blind or alone with a shadow."""
+        if not others:
+            return first
+        rest = functools.reduce(np.add, others)
+        any_worse = functools.reduce(np.logical_or, map(self._is_worse, others))
+        alone = self._is_shadow(first) & ~any_worse & (combining.total(rest) > 0)
+        return np.where(alone | (combining.total(first) == 0), rest, first)
+
+    def _is_shadow(self, shares: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return self._decided(shares, GROUPS[1])
+
+    def _is_worse(self, shares: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return self._decided(shares, GROUPS[0] + GROUPS[1])
+
+    def _decided(self, shares: NDArray[np.float32], codes: Sequence[Code]) -> NDArray[np.bool_]:
+        """Return where one of some codes is the answer, (N, 1, H, W); nowhere without data."""
+        found = combining.one_hot(combining.in_groups(self._codes, shares))
+        indices = [index for index, code in enumerate(self._codes) if code in codes]
+        given = found[:, indices].max(axis=1, keepdims=True, initial=0) > 0
+        answered: NDArray[np.bool_] = np.logical_and(given, combining.total(shares) > 0)
+        return answered
 
     def _worst(self, votes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Keep the votes for the worst group that has any."""

@@ -112,7 +112,7 @@ class BandWeights(nn.Module):
         (N, n_out, 2·B), zero for bands that are absent, and (N, n_out).
         """
         n, count, _ = bands.shape
-        tokens = self.embed(encode(bands))
+        tokens = self.embed(encode(bands.float()))
         # N B (3 heads d) -> 3 N heads B d
         asked = self.ask(self.norm(tokens)).reshape(n, count, 3, self.heads, -1)
         query, key, value = asked.permute(2, 0, 3, 1, 4)
@@ -123,9 +123,12 @@ class BandWeights(nn.Module):
         tokens = tokens + self.think(tokens)
         here = present[..., None].to(tokens.dtype)
         share = here / here.sum(dim=1, keepdim=True)
-        bias = (self.bias(tokens) * share).sum(dim=1)
+        bias = torch.tanh((self.bias(tokens) * share).sum(dim=1))
         weights = self.weight(tokens).reshape(n, count, self.n_out, FEATURES)
         weights = weights * here[..., None]
+        # Of length one, or sets of bands would differ in brightness, and the norm behind would see little else.
+        length = torch.linalg.vector_norm(weights, dim=(1, 3), keepdim=True)
+        weights = weights / length.clamp(min=1e-6)
         # N B C F -> N C (F B), as `features` orders them
         return weights.permute(0, 2, 3, 1).flatten(2), bias
 
@@ -213,8 +216,10 @@ class SpectralUnet(nn.Module):
         self, images: torch.Tensor, bands: torch.Tensor, present: torch.Tensor
     ) -> torch.Tensor:
         """Score images; see `BandWeights.forward` for `bands` and `present`."""
-        weight, bias = self.bands(bands, present)
         n, _, height, width = images.shape
+        # In full precision: it costs next to nothing, and wavelengths differ by little.
+        with torch.autocast(images.device.type, enabled=False):
+            weight, bias = self.bands(bands, present)
         seen = features(images).flatten(2)
         mixed = torch.baddbmm(bias[..., None], weight, seen)
         scores: torch.Tensor = self.body(mixed.reshape(n, -1, height, width))

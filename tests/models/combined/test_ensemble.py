@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.combined import members as combining
-from pipeline.models.combined.ensemble import Ensemble, EnsembleModel
+from pipeline.models.combined.ensemble import RULES, Ensemble, EnsembleModel
 from pipeline.models.combined.tta import Tta
 from pipeline.models.families import provider as providers
 from pipeline.models.families.dl_l8s2_uv import DlL8s2Uv
@@ -145,20 +145,33 @@ def test_union_takes_cloud_from_whoever_sees_one():
     assert answer([clear, clear], "union")[0] is CLEAR
 
 
+def test_a_shadow_that_nobody_confirms_is_the_ground_that_others_see():
+    shadow = Says({CLEAR: 0.2, THICK: 0.1, SHADOW: 0.7})
+    water = Says({CLEAR: 0.2, THICK: 0.0, SHADOW: 0.2, WATER: 0.6})
+    cloud = Says({CLEAR: 0.3, THICK: 0.6, SHADOW: 0.1})
+    assert answer([shadow, water], "confirmed")[0] is WATER
+    assert answer([shadow, shadow], "confirmed")[0] is SHADOW
+    assert answer([shadow, water, cloud], "confirmed")[0] is SHADOW
+    assert answer([cloud, water], "confirmed")[0] is THICK
+    assert answer([water, shadow], "confirmed")[0] is WATER
+
+
 def test_ground_is_named_by_whoever_knows_it():
     plain = Says({CLEAR: 0.9, THICK: 0.1})
     water = Says({WATER: 1.0, CLEAR: 0.0, THICK: 0.0})
     assert answer([plain, water], "mean")[0] is WATER
 
 
-@pytest.mark.parametrize("rule", ["mean", "majority", "union"])
+@pytest.mark.parametrize("rule", RULES)
 def test_a_member_without_data_abstains(rule):
     blind = Says({NO_DATA: 1.0, CLEAR: 0.0, THICK: 0.0})
     for code, other in (
+        (SHADOW, Says({CLEAR: 0.1, THICK: 0.2, SHADOW: 0.7})),
         (CLEAR, Says({CLEAR: 0.8, THICK: 0.2})),
         (THICK, Says({CLEAR: 0.3, THICK: 0.7})),
     ):
         assert answer([blind, blind, other], rule)[0] is code
+        assert answer([other, blind], rule)[0] is code
     assert answer([blind, blind], rule)[0] is NO_DATA
 
 
@@ -196,13 +209,15 @@ def test_rules_agree_with_their_definitions(raw):
         counts = np.bincount(votes, minlength=3)
         assert GROUP_OF[answer(models, "majority")[0]] == counts.argmax()
         assert GROUP_OF[answer(models, "union")[0]] == min(votes)
+        alone = votes[0] == 1 and set(votes[1:]) == {2}
+        assert GROUP_OF[answer(models, "confirmed")[0]] == (2 if alone else votes[0])
 
 
 @given(ANSWERS)
 def test_one_model_alone_keeps_its_answer(raw):
     shares = raw[:1] / raw[:1].sum()
     model = Says(dict(zip(FOUR, shares[0].tolist(), strict=True)))
-    codes = {rule: answer([model], rule)[0] for rule in ("mean", "majority", "union")}
+    codes = {rule: answer([model], rule)[0] for rule in RULES}
     assert len(set(codes.values())) == 1
     group = [shares[0, :2].sum(), shares[0, 2], shares[0, 3]]
     if np.diff(np.sort(group))[-1] > 1e-5:
@@ -316,7 +331,10 @@ def test_all_that_decides_its_pixels_is_on_the_card():
         ({"members": [{"model": "scl", "weight": 2}]}, "a member of ensemble is a name or"),
         ({"members": ["nonesuch"]}, "there is no model 'nonesuch'"),
         ({"members": ["dl-l8s2-uv"]}, "is for L1C items"),
-        ({"members": ["scl"], "rule": "vote"}, "one of mean, majority, union; got 'vote'"),
+        (
+            {"members": ["scl"], "rule": "vote"},
+            "one of mean, majority, union, confirmed; got 'vote'",
+        ),
         ({"members": ["scl"], "weights": [1, 2]}, "one positive number for each of its 1"),
         ({"members": ["scl"], "weights": [0]}, "one positive number"),
         ({"members": ["scl"], "weights": "x"}, "is no JSON"),
