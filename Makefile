@@ -61,9 +61,13 @@ web: $(WEB_INSTALLED)  ## the web map, from JavaScript packages of npm: pipeline
 	.venv-web/bin/python hatch_build.py
 
 browser: $(INSTALLED) web  ## the web map in headless Chromium; root installs it where it is missing
-	command -v chromium > /dev/null || \
+	command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-dejavu-core; }
 	$(BIN)/pytest tests/serve/browser --require-browser
+
+notebooks: $(INSTALLED) web  ## the notebooks of the documentation, from the first cell to the last
+	cd docs/notebooks && PATH=$(CURDIR)/$(BIN):$$PATH $(CURDIR)/$(BIN)/pytest --rootdir=. -c /dev/null -p no:cacheprovider --nbmake --nbmake-timeout=900 \
+		first_run.ipynb query_and_plot.ipynb composites_and_provenance.ipynb
 
 slow: $(INSTALLED)  ## everything that `make test` leaves out
 	$(BIN)/pytest -m slow

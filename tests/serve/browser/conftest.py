@@ -1,12 +1,11 @@
 """The web map in a real browser: Chromium, headless, on a server of its own."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from pipeline.serve.app import WEB
-from tests.serve.browser.page import MapPage, open_browser, serving
+from tests.serve.browser.page import MapPage, find_browser, open_browser, serving
 
 AXE = Path(__file__).parents[3] / "build" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -31,7 +30,7 @@ def _missing() -> str | None:
     """Say what is not there; none: nothing."""
     if not (WEB / "index.html").exists() or not AXE.exists():
         return "the map is not built; `make web` builds it"
-    if shutil.which("chromium") is None:
+    if find_browser() is None:
         return "there is no chromium; on Debian: apt-get install chromium"
     return None
 

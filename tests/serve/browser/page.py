@@ -59,12 +59,16 @@ def _answers(url: str) -> bool:
         return False
 
 
+def find_browser() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+
+
 @contextmanager
 def open_browser():
     started: Playwright
     with sync_playwright() as started:
         chromium = started.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=find_browser(),
             # WebGL is drawn by the processor; a container has no sandbox of its own.
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
