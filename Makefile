@@ -14,6 +14,7 @@ WEB_INSTALLED := .venv-web/installed
 
 demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	$(BIN)/cloudmask demo demo
+	@$(MAKE) --no-print-directory web || echo "without the map: npm said above why it was not built"
 
 test: $(INSTALLED)  ## the quick tests
 	$(BIN)/pytest -m "not slow and not integration" -n auto --dist loadfile
