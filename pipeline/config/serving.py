@@ -34,7 +34,7 @@ class ServeSettings(BaseModel):
     """Vertices of all shapes of a request."""
     max_body_bytes: ByteSize = Field(default=ByteSize(10_000_000), gt=0)
     """Of a request."""
-    max_pixels: Count = 100_000_000
+    max_pixels: Count = 150_000_000
     """Pixels of a file: those of its bounding box, times its dates and bands."""
     max_seconds: Positive = 30.0
     """After this a request is given up."""
@@ -42,6 +42,8 @@ class ServeSettings(BaseModel):
     """How long an answer may be of a snapshot that is no longer the newest."""
     cache_bytes: ByteSize = Field(default=ByteSize(512 << 20), gt=0)
     """Memory for chunks that were read, in each process, all archives together."""
+    files_bytes: ByteSize = Field(default=ByteSize(1 << 30), gt=0)
+    """Disk for rasters of items that were asked for, in each process, in the folder for temporary files."""
     threads: Count = 4
     """Requests that are worked on at the same time, in each process."""
     api_key: SecretStr | None = None

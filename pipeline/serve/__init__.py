@@ -10,8 +10,11 @@
     answers     ETag, Cache-Control; one snapshot an answer; 410 for an expired one
     problems    errors as problem details (RFC 9457)
     guard       size of bodies, API key, security headers
+    watching    a line and numbers of each request
+    files, kept_files, wmts     rasters of areas and of items; what QGIS reads
     series      a clear-sky series as JSON and CSV
     routes/     a module for each kind of answer
+    stac/       a STAC API over the same
     draw/       tiles: which pixels, which overview, which colours
     web/        the map, JavaScript that is built by npm
 

@@ -10,10 +10,21 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from pipeline.config import ServeSettings
-from pipeline.serve import guard, problems
+from pipeline.serve import guard, problems, watching
 from pipeline.serve.archives import Archives
+from pipeline.serve.kept_files import KeptFiles
 from pipeline.serve.problems import Problem
-from pipeline.serve.routes import clear_sky, describe, landing, point, tiles
+from pipeline.serve.routes import (
+    assets,
+    clear_sky,
+    describe,
+    files,
+    landing,
+    point,
+    tiles,
+    tilesets,
+)
+from pipeline.serve.stac import add_api
 
 WEB = Path(__file__).parent / "web" / "dist"
 """The map, as its build leaves it."""
@@ -29,7 +40,16 @@ AREA = {
 }
 """Schema of an area of interest: GeoJSON; what more is expected is said by the answer."""
 
-ROUTERS = (landing.router, describe.router, clear_sky.router, point.router, tiles.router)
+ROUTERS = (
+    landing.router,
+    describe.router,
+    clear_sky.router,
+    point.router,
+    files.router,
+    assets.router,
+    tilesets.router,
+    tiles.router,
+)
 
 
 def make_app(
@@ -55,13 +75,17 @@ def make_app(
         redoc_url=None,
         responses=problems.RESPONSES,
     )
-    app.state.settings = settings or ServeSettings()
-    app.state.archives = Archives(archives, app.state.settings)
+    settings = settings or ServeSettings()
+    app.state.archives = Archives(archives, settings)
+    add_api(app, app.state.archives, settings)
+    app.state.settings = settings
+    app.state.kept_files = KeptFiles(int(app.state.settings.files_bytes))
     problems.handle_errors(app)
     for router in ROUTERS:
         app.include_router(router)
+    guard.protect(app, settings)
+    watching.watch(app)
     _serve_map(app, web)
-    guard.protect(app, app.state.settings)
     _describe(app)
     return app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 
@@ -15,6 +16,9 @@ from pipeline.serve.problems import problem
 
 OPEN = ("/", "/index.html", "/health/live", "/health/ready", "/assets")
 """Paths that need no key: the page of the map, which asks for one, and the probes."""
+
+HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+"""Links in answers begin with it."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -63,6 +67,8 @@ class Guard:
             given = headers.get("x-api-key", "").encode()
             if not secrets.compare_digest(given, self._key.get_secret_value().encode()):
                 return 401, "expected the server's key in the header X-API-Key"
+        if not HOST.fullmatch(headers.get("host", "")):
+            return 400, "expected a host name in the header Host"
         if headers.get("content-encoding", "identity") != "identity":
             return 415, "expected a body that is not compressed"
         length = headers.get("content-length", "0")

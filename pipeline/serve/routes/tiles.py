@@ -75,6 +75,15 @@ def tile(
     return answer(request, served.get(archive_id), asked.as_of, make)
 
 
+def require_layer(state: State, asked: Asked) -> None:
+    """Refuse a layer or time that the archive has not."""
+    if asked.layer == "mask":
+        given.classes_of(asked.classes)
+        state.scene(given.instant_of(asked.time), asked.sensor)
+        return
+    state.period(asked.name or next(iter(state.composites), ""), asked.time)
+
+
 def draw(
     state: State, asked: Asked, tms: morecantile.TileMatrixSet, tile: morecantile.Tile
 ) -> tuple[layers.Picture, int]:
