@@ -28,6 +28,7 @@ composite:
   method: median
   period: month  # season, year, all
   bands: [blue, green, red, nir, swir16]
+  screen: {{}}  # put aside clouds and shadows that masks missed, by each pixel's other dates
 store: {store}  # a path, s3://…, gs://…
 # run: {{workers: 2}}  # threads inside a tile
 """

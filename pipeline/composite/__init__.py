@@ -12,6 +12,7 @@
     best.py           best, the best available pixel; scores.py: what makes an observation good
     indices.py        spectral indices by name
     distances.py      which observation is nearest, in whole numbers
+    evidence/         evidence from time: observations that their pixel's history contradicts
     blocks.py         cube + usable -> composite: blocks, counts, and which day each pixel comes from
     memory.py         how large a block may be, and what a tile needs
 
@@ -23,6 +24,7 @@ the group ``cloudmask.composites``. Chunks, counts, days and sources are the sam
 """
 
 from pipeline.composite.blocks import compose, nothing
+from pipeline.composite.evidence import EVIDENCE, SUSPECT, VERSION, history_window, screen
 from pipeline.composite.memory import block_px, bytes_needed
 from pipeline.composite.methods import METHODS, method, names
 from pipeline.composite.observations import Composed, Method, Observations
@@ -30,7 +32,10 @@ from pipeline.composite.periods import ALL_TIME, cut, periods
 
 __all__ = [
     "ALL_TIME",
+    "EVIDENCE",
     "METHODS",
+    "SUSPECT",
+    "VERSION",
     "Composed",
     "Method",
     "Observations",
@@ -38,8 +43,10 @@ __all__ = [
     "bytes_needed",
     "compose",
     "cut",
+    "history_window",
     "method",
     "names",
     "nothing",
     "periods",
+    "screen",
 ]

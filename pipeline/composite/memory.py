@@ -20,31 +20,45 @@ _METHOD_COPIES = 6
 """What a method may hold: so many times the observations that it gets at a time, some in float64."""
 
 
-def block_px(n_times: int, n_roles: int, budget_bytes: int = BLOCK_BUDGET_BYTES) -> int:
+_SCREEN_BYTES = 2 * 3 * 4 + 4
+"""Of an observation while it is screened: evidence that stands twice, and flags."""
+
+
+def block_px(
+    n_times: int,
+    n_roles: int,
+    budget_bytes: int = BLOCK_BUDGET_BYTES,
+    *,
+    screened: bool = False,
+) -> int:
     """Return the edge of the blocks to work in: what the cube's (y, x) chunks should be.
 
     Parameters
     ----------
     n_times, n_roles
-        Scenes of the period, bands of the composite.
+        Scenes of the period and of those that screen it, bands of the composite.
     budget_bytes
         What one block may hold.
+    screened
+        Whether the period is screened.
 
     Returns
     -------
     The largest power of two, at least 16, whose square fits: it divides tiles and chunks.
     """
-    edge = math.isqrt(budget_bytes // _block_bytes(1, n_times, n_roles))
+    edge = math.isqrt(budget_bytes // _block_bytes(1, n_times, n_roles, screened=screened))
     return max(_FINEST_PX, 1 << max(edge.bit_length() - 1, 0))
 
 
-def bytes_needed(
+def bytes_needed(  # noqa: PLR0913 -- sizes, each by itself
     tile_px: int,
     n_times: int,
     n_roles: int,
     workers: int,
     budget_bytes: int = BLOCK_BUDGET_BYTES,
     n_layers: int = 0,
+    *,
+    screened: bool = False,
 ) -> int:
     """Return what composing a tile holds at its peak, reading of the sources not counted.
 
@@ -60,19 +74,21 @@ def bytes_needed(
         As in `block_px`.
     n_layers
         What the method gives besides its values (`Method.layers`).
+    screened
+        Whether the period is screened.
     """
-    edge = min(tile_px, block_px(n_times, n_roles, budget_bytes))
+    edge = min(tile_px, block_px(n_times, n_roles, budget_bytes, screened=screened))
     blocks = math.ceil(tile_px / edge) ** 2
-    block = _block_bytes(edge, n_times, n_roles) + 4 * n_layers * edge**2
+    block = _block_bytes(edge, n_times, n_roles, screened=screened) + 4 * n_layers * edge**2
     block += _strip_bytes(min(edge**2, strip_px(n_times, n_roles)), n_times, n_roles)
     composite = tile_px**2 * _composite_bytes(n_roles + n_layers)
     # Either the last blocks are in work, or all are done and joined, when the tile stands twice.
     return composite + max(min(workers, blocks) * block, composite)
 
 
-def _block_bytes(edge_px: int, n_times: int, n_roles: int) -> int:
+def _block_bytes(edge_px: int, n_times: int, n_roles: int, *, screened: bool) -> int:
     # Per observation: float32 bands, int32 source, a byte of usable, and the band that stands twice.
-    observations = n_times * (4 * n_roles + 4 + 1 + 4)
+    observations = n_times * (4 * n_roles + 4 + 1 + 4 + (_SCREEN_BYTES if screened else 0))
     return edge_px**2 * (observations + _composite_bytes(n_roles))
 
 

@@ -14,7 +14,7 @@ from pipeline import store
 from pipeline.access import RetryPolicy
 from pipeline.errors import CloudmaskError, IncompleteError, StoreError
 from pipeline.run.common.clock import unmeasured
-from pipeline.run.common.method import method_of
+from pipeline.run.common.method import layers_of
 from pipeline.run.common.progress import Progress, Silent
 from pipeline.run.executors.base import Executor
 from pipeline.run.executors.choose import open_executor
@@ -72,7 +72,7 @@ class Session:
                 settings.bands,
                 plan.periods,
                 attrs,
-                layers=method_of(settings).layers,
+                layers=layers_of(settings),
             )
             # Looked up again: another run may have published since the plan was made.
             earlier = find_earlier(writer, wanted_scenes(plan), plan.grid, plan.tiles)

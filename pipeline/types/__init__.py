@@ -73,6 +73,7 @@ from pipeline.types.settings import (
     GuardSettings,
     MaskSettings,
     RunSettings,
+    ScreenSettings,
     ShadowSettings,
     StacSettings,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "Scene",
     "SceneShares",
     "Scores",
+    "ScreenSettings",
     "Searched",
     "Series",
     "ShadowSettings",

@@ -233,6 +233,15 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+class ScreenSettings(Section):
+    """Which evidence from time composites take; `pipeline.composite.evidence.screen` defines it."""
+
+    history_days: Annotated[int, Field(strict=True, ge=1, le=366)] = 31
+    """How many days before and after a period observations are looked at."""
+    min_dates: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
+    """Pixels of which fewer dates stand, history included, are suspect."""
+
+
 class CompositeSettings(Section):
     """What is composed from the clear observations."""
 
@@ -249,6 +258,9 @@ class CompositeSettings(Section):
         tuple[ReflectanceRole, ...], Field(min_length=1), AfterValidator(_each_once)
     ] = ("blue", "green", "red", "nir", "swir16")
     """Bands by their roles."""
+    screen: Annotated[ScreenSettings | None, Field(exclude_if=operator.not_)] = None
+    """Put aside what a pixel's own history contradicts: clouds and shadows that the mask missed, and say which
+    pixels are ``suspect``; needs blue, nir and swir16. ``{}`` takes the defaults; none: masks alone decide."""
 
     def __hash__(self) -> int:
         """Hash the values; options are a mapping, which has no hash of its own."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pystac
 
-from pipeline import sensors
+from pipeline import composite, sensors
 from pipeline.types import (
     PIXEL_VERSION,
     UNCOVERED,
@@ -45,6 +45,7 @@ def composite_fingerprint(
     inputs: Sequence[tuple[str, int, Sequence[str]]],
     guard: GuardSettings | None = None,
     history: Sequence[tuple[str, int]] = (),
+    around: Sequence[tuple[str, int, Sequence[str]]] = (),
 ) -> int:
     """Return the fingerprint of a composite cell.
 
@@ -58,11 +59,14 @@ def composite_fingerprint(
     guard, history
         Settings of the guard, None without one; and for each scene that the guard counts, its time and
         the fingerprint of its mask.
+    around
+        As `inputs`, of the scenes before and after the period by which it is screened.
     """
     return composite_fingerprint_of(
         settings_text(settings, guard),
         [scene_text(*one) for one in inputs],
         [scene_text(*one) for one in history],
+        [scene_text(*one) for one in around],
     )
 
 
@@ -123,15 +127,23 @@ def settings_text(settings: CompositeSettings, guard: GuardSettings | None = Non
     # Left out where there are none, so that composites of versions without them keep their fingerprint.
     guarded = [guard.model_dump()] if guard else []
     options = [["options", settings.options]] if settings.options else []
-    return _text([settings.method, list(settings.bands), *guarded, *options])
+    screen = settings.screen
+    # What its history_days reach is listed scene by scene.
+    screened = [["screen", composite.VERSION, screen.min_dates]] if screen else []
+    return _text([settings.method, list(settings.bands), *guarded, *options, *screened])
 
 
 def composite_fingerprint_of(
-    settings: str, inputs: Sequence[str], history: Sequence[str] = ()
+    settings: str,
+    inputs: Sequence[str],
+    history: Sequence[str] = (),
+    around: Sequence[str] = (),
 ) -> int:
     """Return a composite cell's fingerprint from the texts of its settings and its scenes."""
     parts = ['"composite"', _text(PIXEL_VERSION), settings, _listed(inputs)]
-    return _hashed(_listed([*parts, _listed(history)] if history else parts))
+    # Left out where there are none, as in composites of versions without them.
+    parts += [_listed(history)] if history or around else []
+    return _hashed(_listed([*parts, _listed(around)] if around else parts))
 
 
 def _day(time: str) -> str:

@@ -56,7 +56,28 @@ def method_of(settings: CompositeSettings) -> composite.Method:
             f"composite.method {settings.method} looks for the middle of the period, and period all "
             "has none: set composite.options.target_doy, or another composite.period"
         )
+    _require_screened(settings)
     return made
+
+
+def _require_screened(settings: CompositeSettings) -> None:
+    missing = [role for role in composite.EVIDENCE if role not in settings.bands]
+    if settings.screen and missing:
+        raise ConfigError(
+            f"composite.screen looks at {', '.join(composite.EVIDENCE)}: add {', '.join(missing)} to "
+            "composite.bands, or leave composite.screen out"
+        )
+
+
+def layers_of(settings: CompositeSettings) -> Mapping[str, str]:
+    """Return name -> description of what a composite has besides bands, count, day and source."""
+    screened = composite.SUSPECT if settings.screen else {}
+    return {**method_of(settings).layers, **screened}
+
+
+def window_of(period: Period, settings: CompositeSettings) -> Period:
+    """Return the span of time whose scenes are read for a composite: the period, or more to screen it."""
+    return composite.history_window(period, settings.screen) if settings.screen else period
 
 
 def evidence_of(

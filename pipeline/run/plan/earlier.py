@@ -50,7 +50,7 @@ class Wanted:
     sensors: frozenset[str]
     """Sensors that the composite is made of."""
     periods: Sequence[Period]
-    """Scenes inside are composed."""
+    """Scenes inside are composed, or screen what is composed."""
     histories: Sequence[Period]
     """Masks of scenes inside are counted by the guard."""
     bands: Sequence[str]

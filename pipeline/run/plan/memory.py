@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pipeline import composite, cube, mask, models
 from pipeline.mask.lattice import geobox_cores
-from pipeline.run.common.method import method_of
+from pipeline.run.common.method import layers_of
 from pipeline.run.common.postprocess import reach_px
 from pipeline.types import Grid, Job, ModelCard
 
@@ -31,7 +31,7 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes
     grid
         Tile size.
     max_scenes
-        Most scenes of one period in one tile.
+        Most scenes of one period in one tile, with those that screen it.
     """
     workers = job.run.workers
     tile = next(iter(grid.tiles()))
@@ -48,9 +48,13 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes
     if job.composite is not None:
         n_roles = len(job.composite.bands)
         guard = GUARD_BYTES * grid.tile_px**2 if job.mask.guard else 0
-        n_layers = len(method_of(job.composite).layers)
         composed = composite.bytes_needed(
-            grid.tile_px, max_scenes, n_roles, workers, n_layers=n_layers
+            grid.tile_px,
+            max_scenes,
+            n_roles,
+            workers,
+            n_layers=len(layers_of(job.composite)),
+            screened=job.composite.screen is not None,
         )
         stages.append(composed + guard)
     return BASE_BYTES + max(stages)

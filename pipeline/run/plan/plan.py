@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import composite
 from pipeline.mask import read_geobox
 from pipeline.run.common.cells import STATES, Cell, CellTable, State
+from pipeline.run.common.method import window_of
 from pipeline.run.common.postprocess import reach_px
 from pipeline.run.plan.earlier import EarlierScenes, no_scenes
 from pipeline.run.plan.memory import bytes_needed
@@ -132,7 +134,9 @@ class Plan:
     @cached_property
     def bytes_needed(self) -> int:
         """Peak memory of the run, in bytes."""
-        scenes = [int(self._composed_scenes(each).max(initial=0)) for each in self.periods]
+        settings = self.job.composite
+        windows = [window_of(each, settings) for each in self.periods] if settings else []
+        scenes = [int(self._composed_scenes(each).max(initial=0)) for each in windows]
         return bytes_needed(
             self.job, self.cards.values(), self.grid, max_scenes=max(scenes, default=0)
         )
@@ -167,11 +171,19 @@ class Plan:
         made = self.composite_states != STATES.index("unchanged")
         total = 0
         for column, period in enumerate(self.periods):
-            items = self.cells.sizes[:, self.scenes_in(period)].sum(axis=1)
-            if self.earlier.scenes:
-                items = items + self.earlier.sizes[:, self.earlier_in(period)].sum(axis=1)
-            total += int((items * pixels)[made[:, column]].sum())
-        return total * len(self.job.composite.bands) * 2
+            window = window_of(period, self.job.composite)
+            own, more = self._items_in(period), self._items_in(window)
+            # Scenes beside the period are read for what screens it.
+            bands = own * len(self.job.composite.bands) + (more - own) * len(composite.EVIDENCE)
+            total += int((bands * pixels)[made[:, column]].sum())
+        return total * 2
+
+    def _items_in(self, period: Period) -> NDArray[np.int64]:
+        """Count the items of the scenes of a period in each tile."""
+        items = self.cells.sizes[:, self.scenes_in(period)].sum(axis=1)
+        if self.earlier.scenes:
+            items = items + self.earlier.sizes[:, self.earlier_in(period)].sum(axis=1)
+        return np.asarray(items)
 
     @property
     def composite_states(self) -> NDArray[np.uint8]:

@@ -14,13 +14,13 @@ from pipeline import composite, store
 from pipeline.mask import history_of
 from pipeline.run.common.cells import STATES, CellTable
 from pipeline.run.common.fingerprint import composite_fingerprint_of, scene_text, settings_text
+from pipeline.run.common.method import window_of
 from pipeline.run.plan.earlier import EarlierScenes, Wanted, find_earlier, no_scenes
 from pipeline.run.plan.plan import CompositeCell, Plan
 from pipeline.run.plan.stored_state import Stored
 from pipeline.types import (
     UNREADABLE,
     CompositeSettings,
-    GuardSettings,
     Job,
     Period,
     Scene,
@@ -40,8 +40,8 @@ def steps_of(
     scenes
         Its scenes; the store may know one by a time just outside of the dates.
     stored
-        Starts of the periods in the store. Periods after the job's dates are included where the guard
-        counts masks of the job's dates for them.
+        Starts of the periods in the store. Those before and after the job's dates are included where scenes
+        of the job's dates screen them, or the guard counts their masks for them.
     """
     settings = job.composite
     if settings is None:
@@ -52,11 +52,22 @@ def steps_of(
         end=max([job.period.end, *(time + timedelta(microseconds=1) for time in times)]),
     )
     own = composite.periods(span, settings.period)
-    if job.mask.guard is None:
-        return tuple(own)
-    later = [_step_at(start, settings) for start in sorted(stored) if start >= own[-1].end]
-    touched = (p for p in later if history_of(p, job.mask.guard).start < job.period.end)
-    return (*own, *touched)
+    others = [
+        _step_at(start, settings)
+        for start in sorted(stored)
+        if not own[0].start <= start < own[-1].end
+    ]
+    touched = [each for each in others if _is_touched(each, job, span)]
+    return tuple(sorted([*own, *touched], key=lambda each: each.start))
+
+
+def _is_touched(step: Period, job: Job, span: Period) -> bool:
+    """Return whether scenes of a job's span of time decide pixels of a step beside it."""
+    assert job.composite is not None
+    window, guard = window_of(step, job.composite), job.mask.guard
+    screened = window.start < span.end and span.start < window.end
+    later = job.period.end <= step.start
+    return screened or bool(guard and later and history_of(step, guard).start < job.period.end)
 
 
 def _step_at(start: datetime, settings: CompositeSettings) -> Period:
@@ -71,7 +82,7 @@ def wanted_scenes(plan: Plan) -> Wanted:
     return Wanted(
         found=frozenset((scene.sensor, scene.time) for scene in plan.scenes),
         sensors=plan.composed,
-        periods=plan.periods,
+        periods=tuple(window_of(each, plan.job.composite) for each in plan.periods),
         histories=tuple(history_of(each, guard) for each in plan.periods) if guard else (),
         bands=plan.job.composite.bands,
     )
@@ -156,7 +167,7 @@ def _composite_cells(plan: Plan, masks: _Masks, stored: Stored) -> tuple[Composi
         Stored.states(
             stored.composites.get(step.start),
             plan.tiles,
-            _expected(settings, masks, step, guard),
+            _expected(settings, masks, step, plan.job),
         )
         for step in plan.periods
     ]
@@ -167,12 +178,15 @@ def _composite_cells(plan: Plan, masks: _Masks, stored: Stored) -> tuple[Composi
     )
 
 
-def _expected(
-    settings: str, masks: _Masks, step: Period, guard: GuardSettings | None
-) -> NDArray[np.uint64]:
+def _expected(settings: str, masks: _Masks, step: Period, job: Job) -> NDArray[np.uint64]:
     """Return the fingerprint of one step in each tile; tiles with the same masks share it."""
+    assert job.composite is not None
+    guard = job.mask.guard
     inside, past = masks.within(step), masks.within(history_of(step, guard) if guard else None)
-    columns = [*inside, *past]
+    around = [
+        each for each in masks.within(window_of(step, job.composite)) if each not in inside
+    ]
+    columns = [*inside, *past, *around]
     days = [masks.scenes[column].time.isoformat() for column in columns]
     made: dict[bytes, int] = {}
     expected = np.empty(len(masks.fingerprints), np.uint64)
@@ -183,9 +197,10 @@ def _expected(
                 scene_text(day, number) if number else ""
                 for day, number in zip(days, numbers.tolist(), strict=True)
             ]
-            composed, counted = texts[: len(inside)], texts[len(inside) :]
+            ends = np.cumsum([len(inside), len(past)])
+            parts = texts[: ends[0]], texts[ends[0] : ends[1]], texts[ends[1] :]
             made[name] = composite_fingerprint_of(
-                settings, list(filter(None, composed)), list(filter(None, counted))
+                settings, *(list(filter(None, part)) for part in parts)
             )
         expected[row] = made[name]
     return expected

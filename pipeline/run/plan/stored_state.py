@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline import store
 from pipeline.run.common.cells import states_of
-from pipeline.run.common.method import method_of
+from pipeline.run.common.method import layers_of
 from pipeline.run.common.scenes import KnownScene
 from pipeline.types import CompositeSettings, Grid, Tile
 
@@ -80,7 +80,7 @@ def _scenes(archive: store.Archive, sensor: str) -> tuple[KnownScene, ...]:
 
 def made_by(settings: CompositeSettings) -> dict[str, Any]:
     """Return the attributes of a composite in the store that tell how its steps are made."""
-    layers = list(method_of(settings).layers)
+    layers = list(layers_of(settings))
     # As text: NetCDF has no mappings. What is not there is left out, as in stores of before.
     options = json.dumps(settings.options, sort_keys=True)
     return {

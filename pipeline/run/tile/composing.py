@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dask
@@ -15,7 +15,7 @@ from pipeline.mask import history_of
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import composite_fingerprint
-from pipeline.run.common.method import evidence_of, method_of
+from pipeline.run.common.method import evidence_of, layers_of, method_of, window_of
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.guard_history import History
 from pipeline.run.tile.task import TileTask
@@ -94,6 +94,35 @@ def _mask(store: CellStore, scene: Scene, tile: Tile) -> NDArray[np.uint8]:
 
 
 @dataclass(frozen=True)
+class _CellsOf:
+    """The cells of a tile that decide one period."""
+
+    inside: Cells
+    """Composed."""
+    around: Cells
+    """Read to screen what is composed."""
+    past: Cells
+    """Their masks are counted by the guard."""
+
+    @classmethod
+    def split(cls, period: Period, made: Cells, window: Period, past: Cells) -> _CellsOf:
+        """Choose the cells of a period, and of the window of time that screens it."""
+        read = [each for each in made if each[1].time in window]
+        return cls(
+            inside=[each for each in read if each[1].time in period],
+            around=[each for each in read if each[1].time not in period],
+            past=past,
+        )
+
+
+def _stacked(
+    scenes: Iterable[Scene], usable: Mapping[Scene, NDArray[np.bool_]]
+) -> xr.DataArray:
+    """Return where scenes show the ground, (time, y, x)."""
+    return xr.DataArray(np.stack([usable[each] for each in scenes]), dims=("time", "y", "x"))
+
+
+@dataclass(frozen=True)
 class _Composing:
     task: TileTask
     settings: CompositeSettings
@@ -105,21 +134,23 @@ class _Composing:
 
     def do(self, period: Period, made: Cells) -> bool:
         """Compose one period if its inputs have changed; return whether it was written."""
-        inside = [(scene, receipt) for scene, receipt in made if receipt.time in period]
-        past = self._past(period, made)
+        cells = _CellsOf.split(
+            period, made, window_of(period, self.settings), self._past(period, made)
+        )
         stored = self.task.stored_composites[period.start]
-        if stored == self._fingerprint(inside, past, {}):
+        if stored == self._fingerprint(cells, {}):
             return False
-        usable = self._usable([scene for scene, _ in inside], past)
+        read = (*cells.inside, *cells.around)
+        usable = self._usable([scene for scene, _ in read], cells.past)
         seen = [scene for scene, shown in usable.items() if shown.any()]
         used = {
             scene: [p for p in scene.items if self.task.item_id(p) in receipt.items]
-            for scene, receipt in inside
+            for scene, receipt in read
         }
         composed = self.losses.without_unreadable(
             used, lambda: self._composed(period, seen, used, usable)
         )
-        fingerprint = self._fingerprint(inside, past, used)
+        fingerprint = self._fingerprint(cells, used)
         if stored == fingerprint:
             return False
         self.store.write_composite(
@@ -135,33 +166,66 @@ class _Composing:
         usable: Mapping[Scene, NDArray[np.bool_]],
     ) -> xr.Dataset:
         task, roles = self.task, self.settings.bands
-        chosen, geobox = with_items(scenes, used), task.tile.geobox
+        read, geobox = with_items(scenes, used), task.tile.geobox
+        chosen = {scene: each for scene, each in read.items() if scene.time in period}
         if not chosen:
             shape = geobox.shape.y, geobox.shape.x
-            return composite.nothing(shape, roles, self.method.layers)
-        shown = np.stack([usable[scene] for scene in chosen])
-        opened = cube.open_measured(
-            list(chosen.values()),
-            task.items,
-            geobox,
-            roles,
-            chunk_px=composite.block_px(len(chosen), len(roles)),
-            settings=task.job.cube,
-            wanted=shown,
+            return composite.nothing(shape, roles, layers_of(self.settings))
+        chunk_px = composite.block_px(
+            len(read), len(roles), screened=self.settings.screen is not None
         )
+        shown = _stacked(chosen, usable)
+        opened = self._opened(chosen, shown.values, roles, chunk_px)
+        around = {scene: each for scene, each in read.items() if scene not in chosen}
+        kept, layers = self._screened(opened, shown, around, usable, chunk_px)
         with inner_threads(task.job):
             composed = composite.compose(
-                opened,
-                xr.DataArray(shown, dims=("time", "y", "x")),
-                self.method,
-                evidence_of(self.method, period, list(chosen)),
-            )
+                opened, kept, self.method, evidence_of(self.method, period, list(chosen))
+            ).assign(layers)
             made: xr.Dataset
-            made, unfit = dask.compute(composed, unfit_counts(opened["unfit"].data, shown))
+            made, unfit = dask.compute(
+                composed, unfit_counts(opened["unfit"].data, shown.values)
+            )
         self.losses.count_unfit(chosen, unfit)
         source = made["source"].values
         made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))
         return made
+
+    def _opened(
+        self,
+        chosen: Mapping[Scene, Scene],
+        shown: NDArray[np.bool_],
+        roles: Sequence[str],
+        chunk_px: int,
+    ) -> xr.Dataset:
+        task = self.task
+        return cube.open_measured(
+            list(chosen.values()),
+            task.items,
+            task.tile.geobox,
+            roles,
+            chunk_px=chunk_px,
+            settings=task.job.cube,
+            wanted=shown,
+        )
+
+    def _screened(
+        self,
+        opened: xr.Dataset,
+        shown: xr.DataArray,
+        around: Mapping[Scene, Scene],
+        usable: Mapping[Scene, NDArray[np.bool_]],
+        chunk_px: int,
+    ) -> tuple[xr.DataArray, dict[str, xr.DataArray]]:
+        """Return which observations are composed, and the layers that say how sure that is."""
+        settings, history = self.settings.screen, None
+        if settings is None:
+            return shown, {}
+        if around:
+            seen = _stacked(around, usable)
+            history = self._opened(around, seen.values, composite.EVIDENCE, chunk_px), seen
+        screened = composite.screen(opened, shown, settings, history)
+        return screened["kept"], {"suspect": screened["suspect"]}
 
     def _past(self, period: Period, made: Cells) -> Cells:
         """Return the cells whose masks the guard counts for a period."""
@@ -180,22 +244,25 @@ class _Composing:
             scene: self.history.usable(mask, guarded[scene.sensor]) for scene, mask in masks
         }
 
-    def _fingerprint(
-        self, inside: Cells, past: Cells, used: Mapping[Scene, Sequence[int]]
-    ) -> int:
+    def _fingerprint(self, cells: _CellsOf, used: Mapping[Scene, Sequence[int]]) -> int:
         """Return the fingerprint of a period made of these cells, without the items missing from `used`."""
-        return composite_fingerprint(
-            self.settings,
+        inside, around = (
             [
                 (
                     receipt.time.isoformat(),
                     receipt.fingerprint,
                     self._unread(receipt, used, scene),
                 )
-                for scene, receipt in inside
-            ],
+                for scene, receipt in read
+            ]
+            for read in (cells.inside, cells.around)
+        )
+        return composite_fingerprint(
+            self.settings,
+            inside,
             self.task.job.mask.guard,
-            [(receipt.time.isoformat(), receipt.fingerprint) for _, receipt in past],
+            [(receipt.time.isoformat(), receipt.fingerprint) for _, receipt in cells.past],
+            around,
         )
 
     def _unread(
