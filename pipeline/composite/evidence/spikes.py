@@ -89,7 +89,8 @@ def _drop_bright(
 @njit(cache=True, nogil=True)
 def _above(level: float, limits: NDArray[np.float64]) -> float:
     """Return the blue from which on an observation stands out of a level."""
-    return level + limits[0] + limits[1] * max(level, 0.0)
+    limit: float = level + limits[0] + limits[1] * max(level, 0.0)
+    return limit
 
 
 @njit(cache=True, nogil=True)
