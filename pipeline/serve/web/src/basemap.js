@@ -13,7 +13,7 @@ const EMPTY = { type: "FeatureCollection", features: [] };
 
 export function style(theme) {
   const colours = COLOURS[theme];
-  const source = () => ({ type: "geojson", data: EMPTY });
+  const source = () => ({ type: "geojson", data: EMPTY, tolerance: 0.1 });
   const line = (id, color, width, more = {}) => ({
     id, type: "line", source: id, paint: { "line-color": color, "line-width": width, ...more },
   });
@@ -22,7 +22,7 @@ export function style(theme) {
     sources: Object.fromEntries(["land", "borders", "graticule", "region", "area", "place"].map((id) => [id, source()])),
     layers: [
       { id: "sea", type: "background", paint: { "background-color": colours.sea } },
-      { id: "land", type: "fill", source: "land", paint: { "fill-color": colours.land } },
+      { id: "land", type: "fill", source: "land", paint: { "fill-color": colours.land, "fill-antialias": false } },
       line("graticule", colours.grid, 0.7),
       line("borders", colours.line, 0.9),
       line("region", colours.region, 1.5, { "line-dasharray": [3, 2] }),
@@ -58,7 +58,8 @@ export async function addCountries(maps) {
 async function show(maps, name) {
   const atlas = await (await fetch(href(name))).json();
   for (const map of maps) {
-    map.getSource("land").setData(feature(atlas, atlas.objects.land));
+    // Country by country: one polygon of a whole continent is too much for the triangulation.
+    map.getSource("land").setData(feature(atlas, atlas.objects.countries));
     map.getSource("borders").setData({ type: "Feature", properties: {}, geometry: mesh(atlas, atlas.objects.countries) });
   }
 }
