@@ -121,7 +121,7 @@ class MapPage:
     @property
     def state(self) -> dict[str, str]:
         """What the hash says."""
-        self.page.wait_for_timeout(200)
+        self.page.wait_for_selector("body:not([data-writing])")
         hash_ = urlparse(self.page.url).fragment
         return {
             key: unquote(value)

@@ -67,11 +67,13 @@ const encode = (text) => encodeURIComponent(text).replace(/%(2C|3A|2F|3B)/g, dec
 
 let pending = 0;
 function write() {
+  document.body.toggleAttribute("data-writing", true);
   clearTimeout(pending); // browsers bound how often a page may rewrite its URL
   pending = setTimeout(flush, 120);
 }
 
 export function flush() {
+  document.body.toggleAttribute("data-writing", false);
   clearTimeout(pending);
   const hash = format(current);
   if (hash !== location.hash) history.replaceState(null, "", `${location.pathname}${location.search}${hash}`);
