@@ -138,6 +138,9 @@ class FakeArchive:
     def records(self) -> list[dict[str, Any]]:
         return [{"job": "demo"}]
 
+    def searched(self) -> list[Any]:
+        return []
+
 
 class FakeAccuracy:
     def rows(self) -> list[dict[str, Any]]:

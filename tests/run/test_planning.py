@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from shapely.geometry import MultiPolygon, box, mapping
 
+from pipeline.composite import METHODS
 from pipeline.cube.metadata import outlines as drawing
 from pipeline.cube.metadata.outlines import LONLAT, Frame, outlines
 from pipeline.cube.metadata.roles import frame
@@ -450,6 +451,17 @@ def test_a_method_that_cannot_be_made_is_refused_before_the_search(
     settings = CompositeSettings(method=method, options=options, bands=("blue", "red", "nir"))
 
     with pytest.raises(ConfigError, match=message):
+        plan([], composite=settings)
+
+
+@pytest.mark.parametrize("name", ["red", "rededge1", "count", "suspect"])
+def test_layers_named_like_a_band_are_refused(plan, monkeypatch, name):
+    class Odd(METHODS["median"]):
+        layers = {name: "another package's"}
+
+    monkeypatch.setitem(METHODS, "odd", Odd)
+    settings = CompositeSettings(method="odd", bands=("red", "nir"))
+    with pytest.raises(ConfigError, match=f"composite.method odd gives layers .*: {name}"):
         plan([], composite=settings)
 
 

@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     import xarray as xr
+    from shapely.geometry.base import BaseGeometry
 
     from pipeline.store import Archive
 
@@ -43,7 +44,7 @@ def export(
     aoi: Annotated[
         str | None,
         typer.Option(
-            help='"west,south,east,north", WKT, GeoJSON, or the path of a vector file; all if not given.'
+            help='"west,south,east,north", WKT, GeoJSON, or the path of a vector file; all that runs searched if not given.'
         ),
     ] = None,
     bands: Annotated[
@@ -61,7 +62,7 @@ def export(
 
     keep_apart("OUT", out, read_store(store, "STORE"), [aoi] if aoi else [])
     archive = open_store(store, as_of)
-    area = None if aoi is None else read_area(aoi)
+    area = _known_area(archive) if aoi is None else read_area(aoi)
     period = None if when is None else read_when(when)
     if masks:
         _refuse(composite=composite, bands=bands)
@@ -72,6 +73,14 @@ def export(
         wanted = bands.split(",") if bands else list(made.attrs["roles"])
         selected = select_composite(made, area, period, wanted)
     show.say(f"written: {export(selected, out, overwrite=overwrite)}")
+
+
+def _known_area(archive: Archive) -> BaseGeometry | None:
+    """Return the box around all that runs searched: the grid's tiles reach beyond it; none: nobody knows."""
+    import shapely
+
+    areas = [each.area for each in archive.searched()]
+    return shapely.box(*shapely.total_bounds(areas)) if areas else None
 
 
 def _refuse(**given: object) -> None:

@@ -9,6 +9,7 @@ import xarray as xr
 from pipeline import composite
 from pipeline.errors import ConfigError
 from pipeline.types import CompositeSettings, Period, Scene
+from pipeline.types.roles import REFLECTANCE_ROLES
 
 DAY_S = 86_400.0
 
@@ -57,7 +58,30 @@ def method_of(settings: CompositeSettings) -> composite.Method:
             "has none: set composite.options.target_doy, or another composite.period"
         )
     _require_screened(settings)
+    _require_own_names(settings, made)
     return made
+
+
+_TAKEN = (
+    "count",
+    "day",
+    "source",
+    "time",
+    "time_bnds",
+    "y",
+    "x",
+    "spatial_ref",
+    *composite.SUSPECT,
+)
+"""Names of a composite's own arrays."""
+
+
+def _require_own_names(settings: CompositeSettings, made: composite.Method) -> None:
+    if taken := [each for each in made.layers if each in (*_TAKEN, *REFLECTANCE_ROLES)]:
+        raise ConfigError(
+            f"composite.method {settings.method} gives layers with names that a band or an array of every "
+            f"composite has: {', '.join(taken)}. Rename them in its package, or take another method"
+        )
 
 
 def _require_screened(settings: CompositeSettings) -> None:
