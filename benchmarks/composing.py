@@ -18,7 +18,8 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from pipeline.composite import bytes_needed, compose, method
+from pipeline.composite import EVIDENCE, bytes_needed, compose, method, screen
+from pipeline.types import ScreenSettings
 
 ROLES = (
     "blue",
@@ -107,6 +108,9 @@ def works(
         found["geomad, eps 1e-4"] = lambda: geomad.nangeomedian_pcm(
             seen, maxiters=1000, eps=1e-4, num_threads=1
         )
+    if set(EVIDENCE) <= set(roles):
+        found["screening"] = lambda: screen(cube, usable, ScreenSettings())
+        found["screening"]()  # compiled once
     for name, options in OURS.items():
         made = method(name.split(",")[0], options)
         found[name] = lambda made=made: compose(cube, usable, made, evidence)

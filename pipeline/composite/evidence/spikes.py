@@ -71,11 +71,18 @@ def _drop_bright(
     p: int,
 ) -> None:
     done = np.zeros(len(seen), np.bool_)
+    least = np.inf
+    for t in seen:
+        least = min(least, float(blue[t, p]))
+    # No level is below the least blue: what does not stand out of it stands out of none.
+    floor = _above(least, limits)
     for _ in seen:
         k = -1
         for other, t in enumerate(seen):
             if not done[other] and (k < 0 or blue[t, p] > blue[seen[k], p]):
                 k = other
+        if float(blue[seen[k], p]) <= floor:
+            return
         done[k] = True
         level = -np.inf
         for t in _neighbours(state, seen, k, p):
@@ -137,13 +144,18 @@ def _drop_dark(
 ) -> None:
     nir, swir = bands[1], bands[2]
     done = np.zeros(len(seen), np.bool_)
+    most = -np.inf
+    for t in seen:
+        most = max(most, float(nir[t, p]))
+    # As for clouds: what is not dark beside the brightest is dark beside none.
+    ceiling = most * (1.0 - limits[3]) - limits[2]
     for _ in seen:
         k = -1
         for other, t in enumerate(seen):
             first = k < 0 or nir[t, p] < nir[seen[k], p]
             if not done[other] and state[t, p] == KEPT and first:
                 k = other
-        if k < 0:
+        if k < 0 or float(nir[seen[k], p]) >= ceiling:
             return
         done[k] = True
         low_nir, low_swir = np.inf, np.inf
