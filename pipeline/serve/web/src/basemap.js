@@ -13,7 +13,7 @@ const EMPTY = { type: "FeatureCollection", features: [] };
 
 export function style(theme) {
   const colours = COLOURS[theme];
-  const source = () => ({ type: "geojson", data: EMPTY, tolerance: 0.1 });
+  const source = () => ({ type: "geojson", data: EMPTY, tolerance: 0 });
   const line = (id, color, width, more = {}) => ({
     id, type: "line", source: id, paint: { "line-color": color, "line-width": width, ...more },
   });
@@ -57,11 +57,26 @@ export async function addCountries(maps) {
 
 async function show(maps, name) {
   const atlas = await (await fetch(href(name))).json();
+  const countries = feature(atlas, atlas.objects.countries);
+  for (const each of countries.features) each.geometry.coordinates = unwrapped(each.geometry.coordinates);
+  const borders = mesh(atlas, atlas.objects.countries);
+  borders.coordinates = unwrapped(borders.coordinates);
   for (const map of maps) {
-    // Country by country: one polygon of a whole continent is too much for the triangulation.
-    map.getSource("land").setData(feature(atlas, atlas.objects.countries));
-    map.getSource("borders").setData({ type: "Feature", properties: {}, geometry: mesh(atlas, atlas.objects.countries) });
+    map.getSource("land").setData(countries);
+    map.getSource("borders").setData({ type: "Feature", properties: {}, geometry: borders });
   }
+}
+
+/** Lines that cross the antimeridian go on beyond 180°, instead of back across the whole map. */
+function unwrapped(coordinates) {
+  if (typeof coordinates[0][0] !== "number") return coordinates.map(unwrapped);
+  let turns = 0;
+  const line = coordinates.map(([x, y], at) => {
+    const step = at ? x - coordinates[at - 1][0] : 0;
+    if (Math.abs(step) > 180) turns -= Math.sign(step);
+    return [x + 360 * turns, y];
+  });
+  return turns ? coordinates : line; // Antarctica goes round the pole and stays as it is
 }
 
 const STEPS = [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
