@@ -22,6 +22,8 @@ STEP_DEGREES = 0.01
 """Edges are projected in steps of this; between them, less than 0.1 m is lost."""
 DRAWN_PX = 128
 """Edge of the blocks within a tile whose pixels are compared with an area one by one."""
+CROSSED_PX = 32
+"""Edge of the squares within such a block."""
 BLOCK_PX = 1024
 """Edge of the largest block that is drawn at once outside the region."""
 
@@ -200,7 +202,28 @@ def draw(area: BaseGeometry, geobox: GeoBox, window: Window) -> NDArray[np.bool_
             if area.covers(box):
                 inside[where] = True
             elif area.intersects(box):
-                inside[where] = _centres(area, geobox, block)
+                inside[where] = _crossed(area, geobox, block)
+    return inside
+
+
+def _crossed(area: BaseGeometry, geobox: GeoBox, block: Window) -> NDArray[np.bool_]:
+    """Draw a block that the outline crosses: pixel by pixel only in the squares that it crosses."""
+    ys, xs = block
+    inside = np.zeros((ys.stop - ys.start, xs.stop - xs.start), bool)
+    squares = [
+        (_clip(top, CROSSED_PX, ys.stop), _clip(left, CROSSED_PX, xs.stop))
+        for top in range(ys.start, ys.stop, CROSSED_PX)
+        for left in range(xs.start, xs.stop, CROSSED_PX)
+    ]
+    boxes = shapely.box(*np.array([_boundingbox(geobox, each) for each in squares]).T)
+    covered, touched = shapely.covers(area, boxes), shapely.intersects(area, boxes)
+    for square, whole, some in zip(squares, covered, touched, strict=True):
+        if some:
+            where = tuple(
+                slice(part.start - all_.start, part.stop - all_.start)
+                for part, all_ in zip(square, block, strict=True)
+            )
+            inside[where] = True if whole else _centres(area, geobox, square)
     return inside
 
 

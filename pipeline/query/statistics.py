@@ -57,7 +57,8 @@ def clear_sky(
     QueryError
         The AOI lies outside the region, has no area, or holds no pixel's centre.
     """
-    found = [_look(sensor, each, aoi, period) for sensor, each in masks.items()]
+    drawn = _Drawn(aoi)
+    found = [_look(sensor, each, drawn, period) for sensor, each in masks.items()]
     scenes = sorted(
         (s for each in found for s in each.scenes), key=lambda s: (s.time, s.sensor)
     )
@@ -110,16 +111,30 @@ class _Looked:
     """Row and column of a tile -> pixels of the AOI in it, and whether any scene was masked there."""
 
 
-def _look(
-    sensor: str, stored: StoredMasks, aoi: BaseGeometry | None, period: Period | None
-) -> _Looked:
+class _Drawn:
+    """An AOI on the grids of masks: drawn once for all sensors of one grid."""
+
+    def __init__(self, aoi: BaseGeometry | None) -> None:
+        self._aoi = aoi
+        self._known: dict[tuple[object, int], tuple[int, list[Part]]] = {}
+
+    def on(self, masks: StoredMasks) -> tuple[int, list[Part]]:
+        """Return how many pixels lie outside of the region, and the parts inside."""
+        key = masks.geobox, masks.tile_px
+        if key not in self._known:
+            area = area_on(masks.geobox, self._aoi)
+            inside = list(parts(area, masks.geobox, masks.tile_px))
+            self._known[key] = pixels_outside(area, masks.geobox), inside
+        return self._known[key]
+
+
+def _look(sensor: str, stored: StoredMasks, drawn: _Drawn, period: Period | None) -> _Looked:
     masks = stored.within(period)
-    area = area_on(masks.geobox, aoi)
-    outside = pixels_outside(area, masks.geobox)
+    outside, inside = drawn.on(masks)
     counts = np.zeros((len(masks.scenes), len(Code)), np.int64)
     unread, never = (np.full(len(masks.scenes), outside) for _ in range(2))
     pixels, tiles = outside, {}
-    for part in parts(area, masks.geobox, masks.tile_px):
+    for part in inside:
         pixels += part.pixels
         fingerprint = masks.fingerprints(part.row, part.col)
         counts += _counts(masks, part, fingerprint)

@@ -63,6 +63,9 @@ class Archive:
         if newest is not None and time.monotonic() - self._looked < self._refresh_s:
             return newest
         if newest is None or latest_snapshot(self._url) != newest.snapshot:
+            if newest is not None:
+                # Whoever holds on to it is told when it is expired, or gets the answer.
+                self._keep(newest.snapshot, newest)
             self._newest = newest = self._state(None)
         self._looked = time.monotonic()
         return newest
@@ -79,10 +82,13 @@ class Archive:
                 return self._earlier[as_of]
         state = self._open(as_of)
         with self._lock:
-            self._earlier[as_of] = state
-            while len(self._earlier) > EARLIER:
-                self._earlier.popitem(last=False)
+            self._keep(as_of, state)
         return state
+
+    def _keep(self, as_of: str, state: State) -> None:
+        self._earlier[as_of] = state
+        while len(self._earlier) > EARLIER:
+            self._earlier.popitem(last=False)
 
     def _open(self, as_of: str) -> State:
         try:
@@ -103,10 +109,12 @@ class Archive:
     def is_gone(self, state: State) -> bool:
         """Say whether a state was expired since it was opened, so that parts of it may be deleted."""
         try:
-            open_archive(self._url, as_of=state.snapshot).log()
+            open_archive(self._url, as_of=state.snapshot)
+        except StoreUnavailableError:
+            return False
         except StoreError:
             return True
-        return state.snapshot not in {each.id for each in open_archive(self._url).log()}
+        return False
 
 
 class Archives:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
+import typer
 import yaml
 
+from pipeline.cli import app
 from pipeline.config import load_job
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -62,7 +64,8 @@ def test_deployments_select_their_own_pods(document):
 
 
 def test_the_server_is_found_by_its_name():
-    (service,) = (d for d in DOCUMENTS if d["kind"] == "Service")
+    services = {d["metadata"]["name"]: d for d in DOCUMENTS if d["kind"] == "Service"}
+    service = services["prefect-server"]
     (server,) = (d for d in PODS if d["metadata"]["name"] == "prefect-server")
     labels = server["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
@@ -71,6 +74,24 @@ def test_the_server_is_found_by_its_name():
     (url,) = (each["value"] for each in environment if each["name"] == "PREFECT_API_URL")
     port = service["spec"]["ports"][0]["port"]
     assert url == f"http://{service['metadata']['name']}:{port}/api"
+
+
+def test_the_archives_are_served_read_only_and_with_a_key():
+    (served,) = (d for d in PODS if d["metadata"]["name"] == "cloudmask-serve")
+    (container,) = served["spec"]["template"]["spec"]["containers"]
+    assert (
+        container["env"][0]["valueFrom"]["secretKeyRef"]["key"] == container["env"][0]["name"]
+    )
+    writable = {each["name"] for each in container["volumeMounts"] if not each.get("readOnly")}
+    assert writable == {"tmp"}
+    asked = {container[each]["httpGet"]["path"] for each in ("livenessProbe", "readinessProbe")}
+    assert asked == {"/health/live", "/health/ready"}
+    options = {name for each in get_command("serve").params for name in each.opts}
+    assert {each for each in container["args"] if each.startswith("--")} <= options
+
+
+def get_command(name):
+    return typer.main.get_command(app).commands[name]
 
 
 # -- the template of the pool ------------------------------------------------------------------

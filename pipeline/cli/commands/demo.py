@@ -42,6 +42,7 @@ def demo(
         f"cloudmask run {job}     # again: nothing is new, nothing is read",
         f"cloudmask plan {job}",
         f"cloudmask query {asked.store} --aoi {bbox} --datetime 2023-06",
+        f"cloudmask serve demo={asked.store}     # the map: http://127.0.0.1:8000/",
         f"cloudmask serve demo={asked.store}     # a map: http://127.0.0.1:8000/",
     )
     report = path / "report.html"

@@ -21,9 +21,12 @@ from pipeline.serve.state import State
 router = APIRouter(tags=["files"])
 
 
-@router.api_route(
-    "/archives/{archive_id}/assets/{kind}/{name}/{stamp}/{array}.tif",
-    methods=["GET", "HEAD"],
+PATH = "/archives/{archive_id}/assets/{kind}/{name}/{stamp}/{array}.tif"
+
+
+@router.head(PATH, include_in_schema=False)
+@router.get(
+    PATH,
     responses={
         200: {"content": {COG: {}}},
         206: {"description": "a part", "content": {COG: {}}},

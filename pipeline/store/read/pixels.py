@@ -15,9 +15,9 @@ from itertools import product
 from typing import Any
 
 import google_crc32c
-import numcodecs
 import numpy as np
 import zarr
+from numcodecs.zstd import decompress
 from numpy.typing import NDArray
 from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
@@ -37,7 +37,6 @@ NOTHING = (1 << 64) - 1
 SMALL = 1
 """Bytes of a pixel up to which shards are read whole."""
 _CRC = 4
-_ZSTD = numcodecs.Zstd()
 
 Window = tuple[slice, slice]
 Index = NDArray[np.uint64]
@@ -107,6 +106,14 @@ class _Shards:
 
     def _window(self, at: int, window: Sequence[Any]) -> NDArray[Any]:
         ys, xs = window
+        at_once = self._one(ys), self._one(xs)
+        if None not in at_once:
+            # Of one chunk: nothing is copied.
+            (chunk,) = self._chunks(at, [at_once])  # type: ignore[list-item]
+            if chunk is not None:
+                _, of_y = _overlap(ys, ys.start // self.edge * self.edge, self.edge)
+                _, of_x = _overlap(xs, xs.start // self.edge * self.edge, self.edge)
+                return chunk[of_y, of_x]
         out = np.empty((ys.stop - ys.start, xs.stop - xs.start), self.array.dtype)
         rows, cols = (
             range(each.start // self.edge, -(-each.stop // self.edge)) for each in window
@@ -117,6 +124,11 @@ class _Shards:
             to_x, of_x = _overlap(xs, col * self.edge, self.edge)
             out[to_y, to_x] = self.array.fill_value if chunk is None else chunk[of_y, of_x]
         return out
+
+    def _one(self, span: slice) -> int | None:
+        """Return the chunk along one axis that holds all of a span; none: there are several, or nothing."""
+        first, last = span.start // self.edge, (span.stop - 1) // self.edge
+        return int(first) if first == last and span.start < span.stop else None
 
     def _chunks(
         self, at: int, wanted: Sequence[tuple[int, int]]
@@ -137,8 +149,9 @@ class _Shards:
         content, checksum = stored[:-_CRC], int.from_bytes(stored[-_CRC:], "little")
         if google_crc32c.value(content) != checksum:
             raise ValueError("its checksum is another")
-        plain = _ZSTD.decode(content)
-        return np.frombuffer(plain, self.array.dtype).reshape(self.edge, self.edge)
+        return np.frombuffer(decompress(content), self.array.dtype).reshape(
+            self.edge, self.edge
+        )
 
     # -- loading -------------------------------------------------------------------------------
 
