@@ -9,6 +9,7 @@
     given       parameters and shapes, checked and bounded before anything is read
     answers     ETag, Cache-Control; one snapshot an answer; 410 for an expired one
     problems    errors as problem details (RFC 9457)
+    patience    gives a request up after its time, or when whoever asked has gone
     guard       size of bodies, API key, security headers
     watching    a line and numbers of each request
     files, kept_files, wmts     rasters of areas and of items; what QGIS reads

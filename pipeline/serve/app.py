@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
@@ -74,6 +76,7 @@ def make_app(
         docs_url="/api.html",
         redoc_url=None,
         responses=problems.RESPONSES,
+        lifespan=_lifespan,
     )
     settings = settings or ServeSettings()
     app.state.archives = Archives(archives, settings)
@@ -88,6 +91,13 @@ def make_app(
     _serve_map(app, web)
     _describe(app)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Bound the threads that work on requests: others wait for their turn."""
+    to_thread.current_default_thread_limiter().total_tokens = app.state.settings.threads
+    yield
 
 
 def _serve_map(app: FastAPI, web: Path) -> None:

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.config import ServeSettings
+from pipeline.serve import patience
 from pipeline.serve.problems import problem
 
 OPEN = ("/", "/index.html", "/health/live", "/health/ready", "/assets")
@@ -48,6 +49,7 @@ class Guard:
         self._app = app
         self._most = int(settings.max_body_bytes)
         self._key = settings.api_key
+        self._seconds = settings.max_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -82,10 +84,11 @@ class Guard:
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         size, begun = 0, False
+        watched = patience.Watched(receive, patience.start(self._seconds))
 
         async def counted() -> Message:
             nonlocal size
-            message = await receive()
+            message = await watched.receive()
             size += len(message.get("body", b""))
             if size > self._most:
                 raise TooLarge
@@ -96,11 +99,15 @@ class Guard:
             begun = True
             await send(message)
 
+        if scope["method"] in ("GET", "HEAD"):
+            watched.watch()
         try:
             await self._app(scope, counted, noted)
         except TooLarge:
             if not begun:
                 await problem(413, self._too_large)(scope, receive, send)
+        finally:
+            watched.end()
 
 
 def _with_headers(send: Send) -> Send:

@@ -69,7 +69,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return an answer of this status."""
-    content = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
+    # 499: nobody reads it.
+    title = HTTPStatus(status).phrase if status != 499 else "Closed"
+    content = Problem(title=title, status=status, detail=detail)
     return JSONResponse(
         content.model_dump(),
         status,

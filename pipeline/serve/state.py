@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import Any
 
 from numpy.typing import NDArray
 
+from pipeline.serve.patience import require_time
 from pipeline.serve.problems import Refused
 from pipeline.store import Archive
-from pipeline.types import Grid, Period, StoredScene
+from pipeline.types import Grid, Period, StoredMasks, StoredScene
 from pipeline.types.series import Reader
 
 Composite = Mapping[str, Any]
@@ -26,7 +28,7 @@ class State:
         self.snapshot = archive.snapshot
         self.reader = lru_cache(maxsize=None)(self._reader)
         self.levels = lru_cache(maxsize=None)(archive.levels)
-        self.masks = lru_cache(maxsize=None)(archive.stored_masks)
+        self.masks = lru_cache(maxsize=None)(self._masks)
         self.attributes = lru_cache(maxsize=None)(archive.attributes)
 
     @cached_property
@@ -86,8 +88,12 @@ class State:
         """Say whether the masks of a sensor tell how sure the model was."""
         return self._confident[sensor]
 
+    def _masks(self, sensor: str) -> StoredMasks:
+        stored = self.archive.stored_masks(sensor)
+        return replace(stored, reader=_patient(stored.reader))
+
     def _reader(self, kind: str, name: str, level: int = 1) -> Reader:
-        return self.archive.reader(kind, name, level=level)
+        return _patient(self.archive.reader(kind, name, level=level))
 
     def pixels(
         self, kind: str, name: str, level: int, array: str, where: tuple[int | slice, ...]
@@ -143,6 +149,16 @@ class State:
         raise Refused(
             404, f"time: found {wanted:.60}, expected one of the periods {there:.300}"
         )
+
+
+def _patient(reader: Reader) -> Reader:
+    """Return a reader that gives up with its request."""
+
+    def read(name: str, where: tuple[int | slice, ...]) -> NDArray[Any]:
+        require_time()
+        return reader(name, where)
+
+    return read
 
 
 def period_name(period: Period) -> str:
