@@ -333,3 +333,4 @@ def test_a_key_is_asked_for_and_sent(region, new_page):
         # A browser tells the refusal before the key was typed.
         assert all("401" in each for each in page.errors)
         page.errors.clear()
+        page.close()  # before its server is gone

@@ -243,3 +243,4 @@ def test_a_new_snapshot_is_taken_over(new_page, tmp_path):
             "snapshot => document.getElementById('facts').textContent.includes(snapshot)",
             arg=second,
         )
+        page.close()  # before its server is gone
