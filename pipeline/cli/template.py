@@ -30,7 +30,7 @@ composite:
   bands: [blue, green, red, nir, swir16]
   screen: {{}}  # put aside clouds and shadows that masks missed, by each pixel's other dates
 store: {store}  # a path, s3://…, gs://…
-# run: {{workers: 2}}  # threads inside a tile
+run: {{overviews: true}}  # smaller copies, for `cloudmask serve`; workers: 2 are threads inside a tile
 """
 
 

@@ -30,6 +30,9 @@ DAY = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
 
 BOUNDS = "time_bnds"
 
+OF_THE_STORE = ("multiscales", "zarr_conventions")
+"""Attributes that speak of overviews, which a file has not; NetCDF could not hold them."""
+
 
 def write_zarr(dataset: xr.Dataset, path: Path) -> None:
     """Write a consolidated Zarr group, without shards."""
@@ -77,6 +80,8 @@ def as_cf(dataset: xr.Dataset) -> xr.Dataset:
         It does not say where its pixels lie.
     """
     plain = referenced(dataset.copy().drop_encoding())
+    for name in OF_THE_STORE:
+        plain.attrs.pop(name, None)
     _place(plain)
     _set_times(plain)
     for name, variable in plain.variables.items():
