@@ -80,8 +80,8 @@ def as_cf(dataset: xr.Dataset) -> xr.Dataset:
         It does not say where its pixels lie.
     """
     plain = referenced(dataset.copy().drop_encoding())
-    for name in OF_THE_STORE:
-        plain.attrs.pop(name, None)
+    for attribute in OF_THE_STORE:
+        plain.attrs.pop(attribute, None)
     _place(plain)
     _set_times(plain)
     for name, variable in plain.variables.items():
