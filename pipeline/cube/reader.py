@@ -21,13 +21,7 @@ from pipeline.cube.blocks.raster import BlockRaster, read_blocks
 from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.meter import METER
 from pipeline.cube.raster_pixels import Marked, RasterPixels, ReadPlan, stacked
-from pipeline.cube.resample import (
-    bilinear,
-    block_max,
-    block_mean,
-    finer,
-    shrink_factor,
-)
+from pipeline.cube.resample import bilinear, block_max, block_mean, finer, shrink_factor
 from pipeline.cube.unfit import INSIDE, MARGIN_PX, Found, Kinds, Quality
 from pipeline.cube.windows import (
     Needed,

@@ -7,23 +7,23 @@ a file that must exist, are made in `pipeline.config`.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     model_validator,
 )
 
 from pipeline.types.values import (
+    Anchor,
     Bytes,
     Count,
+    GridCrs,
     Host,
     Json,
     Metres,
@@ -35,7 +35,6 @@ from pipeline.types.values import (
     Text,
     refuse,
 )
-from pipeline.wording import did_you_mean
 
 
 class Section(BaseModel):
@@ -73,50 +72,14 @@ class CubeSettings(Section):
     ``host:port`` allows one port only. All other private addresses are refused."""
 
 
-AnchorName = Literal["auto", "crs", "landsat", "sentinel-2"]
-_ANCHORS = get_args(AnchorName)
-
-
-def _anchor(value: object) -> object:
-    if isinstance(value, str):
-        if value in _ANCHORS:
-            return value
-        refuse(f"{' | '.join(_ANCHORS)}{did_you_mean(value, _ANCHORS)}, or [x, y] in metres")
-    numbers = value if isinstance(value, list | tuple) else ()
-    # In Python, and so in YAML, yes and no count as numbers.
-    sound = [
-        isinstance(each, int | float) and not isinstance(each, bool) and math.isfinite(each)
-        for each in numbers
-    ]
-    if sound != [True, True]:
-        refuse(f"{' | '.join(_ANCHORS)}, or [x, y], two numbers of metres in grid.crs")
-    return tuple(map(float, numbers))
-
-
-def _crs(text: str) -> str:
-    if text == "utm":
-        return text
-    import pyproj  # noqa: PLC0415 -- most jobs need none
-
-    wanted = "utm, or a projected CRS in metres such as EPSG:3035"
-    try:
-        crs = pyproj.CRS.from_user_input(text)
-    except pyproj.exceptions.CRSError:
-        refuse(f"{wanted} (pyproj does not know it)")
-    units = {axis.unit_name for axis in crs.axis_info}
-    if not crs.is_projected or not units <= {"metre", "meter"}:
-        refuse(f"{wanted} (this one is in {' and '.join(sorted(units))})")
-    return text
-
-
 class GridSettings(Section):
     """The pixel grid of the region."""
 
-    crs: Annotated[str, AfterValidator(_crs)] = "utm"
+    crs: GridCrs = "utm"
     """``utm`` for the UTM zone of the AOI, or any projected CRS in metres (``EPSG:3035``)."""
     resolution_m: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 10.0
     """Edge of a pixel."""
-    anchor: Annotated[AnchorName | tuple[float, float], BeforeValidator(_anchor)] = "auto"
+    anchor: Anchor = "auto"
     """Where corners of pixels lie. ``crs``: on multiples of the pixel from the origin of the CRS.
     ``landsat``: 15 m beside them, as Landsat's own. ``sentinel-2``: as its own (and those of HLS),
     which are on the multiples. ``[x, y]``: any corner, in metres of the CRS. ``auto``: as the store

@@ -6,9 +6,10 @@ Numbers are strict: ``"10"``, ``yes`` and, for whole numbers, ``512.5`` are mist
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
 from pydantic_core import PydanticCustomError
@@ -97,3 +98,45 @@ Bytes = Annotated[ByteSize, BeforeValidator(_no_bool), Field(gt=0), AfterValidat
 Metres = Annotated[float, Field(strict=True, ge=0, le=10_000)]
 SquareMetres = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
+
+
+AnchorName = Literal["auto", "crs", "landsat", "sentinel-2"]
+_ANCHORS = get_args(AnchorName)
+
+
+def _anchor(value: object) -> object:
+    if isinstance(value, str):
+        if value in _ANCHORS:
+            return value
+        refuse(f"{' | '.join(_ANCHORS)}{did_you_mean(value, _ANCHORS)}, or [x, y] in metres")
+    numbers = value if isinstance(value, list | tuple) else ()
+    # In Python, and so in YAML, yes and no count as numbers.
+    sound = [
+        isinstance(each, int | float) and not isinstance(each, bool) and math.isfinite(each)
+        for each in numbers
+    ]
+    if sound != [True, True]:
+        refuse(f"{' | '.join(_ANCHORS)}, or [x, y], two numbers of metres in grid.crs")
+    return tuple(map(float, numbers))
+
+
+Anchor = Annotated[AnchorName | tuple[float, float], BeforeValidator(_anchor)]
+
+
+def _crs(text: str) -> str:
+    if text == "utm":
+        return text
+    import pyproj  # noqa: PLC0415 -- most jobs need none
+
+    wanted = "utm, or a projected CRS in metres such as EPSG:3035"
+    try:
+        crs = pyproj.CRS.from_user_input(text)
+    except pyproj.exceptions.CRSError:
+        refuse(f"{wanted} (pyproj does not know it)")
+    units = {axis.unit_name for axis in crs.axis_info}
+    if not crs.is_projected or not units <= {"metre", "meter"}:
+        refuse(f"{wanted} (this one is in {' and '.join(sorted(units))})")
+    return text
+
+
+GridCrs = Annotated[str, AfterValidator(_crs)]

@@ -47,6 +47,15 @@ def test_no_folder_is_a_corridor(house):
     assert long - ONE_FILE_EACH == set(), "group what belongs together in a folder of its own"
 
 
+def test_every_module_is_read_at_one_sitting(house):
+    long = {
+        str(path.relative_to(ROOT))
+        for path in house.modules_of(ROOT).values()
+        if len(path.read_text().splitlines()) > 300
+    }
+    assert long == set(), "move what can stand alone to a module of its own"
+
+
 MOST = 15
 """Modules of a folder, ``__init__`` counted."""
 

@@ -32,6 +32,17 @@ class Cell:
         """Whether any item covers the cell."""
         return bool(self.items)
 
+    @property
+    def reason(self) -> str:
+        """Why it is masked, or is not."""
+        if not self.covered:
+            return "no item covers it"
+        return {
+            "new": "not in the store yet",
+            "changed": "its items, their radiometry or the model have changed",
+            "unchanged": "the store has it",
+        }[self.state]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CellTable(Sequence[Cell]):

@@ -250,7 +250,7 @@ class Plan:
                 "time": cell.scene.time.isoformat(),
                 "tile": cell.tile.name,
                 "state": STATES[state] if cell.covered else "uncovered",
-                "reason": UNFINISHED if begun else _reason(cell),
+                "reason": UNFINISHED if begun else cell.reason,
             }
             for cell, state, begun in zip(
                 self.cells, self._states.flat, self._begun.flat, strict=True
@@ -295,13 +295,3 @@ class Plan:
 
 def _within(scenes: Sequence[Scene], period: Period) -> NDArray[np.int64]:
     return np.array([p for p, each in enumerate(scenes) if each.time in period], np.int64)
-
-
-def _reason(cell: Cell) -> str:
-    if not cell.covered:
-        return "no item covers it"
-    return {
-        "new": "not in the store yet",
-        "changed": "its items, their radiometry or the model have changed",
-        "unchanged": "the store has it",
-    }[cell.state]

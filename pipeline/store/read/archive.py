@@ -8,87 +8,26 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import icechunk
-import zarr
 from numpy.typing import NDArray
 
-from pipeline.errors import StoreError
-from pipeline.store.arrays import contents, items_and_records, layout, stored_grid
+from pipeline.store.arrays import contents, items_and_records, layout
 from pipeline.store.arrays.composites import composite_sensors, require_alike
 from pipeline.store.arrays.contents import SceneRow
-from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import locate_store
 from pipeline.store.base.translate_errors import explained
-from pipeline.store.read.chunk_cache import ChunkCache
+from pipeline.store.read.groups import Groups
 from pipeline.store.read.pixels import reader_of
-from pipeline.store.read.plain import PlainSession
 from pipeline.store.versions.snapshots import Snapshot, published, shown_as
-from pipeline.types import Grid, Period, Searched, StoredMasks, outline_of
+from pipeline.types import Period, Searched, StoredMasks, outline_of
 from pipeline.types.searched import searched_by
-from pipeline.types.series import Reader
 
 if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
 
-class Archive:
+class Archive(Groups):
     """One state of a store, for reading; made by `open_archive`."""
-
-    def __init__(
-        self,
-        url: str,
-        repository: icechunk.Repository | None,
-        session: icechunk.session.Session | PlainSession,
-        root: zarr.Group,
-    ) -> None:
-        self.url = url
-        stored_grid.require_ours(root, url)
-        if stored_grid.format_of(root) != stored_grid.FORMAT_VERSION:
-            stored_grid.warn_once(url, stored_grid.format_of(root))
-        self._repository = repository
-        self._checksums = Checksums(None if repository is None else locate_store(url).path)
-        self._session = session
-        self._root = root
-        self._cache = ChunkCache(0)
-
-    @cached_property
-    def grid(self) -> Grid:
-        """The grid of all pixels."""
-        return stored_grid.grid_of(self._root, self.url)
-
-    def require_grid(self, grid: Grid) -> None:
-        """Refuse a run on another grid, or on a store of an older format, with `StoreError`."""
-        stored_grid.same_grid(self._root, grid, self.url)
-
-    def keep_chunks(self, cache: ChunkCache) -> None:
-        """Keep what readers read from now on in a cache, which archives may share."""
-        self._cache = cache.of(f"{self.url}@{self.snapshot}")
-
-    @property
-    def format(self) -> int:
-        """Number of the format: see docs/format.md."""
-        return int(stored_grid.format_of(self._root))
-
-    @property
-    def snapshot(self) -> str:
-        """Id of the state that is read."""
-        return str(self._session.snapshot_id)
-
-    @property
-    def title(self) -> str:
-        """Name of the archive."""
-        return str(self._root.attrs.get("title", ""))
-
-    @property
-    def sensors(self) -> tuple[str, ...]:
-        """Sensors that have masks, by name."""
-        return tuple(contents.group_names(self._root, "masks"))
-
-    @property
-    def composite_names(self) -> tuple[str, ...]:
-        """Composites, by name."""
-        return tuple(contents.group_names(self._root, "composites"))
 
     def masks(
         self, sensor: str, chunks: Mapping[str, int] | None = None, *, level: int = 1
@@ -132,20 +71,6 @@ class Archive:
             has_blocks="blocks" in group,
         )
 
-    def reader(self, kind: str, name: str, *, level: int = 1) -> Reader:
-        """Return what reads parts of the arrays of a group as they are stored, without xarray; as in `levels`."""
-        group = self._level(kind, name, level)
-        with self._reading(group.path):
-            return reader_of(group, self.url, self._cache)
-
-    def attributes(self, kind: str, name: str) -> dict[str, Any]:
-        """Return the attributes of a group, such as the roles of a composite; see `levels`."""
-        return dict(self._group(kind, name).attrs)
-
-    def arrays(self, kind: str, name: str) -> tuple[str, ...]:
-        """Return the names of the arrays of a group; see `levels`."""
-        return tuple(self._group(kind, name).array_keys())
-
     def periods(self, name: str) -> list[Period]:
         """Return the periods of a composite in stored order."""
         group = self._group("composites", name)
@@ -175,17 +100,6 @@ class Archive:
         """
         return self._open("composites", name, chunks, level)
 
-    def levels(self, kind: str, name: str) -> tuple[int, ...]:
-        """Return the factors that pixels can be read by: 1, and those of the overviews.
-
-        Parameters
-        ----------
-        kind, name
-            ``masks`` and a sensor, or ``composites`` and a name.
-        """
-        group = layout.group_of(self._root, f"{kind}/{name}")
-        return (1,) if group is None else (1, *contents.levels(group))
-
     def _open(
         self, kind: str, name: str, chunks: Mapping[str, int] | None, level: int
     ) -> xr.Dataset:
@@ -197,34 +111,6 @@ class Archive:
         if chunks is None:
             return dataset
         return datasets.chunked(dataset, chunks, self.grid.chunk_px)
-
-    def _level(self, kind: str, name: str, level: int) -> zarr.Group:
-        group = self._group(kind, name)
-        if level == 1:
-            return group
-        if found := contents.levels(group).get(level):
-            return found
-        raise StoreError(
-            f"{group.path} of {self.url} has no overview of factor {level}: "
-            f"it has {self.levels(kind, name)}"
-        )
-
-    def _group(self, kind: str, name: str) -> zarr.Group:
-        names = contents.group_names(self._root, kind)
-        group = layout.group_of(self._root, f"{kind}/{name}") if name in names else None
-        if group is None:
-            raise StoreError(
-                f"{self.url} has no {kind} {name!r}: it has {', '.join(names) or 'none'}"
-            )
-        return group
-
-    @contextmanager
-    def _reading(self, group: str) -> Iterator[None]:
-        """Check what leads to the chunks of a group; those check themselves when they are read."""
-        with explained(f"cannot read {group} of the store {self.url}"):
-            if self._repository is not None:
-                self._checksums.require_below(self._repository, self.snapshot, group)
-            yield
 
     def scenes(self, sensor: str) -> list[SceneRow]:
         """Return the scenes of a sensor, by time: time, platform and ids of the items of each."""
