@@ -143,7 +143,7 @@ class State:
         """Return the stored position of a composite's period, by its name or start."""
         periods = self.composite(name)
         for at, each in enumerate(periods):
-            if wanted in (period_name(each), _day(each.start), each.start.isoformat()):
+            if wanted == period_name(each) or _is_instant(wanted, each.start):
                 return at
         there = ", ".join(sorted(period_name(each) for each in periods))
         raise Refused(
@@ -175,5 +175,9 @@ def period_name(period: Period) -> str:
     return f"{start:%Y-%m}/{end.year - (end.month == 1)}-{last:02d}"
 
 
-def _day(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%d}"
+def _is_instant(text: str, instant: datetime) -> bool:
+    try:
+        found = datetime.fromisoformat(text.upper())
+    except ValueError:
+        return False
+    return found.replace(tzinfo=found.tzinfo or UTC) == instant

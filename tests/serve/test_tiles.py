@@ -119,3 +119,12 @@ def test_missing_overviews_are_told(client, region, tmp_path):
     address = MASK.format(**tile_at(region, 12), time="2026-06-01T10:30:20Z")
     assert without.get(address).headers["x-overviews"] == "missing"
     assert "x-overviews" not in client.get(address).headers
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-06-01", "2026-06-01T00:00:00Z", "2026-06-01T02:00:00%2B02:00"]
+)
+def test_a_period_is_found_by_its_start(client, region, time):
+    address = RGB.format(**tile_at(region, 12))
+    named = drawn(client, address)
+    np.testing.assert_array_equal(drawn(client, address.replace("2026-06", time)), named)
