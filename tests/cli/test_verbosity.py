@@ -12,7 +12,8 @@ from pipeline.cli import app
 from pipeline.store import Expired, Snapshot
 
 WITHOUT_NUMBERS = {
-    *("demo", "export", "fetch", "init", "report", "schema", "simulate", "stac", "train"),
+    *("demo", "export", "fetch", "init", "report", "schema", "serve"),
+    *("simulate", "stac", "train"),
 }
 
 

@@ -20,7 +20,7 @@ SHIPPED_S = 30
 
 @pytest.fixture
 def hostile(region, monkeypatch):
-    monkeypatch.setattr(finding, "Limits", lambda: QUICK)
+    monkeypatch.setattr(finding, "RequestLimits", lambda: QUICK)
     with signing_server(region.folder) as url:
         yield Hostile(region, url, Planted())
 

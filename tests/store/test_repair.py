@@ -82,6 +82,18 @@ def test_a_flipped_bit_is_mended(damaged, undisturbed, part, seed):
     mended(damaged, undisturbed)
 
 
+@pytest.mark.parametrize("bit", [112, 1000])
+def test_the_first_empty_snapshot_is_mended_too(damaged, undisturbed, bit):
+    """No history is read without it; bit 112, in the name of the program that wrote it, leaves it readable."""
+    repository = locate_store(str(undisturbed)).open()
+    first = list(repository.ancestry(branch="main"))[-1].id
+    file = damaged / "snapshots" / first
+    flip(file, bit)
+    assert [each.path for each in mended(damaged, undisturbed).damages] == [
+        f"snapshots/{first}"
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 140))
 @pytest.mark.parametrize("part", ["chunks", "manifests", "snapshots"])

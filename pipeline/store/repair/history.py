@@ -60,7 +60,10 @@ def _lost_small(root: zarr.Group) -> Iterator[bool]:
 def _ancestors(
     repository: icechunk.Repository, checksums: Checksums, snapshot: str
 ) -> Iterator[str]:
-    """Yield the states before one, newest first, from the lists of checksums where a snapshot cannot be read."""
+    """Yield the states before one, newest first, from the lists of checksums where a snapshot cannot be read.
+
+    The last is the first, empty one: no history can be read without it.
+    """
     while True:
         listed = checksums.listed(snapshot)
         if listed is not None and listed.whole:
@@ -70,15 +73,7 @@ def _ancestors(
                 parent = repository.lookup_snapshot(snapshot).parent_id
             except icechunk.IcechunkError:
                 return
-        if parent is None or not _has_content(repository, parent):
+        if parent is None:
             return
         yield parent
         snapshot = parent
-
-
-def _has_content(repository: icechunk.Repository, snapshot: str) -> bool:
-    """Say whether a snapshot is not the first, empty one of the repository."""
-    try:
-        return repository.lookup_snapshot(snapshot).parent_id is not None
-    except icechunk.IcechunkError:
-        return True

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from pipeline.models.families import machine
 from pipeline.models.networks import dynamic_unet
 from pipeline.models.networks import omnicloudmask as omnicloudmask_network
 from pipeline.models.weights.omnicloudmask import NETWORKS
@@ -80,7 +81,10 @@ def folders(tmp_path_factory, shared_data):
     ],
 )
 def test_bytes_needed_are_the_bytes_taken(name, level, more, precision, folders):
-    """Within a tenth in the middle of several runs; which layers two threads meet in varies."""
+    """Within .15 in the middle of several runs; which layers two threads meet in varies.
+
+    CPUs without AVX-512 run some convolutions by other kernels, which take up to .3 less.
+    """
     options = {**folders.get(name, {}), **more, "precision": precision}
     # A window of the earlier releases takes a minute on a busy machine.
     given = json.dumps([name, level, options, 1 if more else 3])
@@ -94,4 +98,5 @@ def test_bytes_needed_are_the_bytes_taken(name, level, more, precision, folders)
         for _ in range(3)
     ]
     taken, stated = zip(*(map(int, run.stdout.split()) for run in runs), strict=True)
-    assert sorted(taken)[1] == pytest.approx(stated[0], rel=0.15)
+    least = 0.85 if machine.has_bfloat16() else 0.7
+    assert least * stated[0] <= sorted(taken)[1] <= 1.15 * stated[0]
