@@ -12,10 +12,12 @@ from pipeline.run.executors import local
 from pipeline.search import finding
 from pipeline.watch import watch_output
 from tests.faults.hostile_catalogue import Hostile, signing_server
-from tests.finding import Planted
+from tests.finding import PREFIX, Planted
 from tests.search.serving import QUICK
 
 SHIPPED_S = 30
+WORD = f"{PREFIX}-dying-word"
+"""No secret, but found like one."""
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def stored_paths() -> list[Path]:
     return [Path(each) for each in found if Path(each).exists()]
 
 
-def shipped(planted: Planted, word: str) -> None:
+def shipped(word: str) -> None:
     """Wait until a word of a log is in the database: logs travel on their own."""
     probe = Planted()
     probe.kinds["word"] = word
@@ -65,14 +67,14 @@ def test_prefect_stores_no_secret(flow, hostile, monkeypatch, capfd, tmp_path):
 
     def die(*_):
         url = f"https://a.org/B04.tif?sig={planted('traceback')}"
-        raise RuntimeError(f"dying-word {url} Authorization: Bearer {planted('bearer')}")
+        raise RuntimeError(f"{WORD} {url} Authorization: Bearer {planted('bearer')}")
 
     monkeypatch.setattr(local, "mask_tile", die)
     dying = config.load_job(hostile.job("dying", store="third"))
-    with pytest.raises(CloudmaskError, match="dying-word"):
+    with pytest.raises(CloudmaskError, match=WORD):
         flow.region(config.dump_job(dying), wait_min=0)
 
-    shipped(planted, "dying-word")
+    shipped(WORD)
     out = tmp_path / "terminal.txt"
     out.write_text("\n".join(capfd.readouterr()))
     assert planted.found_below(*stored_paths()) == {}
