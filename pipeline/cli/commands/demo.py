@@ -43,7 +43,6 @@ def demo(
         f"cloudmask plan {job}",
         f"cloudmask query {asked.store} --aoi {bbox} --datetime 2023-06",
         f"cloudmask serve demo={asked.store}     # the map: http://127.0.0.1:8000/",
-        f"cloudmask serve demo={asked.store}     # a map: http://127.0.0.1:8000/",
     )
     report = path / "report.html"
     record = carry_out(asked, plain=plain)
