@@ -8,8 +8,11 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numba import njit
+from numba.core.caching import CompileResultCacheImpl
 
 from pipeline.composite import EVIDENCE, compose, history_window, screen
+from pipeline.composite.evidence import spikes
 from pipeline.types import Period, ScreenSettings
 from tests.composite.test_compose import make_usable
 
@@ -203,3 +206,11 @@ def test_bands_that_are_missing_are_named():
     cube = series(GROUND).drop_vars("swir16")
     with pytest.raises(ValueError, match="add swir16"):
         screen(cube, make_usable(np.ones((1, 1, 1))), SETTINGS)
+
+
+def test_it_is_compiled_where_no_folder_can_be_written(monkeypatch):
+    """As in a container whose file system is read-only: numba refuses to cache there."""
+    monkeypatch.setattr(CompileResultCacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError, match="cannot cache"):
+        njit(cache=True)(lambda number: number + 1)
+    assert spikes.compiled(lambda number: number + 1)(2) == 3

@@ -157,6 +157,7 @@ def lose_manifest(path: Path, array: str) -> None:
 @pytest.mark.parametrize(
     "array",
     [
+        "masks/sentinel-2/blocks",
         "masks/sentinel-2/histogram",
         "masks/sentinel-2/by2/time",
         "masks/sentinel-2/by4/mask",
@@ -169,6 +170,17 @@ def test_what_follows_from_the_rest_is_made_anew_at_once(damaged, undisturbed, a
     found = store.verify(str(damaged), mend=True)
     assert {each.path for each in found.damages} == {array}
     assert content(str(damaged)) == content(str(undisturbed))
+    assert store.verify(str(damaged)).damages == ()
+
+
+def test_counts_of_squares_are_counted_again(tmp_path):
+    """In a plain store, whose small chunks are files of their own."""
+    url = f"zarr+{tmp_path / 'store'}"
+    fill(url, make)
+    flip(tmp_path / "store/masks/sentinel-2/blocks/c/0/1/0/0/0", 99)
+    (found,) = store.verify(url, mend=True).damages
+    assert (found.path, found.mend) == ("masks/sentinel-2/blocks", "histogram")
+    assert store.verify(url).damages == ()
 
 
 @pytest.mark.quick(1)
@@ -253,6 +265,7 @@ def write_behind(path: Path, array: str, where, value) -> None:
     [
         ("masks/sentinel-2/mask", (2, 70, 3), 9),
         ("masks/sentinel-2/histogram", (2, 1, 0, 3), 99_999),
+        ("masks/sentinel-2/blocks", (2, 1, 0, 0, 3), 4_000),
         ("composites/monthly/source", (1, 70, 3), 1234),
         ("composites/monthly/by2/nir", (1, 40, 3), 5),
     ],

@@ -6,15 +6,29 @@ machine and any partition decides alike.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar, cast
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+F = TypeVar("F", bound=Callable[..., object])
 
 UNUSABLE, KEPT, BRIGHT, DARK = range(4)
 """What becomes of an observation: was not usable; stands; is put aside for cloud, or for shadow."""
 
 
-@njit(cache=True, nogil=True)
+def compiled(function: F) -> F:
+    """Compile a function when it is first called, and keep the result on disk for the next process."""
+    try:
+        return cast("F", njit(cache=True, nogil=True)(function))
+    except RuntimeError:
+        # No folder can be written, as in a container whose file system is read-only: each process compiles anew.
+        return cast("F", njit(nogil=True)(function))
+
+
+@compiled
 def judge(
     bands: NDArray[np.float32],
     usable: NDArray[np.bool_],
@@ -62,7 +76,7 @@ def judge(
     return state, suspect
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _drop_bright(
     state: NDArray[np.uint8],
     blue: NDArray[np.float32],
@@ -93,14 +107,14 @@ def _drop_bright(
             state[seen[k], p] = BRIGHT
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _above(level: float, limits: NDArray[np.float64]) -> float:
     """Return the blue from which on an observation stands out of a level."""
     limit: float = level + limits[0] + limits[1] * max(level, 0.0)
     return limit
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _drop_bright_pairs(
     state: NDArray[np.uint8],
     bands: NDArray[np.float32],
@@ -128,13 +142,13 @@ def _drop_bright_pairs(
         before, first, second = first, second, t
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _snow(blue: float, swir: float) -> float:
     total = blue + swir
     return (blue - swir) / total if total > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _drop_dark(
     state: NDArray[np.uint8],
     bands: NDArray[np.float32],
@@ -169,7 +183,7 @@ def _drop_dark(
             state[seen[k], p] = DARK
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _neighbours(
     state: NDArray[np.uint8], seen: NDArray[np.int64], k: int, p: int
 ) -> tuple[int, int]:
@@ -186,7 +200,7 @@ def _neighbours(
     return before, after
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _standing(state: NDArray[np.uint8], seen: NDArray[np.int64], p: int) -> int:
     count = 0
     for t in seen:
@@ -195,7 +209,7 @@ def _standing(state: NDArray[np.uint8], seen: NDArray[np.int64], p: int) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _settle(
     state: NDArray[np.uint8],
     blue: NDArray[np.float32],

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.store.arrays import contents, items_and_records, layout
 from pipeline.store.arrays.composites import LAYERS, MISSING
 from pipeline.store.arrays.contents import FACTORS
+from pipeline.store.arrays.masks import BLOCKS, count_blocks
 from pipeline.store.arrays.overviews import means, middle_pixels
 from pipeline.store.base.reading import damaged_chunks
 from pipeline.store.repair.damages import Damage, Mend, Progress
@@ -177,7 +178,7 @@ def _cell(state: State, group: str, cell: tuple[int, int, int]) -> _Cell:
 
 class _MaskCell(_Cell):
     def disagreements(self, fingerprint: int) -> Iterator[Damage]:
-        """Compare the pixels with their histogram and overviews."""
+        """Compare the pixels with their counts and overviews."""
         if fingerprint <= UNREADABLE:
             return
         codes = self.pixels[f"{self.group}/mask"]
@@ -187,8 +188,19 @@ class _MaskCell(_Cell):
             yield self.damage(
                 f"{self.group}/mask", "its pixels do not match their histogram", "again"
             )
-        else:
-            yield from self.overviews("mask", None)
+            return
+        yield from self._blocks(codes)
+        yield from self.overviews("mask", None)
+
+    def _blocks(self, codes: NDArray[np.uint8]) -> Iterator[Damage]:
+        """Compare the pixels with the counts of squares, which stores with overviews have."""
+        path = f"{self.group}/{BLOCKS}"
+        if path not in self.state.root:
+            return
+        stored = self.state.values(path, self.cell)
+        expected = count_blocks(codes, self.state.grid.tile_px)
+        if stored is not None and not np.array_equal(stored, expected):
+            yield self.damage(path, "it does not match the pixels that it counts", "again")
 
 
 class _CompositeCell(_Cell):
