@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anyio import to_thread
 from fastapi import FastAPI
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from pipeline.config import ServeSettings
@@ -101,15 +102,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _serve_map(app: FastAPI, web: Path) -> None:
-    if (web / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=web, html=True), name="map")
-        return
-    app.add_api_route(
-        "/",
-        lambda: landing.plain_page(app.state.archives),
-        methods=["GET"],
-        include_in_schema=False,
-    )
+    """Serve the map's page and its assets, and nothing else: a mount at ``/`` would answer for every other path."""
+    index = web / "index.html"
+    if index.is_file():
+        app.mount("/assets", StaticFiles(directory=web / "assets"), name="map")
+    for path in ("/", "/index.html"):
+        app.add_api_route(
+            path,
+            lambda: (
+                FileResponse(index)
+                if index.is_file()
+                else landing.plain_page(app.state.archives)
+            ),
+            methods=["GET", "HEAD"],
+            include_in_schema=False,
+            response_model=None,
+        )
 
 
 def _describe(app: FastAPI) -> None:

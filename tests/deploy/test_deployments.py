@@ -15,7 +15,7 @@ import yaml
 
 from pipeline import errors
 from pipeline.access.secrets import Credentials
-from pipeline.config import load_job
+from pipeline.config import ServeSettings, load_job, read_archives
 from pipeline.config.settings import PREFECT_DEFAULTS, Settings
 from pipeline.errors import CloudmaskError
 from pipeline.run.executors.dask import LIMITS
@@ -193,6 +193,13 @@ def test_jobs_are_valid(path):
     assert job.run.memory_bytes is not None, "a container sees the memory of its whole machine"
 
 
+def test_archives_that_are_served_are_valid():
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["serve"]
+    assert "./archives.yaml:/etc/cloudmask/archives.yaml:ro" in compose["volumes"]
+    assert "/etc/cloudmask/archives.yaml" in compose["command"]
+    assert read_archives([], DEPLOY / "archives.yaml")
+
+
 def test_yearly_composes_what_nightly_masks():
     """Else it would mask again, in another manner, and the two would undo each other's work."""
     nightly, yearly = (
@@ -266,6 +273,7 @@ def test_images_are_pinned(path):
 def ours():
     """Return the variables that our settings classes read."""
     found = {f"CLOUDMASK_{name.upper()}" for name in Settings.model_fields}
+    found |= {f"CLOUDMASK_SERVE__{name.upper()}" for name in ServeSettings.model_fields}
     for name, field in Credentials.model_fields.items():
         alias = field.validation_alias
         choices = getattr(alias, "choices", [alias] if alias else [f"CLOUDMASK_{name.upper()}"])

@@ -9,6 +9,7 @@ import pytest
 import shapely
 from PIL import Image
 
+from tests.serve.conftest import client_of
 from tests.serve.region import SENSORS
 
 POINT = "/archives/alps/point"
@@ -122,3 +123,29 @@ def test_the_page_that_stands_in_for_the_map_says_how_to_build_it(client):
 def test_probes(client):
     assert client.get("/health/live").json() == {"status": "up"}
     assert client.get("/health/ready").json() == {"status": "ready"}
+
+
+@pytest.fixture
+def with_map(region, tmp_path):
+    """A server with a map: its page, and one file."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/main.js").write_text("//")
+    (tmp_path / "index.html").write_text("<!doctype html>the map")
+    return client_of({"alps": region.url}, tmp_path)
+
+
+def test_the_map_is_served(with_map):
+    assert with_map.get("/").text.endswith("the map")
+    assert with_map.head("/").status_code == 200
+    assert with_map.get("/assets/main.js").text == "//"
+    assert with_map.get("/assets/absent.js").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/stac", "/stac/", "/archives", "/archives/", "/api", "/landing", "/absent"]
+)
+def test_a_built_map_hides_no_other_path(client, with_map, path):
+    """Redirects too: a mount at the root would answer 404 in their place."""
+    one, other = (each.get(path, follow_redirects=False) for each in (client, with_map))
+    assert one.status_code == other.status_code
+    assert (path == "/absent") == (one.status_code == 404)
