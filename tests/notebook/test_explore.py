@@ -10,6 +10,7 @@ from pipeline.notebook import explore
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     web = tmp_path_factory.mktemp("web")
+    (web / "assets").mkdir()
     (web / "index.html").write_text("<!doctype html><title>the map</title>")
     return web
 
