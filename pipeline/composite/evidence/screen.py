@@ -58,7 +58,8 @@ VERSION = 1
 """Of the definition; part of the fingerprint of screened composites."""
 
 _LIMITS = (0.02, 0.25, 0.02, 0.2, 0.01, 0.4)
-_STRIP_PX = 2**14
+_STRIP_PX = 4000
+"""Fits a processor's cache, and is no power of two: dates would take each other's places there."""
 
 
 def history_window(period: Period, settings: ScreenSettings) -> Period:

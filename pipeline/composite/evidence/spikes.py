@@ -2,6 +2,10 @@
 
 Numbers are compared and added in a fixed order without fused or reordered arithmetic, so that every
 machine and any partition decides alike.
+
+What stands of a pixel is packed by time: the neighbours of observation k = 1 … n are k − 1 and k + 1, and at either
+end stands one that nothing is compared with. Until one is put aside nobody's neighbours change, so one look at all
+of them tells whether any will be; afterwards only two are looked at again.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., object])
+Series = NDArray[np.float64]
+"""(4, T + 2): blue, near infrared, shortwave infrared and the time of what stands."""
 
 UNUSABLE, KEPT, BRIGHT, DARK = range(4)
 """What becomes of an observation: was not usable; stands; is put aside for cloud, or for shadow."""
@@ -58,53 +64,96 @@ def judge(
     (T, N) `UNUSABLE`, `KEPT`, `BRIGHT` or `DARK`; and (N,) whether a pixel is suspect.
     """
     n_times, n_px = usable.shape
-    state = np.zeros((n_times, n_px), np.uint8)
+    state = np.empty((n_times, n_px), np.uint8)
     suspect = np.zeros(n_px, np.bool_)
-    seen = np.empty(n_times, np.int64)
+    series, flags = np.empty((4, n_times + 2)), np.zeros(n_times + 2, np.bool_)
+    series[0, 0], series[1, 0], series[2, 0] = _END
+    became = np.empty(n_times, np.uint8)
     for p in range(n_px):
         n = 0
         for t in range(n_times):
-            if usable[t, p]:
-                seen[n] = t
-                state[t, p] = KEPT
-                n += 1
-        _drop_bright(state, bands[0], seen[:n], limits, p)
-        _drop_bright_pairs(state, bands, seen[:n], limits, p)
-        _drop_dark(state, bands, seen[:n], limits, p)
-        few = n > 0 and _standing(state, seen[:n], p) < min_dates
-        suspect[p] = _settle(state, bands[0], inside, seen[:n], p) or few
+            # Without a branch, which a processor would guess wrong half of the time.
+            series[0, n + 1], series[1, n + 1] = bands[0, t, p], bands[1, t, p]
+            series[2, n + 1], series[3, n + 1] = bands[2, t, p], t
+            became[t] = usable[t, p]
+            n += usable[t, p]
+        series[0, n + 1], series[1, n + 1], series[2, n + 1] = _END
+        n = _drop(BRIGHT, series, n, flags, limits, became)
+        n = _drop_bright_pairs(series, n, flags, limits, became)
+        n = _drop(DARK, series, n, flags, limits, became)
+        settled = _settle(bands[0], inside, became, p)
+        suspect[p] = settled or 0 < n < min_dates
+        for t in range(n_times):
+            state[t, p] = became[t]
     return state, suspect
 
 
+_END = (-np.inf, np.inf, np.inf)
+"""Blue, near and shortwave infrared that nothing is compared with."""
+
+
 @compiled
-def _drop_bright(
-    state: NDArray[np.uint8],
-    blue: NDArray[np.float32],
-    seen: NDArray[np.int64],
+def _drop(
+    kind: int,
+    series: Series,
+    n: int,
+    flags: NDArray[np.bool_],
     limits: NDArray[np.float64],
-    p: int,
-) -> None:
-    done = np.zeros(len(seen), np.bool_)
-    least = np.inf
-    for t in seen:
-        least = min(least, float(blue[t, p]))
-    # No level is below the least blue: what does not stand out of it stands out of none.
-    floor = _above(least, limits)
-    for _ in seen:
-        k = -1
-        for other, t in enumerate(seen):
-            if not done[other] and (k < 0 or blue[t, p] > blue[seen[k], p]):
+    became: NDArray[np.uint8],
+) -> int:
+    """Put aside for cloud, from the brightest on, or for shadow, from the darkest on; return how many stand."""
+    row, sign, some = (0, 1.0, False) if kind == BRIGHT else (1, -1.0, False)
+    for k in range(1, n + 1):
+        flags[k] = _stands_out(kind, series, k, limits)
+        some |= flags[k]
+    while some:
+        k = 0
+        for other in range(1, n + 1):
+            if flags[other] and (k == 0 or sign * series[row, other] > sign * series[row, k]):
                 k = other
-        if float(blue[seen[k], p]) <= floor:
-            return
-        done[k] = True
-        level = -np.inf
-        for t in _neighbours(state, seen, k, p):
-            if t >= 0:
-                level = max(level, float(blue[t, p]))
-        # Nothing stands out where there is no neighbour.
-        if level > -np.inf and float(blue[seen[k], p]) > _above(level, limits):
-            state[seen[k], p] = BRIGHT
+        if k == 0:
+            break
+        value = sign * series[row, k]
+        n = _remove(kind, series, k, n, flags, became)
+        # What came before it in this order has been judged.
+        if k > 1 and sign * series[row, k - 1] < value:
+            flags[k - 1] = _stands_out(kind, series, k - 1, limits)
+        if k <= n and sign * series[row, k] <= value:
+            flags[k] = _stands_out(kind, series, k, limits)
+    return n
+
+
+@compiled
+def _remove(
+    kind: int,
+    series: Series,
+    k: int,
+    n: int,
+    flags: NDArray[np.bool_],
+    became: NDArray[np.uint8],
+) -> int:
+    """Take observation `k` out of those that stand; return how many are left."""
+    became[int(series[3, k])] = kind
+    for j in range(k, n + 1):
+        flags[j] = flags[j + 1]
+        for row in range(4):
+            series[row, j] = series[row, j + 1]
+    return n - 1
+
+
+@compiled
+def _stands_out(kind: int, series: Series, k: int, limits: NDArray[np.float64]) -> bool:
+    """Return whether an observation is brighter or darker than its neighbours; not where it has none."""
+    if kind == BRIGHT:
+        level = max(series[0, k - 1], series[0, k + 1])
+        bright: bool = (series[0, k] > _above(level, limits)) & (level > -np.inf)
+        return bright
+    share = 1.0 - limits[3]
+    nir = min(series[1, k - 1], series[1, k + 1])
+    swir = min(series[2, k - 1], series[2, k + 1])
+    dark: bool = (series[1, k] < nir * share - limits[2]) & (nir < np.inf)
+    dark &= series[2, k] < swir * share - limits[4]
+    return dark
 
 
 @compiled
@@ -116,115 +165,45 @@ def _above(level: float, limits: NDArray[np.float64]) -> float:
 
 @compiled
 def _drop_bright_pairs(
-    state: NDArray[np.uint8],
-    bands: NDArray[np.float32],
-    seen: NDArray[np.int64],
+    series: Series,
+    n: int,
+    flags: NDArray[np.bool_],
     limits: NDArray[np.float64],
-    p: int,
-) -> None:
-    blue, swir = bands[0], bands[2]
-    before, first, second = -1, -1, -1
-    for t in seen:
-        if state[t, p] != KEPT:
-            continue
-        if before >= 0:
-            limit = _above(max(float(blue[before, p]), float(blue[t, p])), limits)
-            low = min(float(blue[first, p]), float(blue[second, p]))
-            snow = min(
-                _snow(float(blue[first, p]), float(swir[first, p])),
-                _snow(float(blue[second, p]), float(swir[second, p])),
-            )
-            if low > limit and snow < limits[5]:
-                state[first, p] = BRIGHT
-                state[second, p] = BRIGHT
-                # What stood before them now stands before this one.
-                second, first = before, -1
-        before, first, second = first, second, t
+    became: NDArray[np.uint8],
+) -> int:
+    blue, k = series[0], 2
+    while k + 2 <= n:
+        limit = _above(max(blue[k - 1], blue[k + 2]), limits)
+        out = min(blue[k], blue[k + 1]) > limit
+        if out and min(_snow(series, k), _snow(series, k + 1)) < limits[5]:
+            n = _remove(BRIGHT, series, k, n, flags, became)
+            n = _remove(BRIGHT, series, k, n, flags, became)
+        else:
+            k += 1
+    return n
 
 
 @compiled
-def _snow(blue: float, swir: float) -> float:
-    total = blue + swir
-    return (blue - swir) / total if total > 0.0 else 0.0
-
-
-@compiled
-def _drop_dark(
-    state: NDArray[np.uint8],
-    bands: NDArray[np.float32],
-    seen: NDArray[np.int64],
-    limits: NDArray[np.float64],
-    p: int,
-) -> None:
-    nir, swir = bands[1], bands[2]
-    done = np.zeros(len(seen), np.bool_)
-    most = -np.inf
-    for t in seen:
-        most = max(most, float(nir[t, p]))
-    # As for clouds: what is not dark beside the brightest is dark beside none.
-    ceiling = most * (1.0 - limits[3]) - limits[2]
-    for _ in seen:
-        k = -1
-        for other, t in enumerate(seen):
-            first = k < 0 or nir[t, p] < nir[seen[k], p]
-            if not done[other] and state[t, p] == KEPT and first:
-                k = other
-        if k < 0 or float(nir[seen[k], p]) >= ceiling:
-            return
-        done[k] = True
-        low_nir, low_swir = np.inf, np.inf
-        for t in _neighbours(state, seen, k, p):
-            if t >= 0:
-                low_nir = min(low_nir, float(nir[t, p]))
-                low_swir = min(low_swir, float(swir[t, p]))
-        dark_nir = float(nir[seen[k], p]) < low_nir * (1.0 - limits[3]) - limits[2]
-        dark_swir = float(swir[seen[k], p]) < low_swir * (1.0 - limits[3]) - limits[4]
-        if low_nir < np.inf and dark_nir and dark_swir:
-            state[seen[k], p] = DARK
-
-
-@compiled
-def _neighbours(
-    state: NDArray[np.uint8], seen: NDArray[np.int64], k: int, p: int
-) -> tuple[int, int]:
-    """Return the times of the nearest standing observations before and after one, -1 = none."""
-    before, after = -1, -1
-    for other in range(k - 1, -1, -1):
-        if state[seen[other], p] == KEPT:
-            before = seen[other]
-            break
-    for other in range(k + 1, len(seen)):
-        if state[seen[other], p] == KEPT:
-            after = seen[other]
-            break
-    return before, after
-
-
-@compiled
-def _standing(state: NDArray[np.uint8], seen: NDArray[np.int64], p: int) -> int:
-    count = 0
-    for t in seen:
-        if state[t, p] == KEPT:
-            count += 1
-    return count
+def _snow(series: Series, k: int) -> float:
+    blue, swir = series[0, k], series[2, k]
+    return (blue - swir) / (blue + swir) if blue + swir > 0.0 else 0.0
 
 
 @compiled
 def _settle(
-    state: NDArray[np.uint8],
     blue: NDArray[np.float32],
     inside: NDArray[np.bool_],
-    seen: NDArray[np.int64],
+    became: NDArray[np.uint8],
     p: int,
 ) -> bool:
     """Where nothing of the period stands, let the one least blue stand; return whether that was so."""
     best = -1
-    for t in seen:
-        if inside[t]:
-            if state[t, p] == KEPT:
+    for t in range(len(became)):
+        if inside[t] and became[t] != UNUSABLE:
+            if became[t] == KEPT:
                 return False
             if best < 0 or blue[t, p] < blue[best, p]:
                 best = t
     if best >= 0:
-        state[best, p] = KEPT
+        became[best] = KEPT
     return best >= 0
