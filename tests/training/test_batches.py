@@ -1,12 +1,16 @@
 """Samples and batches: what is drawn follows from its number, and labels stay with their pixels."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from pipeline.errors import LabelledDataError
 from pipeline.training import Experiment
+from pipeline.training import batches as made
 from pipeline.training.augment import cropped, turned, varied
-from pipeline.training.batches import batches, together
+from pipeline.training.batches import CROPS, GROUP, batches, together
 from pipeline.training.samples import Sample
 
 
@@ -25,6 +29,23 @@ def test_a_batch_is_the_same_wherever_one_begins(tiny):
     np.testing.assert_array_equal(later.images, several[5].images)
     np.testing.assert_array_equal(later.labels, several[5].labels)
     assert several[0].labels.any()
+
+
+def test_every_crop_is_used_once_and_batches_in_a_row_have_other_scenes(tiny, monkeypatch):
+    def crops(_mixture, _experiment, number):
+        marked = np.full((1, 32, 32), number, np.float32)
+        return [replace(sample(32, 1), pixels=marked) for _ in range(CROPS)]
+
+    monkeypatch.setattr(made, "crops", crops)
+    drawn = batches(tiny, 0)
+    scenes = [sorted(next(drawn).images[:, 0, 0, 0]) for _ in range(2 * GROUP)]
+    in_group = np.ravel(scenes[:GROUP])
+    assert np.bincount(in_group.astype(int)).tolist() == [CROPS] * (
+        tiny.train.batch * GROUP // CROPS
+    )
+    assert np.ravel(scenes[GROUP:]).min() > in_group.max()
+    alike = sum(one == other for one, other in pairwise(scenes))
+    assert alike < GROUP / 4
 
 
 def test_absent_bands_are_told_from_those_that_are_there():
