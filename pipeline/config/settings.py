@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
+from platformdirs import user_cache_path
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,6 +53,17 @@ class Prices(BaseModel):
     """For 1e9 bytes in the store for a month."""
 
 
+class BlockCacheSettings(BaseModel):
+    """The cache on disk of decoded blocks of remote rasters, shared by all runs of this user on a machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path = Field(default_factory=lambda: user_cache_path("cloudmask") / "blocks")
+    """Where; it must be this user's alone."""
+    size: ByteSize = Field(default=ByteSize(10 * 2**30), ge=0)
+    """What it may take, e.g. ``50 GiB``; 0: nothing is kept. At most half of what is free is taken."""
+
+
 class Settings(BaseSettings):
     """Settings of a machine rather than of a job: ``CLOUDMASK_LOG_LEVEL`` and so on."""
 
@@ -67,6 +80,8 @@ class Settings(BaseSettings):
     metrics_folder: Path | None = None
     """Folder that the textfile collector of Prometheus' node_exporter reads: each run writes its
     metrics there. None: no such file."""
+    block_cache: BlockCacheSettings = BlockCacheSettings()
+    """``CLOUDMASK_BLOCK_CACHE__SIZE=50GiB``, ``CLOUDMASK_BLOCK_CACHE__FOLDER=/scratch/blocks``."""
     serve: ServeSettings = ServeSettings()
     """Of ``cloudmask serve``: ``CLOUDMASK_SERVE__MAX_AREA_KM2=5000`` and so on."""
 
@@ -86,6 +101,13 @@ def read_settings() -> Settings:
     raise ConfigError("\n".join(found))
 
 
+_SECTIONS: Mapping[str, type[BaseModel]] = {
+    "serve": ServeSettings,
+    "block_cache": BlockCacheSettings,
+    "prices": Prices,
+}
+
+
 def _variable(location: Location) -> str:
     return _PREFIX + _NESTED.join(str(each).upper() for each in location)
 
@@ -94,9 +116,9 @@ def _mistake(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return "it is not set, and prices have none without it"
     if error["type"] == "extra_forbidden":
-        section = ServeSettings if error["loc"][0] == "serve" else Prices
+        section = _SECTIONS[str(error["loc"][0])]
         known = [name.upper() for name in section.model_fields]
-        what = "setting" if section is ServeSettings else "price"
+        what = "price" if section is Prices else "setting"
         return f"there is no such {what}{did_you_mean(str(error['loc'][-1]).upper(), known)}"
     if error["loc"] == ("prices",):
         return f'found {error["input"]!r:.40}, expected JSON such as {{"currency": "EUR", "cpu_hour": 0.04}}'

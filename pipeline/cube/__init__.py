@@ -4,7 +4,7 @@
 
     metadata/         metadata of items and headers: roles, outlines, hrefs; settles contradictions
     opening.py        opens and reads one raster, with retries
-    blocks/           rasters read in their own blocks, each decoded once and cached
+    blocks/           rasters read in their own blocks, each decoded once and cached, those of servers also on disk
     datasets.py       GDAL's settings per thread, checks of rasters, the pool of open rasters
     gdal.py           functions of GDAL that rasterio does not offer
     meter.py          counts what was read, and GDAL's requests
@@ -19,6 +19,7 @@
     build.py          scenes -> Dataset: load, radiometry per item, mosaic       (lazy)
 """
 
+from pipeline.cube.blocks.remote import use_disk
 from pipeline.cube.build import bytes_needed, open_cube, open_measured
 from pipeline.cube.loaders import require_loader
 from pipeline.cube.metadata.header import read_header
@@ -38,4 +39,5 @@ __all__ = [
     "read_header",
     "require_loader",
     "settled",
+    "use_disk",
 ]

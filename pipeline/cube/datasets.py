@@ -152,7 +152,7 @@ class Idle:
 
     def __init__(self, *, most: int, longest_s: float) -> None:
         self._most = most
-        self._longest_s = longest_s
+        self.longest_s = longest_s
         self._lock = threading.Lock()
         self._held: list[tuple[Key, float, DatasetReader]] = []
 
@@ -197,7 +197,7 @@ class Idle:
         _close(gone)
 
     def _is_fresh(self, since: float) -> bool:
-        return time.monotonic() - since < self._longest_s
+        return time.monotonic() - since < self.longest_s
 
 
 def _close(entries: Iterable[tuple[Key, float, DatasetReader]]) -> None:

@@ -40,6 +40,29 @@ def forget_answers(path: str) -> None:
         library.VSICurlPartialClearCache(path.encode())
 
 
+def answer_headers(path: str) -> dict[str, str]:
+    """Ask a server for the headers of a raster, by one request without a body; names in small letters.
+
+    GDAL keeps the answer for the next opening. Empty where the raster is not there or its server does not answer, which
+    GDAL forgets again, and where GDAL offers no such function.
+    """
+    library = _library()
+    if library is None:
+        return {}
+    lines = library.VSIGetFileMetadata(path.encode(), b"HEADERS", None)
+    # Without a request: it says whether the answer was the raster's.
+    opened = library.VSIFOpenL(path.encode(), b"rb") if lines else None
+    try:
+        if not opened:
+            forget_answers(path)
+            return {}
+        library.VSIFCloseL(opened)
+        pairs = [lines[at].decode("latin-1") for at in range(library.CSLCount(lines))]
+    finally:
+        library.CSLDestroy(lines)
+    return {name.lower(): value for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep GDAL's messages of this thread out of rasterio's log; errors are raised all the same.
@@ -102,6 +125,18 @@ def _library() -> Any:  # noqa: ANN401  (functions of C)
         for name in ("VSICurlPartialClearCache", "CPLPushErrorHandler", "CPLPopErrorHandler"):
             getattr(library, name).restype = None
         library.VSICurlPartialClearCache.argtypes = [ctypes.c_char_p]
+        library.VSIGetFileMetadata.argtypes = [
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.c_void_p,
+        ]
+        library.VSIGetFileMetadata.restype = ctypes.POINTER(ctypes.c_char_p)
+        library.VSIFOpenL.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+        library.VSIFOpenL.restype = ctypes.c_void_p
+        library.VSIFCloseL.argtypes = [ctypes.c_void_p]
+        for name in ("CSLCount", "CSLDestroy"):
+            getattr(library, name).argtypes = [ctypes.POINTER(ctypes.c_char_p)]
+        library.CSLDestroy.restype = None
         library.CPLSetThreadLocalConfigOption.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
         library.CPLSetThreadLocalConfigOption.restype = None
         library.GDALGetCacheMax64.restype = ctypes.c_longlong

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -31,6 +31,7 @@ from pipeline import access
 from pipeline.access import RetryPolicy, Verdict
 from pipeline.access.failures import verdict_of, verdict_of_text
 from pipeline.cube import datasets, gdal
+from pipeline.cube.blocks.remote import Versions, disk, version
 from pipeline.errors import AccessError, AssetError, AssetUnavailableError
 from pipeline.shown import shown
 from pipeline.wording import counted
@@ -159,7 +160,7 @@ def _read(
 
 @contextmanager
 def lent(
-    opening: access.Opening, overview_level: int | None, version: Hashable = None
+    opening: access.Opening, overview_level: int | None, file_version: Hashable = None
 ) -> Iterator[DatasetReader]:
     """Lend an open raster of the pool, with GDAL set up in this thread.
 
@@ -169,21 +170,57 @@ def lent(
         How it is opened.
     overview_level
         The overview, 0 = the finest; None: the raster itself.
-    version
+    file_version
         Tells a file of this machine from the one that it replaced.
     """
-    options = dict(opening.options)
-    key = (opening.path, frozenset(options.items()), overview_level, version)
+    with admitted(opening):
+        if opening.host is not None and disk() is not None:
+            present_version(opening.path)
+        with pooled(opening, overview_level, file_version) as raster:
+            yield raster
+
+
+@contextmanager
+def admitted(opening: access.Opening) -> Iterator[None]:
+    """Set GDAL up in this thread for a location, and wait until it may be read."""
     with ExitStack() as held:
-        held.enter_context(datasets.environment(options, TIMEOUT_S))
+        held.enter_context(datasets.environment(dict(opening.options), TIMEOUT_S))
         if opening.host is not None:
             held.enter_context(_turn(opening.path))
             held.enter_context(_gate(opening.host, opening.connections))
-        yield held.enter_context(IDLE.lent(key))
+        yield
+
+
+def pooled(
+    opening: access.Opening, overview_level: int | None, file_version: Hashable = None
+) -> AbstractContextManager[DatasetReader]:
+    """Lend an open raster of the pool, inside `admitted`; arguments as of `lent`."""
+    options = frozenset(opening.options.items())
+    return IDLE.lent((opening.path, options, overview_level, file_version))
+
+
+VERSIONS = Versions(most=4096, fresh_s=IDLE.longest_s)
+"""Of remote rasters, where blocks are kept on disk."""
+
+
+def present_version(path: str) -> str | None:
+    """Return what tells a remote raster from the one that it replaced, None if nothing does; inside `admitted`.
+
+    It is asked for before anything is read and again after some minutes, when what was read before is forgotten: nothing
+    is taken for a part of this version that is of an earlier one.
+    """
+    known = VERSIONS.get(path)
+    if known is not None:
+        return known[0]
+    forget_raster(path)
+    found = version(gdal.answer_headers(path))
+    VERSIONS.set(path, found)
+    return found
 
 
 def forget_raster(path: str) -> None:
     """Close a remote raster that could not be read, and let GDAL forget what its server answered."""
+    VERSIONS.drop(path)
     IDLE.drop(path)
     gdal.forget_answers(path)
 

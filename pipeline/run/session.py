@@ -13,6 +13,7 @@ import numpy as np
 from pipeline import store
 from pipeline.access import RetryPolicy
 from pipeline.errors import CloudmaskError, IncompleteError, StoreError
+from pipeline.run.common.block_cache import use_block_cache
 from pipeline.run.common.clock import unmeasured
 from pipeline.run.common.method import layers_of
 from pipeline.run.common.progress import Progress, Silent
@@ -194,6 +195,7 @@ def open_session(plan: Plan, progress: Progress | None = None) -> Iterator[Sessi
     """
     job, progress = plan.job, progress or Silent()
     metrics.require_exporter()
+    use_block_cache()
     with (
         store.open_writer(
             job.store,

@@ -31,6 +31,10 @@ class Cost:
     """Windows read from source rasters."""
     bytes_spared: int = 0
     """Bytes of reflectance on the grid (float32) that composites did not read, since stored masks show no usable pixel."""
+    blocks_decoded: int = 0
+    """Blocks of source rasters that were read and decoded."""
+    blocks_from_disk: int = 0
+    """Blocks that were found in the cache on disk instead."""
     bytes_fetched: int | None = 0
     """Bytes that GDAL downloaded, headers of rasters included; none: they could not be counted."""
     requests: int | None = 0

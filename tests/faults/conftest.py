@@ -3,6 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
+from pipeline import cube
 from pipeline.access import RetryPolicy
 from pipeline.cli import app
 from pipeline.cube import opening
@@ -39,3 +40,5 @@ def quick_reads(monkeypatch):
     yield
     opening.IDLE.drop()
     raster.HEADERS.drop()
+    opening.VERSIONS.drop()
+    cube.use_disk(None, 0)

@@ -13,6 +13,7 @@ meets which fault follows from the seed, the path and how often the path was ask
 """
 
 import dataclasses
+import hashlib
 import http.server
 import json
 import random
@@ -169,6 +170,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {span[0]}-{span[1]}/{len(content)}")
         if status in (200, 206):
             self.send_header("Accept-Ranges", "bytes")
+            if content != HTML:
+                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()[:16]}"')
         if status == 429:
             self.send_header("Retry-After", "1")
         if location:

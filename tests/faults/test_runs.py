@@ -14,7 +14,7 @@ import pystac
 import pytest
 import xarray as xr
 
-from pipeline import access, run
+from pipeline import access, cube, run
 from pipeline.cube import open_cube
 from pipeline.errors import AssetError
 from pipeline.types import CubeSettings, Items, Period
@@ -149,8 +149,9 @@ def sign(monkeypatch, faulty, name):
         *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(QUICK, RUNS)),
     ],
 )
-def test_every_run_ends_exact_or_with_a_name(region, faulty, monkeypatch, seed):
+def test_every_run_ends_exact_or_with_a_name(region, faulty, monkeypatch, tmp_path, seed):
     name, plan = f"run{seed}", plan_of(seed, region)
+    cube.use_disk(tmp_path / "blocks", 2**26 * (seed % 2))
     faulty.plan(name, **plan)
     if "token_life" in plan:
         sign(monkeypatch, faulty, name)

@@ -6,6 +6,7 @@ own, because GDAL reads from it while it holds the interpreter of the tests.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import threading
@@ -55,6 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             part, status = whole[start : end + 1], 206
         else:
             part, status, said = whole, 200, {}
+        said["ETag"] = f'"{hashlib.sha256(whole).hexdigest()[:16]}"'
         # Before it is sent: whoever has read it finds it in the log.
         self.server.note(path, len(part) if with_body else 0)
         self._send(status, part, said, with_body=with_body)

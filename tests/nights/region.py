@@ -103,7 +103,11 @@ def environment(site: Path, log: Path) -> dict[str, str]:
     """Return this process's environment, and the way to the model; nobody's settings but ours."""
     paths = (str(site), str(ROOT), os.environ.get("PYTHONPATH"))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "CLOUDMASK_"))}
-    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), LOG: str(log)}
+    return kept | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        LOG: str(log),
+        "CLOUDMASK_BLOCK_CACHE__FOLDER": str(site.with_name("blocks")),
+    }
 
 
 def stages(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -50,14 +50,16 @@ class Schedule:
         self.listing = folder / "listing.json"
         self._noted = 0
 
-    def run(self, night: date, catalogue: str, name: str) -> int:
-        """Run once; return how it ended."""
+    def run(self, night: date, catalogue: str, name: str, *, cached: bool = True) -> int:
+        """Run once, with or without blocks on disk; return how it ended."""
         self.listing.write_text(json.dumps(self.story.listed(night)))
         job = self.folder / f"{name}.yaml"
         job.write_text(yaml.safe_dump(self.document(night, catalogue, name)))
         self.said = self.folder / f"{name}-{night}.txt"
         arguments = ["run", str(job), "--plain", "--no-report", "--quiet"]
         here = environment(self.site, self.folder / "windows")
+        if not cached:
+            here["CLOUDMASK_BLOCK_CACHE__SIZE"] = "0"
         return ended(cloudmask(arguments, here, self.said, forked=True))
 
     def document(self, night: date, catalogue: str, name: str) -> dict[str, Any]:

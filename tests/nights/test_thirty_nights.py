@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -83,8 +84,10 @@ def usable_cells(archive: store.Archive) -> set[Cell]:
     return found
 
 
-def assert_read_what_it_must(schedule: Schedule, name: str, must: Must, night: date) -> int:
-    """Compare files and bytes that were read with those that the items call for."""
+def assert_read_what_it_must(
+    schedule: Schedule, name: str, must: Must, night: date
+) -> dict[tuple[str, str], int]:
+    """Compare files and bytes that were read with those that the items call for; return the bytes."""
     read, archive = schedule.asked(), schedule.archive(name)
     tiles, now = tiles_of(archive), schedule.story.used(night)
     masking = must.mask_reads()
@@ -106,14 +109,17 @@ def assert_read_what_it_must(schedule: Schedule, name: str, must: Must, night: d
     assert record["stages"]["mask"]["bytes_read"] <= per_item * sum(
         map(len, must.cells.values())
     )
-    return sum(read.values())
+    return read
 
 
 def bytes_of(schedule: Schedule, item: str, asset: str) -> int:
     """Return a file's size, in whole blocks, and one block more."""
+    return BLOCK * (-(-size_of(schedule, item, asset) // BLOCK) + 1)
+
+
+def size_of(schedule: Schedule, item: str, asset: str) -> int:
     (path,) = (p for p, named in schedule.assets.items() if named == (item, asset))
-    size = (schedule.folder / "archive" / path.lstrip("/")).stat().st_size
-    return BLOCK * (-(-size // BLOCK) + 1)
+    return (schedule.folder / "archive" / path.lstrip("/")).stat().st_size
 
 
 def statuses(record: dict[str, Any], status: str) -> set[tuple[str, date]]:
@@ -171,6 +177,7 @@ def test_each_night_reads_what_it_must_and_the_last_leaves_what_one_run_would(
     nightly = f"nights{len(nights)}"
     schedule.asked()
     last: date | None = None
+    fetched: Counter[tuple[str, str]] = Counter()
     for night in nights:
         catalogue.be(up=night not in OUTAGE)
         before = look(schedule.url(nightly))
@@ -183,17 +190,22 @@ def test_each_night_reads_what_it_must_and_the_last_leaves_what_one_run_would(
         if must.cells:
             read = assert_read_what_it_must(schedule, nightly, must, night)
         else:
-            read = 0
+            read = {}
             assert schedule.asked() == {}
             assert look(schedule.url(nightly)) == before
         print(
-            f"{night} exit {code}: {len(must.cells)} cells, {len(must.periods)} periods, {read} bytes"
+            f"{night} exit {code}: {len(must.cells)} cells, {len(must.periods)} periods, {sum(read.values())} bytes"
         )
+        fetched.update(read)
         last = night if code == 0 else last
     assert_sound(schedule.archive(nightly))
+    # Each file once, whatever the nights wanted of it; and a byte each night to follow redirects.
+    size = sum(size_of(schedule, *each) for each in fetched)
+    print(f"together: {fetched.total()} bytes, {fetched.total() / size:.3f} of the files' size")
+    assert fetched.total() <= 1.05 * size
 
     at_once = f"once{len(nights)}"
-    assert schedule.run(nights[-1], catalogue.url, at_once) == 0
+    assert schedule.run(nights[-1], catalogue.url, at_once, cached=False) == 0
     print(f"all at once: {sum(schedule.asked().values())} bytes")
     one, other = (contents(schedule.archive(name)) for name in (nightly, at_once))
     assert one.keys() == other.keys()

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.converters import rio_geobox
-from odc.geo.crs import CRS
 from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from rasterio.io import DatasetReader
 
 from pipeline import access
 from pipeline.cube import datasets
+from pipeline.cube.blocks.headers import (
+    HEADERS,
+    Header,
+    header_of,
+    kept_header,
+)
 from pipeline.cube.blocks.memory import Block, BlockMemory
+from pipeline.cube.blocks.remote import Entries, disk
 from pipeline.cube.blocks.units import (
     Shape,
     Span,
@@ -28,10 +30,19 @@ from pipeline.cube.blocks.units import (
     copy_part,
     place,
     rectangles,
-    unit_shape,
     units,
 )
-from pipeline.cube.opening import AssetRef, attempt, forget_raster, lent
+from pipeline.cube.opening import (
+    AssetRef,
+    admitted,
+    attempt,
+    forget_raster,
+    lent,
+    pooled,
+    present_version,
+)
+from pipeline.types import Cost
+from pipeline.types.record import METER
 
 T = TypeVar("T")
 
@@ -40,34 +51,6 @@ MEMORY_BYTES = 3 * 2**25
 
 BLOCKS = BlockMemory(MEMORY_BYTES)
 
-FRESH_S = 300.0
-"""How long the header of a remote raster is believed."""
-
-MOST_HEADERS = 4096
-
-
-@dataclass(frozen=True, eq=False)
-class Header:
-    """What is known of a raster, or of one of its overviews, once it was opened.
-
-    Compared by identity: a raster that is replaced gets another header, so that blocks of the old one are not found.
-    """
-
-    geobox: GeoBox | GCPGeoBox
-    has_crs: bool
-    """Of its own, not of ground control points."""
-    shape: Shape
-    count: int
-    dtypes: tuple[str, ...]
-    unit: Shape | None
-    """Rows and columns that are decoded together; None: windows are read as they are."""
-    fresh_until: float
-    """On the monotonic clock."""
-    factors: dict[int, Sequence[int]] = field(default_factory=dict)
-    """Band -> decimation factor of each overview, where they have been looked for."""
-    notes: dict[Hashable, Any] = field(default_factory=dict)
-    """What else was computed from this header: see `BlockRaster.once`."""
-
 
 class BlockRaster:
     """A raster, or one of its overviews, made of cached blocks.
@@ -75,8 +58,8 @@ class BlockRaster:
     It is opened when its header, or a block of a window, is not cached, by one thread at a time for each block.
     """
 
-    def __init__(self, opening: access.Opening, level: int | None) -> None:
-        self._opening, self._level = opening, level
+    def __init__(self, opening: access.Opening, level: int | None, href: str = "") -> None:
+        self._opening, self._level, self._href = opening, level, href
         self._version = _version(opening)
         self._header = HEADERS.get((opening.path, level, self._version), self._asked)
 
@@ -122,6 +105,7 @@ class BlockRaster:
         factors = self._header.factors
         if band not in factors:
             factors[band] = self._with(lambda raster: datasets.overviews(raster, band))
+            self._header.keep()
         return factors[band]
 
     def read(self, band: int, window: tuple[Span, Span]) -> NDArray[Any]:
@@ -144,12 +128,21 @@ class BlockRaster:
 
     def _decoded(self, band: int, keys: Sequence[Hashable]) -> Mapping[Hashable, Block]:
         wanted: list[Unit] = [key[2] for key in keys]  # type: ignore[index]
-        return self._with(partial(self._blocks, band, wanted))
+        found = self._header.kept_blocks(band, wanted)
+        missing = [at for at in wanted if at not in found]
+        if missing:
+            made = self._with(partial(self._blocks, band, missing))
+            self._header.keep_blocks(band, made)
+            found |= made
+        METER.add(
+            Cost(blocks_decoded=len(missing), blocks_from_disk=len(wanted) - len(missing))
+        )
+        return {(self._header, band, at): block for at, block in found.items()}
 
     def _blocks(
         self, band: int, wanted: Sequence[Unit], raster: DatasetReader
-    ) -> Mapping[Hashable, Block]:
-        header, blocks = self._header, dict[Hashable, Block]()
+    ) -> dict[Unit, Block]:
+        header, blocks = self._header, dict[Unit, Block]()
         assert header.unit is not None
         shapes = rectangles(wanted) if self._opening.host else map(_alone, wanted)
         for rows, cols in shapes:
@@ -164,11 +157,25 @@ class BlockRaster:
                 # A copy, lest a block hold the memory of all.
                 block = block if block.shape == read.shape else block.copy()
                 block.flags.writeable = False
-                blocks[header, band, at] = block
+                blocks[at] = block
         return blocks
 
     def _asked(self) -> Header:
-        return self._with(_header)
+        if self._opening.host is None or disk() is None:
+            return self._with(header_of)
+        with admitted(self._opening):
+            return self._known()
+
+    def _known(self) -> Header:
+        """Return the header of the raster's present version, from disk or from the raster."""
+        found = present_version(self._opening.path)
+        entries = None if found is None else Entries.of(self._href, found, self._level)
+        if entries is not None and (kept := kept_header(entries)):
+            return kept
+        with pooled(self._opening, self._level) as raster:
+            made = header_of(raster, entries)
+        made.keep()
+        return made
 
     def _with(self, use: Callable[[DatasetReader], T]) -> T:
         with lent(self._opening, self._level, self._version) as raster:
@@ -185,12 +192,14 @@ def read_blocks(
     AssetError, AssetUnavailableError
         As of `opening.read_asset`.
     """
-    return attempt(ref, partial(_used, use, overview_level))
+    return attempt(ref, partial(_used, use, overview_level, ref.href))
 
 
-def _used(use: Callable[[BlockRaster], T], level: int | None, opening: access.Opening) -> T:
+def _used(
+    use: Callable[[BlockRaster], T], level: int | None, href: str, opening: access.Opening
+) -> T:
     try:
-        return use(BlockRaster(opening, level))
+        return use(BlockRaster(opening, level, href))
     except Exception:
         if opening.host is not None:
             HEADERS.drop(opening.path)
@@ -213,72 +222,3 @@ def _version(opening: access.Opening) -> Hashable:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
-
-
-_known_crs: dict[str, CRS] = {}
-
-
-def _geobox(raster: DatasetReader) -> GeoBox | GCPGeoBox:
-    """Return where a raster lies, with the CRS object of those before it.
-
-    A CRS finds its EPSG code when it is first asked; for EPSG:3031 that takes .1 s, twenty times as long as a window.
-    """
-    geobox = rio_geobox(raster)
-    if isinstance(geobox, GCPGeoBox) or geobox.crs is None:
-        return geobox
-    if len(_known_crs) >= MOST_HEADERS:
-        _known_crs.clear()
-    crs = _known_crs.setdefault(str(geobox.crs), geobox.crs)
-    return GeoBox(geobox.shape, geobox.transform, crs)
-
-
-def _header(raster: DatasetReader) -> Header:
-    shape = (raster.height, raster.width)
-    itemsize = max(np.dtype(name).itemsize for name in raster.dtypes)
-    rows, cols = raster.block_shapes[0]
-    return Header(
-        geobox=_geobox(raster),
-        has_crs=raster.crs is not None,
-        shape=shape,
-        count=raster.count,
-        dtypes=tuple(raster.dtypes),
-        unit=unit_shape((rows, cols), shape, itemsize),
-        fresh_until=time.monotonic() + FRESH_S,
-    )
-
-
-Key = tuple[str, int | None, Hashable]
-"""Path, overview level, version of a file of this machine."""
-
-
-class Headers:
-    """Headers of rasters; those used longest ago are dropped first."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held: dict[Key, Header] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: Key, ask: Callable[[], Header]) -> Header:
-        """Return a header, from the raster if it is not held or no longer fresh."""
-        with self._lock:
-            held = self._held.pop(key, None)
-            if held is not None and (key[2] is not None or held.fresh_until > time.monotonic()):
-                self._held[key] = held
-                return held
-        made = ask()
-        with self._lock:
-            # Threads that asked at once agree on the first answer, since blocks are found by it.
-            made = self._held.pop(key, made)
-            self._held[key] = made
-            while len(self._held) > self._most:
-                del self._held[next(iter(self._held))]
-        return made
-
-    def drop(self, path: str | None = None) -> None:
-        """Drop the headers of a path, or all."""
-        with self._lock:
-            self._held = {k: v for k, v in self._held.items() if path not in (None, k[0])}
-
-
-HEADERS = Headers(MOST_HEADERS)

@@ -35,6 +35,7 @@ from distributed.scheduler import NoValidWorkerError
 
 from pipeline import models, store
 from pipeline.errors import CloudmaskError, MemoryBudgetError, WorkersError
+from pipeline.run.common.block_cache import use_block_cache
 from pipeline.run.common.progress import Steps
 from pipeline.run.executors.base import Result
 from pipeline.run.plan.plan import Plan
@@ -173,6 +174,7 @@ class SetUp(WorkerPlugin):  # type: ignore[misc]
             )
         watch_output()
         models.prepare_process()
+        use_block_cache()
 
 
 @contextmanager

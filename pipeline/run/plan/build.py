@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from pipeline import grid, sensors
 from pipeline.cube.metadata.roles import outlines_in
 from pipeline.errors import MemoryBudgetError, RadiometryError
+from pipeline.run.common.block_cache import use_block_cache
 from pipeline.run.common.cells import CellTable, group_by_cell
 from pipeline.run.common.clock import measured
 from pipeline.run.common.fingerprint import item_text, mask_fingerprint_of, model_text
@@ -56,6 +57,8 @@ def plan_job(job: Job, report: Report = lambda _: None) -> Plan:
         As `pipeline.errors` says.
     """
     stages: dict[str, Cost] = {}
+    # Before any raster is read: what is kept must be of the version that its server tells first.
+    use_block_cache()
     with measured(stages, "plan"):
         plan = with_begun(make_plan(job, prepare(job, report)))
     _check_memory(plan)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.cube import datasets
 from pipeline.cube.blocks import raster as blocks
+from pipeline.cube.blocks.headers import Headers
 from pipeline.cube.blocks.memory import BlockMemory
 from pipeline.cube.blocks.raster import read_blocks
 from pipeline.cube.blocks.units import LARGEST_BYTES, SMALLEST_PX, rectangles, unit_shape, units
@@ -91,7 +92,7 @@ def test_threads_decode_each_block_once(rasters, monkeypatch):
 def test_a_raster_is_opened_once(rasters, monkeypatch):
     opened, real = [], datasets.opened
     monkeypatch.setattr(datasets, "opened", lambda *key: opened.append(key) or real(*key))
-    monkeypatch.setattr(blocks, "HEADERS", blocks.Headers(8))
+    monkeypatch.setattr(blocks, "HEADERS", Headers(8))
     blocks_of = ref(rasters[0] / "strips.tif")
     for row in range(0, 300, 10):
         read_blocks(blocks_of, lambda r, row=row: r.read(2, ((row, row + 10), (0, 410))))
