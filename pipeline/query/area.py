@@ -17,17 +17,12 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import QueryError
+from pipeline.query.rasterize import Window, draw
 
 STEP_DEGREES = 0.01
 """Edges are projected in steps of this; between them, less than 0.1 m is lost."""
-DRAWN_PX = 128
-"""Edge of the blocks within a tile whose pixels are compared with an area one by one."""
-CROSSED_PX = 32
-"""Edge of the squares within such a block."""
 BLOCK_PX = 1024
 """Edge of the largest block that is drawn at once outside the region."""
-
-Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +40,7 @@ class Part:
     def pixels(self) -> int:
         """How many pixels belong to the area."""
         if self.inside is not None:
-            return int(self.inside.sum())
+            return int(np.count_nonzero(self.inside))
         ys, xs = self.window
         return int((ys.stop - ys.start) * (xs.stop - xs.start))
 
@@ -186,58 +181,6 @@ def _reach(area: BaseGeometry, geobox: GeoBox) -> tuple[tuple[int, int], tuple[i
     )
 
 
-def draw(area: BaseGeometry, geobox: GeoBox, window: Window) -> NDArray[np.bool_]:
-    """Say which pixels (y, x) of a window have their centre in an area."""
-    shapely.prepare(area)
-    ys, xs = window
-    inside = np.zeros((ys.stop - ys.start, xs.stop - xs.start), bool)
-    for top in range(ys.start, ys.stop, DRAWN_PX):
-        for left in range(xs.start, xs.stop, DRAWN_PX):
-            block = _clip(top, DRAWN_PX, ys.stop), _clip(left, DRAWN_PX, xs.stop)
-            box = shapely.box(*_boundingbox(geobox, block))
-            where = tuple(
-                slice(part.start - whole.start, part.stop - whole.start)
-                for part, whole in zip(block, window, strict=True)
-            )
-            if area.covers(box):
-                inside[where] = True
-            elif area.intersects(box):
-                inside[where] = _crossed(area, geobox, block)
-    return inside
-
-
-def _crossed(area: BaseGeometry, geobox: GeoBox, block: Window) -> NDArray[np.bool_]:
-    """Draw a block that the outline crosses: pixel by pixel only in the squares that it crosses."""
-    ys, xs = block
-    inside = np.zeros((ys.stop - ys.start, xs.stop - xs.start), bool)
-    squares = [
-        (_clip(top, CROSSED_PX, ys.stop), _clip(left, CROSSED_PX, xs.stop))
-        for top in range(ys.start, ys.stop, CROSSED_PX)
-        for left in range(xs.start, xs.stop, CROSSED_PX)
-    ]
-    boxes = shapely.box(*np.array([_boundingbox(geobox, each) for each in squares]).T)
-    covered, touched = shapely.covers(area, boxes), shapely.intersects(area, boxes)
-    for square, whole, some in zip(squares, covered, touched, strict=True):
-        if some:
-            where = tuple(
-                slice(part.start - all_.start, part.stop - all_.start)
-                for part, all_ in zip(square, block, strict=True)
-            )
-            inside[where] = True if whole else _centres(area, geobox, square)
-    return inside
-
-
-def _centres(area: BaseGeometry, geobox: GeoBox, window: Window) -> NDArray[np.bool_]:
-    # Not GDAL's rasterizer: it is faster, but was seen to count pixels along slivers whose centre
-    # lies outside; and one rule for all windows keeps the sum of tiles equal to the whole.
-    ys, xs = window
-    a, b, x0, d, e, y0 = tuple(geobox.affine)[:6]
-    cols = np.arange(xs.start, xs.stop) + 0.5
-    rows = np.arange(ys.start, ys.stop)[:, np.newaxis] + 0.5
-    x, y = a * cols + b * rows + x0, d * cols + e * rows + y0
-    return np.asarray(shapely.contains_xy(area, x, y), bool)
-
-
 def pixels_outside(area: BaseGeometry, geobox: GeoBox) -> int:
     """Count the pixels of an area beyond the region, on the same grid carried on."""
     shapely.prepare(area)
@@ -265,7 +208,7 @@ def _count(area: BaseGeometry, geobox: GeoBox, window: Window) -> int:
     if area.covers(box):
         return int(height * width)
     if max(height, width) <= BLOCK_PX:
-        return int(draw(area, geobox, window).sum())
+        return int(np.count_nonzero(draw(area, geobox, window)))
     if height >= width:
         middle = ys.start + height // 2
         halves = (slice(ys.start, middle), xs), (slice(middle, ys.stop), xs)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import QueryError
-from pipeline.query.area import area_on, bounding_window, draw
+from pipeline.query.area import area_on, bounding_window
+from pipeline.query.rasterize import draw
 from pipeline.query.cf import referenced
 from pipeline.types import Period
 
