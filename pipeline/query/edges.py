@@ -6,18 +6,21 @@ by its count; one that the edge crosses too, if all of it is one class. The othe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.query.area import Part
+from pipeline.query.rasterize import Window
 from pipeline.types import Code, StoredMasks
 
 CLASSES = len(Code)
-READ_PX = 256
-"""Squares are read together within blocks of this edge: a chunk, as stores have them by default."""
+FIRST_PIXEL = (1 << 24) - 1
+"""The bits of a run that number its first pixel."""
 
 Ints = NDArray[np.int64]
 
@@ -106,7 +109,8 @@ def _summed(inside: NDArray[np.bool_], edge_px: int) -> Ints:
     strips = inside.view(np.uint8).reshape(-1, edge_px, inside.shape[1])
     # Up to 64 rows fit into bytes, which add up quickest.
     columns = strips.sum(axis=1, dtype=np.uint8)
-    return columns.reshape(len(strips), -1, edge_px).sum(axis=2, dtype=np.int64)
+    found: Ints = columns.reshape(len(strips), -1, edge_px).sum(axis=2, dtype=np.int64)
+    return found
 
 
 def _add_crossed(
@@ -122,73 +126,83 @@ def _add_crossed(
     total = known.sum(axis=-1, dtype=np.int64)
     # Not counted, or of several classes: the pixels say.
     unclear = (known.max(axis=-1) != total) | (total == 0)
-    groups = list(_chunks(masks, squares, chosen))
-    for numbers, _ in groups:
-        unclear[:, numbers] = unclear[:, numbers].any(axis=1, keepdims=True)
+    groups = list(_groups(masks, squares, chosen))
+    for each in groups:
+        unclear[:, each.squares] = unclear[:, each.squares].any(axis=1, keepdims=True)
     pixels = np.where(unclear, 0, squares.pixels[chosen])
     counts += ((known > 0) * pixels[..., np.newaxis]).sum(axis=1)
-    for numbers, chunk in groups:
-        there = known[:, numbers].any(axis=1).tolist()
-        for at in np.flatnonzero(unclear[:, numbers[0]]).tolist():
-            counts[at] += chunk.counts(masks, int(scenes[at]), there[at])
+    for each in groups:
+        read = np.flatnonzero(unclear[:, each.squares[0]])
+        if read.size:
+            counts[read] += each.counts(masks, scenes[read].tolist())
 
 
 @dataclass(frozen=True, slots=True)
-class _Chunk:
-    """What is read of a scene at once."""
+class _Group:
+    """Crossed squares that are read together, because the chunks that hold them are read as a whole."""
 
-    window: tuple[slice, slice]
-    """Pixels (y, x) of the grid."""
-    wanted: Ints
-    """Those of them that count, as positions in the flat window."""
+    squares: Ints
+    """Their numbers among those that the edge crosses."""
+    chunks: list[tuple[int, int, NDArray[np.int32]]]
+    """Row and column of each chunk; how many of its pixels before each, and before its end, are in these squares and in
+    the area."""
 
-    def counts(self, masks: StoredMasks, scene: int, there: Sequence[bool]) -> list[int]:
-        """Count the classes in a scene; `there` says which are counted in its squares."""
-        codes = masks.codes(scene, self.window).ravel().take(self.wanted)
-        # Comparing bytes takes less time than numpy's bincount, and most classes are not there.
-        found = [has and np.count_nonzero(codes == code) for code, has in enumerate(there)]
-        if sum(found) != codes.size:
-            return [np.count_nonzero(codes == code) for code in range(CLASSES)]
-        return found
+    def counts(self, masks: StoredMasks, scenes: Sequence[int]) -> Ints:
+        """Count the classes (scene, class) in some scenes."""
+        return sum(
+            (
+                _counts(masks.runs_of(scenes, row, col), before)
+                for row, col, before in self.chunks
+            ),
+            np.zeros((len(scenes), CLASSES), np.int64),
+        )
+
+
+def _counts(runs: Sequence[NDArray[np.uint32]], before: NDArray[np.int32]) -> Ints:
+    """Count the classes (scene, class) in the wanted pixels of a chunk."""
+    lengths = [each.size for each in runs]
+    every = np.concatenate(runs)
+    wanted = before.take(every & FIRST_PIXEL)
+    ends = np.append(wanted[1:], 0)
+    ends[np.cumsum(lengths) - 1] = before[-1]
+    classes = (every >> 24) + CLASSES * np.repeat(np.arange(len(runs)), lengths)
+    found = np.bincount(classes, ends - wanted, minlength=CLASSES * len(runs))
+    return found.astype(np.int64).reshape(len(runs), CLASSES)
+
+
+def _groups(
+    masks: StoredMasks, squares: _Squares, chosen: NDArray[np.bool_]
+) -> Iterator[_Group]:
+    """Group the chosen squares (y, x), such that no chunk is of two groups."""
+    where = np.argwhere(chosen)
+    # Both divide a tile, and so does this.
+    edge = math.lcm(squares.edge_px, masks.chunk_px)
+    origins = where * squares.edge_px + squares.corner
+    places, number = np.unique(origins // edge, axis=0, return_inverse=True)
+    for each, place in enumerate(places.tolist()):
+        numbers = np.flatnonzero(number.ravel() == each)
+        inside = np.zeros((edge, edge), bool)
+        for at, square in zip(origins[numbers] % edge, where[numbers], strict=True):
+            to, of = (
+                _window(start, squares.edge_px) for start in (at, square * squares.edge_px)
+            )
+            inside[to] = squares.inside[of]
+        yield _Group(numbers, list(_chunks(inside, place, masks.chunk_px)))
+
+
+def _window(start: Ints, edge_px: int) -> Window:
+    top, left = start.tolist()
+    return slice(top, top + edge_px), slice(left, left + edge_px)
 
 
 def _chunks(
-    masks: StoredMasks, squares: _Squares, chosen: NDArray[np.bool_]
-) -> Iterator[tuple[Ints, _Chunk]]:
-    """Yield the numbers of the chosen squares (y, x) that lie in one chunk, and what is read of it."""
-    edge = squares.edge_px
-    where = np.argwhere(chosen)
-    places, number = np.unique(
-        (where * edge + squares.corner) // READ_PX, axis=0, return_inverse=True
-    )
-    for each, place in enumerate(places.tolist()):
-        numbers = np.flatnonzero(number.ravel() == each)
-        window = tuple(
-            _chunk_span(at, corner, masks.tile_px, end)
-            for at, corner, end in zip(place, squares.corner, masks.geobox.shape, strict=True)
-        )
-        yield numbers, _Chunk((window[0], window[1]), _wanted(squares, where[numbers], window))
-
-
-def _chunk_span(number: int, inside_tile: int, tile_px: int, end: int) -> slice:
-    """Return the pixels of a chunk along one axis, as far as tile and region go."""
-    tile = inside_tile // tile_px * tile_px
-    return slice(
-        max(number * READ_PX, tile), min((number + 1) * READ_PX, tile + tile_px, end)
-    )
-
-
-def _wanted(squares: _Squares, chosen: Ints, window: tuple[slice, ...]) -> Ints:
-    """Return the positions in a flat window of the pixels of some squares (square, 2) that belong to the area."""
-    edge = squares.edge_px
-    low, high = chosen.min(axis=0), chosen.max(axis=0) + 1
-    mask = np.zeros(high - low, bool)
-    mask[tuple((chosen - low).T)] = True
-    held = tuple(slice(a * edge, b * edge) for a, b in zip(low, high, strict=True))
-    rows, cols = np.nonzero(squares.inside[held] & mask.repeat(edge, 0).repeat(edge, 1))
-    top, left = (
-        corner + at.start - span.start
-        for corner, at, span in zip(squares.corner, held, window, strict=True)
-    )
-    found: Ints = (rows + top) * (window[1].stop - window[1].start) + cols + left
-    return found
+    inside: NDArray[np.bool_], place: Sequence[int], chunk_px: int
+) -> Iterator[tuple[int, int, NDArray[np.int32]]]:
+    """Yield the chunks of a group that have pixels of it; see `_Group.chunks`."""
+    along = len(inside) // chunk_px
+    for row, col in product(range(along), repeat=2):
+        part = inside[_window(np.array([row, col]) * chunk_px, chunk_px)]
+        before = np.zeros(part.size + 1, np.int32)
+        np.cumsum(part, out=before[1:])
+        if before[-1]:
+            yield place[0] * along + row, place[1] * along + col, before

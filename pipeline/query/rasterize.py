@@ -64,7 +64,9 @@ def _cuts(starts: Floats, ends: Floats, height: int) -> tuple[Ints, Floats, Floa
     """Return row, column and columns a row of each cut of an edge with a row of centres."""
     upper, lower = np.minimum(starts[:, 1], ends[:, 1]), np.maximum(starts[:, 1], ends[:, 1])
     # Half open: a corner on a row is of one of its two edges.
-    first, stop = (np.clip(np.ceil(each), 0, height).astype(np.int64) for each in (upper, lower))
+    first, stop = (
+        np.clip(np.ceil(each), 0, height).astype(np.int64) for each in (upper, lower)
+    )
     count = stop - first
     edge = np.repeat(np.arange(count.size), count)
     rows = np.arange(edge.size) + np.repeat(first - (np.cumsum(count) - count), count)

@@ -13,8 +13,8 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import QueryError
 from pipeline.query.area import area_on, bounding_window
-from pipeline.query.rasterize import draw
 from pipeline.query.cf import referenced
+from pipeline.query.rasterize import draw
 from pipeline.types import Period
 
 NONE = {"count": 0, "day": -1, "source": -1}

@@ -66,7 +66,7 @@ class Archive:
             if newest is not None:
                 # Whoever holds on to it is told when it is expired, or gets the answer.
                 self._keep(newest.snapshot, newest)
-            self._newest = newest = self._state(None)
+            self._newest = newest = self._state(None, newest)
         self._looked = time.monotonic()
         return newest
 
@@ -101,9 +101,9 @@ class Archive:
                 f"archive {self.name} has no snapshot {as_of}: leave as_of out for the newest",
             ) from None
 
-    def _state(self, as_of: str | None) -> State:
+    def _state(self, as_of: str | None, before: State | None = None) -> State:
         archive = open_archive(self._url, as_of=as_of)
-        archive.keep_chunks(self._cache)
+        archive.keep_chunks(self._cache, None if before is None else before.archive)
         return State(self.name, archive)
 
     def is_gone(self, state: State) -> bool:

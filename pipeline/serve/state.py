@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from numpy.typing import NDArray
 
@@ -17,6 +17,8 @@ from pipeline.types import Grid, Period, StoredMasks, StoredScene
 from pipeline.types.series import Reader
 
 Composite = Mapping[str, Any]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class State:
@@ -90,7 +92,7 @@ class State:
 
     def _masks(self, sensor: str) -> StoredMasks:
         stored = self.archive.stored_masks(sensor)
-        return replace(stored, reader=_patient(stored.reader))
+        return replace(stored, reader=_patient(stored.reader), runs=_patient(stored.runs))
 
     def _reader(self, kind: str, name: str, level: int = 1) -> Reader:
         return _patient(self.archive.reader(kind, name, level=level))
@@ -151,12 +153,12 @@ class State:
         )
 
 
-def _patient(reader: Reader) -> Reader:
+def _patient(reader: Callable[P, R]) -> Callable[P, R]:
     """Return a reader that gives up with its request."""
 
-    def read(name: str, where: tuple[int | slice, ...]) -> NDArray[Any]:
+    def read(*args: P.args, **kwargs: P.kwargs) -> R:
         require_time()
-        return reader(name, where)
+        return reader(*args, **kwargs)
 
     return read
 

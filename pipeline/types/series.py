@@ -156,6 +156,8 @@ def _longest_gap(clear: list[date], asked: Period) -> tuple[date, date] | None:
 
 Reader = Callable[[str, tuple[int | slice, ...]], NDArray[Any]]
 """Name of an array of the sensor and the wanted part -> its values."""
+RunReader = Callable[[Sequence[int], int, int], list[NDArray[np.uint32]]]
+"""Stored positions of some scenes, row and column of a chunk -> its class codes in each scene, as `StoredMasks.runs_of`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +182,9 @@ class StoredMasks:
     searched: tuple[Searched, ...]
     """What runs looked for, whether or not they found it."""
     reader: Reader
+    runs: RunReader
+    chunk_px: int
+    """Edge of a chunk of pixels."""
     has_blocks: bool = False
     """Whether `blocks` are stored: with the overviews."""
 
@@ -206,6 +211,16 @@ class StoredMasks:
     def codes(self, at: int, window: tuple[slice, slice]) -> NDArray[np.uint8]:
         """Return the class codes (y, x) of the scene at a position in `scenes`."""
         return self.reader("mask", (self.scenes[at].position, *window))
+
+    def runs_of(self, scenes: Sequence[int], row: int, col: int) -> list[NDArray[np.uint32]]:
+        """Return a chunk of class codes, in some scenes by their position in `scenes`, as runs, row by row.
+
+        Returns
+        -------
+        For each scene uint32 (run): code << 24 | number of the run's first pixel in the flat chunk, which is whole also
+        where the region ends.
+        """
+        return self.runs([self.scenes[at].position for at in scenes], row, col)
 
     def _cells(self, name: str, row: int, col: int) -> NDArray[Any]:
         values = self.reader(name, (slice(None), row, col))

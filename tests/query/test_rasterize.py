@@ -52,9 +52,7 @@ def test_pixels_are_those_whose_centre_shapely_finds_inside(shape, affine, top, 
     window = slice(top, top + 30), slice(left, left + 26)
     rows, cols = np.mgrid[window] + 0.5
     x, y = affine @ (cols, rows)
-    np.testing.assert_array_equal(
-        draw(area, geobox, window), shapely.contains_xy(area, x, y)
-    )
+    np.testing.assert_array_equal(draw(area, geobox, window), shapely.contains_xy(area, x, y))
 
 
 def test_a_box_on_centres_holds_none_of_its_rim():

@@ -79,7 +79,7 @@ def damaged_chunks(
     array: zarr.Array[Any], where: Selection = ...
 ) -> Iterator[tuple[tuple[int, ...], str]]:
     """Yield the positions of the chunks that cannot be read, and why."""
-    for chunk in product(*_chunks(array, where)):
+    for chunk in product(*chunks_of(array, where)):
         try:
             array[chunk_slices(array, chunk)]
         except CANNOT_READ as error:
@@ -94,7 +94,7 @@ def chunk_slices(array: zarr.Array[Any], chunk: tuple[int, ...]) -> tuple[slice,
     )
 
 
-def _chunks(array: zarr.Array[Any], where: Selection) -> Iterator[range]:
+def chunks_of(array: zarr.Array[Any], where: Selection) -> Iterator[range]:
     """Yield, for each dimension, the range of chunks that a selection touches."""
     indices = where if isinstance(where, tuple) else (where,)
     if Ellipsis in indices:

@@ -16,7 +16,8 @@ from pipeline.store.arrays.contents import SceneRow
 from pipeline.store.base.location import locate_store
 from pipeline.store.base.translate_errors import explained
 from pipeline.store.read.groups import Groups
-from pipeline.store.read.pixels import reader_of
+from pipeline.store.read.pixels import Reading
+from pipeline.store.read.runs import MOST_PX
 from pipeline.store.versions.snapshots import Snapshot, published, shown_as
 from pipeline.types import Period, Searched, StoredMasks, outline_of
 from pipeline.types.searched import searched_by
@@ -62,13 +63,16 @@ class Archive(Groups):
         group = self._group("masks", sensor)
         with self._reading(group.path):
             scenes = contents.stored_scenes(group)
+        reading = Reading(group, self.url, self._cache)
         return StoredMasks(
             geobox=self.grid.geobox,
             tile_px=self.grid.tile_px,
             scenes=tuple(scenes),
             searched=tuple(each for each in self._searched if each.has(sensor)),
-            reader=reader_of(group, self.url, self._cache),
-            has_blocks="blocks" in group,
+            reader=reading.part,
+            runs=reading.runs,
+            chunk_px=self.grid.chunk_px,
+            has_blocks="blocks" in group and self.grid.chunk_px <= MOST_PX,
         )
 
     def periods(self, name: str) -> list[Period]:

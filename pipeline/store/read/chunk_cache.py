@@ -8,6 +8,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.store.read.changes import Changes, Index
+
 
 @dataclass(slots=True)
 class _Kept:
@@ -26,17 +28,25 @@ class ChunkCache:
 
     def __init__(self, most_bytes: int) -> None:
         self._kept = _Kept(most_bytes)
-        self._scope = ""
+        self._changes = Changes("")
 
-    def of(self, scope: str) -> ChunkCache:
-        """Return the same memory for keys of their own, such as those of one snapshot."""
+    def of(self, changes: Changes) -> ChunkCache:
+        """Return the same memory for one state, which finds there what earlier states have in common with it."""
         other = ChunkCache(0)
-        other._kept, other._scope = self._kept, scope
+        other._kept, other._changes = self._kept, changes
         return other
+
+    def key(self, path: str, chunk: Index, *rest: Hashable) -> Hashable:
+        """Return the key of what was read of a stored chunk of an array, by its place on the grid of chunks."""
+        return self._changes.first, path, chunk, self._changes.writer(path, chunk), rest
+
+    def key_of_many(self, path: str, chunks: list[Index], *rest: Hashable) -> Hashable:
+        """Return the key of what was read of some stored chunks."""
+        return self._changes.first, path, self._changes.writers(path, chunks), rest
 
     def get(self, key: Hashable) -> Any:  # noqa: ANN401
         """Return a value; none: it is not there."""
-        kept, key = self._kept, (self._scope, key)
+        kept = self._kept
         with kept.lock:
             found = kept.values.get(key)
             if found is None:
@@ -48,7 +58,7 @@ class ChunkCache:
 
     def put(self, key: Hashable, value: object, size: int) -> None:
         """Keep a value of so many bytes; what was used longest ago goes."""
-        kept, key = self._kept, (self._scope, key)
+        kept = self._kept
         if size > kept.most:
             return
         with kept.lock:

@@ -15,8 +15,9 @@ from pipeline.store.arrays import contents, layout, stored_grid
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.location import locate_store
 from pipeline.store.base.translate_errors import explained
+from pipeline.store.read.changes import Changes, later
 from pipeline.store.read.chunk_cache import ChunkCache
-from pipeline.store.read.pixels import reader_of
+from pipeline.store.read.pixels import Reading
 from pipeline.store.read.plain import PlainSession
 from pipeline.types import Grid
 from pipeline.types.series import Reader
@@ -41,6 +42,7 @@ class Groups:
         self._session = session
         self._root = root
         self._cache = ChunkCache(0)
+        self._changes = Changes("")
 
     @cached_property
     def grid(self) -> Grid:
@@ -51,9 +53,21 @@ class Groups:
         """Refuse a run on another grid, or on a store of an older format, with `StoreError`."""
         stored_grid.same_grid(self._root, grid, self.url)
 
-    def keep_chunks(self, cache: ChunkCache) -> None:
-        """Keep what readers read from now on in a cache, which archives may share."""
-        self._cache = cache.of(f"{self.url}@{self.snapshot}")
+    def keep_chunks(self, cache: ChunkCache, before: Groups | None = None) -> None:
+        """Keep what readers read from now on in a cache, which archives may share.
+
+        Parameters
+        ----------
+        cache
+            The memory.
+        before
+            An earlier state of the store that used it: what was not written since is found there.
+        """
+        known = None
+        if before is not None and self._repository is not None:
+            known = later(before._changes, self._repository, before.snapshot, self.snapshot)
+        self._changes = known or Changes(f"{self.url}@{self.snapshot}")
+        self._cache = cache.of(self._changes)
 
     @property
     def format(self) -> int:
@@ -84,7 +98,7 @@ class Groups:
         """Return what reads parts of the arrays of a group as they are stored, without xarray; as in `levels`."""
         group = self._level(kind, name, level)
         with self._reading(group.path):
-            return reader_of(group, self.url, self._cache)
+            return Reading(group, self.url, self._cache).part
 
     def attributes(self, kind: str, name: str) -> dict[str, Any]:
         """Return the attributes of a group, such as the roles of a composite; see `levels`."""

@@ -1,0 +1,120 @@
+"""What a reader has in memory stays of use after a publish, as far as nothing wrote it again."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from pipeline import store
+from pipeline.store import ChunkCache
+from pipeline.store.read.shards import Shards
+from tests.serve.region import START, Region, fill
+
+SENSOR = "sentinel-2"
+
+
+@pytest.fixture
+def region(tmp_path):
+    made = Region(str(tmp_path / "store"))
+    fill(made, overviews=False, confidence=False)
+    return made
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Lists the shards (array, time, row, column) that are read from the store."""
+    found = []
+    get = Shards._get
+
+    async def counted(self, shard, span):
+        found.append((self.array.path, *shard))
+        return await get(self, shard, span)
+
+    monkeypatch.setattr(Shards, "_get", counted)
+    return found
+
+
+def everything(archive):
+    """Read all masks, cells and a band."""
+    masks = archive.stored_masks(SENSOR)
+    ny, nx = archive.grid.geobox.shape
+    whole = slice(0, ny), slice(0, nx)
+    codes = [masks.codes(at, whole) for at in range(len(masks.scenes))]
+    tiles = np.ndindex(archive.grid.shape_in_tiles)
+    cells = [masks.fingerprints(*tile) for tile in tiles]
+    runs = [run for chunk in ((0, 0), (3, 2)) for run in masks.runs_of(range(len(codes)), *chunk)]
+    red = archive.reader("composites", "monthly")("red", (0, *whole))
+    return [*codes, *cells, *runs, red]
+
+
+def opened(region, cache, before=None):
+    archive = region.open()
+    archive.keep_chunks(cache, before)
+    return archive
+
+
+def write(region, time, tile_number, code, made):
+    """Publish one tile of a scene, all of one class."""
+    with store.open_writer(region.url, region.grid, title="r", run_key="k") as writer:
+        writer.set_scenes(SENSOR, [(time, "a", [f"{SENSOR}-{time:%d%H}"])])
+        tile = list(region.grid.tiles())[tile_number]
+        codes = np.full(tile.geobox.shape, code, np.uint8)
+        writer.write_mask(SENSOR, time, tile, codes, made)
+        return writer.publish({"run_id": str(made)})
+
+
+def same(found, wanted):
+    assert len(found) == len(wanted)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_only_what_was_written_is_read_again(region, loaded):
+    cache = ChunkCache(1 << 24)
+    first = opened(region, cache)
+    before = everything(first)
+    assert loaded
+    write(region, START, 1, 5, 900)
+    loaded.clear()
+    second = opened(region, cache, first)
+    found = everything(second)
+    assert loaded == [(f"masks/{SENSOR}/mask", 2, 0, 1)]
+    loaded.clear()
+    same(everything(first), before)
+    assert loaded == [], "the earlier state has its own still"
+    same(found, everything(region.open()))
+    assert (found[0][:64, 64:128] == 5).all()
+
+
+def test_scenes_that_came_and_tiles_that_were_written_twice_are_new(region, loaded):
+    cache = ChunkCache(1 << 24)
+    archive = opened(region, cache)
+    everything(archive)
+    for number, (time, code) in enumerate(
+        [(START, 5), (START + timedelta(days=90), 1), (START, 3), (START, 5)]
+    ):
+        write(region, time, 1, code, 901 + number)
+        loaded.clear()
+        archive = opened(region, cache, archive)
+        found = everything(archive)
+        written = {each for each in loaded if each[0].startswith("masks")}
+        # Of a new scene, the tiles that have nothing are looked for once.
+        assert len(written) == (12 if number == 1 else 1), written
+        same(found, everything(region.open()))
+
+
+def test_nothing_of_before_is_used_where_the_history_does_not_tell(region, loaded):
+    cache = ChunkCache(1 << 24)
+    first = opened(region, cache)
+    everything(first)
+    write(region, START, 1, 5, 900)
+    second = opened(region, cache, first)
+    everything(second)
+    store.roll_back(region.url, first.snapshot)
+    write(region, START, 1, 2, 901)
+    loaded.clear()
+    same(everything(opened(region, cache, second)), everything(region.open()))
+    assert len(loaded) > 12
+    store.expire(region.url, datetime.now(UTC))
+    write(region, START, 1, 1, 902)
+    same(everything(opened(region, cache, first)), everything(region.open()))
