@@ -42,7 +42,9 @@ def everything(archive):
     codes = [masks.codes(at, whole) for at in range(len(masks.scenes))]
     tiles = np.ndindex(archive.grid.shape_in_tiles)
     cells = [masks.fingerprints(*tile) for tile in tiles]
-    runs = [run for chunk in ((0, 0), (3, 2)) for run in masks.runs_of(range(len(codes)), *chunk)]
+    runs = [
+        run for chunk in ((0, 0), (3, 2)) for run in masks.runs_of(range(len(codes)), *chunk)
+    ]
     red = archive.reader("composites", "monthly")("red", (0, *whole))
     return [*codes, *cells, *runs, red]
 
