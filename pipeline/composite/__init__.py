@@ -24,7 +24,18 @@ the group ``cloudmask.composites``. Chunks, counts, days and sources are the sam
 """
 
 from pipeline.composite.blocks import compose, nothing
-from pipeline.composite.evidence import EVIDENCE, SUSPECT, VERSION, history_window, screen
+from pipeline.composite.evidence import (
+    BRIGHT,
+    DARK,
+    EVIDENCE,
+    KEPT,
+    RESTORED,
+    SUSPECT,
+    UNUSABLE,
+    VERSION,
+    history_window,
+    screen,
+)
 from pipeline.composite.memory import block_px, bytes_needed
 from pipeline.composite.methods import METHODS, method, names
 from pipeline.composite.observations import Composed, Method, Observations
@@ -32,9 +43,14 @@ from pipeline.composite.periods import ALL_TIME, cut, periods
 
 __all__ = [
     "ALL_TIME",
+    "BRIGHT",
+    "DARK",
     "EVIDENCE",
+    "KEPT",
     "METHODS",
+    "RESTORED",
     "SUSPECT",
+    "UNUSABLE",
     "VERSION",
     "Composed",
     "Method",

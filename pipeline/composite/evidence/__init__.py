@@ -3,6 +3,7 @@
 ::
 
     screen.py    a period and its history -> which observations stand, and which pixels are suspect
+    states.py    what becomes of an observation
     spikes.py    its compiled part, a pixel at a time
 """
 
@@ -13,5 +14,17 @@ from pipeline.composite.evidence.screen import (
     history_window,
     screen,
 )
+from pipeline.composite.evidence.states import BRIGHT, DARK, KEPT, RESTORED, UNUSABLE
 
-__all__ = ["EVIDENCE", "SUSPECT", "VERSION", "history_window", "screen"]
+__all__ = [
+    "BRIGHT",
+    "DARK",
+    "EVIDENCE",
+    "KEPT",
+    "RESTORED",
+    "SUSPECT",
+    "UNUSABLE",
+    "VERSION",
+    "history_window",
+    "screen",
+]

@@ -35,7 +35,7 @@ and not a year.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -46,6 +46,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline.composite.blocks import NOT_BANDS
+from pipeline.composite.evidence.states import KEPT, RESTORED, UNUSABLE
 from pipeline.types import Period, ScreenSettings
 
 EVIDENCE = ("blue", "nir", "swir16")
@@ -89,6 +90,8 @@ def screen(
     Returns
     -------
     On the cube's pixels, lazy where it is: ``kept`` (time, y, x), the usable observations that stand;
+    ``state`` (time, y, x) uint8, what became of each (`pipeline.composite.evidence.states`), and
+    ``history_state`` (history, y, x), the same of the history's scenes, in its order, where there is one;
     ``suspect`` (y, x) float32: 1 = rests on too little evidence, 0 = does not, NaN = no observation.
 
     Raises
@@ -121,9 +124,13 @@ def screen(
     coords = {name: coord for name, coord in cube.coords.items() if coord.dims != ("time",)}
     floats = made[-1].astype(np.float32)
     suspect = _where(made[-1] == _NOTHING, np.float32(np.nan), floats)
+    state = made[: block.n_inside]
+    history_state = {"history_state": (("history", "y", "x"), made[block.n_inside : -1])}
     return xr.Dataset(
         {
-            "kept": (("time", "y", "x"), made[:-1] != 0),
+            "kept": (("time", "y", "x"), (state == KEPT) | (state == RESTORED)),
+            "state": (("time", "y", "x"), state),
+            **(history_state if len(parts) > 1 else {}),
             "suspect": (("y", "x"), suspect, {"long_name": SUSPECT["suspect"]}),
         },
         coords={**coords, "time": cube["time"]},
@@ -154,7 +161,7 @@ def _mapped(block: _Screening, arrays: Sequence[Any]) -> Any:  # noqa: ANN401 --
         block,
         *columns,
         dtype=np.uint8,
-        chunks=((block.n_inside + 1,), ys, xs),
+        chunks=((len(block.order) + 1,), ys, xs),
         meta=np.empty((0, 0, 0), dtype=np.uint8),
     )
 
@@ -180,9 +187,9 @@ class _Screening:
 
         Returns
         -------
-        (scenes of the period + 1, Y, X): which observations stand, and then `suspect`.
+        (T + 1, Y, X): the state of each observation, the period's first, and then `suspect`.
         """
-        from pipeline.composite.evidence.spikes import KEPT, judge  # noqa: PLC0415 -- numba takes long to import
+        from pipeline.composite.evidence.spikes import judge  # noqa: PLC0415 -- numba takes long to import
 
         inside, past = arrays[: self.n_bands + 1], arrays[self.n_bands + 1 :]
         _, ny, nx = inside[0].shape
@@ -191,15 +198,17 @@ class _Screening:
             usable = np.concatenate([usable, _finite(past)])
         flat = usable.reshape(len(usable), ny * nx)[self.order]
         of_period = self.order < self.n_inside
-        back = np.argsort(self.order)[: self.n_inside]
-        made = np.empty((self.n_inside + 1, ny * nx), np.uint8)
+        back = np.argsort(self.order)
+        made = np.empty((len(back) + 1, ny * nx), np.uint8)
         for start in range(0, ny * nx, _STRIP_PX):
             part = slice(start, min(start + _STRIP_PX, ny * nx))
             bands = self._evidence(inside, past, part)
             shown = np.ascontiguousarray(flat[:, part])
             state, suspect = judge(bands, shown, of_period, np.array(_LIMITS), self.min_dates)
-            made[:-1, part] = state[back] == KEPT
-            made[-1, part] = np.where(made[:-1, part].any(axis=0), suspect, _NOTHING)
+            _mark_restored(state, suspect, (bands, shown, of_period), judge)
+            made[:-1, part] = state[back]
+            seen = (state[of_period] != UNUSABLE).any(axis=0)
+            made[-1, part] = np.where(seen, suspect, _NOTHING)
         return made.reshape(-1, ny, nx)
 
     def _evidence(
@@ -215,6 +224,32 @@ class _Screening:
             ]
             np.take(np.concatenate(both), self.order, axis=0, out=to)
         return bands
+
+
+def _mark_restored(
+    state: NDArray[np.uint8],
+    suspect: NDArray[np.bool_],
+    judged: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]],
+    judge: Callable[..., tuple[NDArray[np.uint8], NDArray[np.bool_]]],
+) -> None:
+    """Tell observations that stand because all of the period were put aside from those that stood anyway."""
+    bands, usable, of_period = judged
+    doubtful = np.flatnonzero(suspect)
+    inside = state[:, doubtful][of_period]
+    alone = (np.count_nonzero(inside == KEPT, axis=0) == 1) & (inside > KEPT).any(axis=0)
+    pixels = doubtful[alone]
+    if not pixels.size:
+        return
+    # Where no observation is of the period, none is put back.
+    before, _ = judge(
+        np.ascontiguousarray(bands[:, :, pixels]),
+        np.ascontiguousarray(usable[:, pixels]),
+        np.zeros_like(of_period),
+        np.array(_LIMITS),
+        0,
+    )
+    found = state[:, pixels]
+    state[:, pixels] = np.where(before == found, found, RESTORED)
 
 
 def _finite(arrays: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:

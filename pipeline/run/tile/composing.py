@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dask
@@ -12,17 +12,22 @@ from numpy.typing import NDArray
 
 from pipeline import composite, cube
 from pipeline.mask import history_of
-from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import composite_fingerprint
 from pipeline.run.common.method import evidence_of, layers_of, method_of, window_of
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.guard_history import History
+from pipeline.run.tile.observed import Cells, CellsOf, Observed, cells_made, stacked
 from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.unfit import unfit_counts
-from pipeline.types import CellReceipt, CompositeSettings, Period, Scene, Tile, is_usable
-
-Cells = Sequence[tuple[Scene, CellReceipt]]
+from pipeline.types import (
+    CellReceipt,
+    CompositeSettings,
+    Period,
+    Scene,
+    Tile,
+    is_usable,
+)
 
 
 def compose_periods(
@@ -50,31 +55,14 @@ def compose_periods(
     settings = task.job.composite
     if settings is None:
         return ()
-    scenes = [cell.scene for cell in task.cells]
-    made = [(s, r) for s, r in zip(scenes, cells, strict=True) if r.items]
-    made += [(cell.scene, _receipt(task, cell)) for cell in task.earlier]
-    made.sort(key=lambda each: (each[0].time, each[0].sensor))
-    composing = _Composing(
-        task, settings, method_of(settings), store, losses, _history(task, store)
-    )
+    made = cells_made(task, cells)
+    composing = Composing.of(task, settings, store, losses)
     written = []
     for period in task.periods:
         if composing.do(period, made):
             written.append(f"{period.start:%Y-%m-%d}")
         on_period()
     return tuple(written)
-
-
-def _receipt(task: TileTask, cell: Cell) -> CellReceipt:
-    """Return a receipt for an earlier cell, like those of the job's cells."""
-    return CellReceipt(
-        sensor=cell.scene.sensor,
-        time=cell.scene.time,
-        tile=task.tile.name,
-        status="unchanged",
-        fingerprint=cell.fingerprint,
-        items=tuple(map(task.item_id, cell.items)),
-    )
 
 
 def _history(task: TileTask, store: CellStore) -> History | None:
@@ -94,36 +82,9 @@ def _mask(store: CellStore, scene: Scene, tile: Tile) -> NDArray[np.uint8]:
 
 
 @dataclass(frozen=True)
-class _CellsOf:
-    """The cells of a tile that decide one period."""
+class Composing:
+    """Composes the periods of a tile, or looks at what one of them is composed of."""
 
-    inside: Cells
-    """Composed."""
-    around: Cells
-    """Read to screen what is composed."""
-    past: Cells
-    """Their masks are counted by the guard."""
-
-    @classmethod
-    def split(cls, period: Period, made: Cells, window: Period, past: Cells) -> _CellsOf:
-        """Choose the cells of a period, and of the window of time that screens it."""
-        read = [each for each in made if each[1].time in window]
-        return cls(
-            inside=[each for each in read if each[1].time in period],
-            around=[each for each in read if each[1].time not in period],
-            past=past,
-        )
-
-
-def _stacked(
-    scenes: Iterable[Scene], usable: Mapping[Scene, NDArray[np.bool_]]
-) -> xr.DataArray:
-    """Return where scenes show the ground, (time, y, x)."""
-    return xr.DataArray(np.stack([usable[each] for each in scenes]), dims=("time", "y", "x"))
-
-
-@dataclass(frozen=True)
-class _Composing:
     task: TileTask
     settings: CompositeSettings
     method: composite.Method
@@ -132,25 +93,31 @@ class _Composing:
     history: History | None
     """Masks that the guard counts; None without a guard."""
 
+    @classmethod
+    def of(
+        cls, task: TileTask, settings: CompositeSettings, store: CellStore, losses: Losses
+    ) -> Composing:
+        """Return what composes a task's tile."""
+        return cls(task, settings, method_of(settings), store, losses, _history(task, store))
+
+    def cells(self, period: Period, made: Cells) -> CellsOf:
+        """Return the cells that decide a period, of all those of the tile."""
+        window = window_of(period, self.settings)
+        return CellsOf.split(period, made, window, self._past(period, made))
+
     def do(self, period: Period, made: Cells) -> bool:
         """Compose one period if its inputs have changed; return whether it was written."""
-        cells = _CellsOf.split(
-            period, made, window_of(period, self.settings), self._past(period, made)
-        )
+        cells = self.cells(period, made)
         stored = self.task.stored_composites[period.start]
-        if stored == self._fingerprint(cells, {}):
+        if stored == self.fingerprint(cells, {}):
             return False
-        read = (*cells.inside, *cells.around)
-        usable = self._usable([scene for scene, _ in read], cells.past)
+        usable = self.usable(cells)
         seen = [scene for scene, shown in usable.items() if shown.any()]
-        used = {
-            scene: [p for p in scene.items if self.task.item_id(p) in receipt.items]
-            for scene, receipt in read
-        }
+        used = self.used(cells)
         composed = self.losses.without_unreadable(
-            used, lambda: self._composed(period, seen, used, usable)
+            used, lambda: self._composed(period, with_items(seen, used), usable)
         )
-        fingerprint = self._fingerprint(cells, used)
+        fingerprint = self.fingerprint(cells, used)
         if stored == fingerprint:
             return False
         self.store.write_composite(
@@ -158,43 +125,95 @@ class _Composing:
         )
         return True
 
+    def used(self, cells: CellsOf) -> dict[Scene, list[int]]:
+        """Return the items of each scene that its mask was made of."""
+        return {
+            scene: [p for p in scene.items if self.task.item_id(p) in receipt.items]
+            for scene, receipt in cells.read
+        }
+
     def _composed(
         self,
         period: Period,
-        scenes: Sequence[Scene],
-        used: Mapping[Scene, Sequence[int]],
+        read: Mapping[Scene, Scene],
         usable: Mapping[Scene, NDArray[np.bool_]],
     ) -> xr.Dataset:
-        task, roles = self.task, self.settings.bands
-        read, geobox = with_items(scenes, used), task.tile.geobox
-        chosen = {scene: each for scene, each in read.items() if scene.time in period}
-        if not chosen:
+        task, geobox = self.task, self.task.tile.geobox
+        if not any(scene.time in period for scene in read):
             shape = geobox.shape.y, geobox.shape.x
-            return composite.nothing(shape, roles, layers_of(self.settings))
-        chunk_px = composite.block_px(
-            len(read), len(roles), screened=self.settings.screen is not None
-        )
-        shown = _stacked(chosen, usable)
-        opened = self._opened(chosen, shown.values, roles, chunk_px)
-        around = {scene: each for scene, each in read.items() if scene not in chosen}
-        kept, layers = self._screened(opened, shown, around, usable, chunk_px)
+            return composite.nothing(shape, self.settings.bands, layers_of(self.settings))
+        seen = self.observed(period, read, usable)
+        screened = seen.screened()
         with inner_threads(task.job):
-            composed = composite.compose(
-                opened, kept, self.method, evidence_of(self.method, period, list(chosen))
-            ).assign(layers)
+            composed = self.composed(period, seen, screened)
             made: xr.Dataset
             made, unfit = dask.compute(
-                composed, unfit_counts(opened["unfit"].data, shown.values)
+                composed, unfit_counts(seen.cube["unfit"].data, seen.shown.values)
             )
-        self.losses.count_unfit(chosen, unfit)
+        self.losses.count_unfit(seen.scenes, unfit)
         source = made["source"].values
         made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))
         return made
 
+    def composed(
+        self, period: Period, seen: Observed, screened: xr.Dataset | None
+    ) -> xr.Dataset:
+        """Return the composite of what was observed and, where it is screened, stands."""
+        kept = seen.shown if screened is None else screened["kept"]
+        layers = {} if screened is None else {"suspect": screened["suspect"]}
+        evidence = evidence_of(self.method, period, seen.scenes)
+        return composite.compose(seen.cube, kept, self.method, evidence).assign(layers)
+
+    def observed(
+        self,
+        period: Period,
+        read: Mapping[Scene, Scene],
+        usable: Mapping[Scene, NDArray[np.bool_]],
+        wanted: NDArray[np.bool_] | None = None,
+    ) -> Observed:
+        """Open what decides a period.
+
+        Parameters
+        ----------
+        period
+            At least one of the scenes is inside.
+        read
+            Scenes -> the same with the items to read.
+        usable
+            Where scenes show the ground, (y, x) each.
+        wanted
+            (y, x) pixels to read of every scene; None: of each where it shows the ground.
+        """
+        chosen = {scene: each for scene, each in read.items() if scene.time in period}
+        around = {scene: each for scene, each in read.items() if scene not in chosen}
+        chunk_px = composite.block_px(
+            len(read), len(self.settings.bands), screened=self.settings.screen is not None
+        )
+
+        def opened(
+            scenes: Mapping[Scene, Scene], roles: Sequence[str]
+        ) -> tuple[xr.Dataset, xr.DataArray]:
+            shown = stacked(scenes, usable)
+            asked = shown.values
+            if wanted is not None:
+                asked = np.broadcast_to(wanted, asked.shape)
+            return self._opened(scenes, asked, roles, chunk_px), shown
+
+        pixels, shown = opened(chosen, self.settings.bands)
+        screen = self.settings.screen
+        return Observed(
+            scenes=list(chosen.values()),
+            around=list(around.values()),
+            cube=pixels,
+            shown=shown,
+            past=opened(around, composite.EVIDENCE) if screen and around else None,
+            screen=screen,
+        )
+
     def _opened(
         self,
         chosen: Mapping[Scene, Scene],
-        shown: NDArray[np.bool_],
+        wanted: NDArray[np.bool_],
         roles: Sequence[str],
         chunk_px: int,
     ) -> xr.Dataset:
@@ -206,26 +225,8 @@ class _Composing:
             roles,
             chunk_px=chunk_px,
             settings=task.job.cube,
-            wanted=shown,
+            wanted=wanted,
         )
-
-    def _screened(
-        self,
-        opened: xr.Dataset,
-        shown: xr.DataArray,
-        around: Mapping[Scene, Scene],
-        usable: Mapping[Scene, NDArray[np.bool_]],
-        chunk_px: int,
-    ) -> tuple[xr.DataArray, dict[str, xr.DataArray]]:
-        """Return which observations are composed, and the layers that say how sure that is."""
-        settings, history = self.settings.screen, None
-        if settings is None:
-            return shown, {}
-        if around:
-            seen = _stacked(around, usable)
-            history = self._opened(around, seen.values, composite.EVIDENCE, chunk_px), seen
-        screened = composite.screen(opened, shown, settings, history)
-        return screened["kept"], {"suspect": screened["suspect"]}
 
     def _past(self, period: Period, made: Cells) -> Cells:
         """Return the cells whose masks the guard counts for a period."""
@@ -234,17 +235,17 @@ class _Composing:
         window = history_of(period, self.history.settings)
         return [(scene, receipt) for scene, receipt in made if receipt.time in window]
 
-    def _usable(self, scenes: Sequence[Scene], past: Cells) -> dict[Scene, NDArray[np.bool_]]:
-        """Return where scenes show the ground, (y, x) each."""
-        masks = ((scene, _mask(self.store, scene, self.task.tile)) for scene in scenes)
+    def usable(self, cells: CellsOf) -> dict[Scene, NDArray[np.bool_]]:
+        """Return where the scenes that are read show the ground, (y, x) each."""
+        masks = ((scene, _mask(self.store, scene, self.task.tile)) for scene, _ in cells.read)
         if self.history is None:
             return {scene: is_usable(mask) for scene, mask in masks}
-        guarded = self.history.guarded([scene for scene, _ in past])
+        guarded = self.history.guarded([scene for scene, _ in cells.past])
         return {
             scene: self.history.usable(mask, guarded[scene.sensor]) for scene, mask in masks
         }
 
-    def _fingerprint(self, cells: _CellsOf, used: Mapping[Scene, Sequence[int]]) -> int:
+    def fingerprint(self, cells: CellsOf, used: Mapping[Scene, Sequence[int]]) -> int:
         """Return the fingerprint of a period made of these cells, without the items missing from `used`."""
         inside, around = (
             [
