@@ -14,6 +14,7 @@ from ._face import (
     open,
     plan,
     run,
+    why,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "open",
     "plan",
     "run",
+    "why",
 ]

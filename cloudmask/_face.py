@@ -16,6 +16,8 @@ from pipeline.notebook import Archive, Composites, Masks, Series
 from pipeline.notebook.datasets import shown_as
 from pipeline.query import export
 from pipeline.run.arrays import mask_array
+from pipeline.run.why import Why
+from pipeline.run.why import why as explain
 from pipeline.types import Job, Model, Period, Record
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "open",
     "plan",
     "run",
+    "why",
 ]
 
 __version__ = version("cloudmask")
@@ -164,6 +167,33 @@ def composite(
     made = _opened(archive).composite(name)
     selected = query.select_composite(made, _area(aoi), _period(datetime), bands)
     return shown_as(Composites, selected)
+
+
+def why(
+    archive: store.Archive | str | Path,
+    lonlat: tuple[float, float],
+    datetime: Period | str | None = None,
+    name: str | None = None,
+) -> Why:
+    """Explain one pixel of a composite: every observation of it, and why it was or was not taken.
+
+    Parameters
+    ----------
+    archive
+        An open archive, or its path or URL.
+    lonlat
+        Longitude and latitude in degrees.
+    datetime
+        The composite's period that begins in it, or else the one that it begins in, e.g. ``2023-06``. None: its only one.
+    name
+        Of the composite; None: the archive's only one.
+
+    Raises
+    ------
+    QueryError, StoreError
+        See `pipeline.run.why.why`.
+    """
+    return explain(_opened(archive), lonlat, _period(datetime), name)
 
 
 def load_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,15 +27,28 @@ def read_area(text: str) -> BaseGeometry:
         ) from None
 
 
-def read_when(text: str) -> Period:
-    """Read ``--datetime``."""
+def read_lonlat(text: str) -> tuple[float, float]:
+    """Read ``--lonlat``."""
+    try:
+        lon, lat = (float(each) for each in text.split(","))
+    except ValueError:
+        lon = lat = math.nan
+    if not (abs(lon) <= 180 and abs(lat) <= 90):
+        raise ConfigError(
+            f"--lonlat: found {text!r:.80}, expected longitude,latitude in degrees, such as 11.66,48.22"
+        )
+    return lon, lat
+
+
+def read_when(text: str, argument: str = "--datetime") -> Period:
+    """Read ``--datetime``, or another argument of the same form."""
     from pipeline.config import PERIOD_FORMS, read_period
 
     try:
         return read_period(text)
     except ValueError as error:
         wanted = f"expected {PERIOD_FORMS}; but {error}"
-        raise ConfigError(f"--datetime: found {text!r:.80}, {wanted}") from None
+        raise ConfigError(f"{argument}: found {text!r:.80}, {wanted}") from None
 
 
 def read_store(text: str, argument: str) -> str:

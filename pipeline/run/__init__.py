@@ -9,6 +9,7 @@
     record/      what was expected, used, dropped and spent; metrics.py publishes its numbers
     session.py   one run's work on a store, batch by batch, then its record
     ready.py     checks before a run that write nothing
+    why/         why a pixel of a composite is what it is
     reopen.py    the scenes of a store opened again as cubes
     arrays.py    any xarray cube -> its mask, without a job
 

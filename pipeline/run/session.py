@@ -22,7 +22,7 @@ from pipeline.run.executors.choose import open_executor
 from pipeline.run.plan.earlier import find_earlier
 from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.steps import wanted_scenes
-from pipeline.run.plan.stored_state import made_by
+from pipeline.run.plan.stored_state import judged_by, made_by
 from pipeline.run.record import metrics
 from pipeline.run.record.record import OTHER, make_record, shortfall
 from pipeline.run.tile.task import StoreSide, make_task
@@ -67,7 +67,11 @@ class Session:
             writer.set_scenes(sensor, rows, confidence=plan.job.mask.confidence)
         settings, earlier = plan.job.composite, plan.earlier
         if settings is not None:
-            attrs = {**made_by(settings), "sensors": sorted(plan.composed)}
+            attrs = {
+                **made_by(settings),
+                **judged_by(settings, plan.job.mask.guard),
+                "sensors": sorted(plan.composed),
+            }
             writer.set_composite(
                 settings.name,
                 settings.bands,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pipeline.types import Tile
 
 
-class CellStore(Protocol):
-    """What a tile's work needs of a store: a writer, or a fork of one in a worker."""
+class CellReader(Protocol):
+    """What is read of a store to compose a tile: a published state, or what a run has written so far."""
 
     def mask_fingerprint(self, sensor: str, time: datetime, tile: Tile) -> int:
         """Return the fingerprint of one cell."""
@@ -23,6 +23,16 @@ class CellStore(Protocol):
     def composite_fingerprint(self, name: str, start: datetime, tile: Tile) -> int:
         """Return the fingerprint of one period of a composite in one tile."""
         ...
+
+    def read_mask(
+        self, sensor: str, times: Sequence[datetime], tile: Tile
+    ) -> NDArray[np.uint8]:
+        """Return masks of a tile, (time, y, x), including those not committed yet."""
+        ...
+
+
+class CellStore(CellReader, Protocol):
+    """What a tile's work needs of a store: a writer, or a fork of one in a worker."""
 
     def write_mask(
         self,
@@ -35,12 +45,6 @@ class CellStore(Protocol):
         confidence: NDArray[np.uint8] | None = None,
     ) -> None:
         """Write one cell."""
-        ...
-
-    def read_mask(
-        self, sensor: str, times: Sequence[datetime], tile: Tile
-    ) -> NDArray[np.uint8]:
-        """Return masks of a tile, (time, y, x), including those not committed yet."""
         ...
 
     def write_composite(

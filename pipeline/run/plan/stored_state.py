@@ -16,7 +16,7 @@ from pipeline import store
 from pipeline.run.common.cells import states_of
 from pipeline.run.common.method import layers_of
 from pipeline.run.common.scenes import KnownScene
-from pipeline.types import CompositeSettings, Grid, Tile
+from pipeline.types import CompositeSettings, Grid, GuardSettings, Tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,17 @@ def made_by(settings: CompositeSettings) -> dict[str, Any]:
         **({"options": options} if settings.options else {}),
         **({"layers": layers} if layers else {}),
     }
+
+
+JUDGED_BY = "judged_by"
+"""Attribute of a composite in the store: ``screen`` and ``guard`` of the latest job that made it, as JSON."""
+
+
+def judged_by(settings: CompositeSettings, guard: GuardSettings | None) -> dict[str, str]:
+    """Return the attribute that tells which evidence decides what a composite is made of."""
+    sections = {"screen": settings.screen, "guard": guard}
+    found = {name: each.model_dump() for name, each in sections.items() if each is not None}
+    return {JUDGED_BY: json.dumps(found, sort_keys=True)}
 
 
 def settled_items(archive: store.Archive | None) -> Iterator[pystac.Item]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline import composite, cube
 from pipeline.mask import history_of
-from pipeline.run.common.cellstore import CellStore
+from pipeline.run.common.cellstore import CellReader, CellStore
 from pipeline.run.common.fingerprint import composite_fingerprint
 from pipeline.run.common.method import evidence_of, layers_of, method_of, window_of
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
@@ -59,13 +59,13 @@ def compose_periods(
     composing = Composing.of(task, settings, store, losses)
     written = []
     for period in task.periods:
-        if composing.do(period, made):
+        if composing.do(period, made, store):
             written.append(f"{period.start:%Y-%m-%d}")
         on_period()
     return tuple(written)
 
 
-def _history(task: TileTask, store: CellStore) -> History | None:
+def _history(task: TileTask, store: CellReader) -> History | None:
     guard, tile = task.job.mask.guard, task.tile
     if guard is None:
         return None
@@ -76,7 +76,7 @@ def _history(task: TileTask, store: CellStore) -> History | None:
     )
 
 
-def _mask(store: CellStore, scene: Scene, tile: Tile) -> NDArray[np.uint8]:
+def _mask(store: CellReader, scene: Scene, tile: Tile) -> NDArray[np.uint8]:
     mask: NDArray[np.uint8] = store.read_mask(scene.sensor, [scene.time], tile)[0]
     return mask
 
@@ -88,14 +88,14 @@ class Composing:
     task: TileTask
     settings: CompositeSettings
     method: composite.Method
-    store: CellStore
+    store: CellReader
     losses: Losses
     history: History | None
     """Masks that the guard counts; None without a guard."""
 
     @classmethod
     def of(
-        cls, task: TileTask, settings: CompositeSettings, store: CellStore, losses: Losses
+        cls, task: TileTask, settings: CompositeSettings, store: CellReader, losses: Losses
     ) -> Composing:
         """Return what composes a task's tile."""
         return cls(task, settings, method_of(settings), store, losses, _history(task, store))
@@ -105,7 +105,7 @@ class Composing:
         window = window_of(period, self.settings)
         return CellsOf.split(period, made, window, self._past(period, made))
 
-    def do(self, period: Period, made: Cells) -> bool:
+    def do(self, period: Period, made: Cells, store: CellStore) -> bool:
         """Compose one period if its inputs have changed; return whether it was written."""
         cells = self.cells(period, made)
         stored = self.task.stored_composites[period.start]
@@ -120,7 +120,7 @@ class Composing:
         fingerprint = self.fingerprint(cells, used)
         if stored == fingerprint:
             return False
-        self.store.write_composite(
+        store.write_composite(
             self.settings.name, period.start, self.task.tile, composed, fingerprint
         )
         return True
@@ -241,8 +241,11 @@ class Composing:
         if self.history is None:
             return {scene: is_usable(mask) for scene, mask in masks}
         guarded = self.history.guarded([scene for scene, _ in cells.past])
+        # A sensor that is seen after the period alone, to screen it, has nothing to count.
+        nowhere = np.zeros(self.history.shape, np.bool_)
         return {
-            scene: self.history.usable(mask, guarded[scene.sensor]) for scene, mask in masks
+            scene: self.history.usable(mask, guarded.get(scene.sensor, nowhere))
+            for scene, mask in masks
         }
 
     def fingerprint(self, cells: CellsOf, used: Mapping[Scene, Sequence[int]]) -> int:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline import access
 from pipeline.run.common.cells import Cell
-from pipeline.run.common.cellstore import CellStore
+from pipeline.run.common.cellstore import CellReader
 from pipeline.run.plan.earlier import EarlierScenes
 from pipeline.run.plan.plan import Plan
 from pipeline.types import UNREADABLE, Items, Job, ModelCard, Period, Tile
@@ -90,7 +90,7 @@ def _document(item: pystac.Item) -> str:
 class StoreSide:
     """What the store has of a plan's items and scenes when the run begins."""
 
-    store: CellStore
+    store: CellReader
     """Answers which fingerprints the store has."""
     positions: NDArray[np.int32]
     """Position in the plan's items -> position in the store's list."""
@@ -110,7 +110,7 @@ def make_task(plan: Plan, tile: Tile, side: StoreSide, *, last_try: bool) -> Til
     last_try
         See `TileTask.last_try`.
     """
-    cells, earlier = plan.cells_of(tile), _earlier(side, tile, plan.row_of(tile))
+    cells, earlier = plan.cells_of(tile), earlier_cells(side, tile, plan.row_of(tile))
     used, more = _positions(cells), _positions(earlier)
     settings = plan.job.composite
     items = [plan.items.items[position] for position in used]
@@ -140,7 +140,7 @@ def make_task(plan: Plan, tile: Tile, side: StoreSide, *, last_try: bool) -> Til
     )
 
 
-def _earlier(side: StoreSide, tile: Tile, row: int) -> list[Cell]:
+def earlier_cells(side: StoreSide, tile: Tile, row: int) -> list[Cell]:
     """Return the cells of a tile that the store has of scenes beside the plan's."""
     scenes = side.earlier.in_tile(row)
     fingerprints = [

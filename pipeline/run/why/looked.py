@@ -1,0 +1,253 @@
+"""The observations of one pixel, read again as runs read them, and composed by the same code."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import dask
+import numpy as np
+import shapely
+import xarray as xr
+from numpy.typing import NDArray
+
+from pipeline import composite
+from pipeline.cube.metadata.roles import outlines_in
+from pipeline.errors import AccessError, AssetError
+from pipeline.mask import history_of
+from pipeline.run.common.method import evidence_of, window_of
+from pipeline.run.plan.earlier import EarlierScenes, Wanted, find_earlier
+from pipeline.run.tile.composing import Composing
+from pipeline.run.tile.drop_unreadable import Losses, with_items
+from pipeline.run.tile.observed import CellsOf, Observed, cells_made
+from pipeline.run.tile.task import StoreSide, TileTask, earlier_cells
+from pipeline.run.why.asked import Asked
+from pipeline.store import Archive
+from pipeline.types import (
+    NEVER,
+    Dropped,
+    Job,
+    MaskSettings,
+    Scene,
+    Source,
+    StoredMasks,
+    Tile,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """What was read of the pixel: arrays of (time, 1, 1)."""
+
+    seen: Observed
+    screened: xr.Dataset | None
+    composed: xr.Dataset
+    """(1, 1), ``source`` as a position in the task's items."""
+    alone: Mapping[Scene, float]
+    """Scene of the period -> what the method scores it by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What the store knows of the pixel and, where they could be read, its observations."""
+
+    composing: Composing
+    cells: CellsOf
+    codes: Mapping[Scene, int]
+    """Scene -> code of its mask."""
+    usable: Mapping[Scene, bool]
+    covering: Mapping[Scene, Sequence[int]]
+    """Scene -> positions of those of its items whose outline holds the pixel, in mosaic order."""
+    pixels: Pixels | None
+    dropped: Sequence[Dropped]
+    """Items that could not be read now."""
+    failure: str | None
+    """Why `pixels` are not known; none: they are, or there is nothing to read."""
+    never: bool
+    """Whether no run composed the period in this tile."""
+    as_made: bool
+    """Whether the stored cell has the fingerprint of these masks, items and settings."""
+
+
+def look(asked: Asked) -> Looked:
+    """Read a pixel's masks from the store, and its observations from the items' rasters."""
+    store = _Reader(asked.archive)
+    task = _task(asked, store)
+    losses = Losses(task, "composite")
+    composing = Composing.of(task, asked.settings, store, losses)
+    cells = composing.cells(asked.period, cells_made(task, ()))
+    usable, used = composing.usable(cells), composing.used(cells)
+    pixels, failure = None, None
+    try:
+        pixels = losses.without_unreadable(used, lambda: _read(asked, composing, usable, used))
+    except (AssetError, AccessError) as error:
+        failure = str(error)
+    if pixels is None and losses.dropped:
+        failure = _first(losses)
+    y, x = asked.within
+    scenes = [scene for scene, _ in cells.read]
+    stored = store.composite_fingerprint(asked.settings.name, asked.period.start, asked.tile)
+    as_made = stored == composing.fingerprint(cells, {} if pixels is None else used)
+    if losses.dropped and not as_made:
+        # The composite had what cannot be read any more: without it another pixel would be told.
+        pixels, failure = None, _first(losses)
+        as_made = stored == composing.fingerprint(cells, {})
+    return Looked(
+        composing=composing,
+        cells=cells,
+        codes={
+            scene: int(store.read_mask(scene.sensor, [scene.time], task.tile)[0, y, x])
+            for scene in scenes
+        },
+        usable={scene: bool(usable[scene][y, x]) for scene in scenes},
+        covering=_covering(asked, task, scenes),
+        pixels=pixels,
+        dropped=losses.dropped,
+        failure=failure,
+        never=stored == NEVER,
+        as_made=as_made,
+    )
+
+
+def _first(losses: Losses) -> str:
+    return f"{losses.dropped[0].item_id}: {losses.dropped[0].reason}"
+
+
+def _read(
+    asked: Asked,
+    composing: Composing,
+    usable: Mapping[Scene, NDArray[np.bool_]],
+    used: Mapping[Scene, Sequence[int]],
+) -> Pixels | None:
+    """Read and compose; None if no scene of the period has an item that can be read."""
+    read = with_items(list(usable), used)
+    if not any(scene.time in asked.period for scene in read):
+        return None
+    y, x = asked.within
+    here = {"y": slice(y, y + 1), "x": slice(x, x + 1)}
+    wanted = np.zeros(asked.block.geobox.shape, np.bool_)
+    wanted[y, x] = True
+    whole = composing.observed(asked.period, read, usable, wanted)
+    past = None if whole.past is None else whole.past[0].isel(here)
+    cube, around = dask.compute(whole.cube.isel(here), past, scheduler="threads")
+    seen = dataclasses.replace(
+        whole,
+        cube=cube,
+        shown=whole.shown.isel(here),
+        past=None if whole.past is None else (around, whole.past[1].isel(here)),
+    )
+    screened = seen.screened()
+    return Pixels(
+        seen=seen,
+        screened=screened,
+        composed=composing.composed(asked.period, seen, screened),
+        alone=_alone(asked, composing, seen),
+    )
+
+
+def _alone(asked: Asked, composing: Composing, seen: Observed) -> dict[Scene, float]:
+    if "score" not in composing.method.layers:
+        return {}
+    scores = {}
+    for at, scene in enumerate(seen.scenes):
+        one = seen.cube.isel(time=[at])
+        evidence = evidence_of(composing.method, asked.period, [scene])
+        made = composite.compose(
+            one, xr.ones_like(one["source"], bool), composing.method, evidence
+        )
+        if made["count"].item():
+            scores[scene] = float(made["score"].item())
+    return scores
+
+
+def _covering(
+    asked: Asked, task: TileTask, scenes: Sequence[Scene]
+) -> dict[Scene, tuple[int, ...]]:
+    y, x = asked.within
+    here = shapely.Point(*(asked.block.geobox.transform * (x + 0.5, y + 0.5)))
+    outlines = outlines_in(task.items.items, str(asked.block.geobox.crs))
+    return {
+        scene: tuple(p for p in scene.items if (o := outlines[p]) is None or o.covers(here))
+        for scene in scenes
+    }
+
+
+def _task(asked: Asked, store: _Reader) -> TileTask:
+    """Return a task of the pixel's block whose scenes are all the store's."""
+    earlier = _scenes(asked)
+    side = StoreSide(store=store, positions=np.zeros(0, np.int32), earlier=earlier)
+    job = Job(
+        name="why",
+        aoi=asked.archive.grid.geobox.geographic_extent.geom,
+        period=asked.period,
+        sources=(Source(catalog="the store"),),
+        store=asked.archive.url,
+        mask=MaskSettings(guard=asked.guard),
+        composite=asked.settings,
+    )
+    return TileTask(
+        job=job,
+        tile=asked.block,
+        items=earlier.items,
+        positions=earlier.positions,
+        cells=(),
+        earlier=tuple(earlier_cells(side, asked.tile, 0)),
+        cards={},
+        periods=(asked.period,),
+        stored_masks={},
+        stored_composites={},
+        # What cannot be read for now ends the look: the store alone answers then.
+        last_try=False,
+    )
+
+
+def _scenes(asked: Asked) -> EarlierScenes:
+    archive, guard = asked.archive, asked.guard
+    composed = archive.composed_of(asked.settings.name) or archive.sensors
+    wanted = Wanted(
+        found=frozenset(),
+        sensors=frozenset(composed),
+        periods=(window_of(asked.period, asked.settings),),
+        histories=(history_of(asked.period, guard),) if guard else (),
+        bands=asked.settings.bands,
+    )
+    return find_earlier(archive, wanted, archive.grid, [asked.tile])
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads masks of a published state part by part, for `pipeline.run.common.cellstore.CellReader`."""
+
+    archive: Archive
+
+    def mask_fingerprint(self, sensor: str, time: datetime, tile: Tile) -> int:
+        """Return the fingerprint of one cell."""
+        found = self._fingerprints[sensor].get(time)
+        return NEVER if found is None else int(found[tile.row, tile.col])
+
+    def composite_fingerprint(self, name: str, start: datetime, tile: Tile) -> int:
+        """Return the fingerprint of one period of a composite in one tile."""
+        return int(self.archive.composite_fingerprints(name)[start][tile.row, tile.col])
+
+    def read_mask(
+        self, sensor: str, times: Sequence[datetime], tile: Tile
+    ) -> NDArray[np.uint8]:
+        """Return masks of a tile, (time, y, x)."""
+        stored, at = self._masks[sensor]
+        return np.stack([stored.codes(at[time], tile.window) for time in times])
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, dict[datetime, NDArray[np.uint64]]]:
+        archive = self.archive
+        return {sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors}
+
+    @cached_property
+    def _masks(self) -> dict[str, tuple[StoredMasks, dict[datetime, int]]]:
+        found = {sensor: self.archive.stored_masks(sensor) for sensor in self.archive.sensors}
+        return {
+            sensor: (each, {scene.time: at for at, scene in enumerate(each.scenes)})
+            for sensor, each in found.items()
+        }
