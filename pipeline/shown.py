@@ -11,6 +11,7 @@ are made, records and reports when they are written, the console when it prints.
     excerpt        `shown` and `printable` on one shortened line: for the answer of a server
     cut            shortens after a word, with ``…``
     words_of       the message of an error, or its class
+    seen           `hide_patterns` in all texts and keys of JSON values
     strip_url      removes the secrets from one URL, which is to be stored
 """
 
@@ -18,7 +19,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from pipeline.secret_patterns import HIDDEN, SECRETS
@@ -282,3 +284,12 @@ def _is_harmless(parameter: str) -> bool:
     if unquote_plus(name).lower() not in HARMLESS:
         return False
     return not equals or _PLAIN_VALUE.fullmatch(unquote_plus(value)) is not None
+
+
+def seen(value: Any) -> Any:  # noqa: ANN401 -- JSON
+    """Return JSON values with secrets replaced in all texts and keys: a record is published and printed."""
+    if isinstance(value, str):
+        return hide_patterns(value)
+    if isinstance(value, Mapping):
+        return {hide_patterns(name): seen(each) for name, each in value.items()}
+    return [seen(each) for each in value] if isinstance(value, list) else value

@@ -32,7 +32,7 @@ from pipeline.report.pictures import (
     stretch_of,
 )
 from pipeline.shown import printable
-from pipeline.types.manifest import manifest_rows, unfit_rows
+from pipeline.types.manifest import manifest_rows, screened_rows, unfit_rows
 from pipeline.wording import counted
 
 _HERO_PX = 800
@@ -110,6 +110,7 @@ def render(material: Material) -> str:
             periods_held=tables.period_rows(manifest),
             gaps=tables.gaps(manifest),
             unfit=unfit_rows(record),
+            screened=screened_rows(record),
             most_gaps=_MOST_GAPS,
             days=words.days,
             costs=tables.cost_rows(record),

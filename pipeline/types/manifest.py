@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,56 @@ def unfit_rows(record: Plain) -> list[dict[str, Any]]:
             for kind, pixels in each["pixels"].items():
                 row[kind] += pixels
     return [rows[name] for name in sorted(rows)]
+
+
+def screened_rows(record: Plain) -> list[dict[str, Any]]:
+    """Add up, over the tiles, what evidence from time did with each scene.
+
+    Parameters
+    ----------
+    record
+        As of `manifest_rows`; records of old versions did not count it.
+
+    Returns
+    -------
+    A row for each composite, period and scene: ``composite``, ``period``, ``time``, ``sensor``, and pixels ``usable``,
+    ``cloud``, ``shadow``, ``restored``; and after those of each period one for all of its scenes, without ``time`` and
+    ``sensor``, that has the pixels ``filled`` and ``suspect``.
+    """
+    scenes: dict[tuple[str, ...], Counter[str]] = {}
+    periods: dict[tuple[str, ...], Counter[str]] = {}
+    for part in (part for tile in record["tiles"] for part in tile.get("screened", ())):
+        name = (part["composite"], part["period"])
+        for each in part["scenes"]:
+            counts = {key: each["pixels"][key] for key in _OBSERVATIONS}
+            scenes.setdefault((*name, each["time"], each["sensor"]), Counter()).update(counts)
+            periods.setdefault(name, Counter()).update(counts)
+        pixels = {key: part[key] for key in _PIXELS}
+        periods.setdefault(name, Counter()).update(pixels)
+    rows = {**scenes, **{(*name, _LAST): counts for name, counts in periods.items()}}
+    return [_screened(name, rows[name]) for name in sorted(rows)]
+
+
+_OBSERVATIONS = ("usable", "cloud", "shadow", "restored")
+_PIXELS = ("filled", "suspect")
+_LAST = "~"
+"""Sorts behind every time."""
+
+
+def _screened(name: tuple[str, ...], counts: Counter[str]) -> dict[str, Any]:
+    composite, period, *scene = name
+    time, sensor = scene if len(scene) == 2 else (None, None)
+    numbers = {
+        key: counts[key] if key in _OBSERVATIONS or time is None else None
+        for key in (*_OBSERVATIONS, *_PIXELS)
+    }
+    return {
+        "composite": composite,
+        "period": period,
+        "time": time,
+        "sensor": sensor,
+        **numbers,
+    }
 
 
 def _written_out(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
-from pipeline.shown import hide_patterns
+from pipeline.shown import seen
 from pipeline.types.items import Dropped
 from pipeline.types.searched import Searched
 
@@ -133,6 +133,31 @@ class Unfit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenedScene:
+    """What evidence from time did with one scene in one tile, for one period."""
+
+    sensor: str
+    time: datetime
+    pixels: Mapping[str, int]
+    """``usable``: ground by its mask, with all bands. Of them, put aside for ``cloud``, for ``shadow``; and ``restored``:
+    they stand because all of their pixel's period were put aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screened:
+    """What evidence from time did in one tile and period that a run composed."""
+
+    composite: str
+    period: str
+    """Its start, ISO date."""
+    tile: str
+    filled: int
+    """Pixels with an observation; ``suspect``: of them, those that rest on too little evidence."""
+    suspect: int
+    scenes: tuple[ScreenedScene, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileReceipt:
     """What was done in one tile."""
 
@@ -143,6 +168,8 @@ class TileReceipt:
     dropped: tuple[Dropped, ...] = ()
     unfit: tuple[Unfit, ...] = ()
     """Scenes with numbers that are no reflectance."""
+    screened: tuple[Screened, ...] = ()
+    """Periods that were screened."""
     stages: Mapping[str, Cost] = field(default_factory=dict)
     """Cost by stage: ``mask``, ``composite``."""
 
@@ -275,12 +302,3 @@ def _plain(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(each) for each in value]
     return value
-
-
-def seen(value: Any) -> Any:  # noqa: ANN401 -- JSON
-    """Return JSON values with secrets replaced in all texts and keys: a record is published and printed."""
-    if isinstance(value, str):
-        return hide_patterns(value)
-    if isinstance(value, Mapping):
-        return {hide_patterns(name): seen(each) for name, each in value.items()}
-    return [seen(each) for each in value] if isinstance(value, list) else value

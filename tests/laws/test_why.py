@@ -22,6 +22,7 @@ from pipeline.types import (
     Period,
     ScreenSettings,
 )
+from pipeline.types.manifest import screened_rows
 from tests.laws.conftest import BANDS, make_job, use
 
 OPTIONS = {
@@ -153,10 +154,25 @@ def put_aside(archive, name):
     raise AssertionError("nothing was put aside")
 
 
+def assert_counted(archive, record):
+    """The record counts what the store has: observations that stand, filled pixels, suspect ones."""
+    made = archive.composite("aside").load()
+    sums = {row["period"]: row for row in screened_rows(record.to_dict()) if not row["time"]}
+    assert sums
+    for period, row in sums.items():
+        one = made.sel(time=np.datetime64(period))
+        assert row["usable"] - row["cloud"] - row["shadow"] == int(one["count"].sum())
+        assert row["filled"] == int((one["count"] > 0).sum())
+        assert row["suspect"] == int((one["suspect"] == 1).sum())
+        assert row["restored"] <= row["suspect"]
+    assert sum(row["cloud"] for row in sums.values()) > 0
+
+
 def test_what_screening_put_aside_is_told_with_its_neighbours(masked):
     job = composed(masked, "median", name="aside", period="month", screen=ScreenSettings())
-    run.run(job)
+    record = run.run(job)
     archive = store.open_archive(job.store)
+    assert_counted(archive, record)
     period, at = put_aside(archive, "aside")
     found = why(archive, lonlat(archive, *at), period, "aside")
     assert found.agrees

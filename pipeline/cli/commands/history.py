@@ -215,7 +215,7 @@ def _total(record: Record) -> dict[str, float | None]:
 
 def _show_run(record: Record) -> None:
     """Print a run in full, except for its cells."""
-    from pipeline.types.manifest import manifest_rows, unfit_rows
+    from pipeline.types.manifest import manifest_rows, screened_rows, unfit_rows
 
     show.table([_row(record)])
     if record.get("failure"):
@@ -237,6 +237,7 @@ def _show_run(record: Record) -> None:
         title="left out before a pixel was read",
     )
     show.table(unfit_rows(record), title="pixels of numbers that are no reflectance")
+    show.table(screened_rows(record), title="pixels put aside by evidence from time")
     show.table(
         [dict(each) for each in record.get("doubtful", ())],
         title="scenes with more shadow than their clouds can throw",

@@ -18,6 +18,7 @@ from pipeline.run.common.method import evidence_of, layers_of, method_of, window
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.guard_history import History
 from pipeline.run.tile.observed import Cells, CellsOf, Observed, cells_made, stacked
+from pipeline.run.tile.put_aside import screened_counts, screened_in
 from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.unfit import unfit_counts
 from pipeline.types import (
@@ -147,10 +148,16 @@ class Composing:
         with inner_threads(task.job):
             composed = self.composed(period, seen, screened)
             made: xr.Dataset
-            made, unfit = dask.compute(
-                composed, unfit_counts(seen.cube["unfit"].data, seen.shown.values)
+            made, unfit, aside = dask.compute(
+                composed,
+                unfit_counts(seen.cube["unfit"].data, seen.shown.values),
+                None if screened is None else screened_counts(screened["state"].data),
             )
         self.losses.count_unfit(seen.scenes, unfit)
+        if aside is not None:
+            name, tile = self.settings.name, task.tile.name
+            counted = screened_in(name, period, tile, seen.scenes, aside, made)
+            self.losses.screened.append(counted)
         source = made["source"].values
         made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))
         return made

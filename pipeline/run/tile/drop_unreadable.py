@@ -13,19 +13,20 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AssetError
 from pipeline.run.tile.task import TileTask
-from pipeline.types import UNFIT, Dropped, Job, Scene, Stage, Unfit
+from pipeline.types import UNFIT, Dropped, Job, Scene, Screened, Stage, Unfit
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of one half of a tile's work: items that were dropped, and counts of unfit pixels."""
+    """Losses of one half of a tile's work: dropped items, and counts of pixels that are unfit or put aside."""
 
     task: TileTask
     stage: Stage
     dropped: list[Dropped] = field(default_factory=list)
     unfit: list[Unfit] = field(default_factory=list)
+    screened: list[Screened] = field(default_factory=list)
 
     def count_unfit(self, scenes: Iterable[Scene], counts: Iterable[NDArray[np.int64]]) -> None:
         """Add how many pixels of each kind of `UNFIT` scenes have: a row of counts a scene."""

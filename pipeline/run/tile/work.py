@@ -52,5 +52,6 @@ def compose_tile(
         composites=composed,
         dropped=(*masked.dropped, *losses.dropped),
         unfit=(*masked.unfit, *losses.unfit),
+        screened=tuple(losses.screened),
         stages=stages,
     )

@@ -11,9 +11,9 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from pipeline.shown import seen
 from pipeline.store.arrays import create, layout
 from pipeline.store.base.reading import read
-from pipeline.types.record import seen
 
 NAME = "items"
 

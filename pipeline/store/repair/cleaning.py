@@ -9,13 +9,12 @@ import icechunk
 import numpy as np
 import zarr
 
-from pipeline.shown import hide_patterns
+from pipeline.shown import hide_patterns, seen
 from pipeline.store.arrays import layout
 from pipeline.store.arrays.items_and_records import NAME, Ledger
 from pipeline.store.base.checksums import Checksums
 from pipeline.store.base.reading import read
 from pipeline.store.versions import branches, failed_runs
-from pipeline.types.record import seen
 from pipeline.wording import counted
 
 Cleaned = Counter[str]
