@@ -43,10 +43,14 @@ class BandErrors:
     composite: float
     """Of the composite."""
     unmasked: float | None
-    """Of the same method over all observations, cloudy or not; None: not computed."""
+    """Of the same median over all observations, cloudy or not; None: not computed."""
     truth_masked: float | None
-    """Of the same method over the observations that are clear in truth: the best that any mask can reach; None: not
+    """Of the same median over the observations that are clear in truth: the best that any mask can reach; None: not
     computed."""
+    sure: float | None = None
+    """Of the composite, over the pixels that are not ``suspect``; None: it does not tell suspect pixels."""
+    truth_masked_sure: float | None = None
+    """As `truth_masked`, over the same pixels as `sure`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,10 @@ class PeriodAccuracy:
     defined: Mapping[str, int]
     """What is compared -> pixels where it has a value and the surface is known."""
     bands: tuple[BandErrors, ...]
+    filled: float | None = None
+    """Share of the pixels that the true mask fills which the composite fills, 0 to 1; None: not computed."""
+    filled_sure: float | None = None
+    """Of the same, filled and not ``suspect``; None: it does not tell suspect pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +103,8 @@ class Accuracy:
         """Return the accuracy of composites as rows: one for each composite, period and band.
 
         Columns: ``composite`` (its name), ``period``, ``scenes``, ``pixels``, ``band``, ``rmse`` (of
-        the composite), ``unmasked`` and ``truth_masked`` (as in `BandErrors`).
+        the composite), ``unmasked``, ``truth_masked``; the errors over pixels that are not suspect, ``rmse_sure`` and
+        ``truth_masked_sure`` (all as in `BandErrors`); and ``filled``, ``filled_sure`` (as in `PeriodAccuracy`).
         """
         return [
             {
@@ -107,6 +116,10 @@ class Accuracy:
                 "rmse": band.composite,
                 "unmasked": band.unmasked,
                 "truth_masked": band.truth_masked,
+                "rmse_sure": band.sure,
+                "truth_masked_sure": band.truth_masked_sure,
+                "filled": period.filled,
+                "filled_sure": period.filled_sure,
             }
             for period in self.periods
             for band in period.bands

@@ -154,10 +154,10 @@ def _score_period(
         for what, data in compared.items()
     }
     common = np.logical_and.reduce(list(defined.values()))
-    errors = {
-        what: {band: _rmse(data[band].to_numpy(), surface[band], common) for band in bands}
-        for what, data in compared.items()
-    }
+    suspect = composite["suspect"].to_numpy() == 1 if "suspect" in composite else None
+    errors = _errors(compared, surface, common)
+    sure = {} if suspect is None else _errors(compared, surface, common & ~suspect)
+    possible = defined.get("truth_masked")
     return PeriodAccuracy(
         composite=name,
         start=period.start,
@@ -171,10 +171,35 @@ def _score_period(
                 composite=errors["composite"][band],
                 unmasked=errors.get("unmasked", {}).get(band),
                 truth_masked=errors.get("truth_masked", {}).get(band),
+                sure=sure.get("composite", {}).get(band),
+                truth_masked_sure=sure.get("truth_masked", {}).get(band),
             )
             for band in bands
         ),
+        filled=_share(defined["composite"], possible),
+        filled_sure=None
+        if suspect is None
+        else _share(defined["composite"] & ~suspect, possible),
     )
+
+
+def _errors(
+    compared: Mapping[str, xr.Dataset],
+    surface: Mapping[str, NDArray[np.float32]],
+    where: NDArray[np.bool_],
+) -> dict[str, dict[str, float]]:
+    """Return what is compared -> band -> error over some pixels."""
+    return {
+        what: {band: _rmse(data[band].to_numpy(), surface[band], where) for band in surface}
+        for what, data in compared.items()
+    }
+
+
+def _share(filled: NDArray[np.bool_], possible: NDArray[np.bool_] | None) -> float | None:
+    """Return the share of the possible pixels that are filled; None: what is possible is not known, or nothing is."""
+    if possible is None or not possible.any():
+        return None
+    return float(np.count_nonzero(filled & possible) / np.count_nonzero(possible))
 
 
 def _references(known: Truth, cube: xr.Dataset, bands: list[str]) -> dict[str, xr.Dataset]:

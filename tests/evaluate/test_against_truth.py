@@ -115,6 +115,27 @@ def test_composites_between_no_mask_and_the_true_one(masks, composites, truth, t
     assert blue.truth_masked == pytest.approx(np.sqrt(24 * 0.005**2 / 47), rel=1e-4)
 
 
+def test_suspect_pixels_are_told_apart(masks, composites, truth, truth_path):
+    made = composites["monthly"]
+    suspect = np.zeros(made["blue"].shape, np.float32)
+    # Two rows where the composite is wrong by much more, and says that it may be.
+    suspect[:, :2] = 1
+    wrong = made.assign({band: made[band] + 0.5 * suspect for band in BANDS})
+    wrong = wrong.assign(suspect=(("time", "y", "x"), suspect))
+    (period,) = against_truth(masks, {"m": wrong}, truth_path, observe(truth)).periods
+    blue = period.bands[0]
+    assert blue.composite > 0.2
+    assert blue.sure == pytest.approx(0.02, abs=1e-6)
+    # Of what the true mask fills .11, .12 over rows 2 and 3 and the left below are .005 off.
+    assert blue.truth_masked_sure == pytest.approx(np.sqrt(16 * 0.005**2 / 35), rel=1e-4)
+    assert period.filled == pytest.approx(47 / 48)
+    assert period.filled_sure == pytest.approx(35 / 48)
+    row = against_truth(masks, {"m": wrong}, truth_path, observe(truth)).composite_rows()[0]
+    assert row["rmse_sure"] == blue.sure
+    (plain,) = against_truth(masks, composites, truth_path, observe(truth)).periods
+    assert (plain.bands[0].sure, plain.filled_sure) == (None, None)
+
+
 def test_composites_alone(composites, truth_path):
     accuracy = against_truth({}, composites, truth_path)
     assert accuracy.rows() == []

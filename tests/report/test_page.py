@@ -116,14 +116,15 @@ def test_accuracy_is_shown_where_it_is_known(material, tmp_path):
         ],
         "composites": [
             {"composite": "monthly", "rmse": 0.0123, "period": "2024-05-01/2024-06-01", "scenes": 3, "pixels": 1175,
-             "band": "nir", "unmasked": None, "truth_masked": 0.0081}
+             "band": "nir", "unmasked": None, "truth_masked": 0.0081, "rmse_sure": 0.0077, "truth_masked_sure": None,
+             "filled": 0.987, "filled_sure": 0.913}
         ],
     }  # fmt: skip
     text = write_report(
         tmp_path / "report.html", dataclasses.replace(material, accuracy=accuracy)
     ).read_text()
     Page(text)
-    for words in ("Against the truth", "0.943", "Every scene (1)", "0.0123", "0.0081", "–"):
+    for words in ("Against the truth", "0.943", "Every scene (1)", "0.0123", "0.0081", "0.0077", "0.913", "–"):
         assert words in text
 
 
