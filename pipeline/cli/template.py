@@ -26,7 +26,7 @@ mask:
 composite:
   name: monthly
   method: median
-  period: month  # season, year, all
+  period: month  # dekad, season, year, all, {{days: 16}}
   bands: [blue, green, red, nir, swir16]
   screen: {{}}  # put aside clouds and shadows that masks missed, by each pixel's other dates
 store: {store}  # a path, s3://…, gs://…

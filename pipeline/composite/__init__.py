@@ -14,6 +14,7 @@
     distances.py      which observation is nearest, in whole numbers
     evidence/         evidence from time: observations that their pixel's history contradicts
     blocks.py         cube + usable -> composite: blocks, counts, and which day each pixel comes from
+    fewest.py         pixels that too few observations decide
     memory.py         how large a block may be, and what a tile needs
 
 A *method* (`Method`) is a dataclass whose fields are its options. It sees the usable observations of
@@ -36,6 +37,7 @@ from pipeline.composite.evidence import (
     history_window,
     screen,
 )
+from pipeline.composite.fewest import at_least
 from pipeline.composite.memory import block_px, bytes_needed
 from pipeline.composite.methods import METHODS, method, names
 from pipeline.composite.observations import Composed, Method, Observations
@@ -55,6 +57,7 @@ __all__ = [
     "Composed",
     "Method",
     "Observations",
+    "at_least",
     "block_px",
     "bytes_needed",
     "compose",

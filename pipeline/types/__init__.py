@@ -79,6 +79,7 @@ from pipeline.types.settings import (
     ShadowSettings,
     StacSettings,
 )
+from pipeline.types.values import Days
 
 __all__ = [
     "CLOUD",
@@ -98,6 +99,7 @@ __all__ = [
     "CompositeSettings",
     "Cost",
     "CubeSettings",
+    "Days",
     "DeviceModel",
     "Doubtful",
     "Dropped",

@@ -32,6 +32,7 @@ from pipeline.types.values import (
     Share,
     Slug,
     SquareMetres,
+    StepKind,
     Text,
     refuse,
 )
@@ -215,8 +216,13 @@ class CompositeSettings(Section):
     first, latest, or a method of another package; `plan` refuses what is none."""
     options: Annotated[Options, Field(exclude_if=operator.not_)] = {}
     """Options of the method, e.g. ``{q: 25}`` of percentile; docs/composites.md lists them."""
-    period: Literal["month", "season", "year", "all"] = "month"
-    """One composite for each of these; a season is DJF, MAM, JJA or SON."""
+    period: StepKind = "month"
+    """One composite for each of these: a dekad is the 1st to 10th, 11th to 20th, or 21st to the end of a month; a season
+    DJF, MAM, JJA or SON; ``{days: n}`` counts from 1 January of each year, whose last period is shorter."""
+    min_observations: Annotated[
+        int, Field(strict=True, ge=1, le=1000, exclude_if=lambda value: value == 1)
+    ] = 1
+    """Pixels with fewer usable observations in the period are no data. (`screen.min_dates` keeps such pixels, as suspect.)"""
     bands: Annotated[
         tuple[ReflectanceRole, ...], Field(min_length=1), AfterValidator(_each_once)
     ] = ("blue", "green", "red", "nir", "swir16")

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NoReturn, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field
@@ -121,6 +122,42 @@ def _anchor(value: object) -> object:
 
 
 Anchor = Annotated[AnchorName | tuple[float, float], BeforeValidator(_anchor)]
+
+
+StepName = Literal["dekad", "month", "season", "year", "all"]
+_STEPS = get_args(StepName)
+_WANTED_STEP = f"{' | '.join(_STEPS)}, or {{days: n}} with n from 1 to 366"
+
+
+@dataclass(frozen=True)
+class Days:
+    """Steps of some days, counted from 1 January of each year; the last of a year is shorter."""
+
+    days: Annotated[int, Field(ge=1, le=366)]
+
+    def __str__(self) -> str:
+        return f"{self.days} days"
+
+
+def _step(value: object) -> object:
+    if isinstance(value, Days):
+        value = {"days": value.days}
+    if isinstance(value, str):
+        if value in _STEPS:
+            return value
+        # As the store writes it.
+        if found := re.fullmatch(r"([0-9]{1,3}) days", value):
+            value = {"days": int(found[1])}
+        else:
+            refuse(f"{_WANTED_STEP}{did_you_mean(value, _STEPS)}")
+    days = value["days"] if isinstance(value, Mapping) and set(value) == {"days"} else None
+    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= 366:
+        refuse(_WANTED_STEP)
+    return Days(days=days)
+
+
+StepKind = Annotated[StepName | Days, BeforeValidator(_step)]
+"""Which calendar periods composites have."""
 
 
 def _crs(text: str) -> str:

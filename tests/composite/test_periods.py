@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.composite import ALL_TIME, cut, periods
-from pipeline.types import Period
+from pipeline.types import Days, Period
 
-KINDS = ("month", "season", "year", "all")
+KINDS = st.sampled_from(["dekad", "month", "season", "year", "all"]) | st.builds(
+    Days, days=st.integers(1, 366)
+)
 
 
 @st.composite
@@ -20,7 +22,7 @@ def spans(draw):
     return Period(start=start.replace(tzinfo=UTC), end=start.replace(tzinfo=UTC) + length)
 
 
-@given(spans(), st.sampled_from(KINDS))
+@given(spans(), KINDS)
 def test_parts_partition_the_span(span, kind):
     parts = cut(span, kind)
     assert parts[0].start == span.start
@@ -28,7 +30,7 @@ def test_parts_partition_the_span(span, kind):
     assert all(a.end == b.start for a, b in itertools.pairwise(parts))
 
 
-@given(spans(), spans(), st.sampled_from(KINDS))
+@given(spans(), spans(), KINDS)
 def test_two_spans_have_the_same_periods_or_others(one, other, kind):
     """A step never depends on the dates of a job, and two of one kind never overlap."""
     found = {each.start: each for each in periods(one, kind)}
@@ -55,6 +57,29 @@ def utc(*args):
     return datetime(*args, tzinfo=UTC)
 
 
+def _days(year, first, end, step):
+    return [utc(year, 1, 1) + timedelta(days=day - 1) for day in range(first, end, step)]
+
+
+@given(spans(), st.integers(1, 366))
+def test_days_are_counted_from_the_first_of_january(span, n):
+    for each in periods(span, Days(days=n)):
+        january = utc(each.start.year, 1, 1)
+        assert (each.start - january) % timedelta(days=n) == timedelta()
+        whole = each.end - each.start == timedelta(days=n)
+        assert whole or each.end == utc(each.start.year + 1, 1, 1)
+        assert each.end - each.start <= timedelta(days=n)
+
+
+@given(spans())
+def test_three_dekads_are_a_month(span):
+    months = {each.start: each.end for each in periods(span, "month")}
+    for each in periods(span, "dekad"):
+        assert each.start.day in (1, 11, 21)
+        month = each.start.replace(day=1)
+        assert each.end - each.start == timedelta(days=10) or each.end == months[month]
+
+
 @pytest.mark.parametrize(
     ("kind", "edges"),
     [
@@ -64,6 +89,18 @@ def utc(*args):
         ),
         ("season", [utc(2023, 9, 1), utc(2023, 12, 1), utc(2024, 3, 1), utc(2024, 6, 1)]),
         ("year", [utc(2023, 1, 1), utc(2024, 1, 1), utc(2025, 1, 1)]),
+        (
+            "dekad",
+            [
+                *(utc(2023, 11, day) for day in (11, 21)),
+                *(utc(2023, 12, day) for day in (1, 11, 21)),
+                *(utc(2024, month, day) for month in (1, 2) for day in (1, 11, 21)),
+                utc(2024, 3, 1),
+                utc(2024, 3, 11),
+            ],
+        ),
+        # As MODIS counts: 19 December to 31 December is the last of a year.
+        (Days(days=16), [*_days(2023, 305, 366, 16), *_days(2024, 1, 66, 16)]),
         ("all", [ALL_TIME.start, ALL_TIME.end]),
     ],
 )

@@ -124,7 +124,16 @@ def test_accuracy_is_shown_where_it_is_known(material, tmp_path):
         tmp_path / "report.html", dataclasses.replace(material, accuracy=accuracy)
     ).read_text()
     Page(text)
-    for words in ("Against the truth", "0.943", "Every scene (1)", "0.0123", "0.0081", "0.0077", "0.913", "–"):
+    for words in (
+        "Against the truth",
+        "0.943",
+        "Every scene (1)",
+        "0.0123",
+        "0.0081",
+        "0.0077",
+        "0.913",
+        "–",
+    ):
         assert words in text
 
 

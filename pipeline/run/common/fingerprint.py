@@ -130,7 +130,8 @@ def settings_text(settings: CompositeSettings, guard: GuardSettings | None = Non
     screen = settings.screen
     # What its history_days reach is listed scene by scene.
     screened = [["screen", composite.VERSION, screen.min_dates]] if screen else []
-    return _text([settings.method, list(settings.bands), *guarded, *options, *screened])
+    least = [["min_observations", n]] if (n := settings.min_observations) > 1 else []
+    return _text([settings.method, list(settings.bands), *guarded, *options, *screened, *least])
 
 
 def composite_fingerprint_of(

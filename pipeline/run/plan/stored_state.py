@@ -85,20 +85,24 @@ def made_by(settings: CompositeSettings) -> dict[str, Any]:
     options = json.dumps(settings.options, sort_keys=True)
     return {
         "method": settings.method,
-        "period": settings.period,
+        "period": str(settings.period),
         **({"options": options} if settings.options else {}),
         **({"layers": layers} if layers else {}),
     }
 
 
 JUDGED_BY = "judged_by"
-"""Attribute of a composite in the store: ``screen`` and ``guard`` of the latest job that made it, as JSON."""
+"""Attribute of a composite in the store: ``screen``, ``guard`` and ``min_observations`` of the latest job, as JSON."""
 
 
 def judged_by(settings: CompositeSettings, guard: GuardSettings | None) -> dict[str, str]:
     """Return the attribute that tells which evidence decides what a composite is made of."""
     sections = {"screen": settings.screen, "guard": guard}
-    found = {name: each.model_dump() for name, each in sections.items() if each is not None}
+    found: dict[str, Any] = {
+        name: each.model_dump() for name, each in sections.items() if each is not None
+    }
+    if settings.min_observations > 1:
+        found["min_observations"] = settings.min_observations
     return {JUDGED_BY: json.dumps(found, sort_keys=True)}
 
 

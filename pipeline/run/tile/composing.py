@@ -169,7 +169,8 @@ class Composing:
         kept = seen.shown if screened is None else screened["kept"]
         layers = {} if screened is None else {"suspect": screened["suspect"]}
         evidence = evidence_of(self.method, period, seen.scenes)
-        return composite.compose(seen.cube, kept, self.method, evidence).assign(layers)
+        made = composite.compose(seen.cube, kept, self.method, evidence).assign(layers)
+        return composite.at_least(made, self.settings.min_observations)
 
     def observed(
         self,

@@ -11,9 +11,10 @@ from typing import Any, Literal
 from pipeline.types import Dropped, Period
 
 Verdict = Literal[
-    "taken", "composed", "put aside", "not usable", "no data", "history", "not known"
+    "taken", "composed", "too few", "put aside", "not usable", "no data", "history", "not known"
 ]
-"""``taken``: the pixel's day and source are its. ``composed``: stands, and another is taken. ``put aside``: by
+"""``taken``: the pixel's day and source are its. ``composed``: stands, and another is taken. ``too few``: stands,
+and `composite.min_observations` asks for more. ``put aside``: by
 evidence from time. ``not usable``: its mask shows no ground. ``no data``: usable by its mask, and without a value.
 ``history``: outside of the period. ``not known``: usable by its mask, and its rasters cannot be read."""
 

@@ -141,6 +141,7 @@ def _settings(
         period=attributes["period"],
         bands=tuple(attributes["roles"]),
         screen=None if screen is None else ScreenSettings(**screen),
+        min_observations=judged.get("min_observations", 1),
     )
     guard = judged.get("guard")
     return (

@@ -190,6 +190,9 @@ class _Words:
             return "history", f"{guarded}stands"
         if state == RESTORED:
             guarded += "all of the period were put aside, and it has the least blue; "
+        least = self.asked.settings.min_observations
+        if least > 1 and not self.stored["count"]:
+            return "too few", f"{guarded}stands; a pixel needs {least} (min_observations)"
         if self._is_taken(scene, item):
             return "taken", f"{guarded}{self._why_taken()}"
         return "composed", f"{guarded}{self._why_not(scene, values)}"
