@@ -25,7 +25,6 @@ from pipeline.cli.commands import (
     stac,
     training,
     verify,
-    why,
 )
 from pipeline.cli.commands import models as masking
 from pipeline.cli.verbosity import set_log_level, with_verbosity
@@ -85,7 +84,7 @@ _add(jobs.plan)
 _add(init.init)
 _add(inspect.inspect)
 _add(archives.query)
-_add(why.why)
+_add(archives.why)
 _add(export.export)
 app.add_typer(evaluate, name="evaluate")
 _add(archives.report)

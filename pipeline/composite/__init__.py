@@ -14,7 +14,6 @@
     distances.py      which observation is nearest, in whole numbers
     evidence/         evidence from time: observations that their pixel's history contradicts
     blocks.py         cube + usable -> composite: blocks, counts, and which day each pixel comes from
-    fewest.py         pixels that too few observations decide
     memory.py         how large a block may be, and what a tile needs
 
 A *method* (`Method`) is a dataclass whose fields are its options. It sees the usable observations of
@@ -34,10 +33,10 @@ from pipeline.composite.evidence import (
     SUSPECT,
     UNUSABLE,
     VERSION,
+    at_least,
     history_window,
     screen,
 )
-from pipeline.composite.fewest import at_least
 from pipeline.composite.memory import block_px, bytes_needed
 from pipeline.composite.methods import METHODS, method, names
 from pipeline.composite.observations import Composed, Method, Observations

@@ -13,6 +13,7 @@ from pipeline.types import (
     ClusterSettings,
     CompositeSettings,
     CubeSettings,
+    Days,
     GridSettings,
     Job,
     MaskSettings,
@@ -75,7 +76,9 @@ MASKS = st.builds(
 COMPOSITES = st.builds(
     CompositeSettings,
     name=SLUGS,
-    period=st.sampled_from(["month", "season", "year", "all"]),
+    period=st.sampled_from(["dekad", "month", "season", "year", "all"])
+    | st.builds(Days, days=st.integers(1, 366)),
+    min_observations=st.integers(1, 9),
     bands=st.lists(st.sampled_from(REFLECTANCE_ROLES), min_size=1, unique=True).map(tuple),
 )
 CLUSTERS = st.builds(

@@ -155,6 +155,13 @@ MISTAKES = [
     ("grid.anchor", ["15", 15], "… or [x, y], two numbers of metres in grid.crs"),
     ("grid.anchor", [True, 15], "… or [x, y], two numbers of metres in grid.crs"),
     ("grid.anchor", 15, ": found 15, expected auto | crs | landsat"),
+    (
+        "composite.period",
+        "weeks",
+        ": … expected dekad | month | season | year | all, or {days: n}",
+    ),
+    ("composite.period", {"days": 0}, ": … or {days: n} with n from 1 to 366"),
+    ("composite.period", {"days": 8, "from": 1}, ": … or {days: n} with n from 1 to 366"),
     ("grid.tile_px", 1000, ": found 1000, expected a multiple of chunk_px (256)"),
     ("grid.tile_px", 512.5, ": found 512.5, expected a whole number"),
     ("grid.tile_px", 0, ": found 0, expected more than 0"),
@@ -178,7 +185,7 @@ MISTAKES = [
     (
         "composite.period",
         "mont",
-        "… expected 'month', 'season', 'year' or 'all' (did you mean month?)",
+        "… expected dekad | month | season | year | all, or {days: n} with n from 1 to 366 (did you mean month?)",
     ),
     ("composite.bands", [], ": found [], expected at least one"),
     ("composite.bands", ["red", "red"], ": found ['red', 'red'], expected each band once"),

@@ -4,9 +4,11 @@
 
     screen.py    a period and its history -> which observations stand, and which pixels are suspect
     states.py    what becomes of an observation
+    fewest.py    pixels that too few observations decide
     spikes.py    its compiled part, a pixel at a time
 """
 
+from pipeline.composite.evidence.fewest import at_least
 from pipeline.composite.evidence.screen import (
     EVIDENCE,
     SUSPECT,
@@ -25,6 +27,7 @@ __all__ = [
     "SUSPECT",
     "UNUSABLE",
     "VERSION",
+    "at_least",
     "history_window",
     "screen",
 ]

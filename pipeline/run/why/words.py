@@ -139,12 +139,9 @@ class _Words:
         if values is None or self._pixels is None or not self._is_inside(scene):
             return None
         composed = self._pixels.composed
-        differences = [
-            each - float(composed[role].item())
-            for role, each in values.items()
-            if each is not None
-        ]
-        if len(differences) < len(values) or not np.isfinite(differences).all():
+        seen = {role: np.nan if each is None else each for role, each in values.items()}
+        differences = [each - float(composed[role].item()) for role, each in seen.items()]
+        if not np.isfinite(differences).all():
             return None
         return float(np.sqrt(np.mean(np.square(differences))))
 
