@@ -23,6 +23,7 @@ from odc.geo.xr import xr_coords
 from pipeline.cube.layers import CubeRequest, ItemLayer, make_layer
 from pipeline.cube.loaders import LOADERS
 from pipeline.cube.unfit import Found, Kinds
+from pipeline.sensors import Adjust
 from pipeline.types import CubeSettings, Items, Scene
 from pipeline.types.record import METER, Cost
 
@@ -83,6 +84,7 @@ def open_measured(  # noqa: PLR0913  (as open_cube, and what is wanted)
     chunk_px: int,
     settings: CubeSettings | None = None,
     wanted: NDArray[np.bool_] | None = None,
+    adjust: Adjust | None = None,
 ) -> xr.Dataset:
     """Lay out a cube of valid measurements, for composites: see `open_cube`.
 
@@ -94,9 +96,14 @@ def open_measured(  # noqa: PLR0913  (as open_cube, and what is wanted)
     wanted
         (time, y, x) pixels that are needed, e.g. those without clouds; None: all. Of each chunk and scene only the
         rectangle that has them is read; pixels outside it are no data, and are counted in `Cost.bytes_spared`.
+    adjust
+        How reflectance is adjusted; None: not at all. Which numbers are valid is decided before.
     """
     request = CubeRequest(
-        roles=tuple(roles), settings=settings or CubeSettings(), measured=True
+        roles=tuple(roles),
+        settings=settings or CubeSettings(),
+        measured=True,
+        adjust=adjust or Adjust(),
     )
     return _cube(scenes, items, geobox, request, chunk_px, wanted)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import odc.stac
@@ -47,7 +47,7 @@ class ItemLayer:
     """Href -> facts about the asset."""
     scale: NDArray[np.float32]
     offset: NDArray[np.float32]
-    """(role, 1, 1): reflectance = DN · scale + offset."""
+    """(role, 1, 1): reflectance, adjusted where the request wants it, = DN · scale + offset."""
     outline: BaseGeometry | None
     """Where its rasters lie, in the CRS of the grid; none: it is not stated."""
     reach_m: float = 0.0
@@ -91,6 +91,8 @@ class CubeRequest:
     measured: bool
     """Whether only valid measurements count: saturated pixels are then no data, and quality bands are read. Otherwise
     saturated pixels have the largest valid reflectance, since a model should see a saturated cloud."""
+    adjust: sensors.Adjust = field(default_factory=sensors.Adjust)
+    """How reflectance is adjusted for a composite of several sensors."""
 
 
 def make_layer(item: pystac.Item, geobox: GeoBox, request: CubeRequest) -> ItemLayer:
@@ -101,9 +103,14 @@ def make_layer(item: pystac.Item, geobox: GeoBox, request: CubeRequest) -> ItemL
     AssetError
         A role is not the first band of its asset.
     """
-    roles, settings = request.roles, request.settings
+    names, settings = request.roles, request.settings
+    # The roles whose bands are read, in the order of the names that they get.
+    roles = [request.adjust.reads(item, role) for role in names]
     keys = asset_keys(item)
     rules = [_radiometry(item, role) for role in roles]
+    lines = [
+        _adjusted(item, role, rule, request) for role, rule in zip(roles, rules, strict=True)
+    ]
     refs = [asset_ref(item, keys[role], settings.hosts) for role in roles]
     facts = {
         ref.href: AssetFacts(
@@ -125,15 +132,15 @@ def make_layer(item: pystac.Item, geobox: GeoBox, request: CubeRequest) -> ItemL
         outline = outline_in(stated_frame, str(geobox.crs))
         shapely.prepare(outline)
     shape = (len(roles), 1, 1)
-    hrefs = {role: ref.href for role, ref in zip(roles, refs, strict=True)}
+    hrefs = {name: ref.href for name, ref in zip(names, refs, strict=True)}
     slim = _slim(item, hrefs, geobox)
     (parsed,) = odc.stac.parse_items([slim])
     return ItemLayer(
         item=slim,
-        sources={role: parsed[role] for role in roles},
+        sources={name: parsed[name] for name in names},
         facts=facts,
-        scale=np.array([rule.scale for rule in rules], "float32").reshape(shape),
-        offset=np.array([rule.offset for rule in rules], "float32").reshape(shape),
+        scale=np.array([scale for scale, _ in lines], "float32").reshape(shape),
+        offset=np.array([offset for _, offset in lines], "float32").reshape(shape),
         outline=outline,
         reach_m=_reach_m(item, keys, roles, geobox),
     )
@@ -173,6 +180,16 @@ def _radiometry(item: pystac.Item, role: str) -> sensors.Radiometry:
     if role in CODES:
         return sensors.Radiometry(scale=1.0, offset=0.0, nodata=CODES[role], reason="codes")
     return sensors.radiometry(item, role)
+
+
+def _adjusted(
+    item: pystac.Item, role: str, rule: sensors.Radiometry, request: CubeRequest
+) -> tuple[float, float]:
+    """Return scale and offset from a role's numbers to reflectance as the request wants it."""
+    if role in CODES:
+        return rule.scale, rule.offset
+    slope, offset = request.adjust.line(item, role)
+    return slope * rule.scale, slope * rule.offset + offset
 
 
 def _slim(item: pystac.Item, hrefs: dict[str, str], geobox: GeoBox) -> pystac.Item:

@@ -14,6 +14,7 @@ import pystac
 from pipeline import cube, models, store
 from pipeline.config.paths import local_path
 from pipeline.errors import AccessError, AssetError, ConfigError, IncompleteError, WorkersError
+from pipeline.run.common.method import bands_read
 from pipeline.run.common.postprocess import roles_needed
 from pipeline.run.plan.plan import Plan
 from pipeline.run.record import metrics
@@ -89,7 +90,7 @@ def missing_rasters(plan: Plan) -> list[Dropped]:
     -------
     The items that a run would drop, each with the reason of its first asset that cannot be read.
     """
-    job, bands = plan.job, plan.job.composite.bands if plan.job.composite else ()
+    job = plan.job
     used = {
         position for cell in plan.cells if cell.state != "unchanged" for position in cell.items
     }
@@ -97,7 +98,7 @@ def missing_rasters(plan: Plan) -> list[Dropped]:
     for position in sorted(used):
         item = plan.items.items[position]
         card = plan.cards[profile(item).sensor]
-        roles = {*roles_needed(job.mask, card.roles), *bands}
+        roles = {*roles_needed(job.mask, card.roles), *bands_read(job.composite, item)}
         keys = cube.asset_keys(item)
         rasters += [(item, key) for key in sorted({keys[r] for r in roles if r in keys})]
     with ThreadPoolExecutor(READERS) as pool:

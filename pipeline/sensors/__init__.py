@@ -15,6 +15,7 @@ Data, not code paths::
     acquisitions.py  which items are processings of one acquisition, and which is newest
     projection.py    the CRS that an item states
     qa.py            what the codes and bits of the products' own masks mean
+    adjust/          what lets sensors share a composite: band pass, view angle
 
 Reflectance = DN · scale + offset is decided per item, before items are mosaicked, because
 metadata lies: the sensing date does not tell the processing, and some catalogues announce an
@@ -22,6 +23,7 @@ offset that they have already applied to the pixels.
 """
 
 from pipeline.sensors.acquisitions import acquisitions, newest, processing_rank
+from pipeline.sensors.adjust.adjustment import Adjust
 from pipeline.sensors.metadata import origin, processing_baseline, sun
 from pipeline.sensors.names import is_name
 from pipeline.sensors.passes import (
@@ -45,6 +47,7 @@ __all__ = [
     "ROLES",
     "RULES",
     "THERMAL_ROLES",
+    "Adjust",
     "Flags",
     "Limits",
     "Profile",

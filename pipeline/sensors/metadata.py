@@ -140,6 +140,25 @@ def sun(item: pystac.Item) -> tuple[float, float] | None:
     return None if azimuth is None or elevation is None else (azimuth, elevation)
 
 
+def view(item: pystac.Item, family: str) -> tuple[float, float] | None:
+    """Return from where an item was seen, in the mean of its pixels; None: unknown.
+
+    ``view:off_nadir`` counts for Landsat alone, and as 0 alone: Earth Search v0 says 0 of every Sentinel-2
+    tile, wherever it lies in the swath, and another number does not tell to which side.
+
+    Returns
+    -------
+    Azimuth of the sensor in degrees clockwise from true north, and zenith angle in degrees, both as seen from the ground.
+    """
+    properties = item.properties
+    azimuth = _first_number(properties, ("view:azimuth",))
+    zenith = _first_number(properties, ("view:incidence_angle",))
+    if azimuth is not None and zenith is not None and 0 <= zenith < 90:
+        return azimuth, zenith
+    off_nadir = _first_number(properties, ("view:off_nadir", "eo:off_nadir"))
+    return (0.0, 0.0) if family == "landsat" and off_nadir == 0 else None
+
+
 def _first_number(properties: Mapping[str, Any], names: Iterable[str]) -> float | None:
     found = (_number(properties.get(name)) for name in names)
     return next((value for value in found if value is not None), None)

@@ -230,6 +230,12 @@ class CompositeSettings(Section):
     screen: Annotated[ScreenSettings | None, Field(exclude_if=operator.not_)] = None
     """Put aside what a pixel's own history contradicts: clouds and shadows that the mask missed, and say which
     pixels are ``suspect``; needs blue, nir and swir16. ``{}`` takes the defaults; none: masks alone decide."""
+    harmonize: Annotated[Literal["hls"] | None, Field(exclude_if=operator.not_)] = None
+    """Adjust Sentinel-2's bands to those of Landsat 8 and 9, with the coefficients of HLS; ``nir`` is then the
+    narrow near infrared. None: each sensor's reflectance as it is."""
+    brdf: Annotated[Literal["c-factor"] | None, Field(exclude_if=operator.not_)] = None
+    """Normalise reflectance to a view from nadir, by the mean angles that each item states; items that state none
+    are dropped. None: as each sensor saw it."""
 
     def __hash__(self) -> int:
         """Hash the values; options are a mapping, which has no hash of its own."""

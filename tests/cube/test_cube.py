@@ -16,6 +16,7 @@ from odc.geo.geobox import GeoBox
 from pipeline import cube
 from pipeline.cube.layers import CubeRequest, make_layer
 from pipeline.errors import AssetError
+from pipeline.sensors import Adjust
 from pipeline.types import CubeSettings, Items, Scene
 
 pytestmark = pytest.mark.usefixtures("single_thread")
@@ -217,3 +218,57 @@ def test_wanted_pixels_are_the_same_and_others_are_spared(archive, items, chunk_
     spared = cube.METER.total().bytes_spared - before
     assert spared == (wanted.size - wanted.sum()) * len(ROLES) * 4
     assert (part["source"].values[~wanted] == -1).all()
+
+
+def stating_angles(items: Items) -> Items:
+    """Return items that say where the sun and the sensor stood."""
+    stated = []
+    for n, item in enumerate(items):
+        known = item.clone()
+        known.properties |= {
+            "view:sun_azimuth": 150.0,
+            "view:sun_elevation": 50.0 + n,
+            "view:azimuth": 105.0,
+            "view:incidence_angle": 8.0 - n,
+        }
+        stated.append(known)
+    return Items(items=tuple(stated))
+
+
+@pytest.mark.parametrize(
+    "adjust", [Adjust(harmonize="hls"), Adjust(brdf="c-factor", harmonize="hls")]
+)
+def test_reflectance_goes_through_each_item_s_own_line(archive, adjust):
+    items = stating_angles(archive.items)
+    whole = GeoBox((640, 940), archive.geobox.transform, archive.geobox.crs)
+    plain, adjusted = (
+        cube.open_measured(
+            [scene(0, 1)], items, whole, ("blue",), chunk_px=512, adjust=each
+        ).compute()
+        for each in (None, adjust)
+    )
+    # Which item gives a pixel, and which numbers are valid, does not change.
+    np.testing.assert_array_equal(adjusted["source"], plain["source"])
+    np.testing.assert_array_equal(adjusted["unfit"], plain["unfit"])
+    for n in (0, 1):
+        here = plain["source"].values == n
+        slope, offset = adjust.line(items.items[n], "blue")
+        expected = plain["blue"].values[here].astype(np.float64) * slope + offset
+        np.testing.assert_allclose(adjusted["blue"].values[here], expected, atol=1e-6)
+
+
+def test_harmonized_near_infrared_of_sentinel_2_is_read_from_its_narrow_band(archive):
+    item = archive.items.items[0].clone()
+    # The narrow band's file is that of blue here, so that it can be told apart.
+    item.add_asset("nir08", item.assets["blue"].clone())
+    items = Items(items=(item,))
+    plain, adjusted = (
+        cube.open_measured(
+            [scene(0)], items, archive.geobox, ("blue", "nir"), chunk_px=640, adjust=each
+        ).compute()
+        for each in (None, Adjust(harmonize="hls"))
+    )
+    slope, offset = Adjust(harmonize="hls").line(item, "nir08")
+    expected = plain["blue"].values.astype(np.float64) * slope + offset
+    np.testing.assert_allclose(adjusted["nir"], expected, atol=1e-6)
+    assert list(adjusted.data_vars) == list(plain.data_vars)

@@ -114,7 +114,8 @@ def test_the_taken_observation_is_the_stored_one(masked, name):
 
 def test_screened_and_guarded_pixels_are_told(masked):
     guard = GuardSettings(cell_px=64, min_dates=2, share=0.5)
-    job = composed(masked, "median", name="screened", period="month", screen=ScreenSettings())
+    parts = {"period": "month", "screen": ScreenSettings(), "harmonize": "hls"}
+    job = composed(masked, "median", name="screened", **parts)
     job = job.replace(mask=job.mask.replace(guard=guard))
     run.run(job)
     archive = store.open_archive(job.store)

@@ -7,7 +7,8 @@ import pytest
 import rasterio.warp
 import xarray as xr
 
-from pipeline import cube
+from pipeline import cube, sensors
+from pipeline.grid import make_grid
 from pipeline.run import observations
 from pipeline.run.common.scenes import scenes_of
 from pipeline.types import Code, is_usable
@@ -15,6 +16,7 @@ from tests.real.real_catalogue import LAKE_LANDSAT, LAKE_SENTINEL, LANDSAT_BANDS
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 SENSORS = ("landsat", "sentinel-2")
+HARMONIZED = ("coastal", "blue", "green", "red", "nir", "swir16", "swir22")
 
 ROUNDED = 6e-5
 """Composites are stored in steps of 1e-4."""
@@ -121,6 +123,34 @@ def test_both_see_dark_water_and_green_fields(scenes, masks):
         )
         assert 0.0 < np.median(nir[at][water]) < 0.03
         assert np.median(ndvi[both & ~water]) > 0.7
+
+
+def test_harmonized_sensors_agree_better(real, lake_items, tmp_path):
+    """The table of docs/composites.md; the lake was clear, so that no mask is needed."""
+    geobox = make_grid(real.job("lake", LAKE_LANDSAT, tmp_path)).geobox
+    before, after = (
+        cube.open_measured(
+            scenes_of(lake_items), lake_items, geobox, HARMONIZED, chunk_px=1024, adjust=adjust
+        ).compute()
+        for adjust in (None, sensors.Adjust(harmonize="hls"))
+    )
+    rows = {}
+    for band in HARMONIZED:
+        both = np.isfinite(before[band].to_numpy()).all(axis=0)
+        raw, adjusted = (
+            Comparison.of(band, *(each[band].to_numpy()[at][both] for at in (0, 1)))
+            for each in (before, after)
+        )
+        rows[band] = raw, adjusted
+        print(f"\n{raw}\n{adjusted}")
+        assert adjusted.landsat == raw.landsat
+    raw, adjusted = rows.pop("coastal")
+    # Worse, by about its whole adjustment.
+    assert abs(adjusted.difference - raw.difference) < 4e-4
+    for raw, adjusted in rows.values():
+        assert abs(adjusted.difference) < abs(raw.difference), (raw, adjusted)
+        assert adjusted.rmse < raw.rmse + 1e-5, (raw, adjusted)
+    assert abs(rows["blue"][1].difference) < 0.2 * abs(rows["blue"][0].difference)
 
 
 @pytest.mark.parametrize("role", BANDS)

@@ -10,6 +10,7 @@ from typing import Any
 import pystac
 
 from pipeline import composite, sensors
+from pipeline.sensors.adjust.adjustment import VERSION as ADJUSTED
 from pipeline.types import (
     PIXEL_VERSION,
     UNCOVERED,
@@ -131,7 +132,11 @@ def settings_text(settings: CompositeSettings, guard: GuardSettings | None = Non
     # What its history_days reach is listed scene by scene.
     screened = [["screen", composite.VERSION, screen.min_dates]] if screen else []
     least = [["min_observations", n]] if (n := settings.min_observations) > 1 else []
-    return _text([settings.method, list(settings.bands), *guarded, *options, *screened, *least])
+    adjust = settings.harmonize, settings.brdf
+    # An item's platform and angles are those of the processing that its mask's fingerprint names.
+    adjusted = [["adjust", ADJUSTED, *adjust]] if any(adjust) else []
+    more = [*guarded, *options, *screened, *least, *adjusted]
+    return _text([settings.method, list(settings.bands), *more])
 
 
 def composite_fingerprint_of(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pystac
 import xarray as xr
 
 from pipeline import composite
 from pipeline.errors import ConfigError
+from pipeline.sensors import Adjust
 from pipeline.types import CompositeSettings, Period, Scene
 from pipeline.types.roles import REFLECTANCE_ROLES
 
@@ -97,6 +99,19 @@ def layers_of(settings: CompositeSettings) -> Mapping[str, str]:
     """Return name -> description of what a composite has besides bands, count, day and source."""
     screened = composite.SUSPECT if settings.screen else {}
     return {**method_of(settings).layers, **screened}
+
+
+def adjust_of(settings: CompositeSettings | None) -> Adjust:
+    """Return how reflectance is adjusted before it is composed; without a composite, not at all."""
+    if settings is None:
+        return Adjust()
+    return Adjust(harmonize=settings.harmonize, brdf=settings.brdf)
+
+
+def bands_read(settings: CompositeSettings | None, item: pystac.Item) -> list[str]:
+    """Return the roles of an item whose bands are read for a composite; without one, none."""
+    bands = () if settings is None else settings.bands
+    return [adjust_of(settings).reads(item, role) for role in bands]
 
 
 def window_of(period: Period, settings: CompositeSettings) -> Period:

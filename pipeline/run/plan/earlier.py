@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from pipeline import cube
 from pipeline.cube.metadata.roles import outlines_in
 from pipeline.run.common.cells import group_by_cell
+from pipeline.run.common.method import adjust_of, bands_read
 from pipeline.run.plan.tile_index import touching
-from pipeline.types import Grid, Items, Period, Scene, Tile
+from pipeline.types import CompositeSettings, Grid, Items, Period, Scene, Tile
 
 SceneRow = tuple[datetime, str, Sequence[str]]
 """Time, platform and item ids of a scene."""
@@ -53,7 +54,13 @@ class Wanted:
     """Scenes inside are composed, or screen what is composed."""
     histories: Sequence[Period]
     """Masks of scenes inside are counted by the guard."""
-    bands: Sequence[str]
+    settings: CompositeSettings
+    """Of the composite: its bands, and how they are adjusted."""
+
+    def fits(self, item: pystac.Item) -> bool:
+        """Return whether an item has what the composite reads."""
+        lacks = cube.missing_roles(item, bands_read(self.settings, item))
+        return not lacks and adjust_of(self.settings).lacking(item) is None
 
     def takes(self, sensor: str, row: SceneRow) -> bool:
         """Return whether a scene is one of them."""
@@ -143,11 +150,7 @@ def find_earlier(
         name: pystac.Item.from_dict(dict(document), migrate=False)
         for name, (_, document) in documents.items()
     }
-    items = {
-        name: item
-        for name, item in parsed.items()
-        if not cube.missing_roles(item, wanted.bands)
-    }
+    items = {name: item for name, item in parsed.items() if wanted.fits(item)}
     local = {name: position for position, name in enumerate(items)}
     scenes = tuple(
         Scene(

@@ -14,6 +14,7 @@ from pipeline.cube.metadata.header import located, why_not
 from pipeline.cube.metadata.outlines import LONLAT, outlines
 from pipeline.cube.metadata.roles import all_misplaced, frame, misplaced
 from pipeline.errors import CloudmaskError, ConfigError, EmptySearchError, ModelError
+from pipeline.run.common.method import adjust_of, bands_read
 from pipeline.run.common.postprocess import roles_needed
 from pipeline.types import Dropped, Items, Job, ModelCard, footprint
 from pipeline.wording import counted
@@ -94,18 +95,20 @@ def _product(item: pystac.Item) -> str:
 
 
 def with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items:
-    """Drop items that lack a band which the model or the composite needs.
+    """Drop items that lack a band which the model or the composite needs, or cannot be adjusted as it wants.
 
     Raises
     ------
     EmptySearchError
         None is left.
     """
-    bands = job.composite.bands if job.composite is not None else ()
-    needed = {
-        sensor: [*roles_needed(job.mask, card.roles), *bands] for sensor, card in cards.items()
-    }
-    reasons = [_lacking(item, needed[sensors.profile(item).sensor]) for item in items]
+    adjust, needed = adjust_of(job.composite), {}
+    for sensor, card in cards.items():
+        needed[sensor] = roles_needed(job.mask, card.roles)
+    reasons = []
+    for item in items:
+        roles = [*needed[sensors.profile(item).sensor], *bands_read(job.composite, item)]
+        reasons.append(_lacking(item, roles) or adjust.lacking(item))
     return _without(items, reasons)
 
 

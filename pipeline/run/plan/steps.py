@@ -84,7 +84,7 @@ def wanted_scenes(plan: Plan) -> Wanted:
         sensors=plan.composed,
         periods=tuple(window_of(each, plan.job.composite) for each in plan.periods),
         histories=tuple(history_of(each, guard) for each in plan.periods) if guard else (),
-        bands=plan.job.composite.bands,
+        settings=plan.job.composite,
     )
 
 

@@ -14,7 +14,13 @@ from pipeline import composite, cube
 from pipeline.mask import history_of
 from pipeline.run.common.cellstore import CellReader, CellStore
 from pipeline.run.common.fingerprint import composite_fingerprint
-from pipeline.run.common.method import evidence_of, layers_of, method_of, window_of
+from pipeline.run.common.method import (
+    adjust_of,
+    evidence_of,
+    layers_of,
+    method_of,
+    window_of,
+)
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.guard_history import History
 from pipeline.run.tile.observed import Cells, CellsOf, Observed, cells_made, stacked
@@ -234,6 +240,7 @@ class Composing:
             chunk_px=chunk_px,
             settings=task.job.cube,
             wanted=wanted,
+            adjust=adjust_of(self.settings),
         )
 
     def _past(self, period: Period, made: Cells) -> Cells:

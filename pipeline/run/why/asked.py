@@ -142,6 +142,8 @@ def _settings(
         bands=tuple(attributes["roles"]),
         screen=None if screen is None else ScreenSettings(**screen),
         min_observations=judged.get("min_observations", 1),
+        harmonize=attributes.get("harmonize"),
+        brdf=attributes.get("brdf"),
     )
     guard = judged.get("guard")
     return (

@@ -212,7 +212,7 @@ def _scenes(asked: Asked) -> EarlierScenes:
         sensors=frozenset(composed),
         periods=(window_of(asked.period, asked.settings),),
         histories=(history_of(asked.period, guard),) if guard else (),
-        bands=asked.settings.bands,
+        settings=asked.settings,
     )
     return find_earlier(archive, wanted, archive.grid, [asked.tile])
 
