@@ -75,7 +75,7 @@ def _composite_kind(archive: Archive, name: str) -> Kind:
         description=(
             f"{of.capitalize()} of the clear observations{per}: reflectance of every band, and for "
             "every pixel the number of usable observations, the day and the item that is nearest to "
-            "the value."
+            f"the value.{words.adjusted(data.attrs)}"
         ),
         group=f"composites/{name}",
         data=data,

@@ -56,6 +56,21 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
 
 
+_ADJUSTED: Mapping[str, str] = {
+    "harmonize": "Sentinel-2's bands to those of Landsat 8",
+    "brdf": "the view to nadir",
+}
+"""Attribute of a composite -> what it adjusts."""
+
+
+def adjusted(attributes: Mapping[Any, Any]) -> str:
+    """Return a sentence on how a composite's reflectance was adjusted, with a space before it; empty: it was not."""
+    found = [
+        f"{what} ({attributes[key]})" for key, what in _ADJUSTED.items() if key in attributes
+    ]
+    return f" Adjusted before: {', '.join(found)}." if found else ""
+
+
 def with_extensions(document: Json) -> Json:
     """Add the list of the extensions whose fields an item or collection has."""
     prefixes = {name.partition(":")[0] for name in _names(document) if ":" in name}

@@ -241,12 +241,13 @@ def stating_angles(items: Items) -> Items:
 def test_reflectance_goes_through_each_item_s_own_line(archive, adjust):
     items = stating_angles(archive.items)
     whole = GeoBox((640, 940), archive.geobox.transform, archive.geobox.crs)
-    plain, adjusted = (
-        cube.open_measured(
-            [scene(0, 1)], items, whole, ("blue",), chunk_px=512, adjust=each
-        ).compute()
+    lazy = [
+        cube.open_measured([scene(0, 1)], items, whole, ("blue",), chunk_px=512, adjust=each)
         for each in (None, adjust)
-    )
+    ]
+    # Dask would take one for the other.
+    assert lazy[0]["blue"].data.name != lazy[1]["blue"].data.name
+    plain, adjusted = (each.compute() for each in lazy)
     # Which item gives a pixel, and which numbers are valid, does not change.
     np.testing.assert_array_equal(adjusted["source"], plain["source"])
     np.testing.assert_array_equal(adjusted["unfit"], plain["unfit"])

@@ -18,7 +18,7 @@ from pystac_client import Client
 from pipeline.publish import publish
 from pipeline.publish.items import _platform
 from pipeline.publish.provenance import home
-from pipeline.publish.words import slug, stamp
+from pipeline.publish.words import adjusted, slug, stamp
 from tests.publish import extensions
 from tests.publish.small_store import API, JUNE, MODEL, START, Region, grid_of, write
 
@@ -276,3 +276,10 @@ def test_ids_tell_instants_apart():
 def test_a_family_is_no_platform(sensor, platform, told):
     subject = SimpleNamespace(scenes=[(sensor, None)], platform=platform)
     assert _platform(subject) == told
+
+
+def test_a_collection_tells_how_reflectance_was_adjusted():
+    assert adjusted({"method": "median"}) == ""
+    assert adjusted({"harmonize": "hls", "brdf": "c-factor"}) == (
+        " Adjusted before: Sentinel-2's bands to those of Landsat 8 (hls), the view to nadir (c-factor)."
+    )
