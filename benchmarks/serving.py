@@ -1,9 +1,10 @@
 """How quickly a server of archives answers, beside titiler.xarray on the same pixels.
 
 ``python -m benchmarks.serving STORE`` (made by benchmarks/serving_store.py) starts `cloudmask serve` on loopback and
-prints, warm: clear-sky of 200 areas of 0.01 to 1000 km² (log-uniform) over a year, of 200 fields of 5 ha; tiles of
-every zoom; histories of places; the same cold; then a bounded load of many clients, and memory before and after.
+prints, cold and warm: clear-sky of 200 areas of 0.01 to 1000 km² (log-uniform) over a year, of 200 fields of 5 ha; tiles of
+every zoom; histories of places; then a bounded load of many clients, and memory while some thousand requests are answered.
 titiler.xarray's reader draws the same tiles of the same composite, opened by xarray from the same store, in the same run.
+On a busy machine the processor's time tells more than the clock's: both are printed (the former on Linux alone).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from typing import NamedTuple
 
 import morecantile
 import numpy as np
@@ -82,26 +84,34 @@ class Asked:
         return TMS.tile(*self.place(), zoom)
 
 
+class Took(NamedTuple):
+    """Of a request, seconds."""
+
+    wall: float
+    cpu: float
+    """Of the server's process; of several clients at once it is no request's own."""
+
+
 class Client:
     """One connection; times each answer."""
 
     def __init__(self, address: str) -> None:
         self.connection = HTTPConnection(address.removeprefix("http://"), timeout=60)
 
-    def ask(self, path: str, body: object = None) -> float:
-        """Ask, read the answer to its end, and return the seconds."""
+    def ask(self, path: str, body: object = None) -> Took:
+        """Ask, and read the answer to its end."""
         content = None if body is None else json.dumps(body)
-        begun = time.perf_counter()
+        cpu, begun = server_cpu_s(), time.perf_counter()
         self.connection.request("GET" if body is None else "POST", path, content)
         answer = self.connection.getresponse()
         answer.read()
-        took = time.perf_counter() - begun
+        took = Took(time.perf_counter() - begun, server_cpu_s() - cpu)
         if answer.status != 200:
             raise RuntimeError(f"{answer.status} {path}")
         return took
 
 
-def clear_sky(client: Client, area: dict[str, object]) -> float:
+def clear_sky(client: Client, area: dict[str, object]) -> Took:
     return client.ask(f"/archives/a/clear-sky?datetime={YEAR}", area)
 
 
@@ -115,23 +125,21 @@ def tile_path(asked: Asked, zoom: int, kind: str) -> str:
 
 
 def server_cpu_s() -> float:
-    """Return the processor time of the server so far: a busy machine does not change it."""
-    children = psutil.Process().children(recursive=True)
-    return sum(sum(each.cpu_times()[:2]) for each in children)
+    """Return the processor time of the server so far: a busy machine changes it little."""
+    # Linux's clock of a process's processor time (clock_getcpuclockid); psutil's has steps of 10 ms.
+    return time.clock_gettime(~PROCESS[0].pid << 3 | 2)
 
 
-_before = [0.0]
+PROCESS: list[psutil.Process] = []
+"""The server, once it runs."""
 
 
-def show(what: str, seconds: list[float]) -> None:
-    cpu, _before[0] = server_cpu_s() - _before[0], server_cpu_s()
-    ms = sorted(1000 * each for each in seconds)
-    at = [ms[min(len(ms) - 1, int(share * len(ms)))] for share in (0.5, 0.95, 0.99)]
-    times = f"p50 {at[0]:7.1f}  p95 {at[1]:7.1f}  p99 {at[2]:7.1f} ms"
-    print(
-        f"{what:<58} n {len(ms):5d}  {times}  {1000 * cpu / len(ms):6.1f} CPU-ms each",
-        flush=True,
-    )
+def show(what: str, times: list[Took]) -> None:
+    wall, cpu = (np.array(each) * 1000 for each in zip(*times, strict=True))
+    p50, p95, p99 = np.percentile(wall, [50, 95, 99])
+    line = f"p50 {p50:7.1f}  p95 {p95:7.1f}  p99 {p99:7.1f} ms"
+    used = f"CPU-ms mean {cpu.mean():6.1f}  p95 {np.percentile(cpu, 95):6.1f}"
+    print(f"{what:<46} n {len(wall):5d}  {line}  {used}", flush=True)
 
 
 def measure(address: str, asked: Asked, count: int) -> None:
@@ -143,27 +151,29 @@ def measure(address: str, asked: Asked, count: int) -> None:
     )
     show("clear-sky, 0.01–1000 km², a year, cold", [clear_sky(client, each) for each in areas])
     show("clear-sky, the same, warm", [clear_sky(client, each) for each in areas])
+    others = [asked.area(each) for each in 10 ** asked.random.uniform(-2, 3, count)]
+    show("clear-sky, other areas after these", [clear_sky(client, each) for each in others])
     show("clear-sky, 5 ha, a year, cold", [clear_sky(client, each) for each in fields])
     show("clear-sky, the same, warm", [clear_sky(client, each) for each in fields])
     places = ["/archives/a/point?lon={}&lat={}".format(*asked.place()) for _ in range(count)]
     show("history of a place, cold", [client.ask(each) for each in places])
     show("history of the same places, warm", [client.ask(each) for each in places])
-    worst = {}
+    warm = {}
     for kind in ("mask", "composite"):
         for zoom in range(5, 17):
             paths = [tile_path(asked, zoom, kind) for _ in range(max(count // 8, 10))]
             show(f"tiles of {kind}, zoom {zoom}, cold", [client.ask(each) for each in paths])
-            worst[kind, zoom] = [client.ask(each) for each in paths]
-            show(f"tiles of {kind}, zoom {zoom}, warm", worst[kind, zoom])
-    show("tiles, all zooms, warm", [each for found in worst.values() for each in found])
+            warm[kind, zoom] = [client.ask(each) for each in paths]
+            show(f"tiles of {kind}, zoom {zoom}, warm", warm[kind, zoom])
+    show("tiles, all zooms, warm", [each for found in warm.values() for each in found])
 
 
-def load(address: str, asked: Asked, seconds: float, clients: int) -> tuple[list[float], int]:
-    """Ask from many clients at once; return times, and how many answers were errors."""
+def load(address: str, asked: Asked, seconds: float, clients: int) -> None:
+    """Ask from many clients at once, and print how long it took and how many answers were errors."""
     until = time.monotonic() + seconds
     requests = list(_mixed(asked, 400))
 
-    def work(number: int) -> tuple[list[float], int]:
+    def work(number: int) -> tuple[list[Took], int]:
         client, found, errors, at = Client(address), [], 0, number
         while time.monotonic() < until:
             path, body = requests[at % len(requests)]
@@ -175,15 +185,32 @@ def load(address: str, asked: Asked, seconds: float, clients: int) -> tuple[list
                 client = Client(address)
         return found, errors
 
+    before = server_cpu_s()
     with ThreadPoolExecutor(clients) as pool:
         results = list(pool.map(work, range(clients)))
-    return [each for found, _ in results for each in found], sum(
-        errors for _, errors in results
+    times = [each for found, _ in results for each in found]
+    each = (server_cpu_s() - before) / len(times)
+    errors = sum(errors for _, errors in results)
+    show(
+        f"{clients} clients for {seconds:g} s: {errors} errors",
+        [Took(took.wall, each) for took in times],
     )
 
 
-def _mixed(asked: Asked, count: int) -> Iterator[tuple[str, object]]:
-    for number in range(count):
+def memory(address: str, asked: Asked, requests: int) -> None:
+    """Print the memory of the server while it answers many requests."""
+    client, seen = Client(address), []
+    for number in range(requests + 1):
+        if number % (requests // 10) == 0:
+            seen.append(round(memory_mb()))
+            print(f"after {number} more requests {seen[-1]} MB", flush=True)
+        for path, body in _mixed(asked, 1, first=number):
+            client.ask(path, body)
+    print(f"memory {max(seen[1:]) / min(seen[1:]) - 1:.1%} between least and most", flush=True)
+
+
+def _mixed(asked: Asked, count: int, first: int = 0) -> Iterator[tuple[str, object]]:
+    for number in range(first, first + count):
         if number % 4 == 0:
             yield f"/archives/a/clear-sky?datetime={YEAR}", asked.area(0.05)
         elif number % 4 == 1:
@@ -211,10 +238,12 @@ def beside_titiler(url: str, address: str, asked: Asked, count: int) -> None:
             path = f"/archives/a/tiles/WebMercatorQuad/{zoom}/{tile.x}/{tile.y}.png?layer=composite&name=monthly&time=2025-06"
             ours.append(client.ask(path))
             theirs.append(_timed(lambda tile=tile: _drawn(XarrayReader, array, tile)))
-        ratio = statistics.median(theirs) / statistics.median(ours)
+        ratio = statistics.median(t.cpu for t in theirs) / statistics.median(
+            t.cpu for t in ours
+        )
         show(f"zoom {zoom}: ours over HTTP", ours)
         show(f"zoom {zoom}: titiler.xarray's reader, without HTTP", theirs)
-        print(f"zoom {zoom}: {ratio:.1f} times as long", flush=True)
+        print(f"zoom {zoom}: {ratio:.1f} times the processor's time", flush=True)
 
 
 def _drawn(reader: Callable[..., object], array: object, tile: morecantile.Tile) -> bytes:
@@ -224,16 +253,14 @@ def _drawn(reader: Callable[..., object], array: object, tile: morecantile.Tile)
         return image.render(img_format="PNG")
 
 
-def _timed(do: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+def _timed(do: Callable[[], object]) -> Took:
+    cpu, begun = time.process_time(), time.perf_counter()
     do()
-    return time.perf_counter() - begun
+    return Took(time.perf_counter() - begun, time.process_time() - cpu)
 
 
 def memory_mb() -> float:
-    return max(
-        each.memory_info().rss / 1e6 for each in psutil.Process().children(recursive=True)
-    )
+    return PROCESS[0].memory_info().rss / 1e6
 
 
 def main() -> None:
@@ -242,6 +269,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--requests", type=int, default=10_000, help="for memory; 0: none")
     parser.add_argument(
         "--beside", type=int, default=8, help="tiles a zoom for titiler.xarray; 0: none"
     )
@@ -249,13 +277,13 @@ def main() -> None:
     asked = Asked(given.store, seed=3)
     print(f"{asked.grid.geobox.shape} pixels, {len(asked.scenes)} scenes of Sentinel-2")
     with serving({"a": given.store}) as address:
+        PROCESS[:] = psutil.Process().children()
         measure(address, asked, given.count)
-        before = memory_mb()
-        times, errors = load(address, asked, given.seconds, given.clients)
-        show(f"{given.clients} clients for {given.seconds:g} s: {errors} errors", times)
-        print(f"memory {before:.0f} → {memory_mb():.0f} MB after {len(times)} more requests")
         if given.beside:
             beside_titiler(given.store, address, asked, given.beside)
+        load(address, asked, given.seconds, given.clients)
+        if given.requests:
+            memory(address, asked, given.requests)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
+from pipeline.types import geozarr
 
 CHUNK_PX = 512
 
@@ -30,9 +31,6 @@ DAY = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
 
 BOUNDS = "time_bnds"
 
-OF_THE_STORE = ("multiscales", "zarr_conventions")
-"""Attributes that speak of overviews, which a file has not; NetCDF could not hold them."""
-
 
 def write_zarr(dataset: xr.Dataset, path: Path) -> None:
     """Write a consolidated Zarr group, without shards."""
@@ -44,6 +42,7 @@ def write_zarr(dataset: xr.Dataset, path: Path) -> None:
     pixels = [name for name, each in plain.data_vars.items() if "y" in each.dims]
     # Lazy ones come in the store's chunks, which may not fit those of the file.
     plain = plain.assign({name: _chunked(plain[name]) for name in pixels})
+    plain.attrs |= geozarr.of_pixels(plain.odc.geobox)
     plain.to_zarr(path, mode="w", zarr_format=ZARR_FORMAT, consolidated=True)
 
 
@@ -80,8 +79,8 @@ def as_cf(dataset: xr.Dataset) -> xr.Dataset:
         It does not say where its pixels lie.
     """
     plain = referenced(dataset.copy().drop_encoding())
-    for attribute in OF_THE_STORE:
-        plain.attrs.pop(attribute, None)
+    # They speak of overviews, which a file has not, and of the whole region; NetCDF could not hold them.
+    plain.attrs = geozarr.without(plain.attrs)
     _place(plain)
     _set_times(plain)
     for name, variable in plain.variables.items():

@@ -71,22 +71,24 @@ class Archive:
         return newest
 
     def _then(self, as_of: str) -> State:
-        if not _SNAPSHOT.fullmatch(as_of):
-            as_of = _instant(as_of)
         newest = self._now()
-        if as_of == newest.snapshot:
+        # What an instant means is decided anew for each newest state: one to come may be before it, too.
+        key = as_of if _SNAPSHOT.fullmatch(as_of) else f"{_instant(as_of)} in {newest.snapshot}"
+        if key == newest.snapshot:
             return newest
         with self._lock:
-            if as_of in self._earlier:
-                self._earlier.move_to_end(as_of)
-                return self._earlier[as_of]
+            if key in self._earlier:
+                self._earlier.move_to_end(key)
+                return self._earlier[key]
         state = self._open(as_of)
+        if state.snapshot == newest.snapshot:
+            state = newest
         with self._lock:
-            self._keep(as_of, state)
+            self._keep(key, state)
         return state
 
-    def _keep(self, as_of: str, state: State) -> None:
-        self._earlier[as_of] = state
+    def _keep(self, key: str, state: State) -> None:
+        self._earlier[key] = state
         while len(self._earlier) > EARLIER:
             self._earlier.popitem(last=False)
 

@@ -13,6 +13,8 @@ import rasterio.shutil
 import rioxarray
 import shapely
 import xarray as xr
+import zarr
+import zarr_cm
 from affine import Affine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -179,6 +181,18 @@ def test_a_selection_knows_its_own_corner(region):
 def test_zarr_is_consolidated_and_unsharded(region, tmp_path):
     path = query.export(region.masks["landsat"], tmp_path / "masks.zarr")
     assert opened(path, consolidated=True)["mask"].encoding["shards"] is None
+
+
+def test_a_zarr_export_says_where_its_own_pixels_lie(region, tmp_path):
+    selected = query.select_masks(region.masks, region.box(20, 30, 60, 70))
+    path = query.export(selected, tmp_path / "part.zarr")
+    said = dict(zarr.open_group(path, mode="r").attrs)
+    zarr_cm.validate_all(said)
+    assert {*zarr_cm.extract_all(said)[1]} == {"proj", "spatial"}
+    geobox = opened(path, decode_coords="all").odc.geobox
+    assert said["spatial:shape"] == [*geobox.shape]
+    assert said["spatial:bbox"] == [*geobox.boundingbox.bbox]
+    assert said["proj:code"] == f"EPSG:{geobox.crs.epsg}"
 
 
 @pytest.mark.parametrize("suffix", [".zarr", ".nc"])

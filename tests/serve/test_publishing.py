@@ -91,3 +91,16 @@ def test_an_expired_snapshot_is_gone(tmp_path):
     newest = client.get("/archives/alps/clear-sky", params={"bbox": asked["bbox"]}).json()
     rows = [each for each in newest["data"] if each["state"] == "scene"]
     assert [classes_of(each) for each in rows] == [{"thick_cloud"}] * len(SENSORS)
+
+
+def test_a_future_instant_follows_the_newest_state(tmp_path):
+    region = Region(str(tmp_path / "store"))
+    client = client_of({"alps": region.url}, tmp_path, refresh_s=0.01)
+    asked = {"as_of": "2199-01-01"}
+    for code in (1, 5):
+        snapshot = publish_all_of(region, code)
+        time.sleep(0.05)
+        answer = client.get("/archives/alps", params=asked)
+        assert answer.json()["snapshot"] == snapshot
+        assert "immutable" not in answer.headers["Cache-Control"]
+    assert client.get("/archives/alps", params={"as_of": "1999-01-01"}).status_code == 404

@@ -1,6 +1,8 @@
 """Time, threads and numbers of a running server."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from urllib.request import urlopen
 
@@ -49,6 +51,13 @@ def test_numbers_are_counted_by_route(client):
     assert "nobody" not in text
     assert "no/such" not in text
     assert "cloudmask_cache_requests" in text
+
+
+@pytest.mark.slow
+def test_nothing_is_said_at_the_start():
+    code = "from pipeline.serve import make_app; make_app({})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 @pytest.mark.slow

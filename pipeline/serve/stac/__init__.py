@@ -8,6 +8,16 @@
     api         the application, its paths, below /stac
 """
 
-from pipeline.serve.stac.api import add_api
+import logging
+
+# stac-fastapi makes settings of its own when it is imported, which nobody uses, and warns that they are defaults; ours
+# come later (`api`). A level, and not a filter, because it is put back to what it was.
+_log = logging.getLogger("stac_fastapi.types.config")
+_level = _log.level
+_log.setLevel(logging.ERROR)
+try:
+    from pipeline.serve.stac.api import add_api
+finally:
+    _log.setLevel(_level)
 
 __all__ = ["add_api"]

@@ -7,7 +7,7 @@
 
 A level shrinks by its factor, as long as a tile stays a whole number of pixels: a tile's part of
 a level is then a stored object of its own, written in the transaction that writes the tile. The
-group's attributes name the levels by the multiscales convention of GeoZarr.
+group's attributes name the levels by the conventions of GeoZarr (`pipeline.types.geozarr`).
 
 Class codes are never averaged. A level of a mask takes the pixel in the middle of each square:
 that keeps the share of every class unbiased, where the most frequent class of a square would let
@@ -28,13 +28,7 @@ from numpy.typing import NDArray
 
 from pipeline.store.arrays import create, layout
 from pipeline.store.arrays.contents import FACTORS, level_name, levels
-from pipeline.types import Grid, Tile
-
-CONVENTION = {
-    "uuid": "d35379db-88df-4056-af3a-620245f8e347",
-    "name": "multiscales",
-    "description": "Multiscale layout of zarr datasets",
-}
+from pipeline.types import Grid, Tile, geozarr
 
 Source = tuple[str, str, int, layout.Attributes]
 """Name, dtype, fill value and attributes of an array that has levels."""
@@ -99,13 +93,16 @@ class Levels:
         """Create the levels of a group, as long as its time axis."""
         count = layout.array_of(group, "time").shape[0]
         for factor, smaller in level_grids(grid).items():
-            level = group.create_group(level_name(factor))
+            level = group.create_group(
+                level_name(factor), attributes=geozarr.of_pixels(smaller.geobox)
+            )
             create.write_coordinates(level, smaller)
             create.add_list(level, "time", "i8", "time", layout.TIME_ATTRIBUTES)
             for name, dtype, fill, attributes in sources:
                 create.add_pixels(level, name, smaller, dtype, fill, attributes)
             create.grow(level, count)
-        group.attrs.update(_convention(grid))
+        smaller_boxes = {level_name(f): each.geobox for f, each in level_grids(grid).items()}
+        group.attrs.update(geozarr.of_levels(grid.geobox, smaller_boxes))
         made = cls(group)
         made.set_times(layout.values_of(group, "time"))
         return made
@@ -141,20 +138,3 @@ class Levels:
             slice(first, first + size) for first, size in zip(corner, pixels.shape, strict=True)
         )
         layout.array_of(self._groups[factor], name)[at, rows, cols] = pixels
-
-
-def _convention(grid: Grid) -> layout.Attributes:
-    levels: list[dict[str, Any]] = [{"asset": "."}]
-    before = "."
-    for factor, smaller in level_grids(grid).items():
-        levels.append(
-            {
-                "asset": level_name(factor),
-                "derived_from": before,
-                "transform": {"scale": [2.0, 2.0]},
-                "spatial:shape": list(smaller.geobox.shape),
-                "spatial:transform": list(smaller.geobox.transform)[:6],
-            }
-        )
-        before = level_name(factor)
-    return {"zarr_conventions": [CONVENTION], "multiscales": {"layout": levels}}

@@ -15,6 +15,7 @@ from zarr.abc.store import Store
 
 from pipeline.store.base.reading import CANNOT_READ, explain
 from pipeline.store.base.translate_errors import explained
+from pipeline.types import geozarr
 
 
 def open_sorted(store: Store, group: str, url: str) -> xr.Dataset:
@@ -55,6 +56,8 @@ def _decoded(stored: xr.Dataset) -> xr.Dataset:
         for name in ("units", "calendar", "_FillValue"):
             stored["day"].attrs.pop(name, None)
     decoded: xr.Dataset = xr.decode_cf(stored, decode_coords="all")
+    # Of the stored group; whoever cuts a part out of a dataset would carry them on.
+    decoded.attrs = geozarr.without(decoded.attrs)
     return decoded
 
 
