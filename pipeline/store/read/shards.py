@@ -8,9 +8,8 @@ read whole and kept, of others the index and the chunks; a chunk is decoded in s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import google_crc32c
@@ -77,7 +76,7 @@ class Shards:
 
     def _window(self, at: int, window: Sequence[Any]) -> NDArray[Any]:
         ys, xs = window
-        at_once = self._one(ys), self._one(xs)
+        at_once = self._chunk_of(ys), self._chunk_of(xs)
         if None not in at_once:
             # Of one chunk: nothing is copied.
             (chunk,) = self._chunks([(at, *at_once)])  # type: ignore[list-item]
@@ -96,14 +95,15 @@ class Shards:
             out[to_y, to_x] = self.array.fill_value if chunk is None else chunk[of_y, of_x]
         return out
 
-    def _one(self, span: slice) -> int | None:
+    def _chunk_of(self, span: slice) -> int | None:
         """Return the chunk along one axis that holds all of a span; none: there are several, or nothing."""
         first, last = span.start // self.edge, (span.stop - 1) // self.edge
         return int(first) if first == last and span.start < span.stop else None
 
     def runs(self, wanted: Sequence[Place]) -> list[NDArray[np.uint32]]:
         """Return chunks of class codes as runs, see `pipeline.store.read.runs`; they are kept as such."""
-        keys = [self._key(each, "runs") for each in wanted]
+        path = self.array.path
+        keys = [self.cache.key(path, self._shard(each), "runs", each) for each in wanted]
         found = [self.cache.get(each) for each in keys]
         missing = [n for n, each in enumerate(found) if each is None]
         try:
@@ -122,18 +122,9 @@ class Shards:
 
     def _chunks(self, wanted: Sequence[Place]) -> Iterator[NDArray[Any] | None]:
         """Return chunks; none: it is not stored."""
-        found = [self.cache.get(self._key(each)) for each in wanted]
-        missing = [each for each, known in zip(wanted, found, strict=True) if known is None]
-        if missing:
-            loaded = self._load(missing)
-            found = [
-                loaded[each] if known is None else known
-                for each, known in zip(wanted, found, strict=True)
-            ]
+        whole = self.array.dtype.itemsize <= SMALL
+        found = self._of_whole_shards(wanted) if whole else self._one_by_one(wanted)
         return (self._decoded(each) for each in found)
-
-    def _key(self, chunk: Place, *rest: str) -> Hashable:
-        return self.cache.key(self.array.path, self._shard(chunk), *chunk[1:], *rest)
 
     def _shard(self, chunk: Place) -> Place:
         at, row, col = chunk
@@ -153,67 +144,79 @@ class Shards:
             self.edge, self.edge
         )
 
-    # -- loading -------------------------------------------------------------------------------
+    # -- loading: chunks as they are stored; empty: the chunk is not stored ----------------------
 
-    def _load(self, wanted: Sequence[Place]) -> dict[Place, bytes]:
-        """Read chunks, as they are stored, and keep them; empty: the chunk is not stored."""
-        shards: dict[Place, list[Place]] = {}
-        for each in wanted:
-            shards.setdefault(self._shard(each), []).append(each)
-        whole = self.array.dtype.itemsize <= SMALL
-        load = self._whole if whole else self._parts
-        found: dict[Place, bytes] = {}
-        for some in sync(_all(load(shard, chunks) for shard, chunks in shards.items())):
-            for chunk, stored in some.items():
-                self.cache.put(self._key(chunk), stored, len(stored) + OVERHEAD)
-            found |= some
+    def _of_whole_shards(self, wanted: Sequence[Place]) -> Iterator[bytes]:
+        shards = self._kept({self._shard(each) for each in wanted}, self._load_whole, "")
+        for chunk in wanted:
+            stored = shards[self._shard(chunk)]
+            start, size = self._span(stored[-self._index_bytes :], chunk)
+            yield b"" if start == NOTHING else stored[start : start + size]
+
+    def _one_by_one(self, wanted: Sequence[Place]) -> Iterator[bytes]:
+        found = self._kept({*wanted}, self._load_parts, "part")
+        return (found[each] for each in wanted)
+
+    def _kept(
+        self, wanted: set[Place], load: Callable[[list[Place]], list[bytes]], kind: str
+    ) -> dict[Place, bytes]:
+        """Return what is kept, and load and keep what is not."""
+        shard_of = self._shard if kind == "part" else _itself
+        keys = {
+            each: self.cache.key(self.array.path, shard_of(each), kind, each) for each in wanted
+        }
+        found = {each: self.cache.get(key) for each, key in keys.items()}
+        missing = [each for each, known in found.items() if known is None]
+        if missing:
+            for each, stored in zip(missing, load(missing), strict=True):
+                found[each] = stored
+                self.cache.put(keys[each], stored, len(stored) + OVERHEAD)
         return found
 
-    async def _whole(self, shard: Place, _: Sequence[Place]) -> dict[Place, bytes]:
-        stored = await self._get(shard, None)
-        if stored is None:
-            return {chunk: b"" for _, chunk in self._places(shard)}
-        index = self._index(stored[-self._index_bytes :]).tolist()
-        return {
-            chunk: b"" if start == NOTHING else stored[start : start + size]
-            for n, chunk in self._places(shard)
-            for start, size in [index[n]]
-        }
+    def _load_whole(self, shards: list[Place]) -> list[bytes]:
+        """Read shards; one that is not stored is one of which no chunk is."""
+        return [each or self._nothing for each in self._get([(each, None) for each in shards])]
 
-    async def _parts(self, shard: Place, chunks: Sequence[Place]) -> dict[Place, bytes]:
-        key = self.cache.key(self.array.path, shard, "index")
-        index = self.cache.get(key)
-        if index is None:
-            stored = await self._get(shard, SuffixByteRequest(self._index_bytes))
-            index = self._empty if stored is None else self._index(stored)
-            self.cache.put(key, index, index.nbytes + OVERHEAD)
-        loaded = await asyncio.gather(*(self._part(shard, index, each) for each in chunks))
-        return dict(zip(chunks, loaded, strict=True))
+    def _load_indexes(self, shards: list[Place]) -> list[bytes]:
+        end = SuffixByteRequest(self._index_bytes)
+        return [each or self._nothing for each in self._get([(each, end) for each in shards])]
 
-    async def _part(self, shard: Place, index: Index, chunk: Place) -> bytes:
+    def _load_parts(self, chunks: list[Place]) -> list[bytes]:
+        shards = {self._shard(each) for each in chunks}
+        indexes = self._kept(shards, self._load_indexes, "index")
+        spans = [self._span(indexes[self._shard(each)], each) for each in chunks]
+        there = [n for n, (start, _) in enumerate(spans) if start != NOTHING]
+        wanted = [
+            (self._shard(chunks[n]), RangeByteRequest(spans[n][0], sum(spans[n])))
+            for n in there
+        ]
+        found = [b""] * len(chunks)
+        for n, stored in zip(there, self._get(wanted), strict=True):
+            if stored is None:
+                raise ValueError("it is lost")
+            found[n] = stored
+        return found
+
+    def _span(self, index: bytes, chunk: Place) -> tuple[int, int]:
+        """Return where a chunk begins in its shard, and how long it is."""
+        start, size = self._index(index)[self._number(chunk)].tolist()
+        return start, size
+
+    def _number(self, chunk: Place) -> int:
+        """Return the number of a chunk in its shard."""
         row, col = (n % self.along for n in chunk[1:])
-        start, size = index[row * self.along + col]
-        if start == NOTHING:
-            return b""
-        span = RangeByteRequest(int(start), int(start + size))
-        stored = await self._get(shard, span)
-        if stored is None:
-            raise ValueError("it is lost")
-        return stored
-
-    def _places(self, shard: Place) -> Iterator[tuple[int, Place]]:
-        """Yield number and place of the chunks of a shard."""
-        at, top, left = shard[0], shard[1] * self.along, shard[2] * self.along
-        for n, (row, col) in enumerate(product(range(self.along), repeat=2)):
-            yield n, (at, top + row, left + col)
+        return row * self.along + col
 
     @property
     def _index_bytes(self) -> int:
         return 16 * self.along**2 + _CRC
 
     @property
-    def _empty(self) -> Index:
-        return np.full((self.along**2, 2), NOTHING, np.uint64)
+    def _nothing(self) -> bytes:
+        """A shard that has no chunk."""
+        index = np.full((self.along**2, 2), NOTHING, "<u8").tobytes()
+        checksum: int = google_crc32c.value(index)
+        return index + checksum.to_bytes(_CRC, "little")
 
     def _index(self, stored: bytes) -> Index:
         content, checksum = stored[:-_CRC], int.from_bytes(stored[-_CRC:], "little")
@@ -221,14 +224,23 @@ class Shards:
             raise ValueError("the checksum of its index is another")
         return np.frombuffer(content, "<u8").reshape(-1, 2)
 
-    async def _get(self, shard: Place, span: ByteRequest | None) -> bytes | None:
+    def _get(self, wanted: Sequence[tuple[Place, ByteRequest | None]]) -> list[bytes | None]:
+        """Read shards, or parts of them, at once; none: it is not stored."""
+        return sync(self._all(wanted))
+
+    async def _all(
+        self, wanted: Sequence[tuple[Place, ByteRequest | None]]
+    ) -> list[bytes | None]:
+        return list(await asyncio.gather(*(self._one(*each) for each in wanted)))
+
+    async def _one(self, shard: Place, span: ByteRequest | None) -> bytes | None:
         path = self.array.store_path / self.array.metadata.encode_chunk_key(shard)
-        stored = await path.get(default_buffer_prototype(), byte_range=span)
+        stored: Any = await path.get(default_buffer_prototype(), byte_range=span)
         return None if stored is None else stored.to_bytes()
 
 
-async def _all(loads: Iterator[Any]) -> list[dict[Place, bytes]]:
-    return list(await asyncio.gather(*loads))
+def _itself(shard: Place) -> Place:
+    return shard
 
 
 def _is_plain(part: object) -> bool:
