@@ -92,6 +92,7 @@ gpu: $(INSTALLED)  ## models on a GPU against the CPU, and how fast; needs one
 bench: $(INSTALLED)  ## ratios against peers and physical limits
 	$(BIN)/python -W ignore benchmarks/planning.py
 	$(BIN)/python -W ignore benchmarks/reading.py
+	$(BIN)/python -W ignore benchmarks/whole.py
 	$(BIN)/python -W ignore benchmarks/masking.py
 	$(BIN)/python -W ignore benchmarks/scaling.py
 	$(BIN)/python -W ignore benchmarks/region.py

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -20,6 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.busy import BusyTime
 from pipeline.types import Cost, DeviceModel, Model, Then
 from pipeline.types.record import METER
 
@@ -164,35 +164,13 @@ def _made(
     return list(zip(*made, strict=True))
 
 
-def _counted(model: Model) -> contextlib.AbstractContextManager[None]:
-    """Count the time inside as GPU time, if the model runs on a GPU."""
+_MODEL = BusyTime(lambda wall, cpu: METER.add(Cost(model_seconds=wall, model_cpu_seconds=cpu)))
+_GPU = BusyTime(lambda wall, _: METER.add(Cost(device_seconds=wall)))
+
+
+@contextlib.contextmanager
+def _counted(model: Model) -> Iterator[None]:
+    """Count the time inside, also as GPU time if the model runs on a GPU."""
     on_gpu = model.card.options.get("device") == "cuda"
-    return _GPU.taken() if on_gpu else contextlib.nullcontext()
-
-
-class BusyTime:
-    """Measures the time in which at least one thread runs a model on the GPU; overlaps count once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._since = 0.0
-
-    @contextlib.contextmanager
-    def taken(self) -> Iterator[None]:
-        """Count the time inside."""
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                self._since = time.perf_counter()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
-                now = time.perf_counter()
-                METER.add(Cost(device_seconds=now - self._since))
-                self._since = now
-
-
-_GPU = BusyTime()
+    with _MODEL.taken(), _GPU.taken() if on_gpu else contextlib.nullcontext():
+        yield

@@ -25,6 +25,14 @@ class Cost:
     """Of all threads of the process, also of those that did something else."""
     device_seconds: float = 0.0
     """Wall time inside models that run on a GPU."""
+    model_seconds: float = 0.0
+    """Wall time in which at least one thread of the process was inside a model."""
+    model_cpu_seconds: float = 0.0
+    """CPU time of the threads that called a model."""
+    reading_seconds: float = 0.0
+    """Wall time in which at least one thread waited for blocks of rasters or decoded them."""
+    decoding_cpu_seconds: float = 0.0
+    """CPU time of the threads that read blocks of rasters, inside GDAL."""
     bytes_read: int = 0
     """Decoded bytes of source pixels that the reader returned."""
     reads: int = 0
@@ -33,6 +41,8 @@ class Cost:
     """Bytes of reflectance on the grid (float32) that composites did not read, since stored masks show no usable pixel."""
     blocks_decoded: int = 0
     """Blocks of source rasters that were read and decoded."""
+    blocks_again: int = 0
+    """Of them, those that the same process had decoded before."""
     blocks_from_disk: int = 0
     """Blocks that were found in the cache on disk instead."""
     bytes_fetched: int | None = 0

@@ -170,6 +170,36 @@ def test_a_run_that_is_not_there(cloudmask):
     )
 
 
+def test_a_profile_says_where_the_time_of_the_newest_run_went(cloudmask, monkeypatch):
+    spent = COST | {
+        "model_cpu_seconds": 3000.0,
+        "decoding_cpu_seconds": 600.0,
+        "model_seconds": 50.0,
+        "reading_seconds": 80.0,
+        "blocks_decoded": 120,
+        "blocks_again": 20,
+        "blocks_from_disk": 7,
+    }
+    newest = NEW | {"stages": {"plan": spent, "mask": spent}}
+    monkeypatch.setattr(history, "all_records", lambda _: [newest, OLD])
+    said = cloudmask("runs", "store", "--profile").stdout
+    for words in (newest["run_id"], "CPU decoding", "0:50:00", "from disk"):
+        assert words in said
+    found = json.loads(cloudmask("runs", "store", "--profile", "--json").stdout)
+    # The wall time of planning has no part that models or reading could overlap.
+    assert found["ratios"] == {"cpu": 2.0, "wall": 1.25, "blocks": 1.2}
+    assert found["stages"]["together"]["bytes_fetched"] == 2**31
+
+
+def test_a_profile_of_an_older_run_leaves_out_what_was_not_counted(cloudmask):
+    arguments = ("runs", "store", "--run", OLD["run_id"], "--profile")
+    assert "–" in cloudmask(*arguments).stdout
+    found = json.loads(cloudmask(*arguments, "--json").stdout)
+    assert found["ratios"] == {"cpu": None, "wall": None, "blocks": None}
+    assert found["stages"]["mask"]["cpu_seconds"] == 70.5
+    assert found["stages"]["mask"]["blocks_decoded"] is None
+
+
 def test_a_store_without_runs_says_so(cloudmask, monkeypatch):
     monkeypatch.setattr(history, "all_records", lambda _: [])
     result = cloudmask("runs", "store")

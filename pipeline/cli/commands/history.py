@@ -14,6 +14,7 @@ from pipeline.cli import show
 from pipeline.cli.commands.archives import StoreUrl
 from pipeline.cli.given import read_store
 from pipeline.cli.material import open_store
+from pipeline.cli.profile import show_profile
 from pipeline.errors import ConfigError, QueryError
 from pipeline.wording import counted
 
@@ -54,6 +55,9 @@ def runs(
     run: Annotated[
         str | None, typer.Option(help="Id of a run: its cost and its manifest in full.")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option(help="Where its time went; or the newest's.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the runs, newest first: items expected, used and dropped, and costs.
@@ -64,7 +68,9 @@ def runs(
     records = all_records(archive)
     if run is not None:
         records = [_chosen(records, run, archive.url)]
-    if as_json:
+    if profile and records:
+        show_profile(records[0], as_json=as_json)
+    elif as_json:
         show.as_json([_in_full(each) for each in records])
     elif run is not None:
         _show_run(records[0])
@@ -172,7 +178,6 @@ def _outcome(record: Record) -> str:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    cost = _total(record)
     started, finished = (datetime.fromisoformat(record[key]) for key in ("started", "finished"))
     bill = record.get("bill")
     return {
@@ -183,7 +188,7 @@ def _row(record: Record) -> dict[str, Any]:
         "cells": f"{record['complete']}/{record['expected']}",
         "items": len(record["items"]),
         "dropped": len(record["dropped"]),
-        **_quantities(cost),
+        **_quantities(_total(record)),
         "km²": record.get("area_km2"),
         "cost": None if bill is None else show.money(bill["total"], bill["currency"]),
         "snapshot": record["snapshot"],

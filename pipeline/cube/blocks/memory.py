@@ -95,3 +95,21 @@ class BlockMemory:
         while self._bytes > self._most_bytes:
             _, dropped = self._held.popitem(last=False)
             self._bytes -= dropped.nbytes
+
+
+class Seen:
+    """Which keys there were, by their hashes; when there are too many it begins anew."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._hashes: set[int] = set()
+        self._lock = threading.Lock()
+
+    def note(self, keys: Sequence[Hashable]) -> int:
+        """Note keys; return how many of them were there before."""
+        with self._lock:
+            again = sum(hash(key) in self._hashes for key in keys)
+            if len(self._hashes) + len(keys) > self._most:
+                self._hashes.clear()
+            self._hashes.update(map(hash, keys))
+        return again

@@ -14,6 +14,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.io import DatasetReader
 
 from pipeline import access
+from pipeline.busy import BusyTime
 from pipeline.cube import datasets
 from pipeline.cube.blocks.headers import (
     HEADERS,
@@ -21,7 +22,7 @@ from pipeline.cube.blocks.headers import (
     header_of,
     kept_header,
 )
-from pipeline.cube.blocks.memory import Block, BlockMemory
+from pipeline.cube.blocks.memory import Block, BlockMemory, Seen
 from pipeline.cube.blocks.remote import Entries, disk
 from pipeline.cube.blocks.units import (
     Shape,
@@ -50,6 +51,14 @@ MEMORY_BYTES = 3 * 2**25
 """Decoded blocks of all rasters in this process. With GDAL's own cache (`pipeline.cube.gdal`) 128 MiB."""
 
 BLOCKS = BlockMemory(MEMORY_BYTES)
+
+
+READING = BusyTime(
+    lambda wall, cpu: METER.add(Cost(reading_seconds=wall, decoding_cpu_seconds=cpu))
+)
+
+SEEN = Seen(2**18)
+"""Which blocks this process has decoded, to tell how many it decoded again."""
 
 
 class BlockRaster:
@@ -131,11 +140,17 @@ class BlockRaster:
         found = self._header.kept_blocks(band, wanted)
         missing = [at for at in wanted if at not in found]
         if missing:
-            made = self._with(partial(self._blocks, band, missing))
+            with READING.taken():
+                made = self._with(partial(self._blocks, band, missing))
             self._header.keep_blocks(band, made)
             found |= made
+        again = SEEN.note([(self._opening.path, self._level, band, at) for at in missing])
         METER.add(
-            Cost(blocks_decoded=len(missing), blocks_from_disk=len(wanted) - len(missing))
+            Cost(
+                blocks_decoded=len(missing),
+                blocks_again=again,
+                blocks_from_disk=len(wanted) - len(missing),
+            )
         )
         return {(self._header, band, at): block for at, block in found.items()}
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from pipeline.cube import datasets
 from pipeline.cube.blocks import raster as blocks
 from pipeline.cube.blocks.headers import Headers
-from pipeline.cube.blocks.memory import BlockMemory
+from pipeline.cube.blocks.memory import BlockMemory, Seen
 from pipeline.cube.blocks.raster import read_blocks
 from pipeline.cube.blocks.units import LARGEST_BYTES, SMALLEST_PX, rectangles, unit_shape, units
 from pipeline.cube.opening import AssetRef
 from pipeline.errors import AssetError
+from pipeline.types.record import METER
 
 SHAPE = (300, 410)
 LAYOUTS = {
@@ -98,6 +99,30 @@ def test_a_raster_is_opened_once(rasters, monkeypatch):
         read_blocks(blocks_of, lambda r, row=row: r.read(2, ((row, row + 10), (0, 410))))
     # Or not at all, if another test has left it in the pool.
     assert len(opened) <= 1
+
+
+def test_blocks_and_the_time_they_take_are_counted(rasters, monkeypatch):
+    monkeypatch.setattr(blocks, "SEEN", Seen(2**10))
+    path, window = ref(rasters[0] / "tiles.tif"), ((0, 300), (0, 410))
+    spent = []
+    for _ in range(2):
+        monkeypatch.setattr(blocks, "BLOCKS", BlockMemory(2**24))
+        before = METER.total()
+        for _ in range(2):
+            read_blocks(path, lambda raster: raster.read(1, window))
+        spent.append(METER.total() - before)
+    assert [each.blocks_decoded for each in spent] == [12, 12]
+    assert [each.blocks_again for each in spent] == [0, 12]
+    for each in spent:
+        assert 0 < each.decoding_cpu_seconds <= each.reading_seconds + 0.02
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=5), max_size=30))
+def test_keys_that_were_there_are_counted(history):
+    seen, known = Seen(100), set()
+    for keys in history:
+        assert seen.note(keys) == sum(key in known for key in keys)
+        known |= set(keys)
 
 
 def test_a_file_that_is_replaced_has_its_own_numbers(tmp_path, rasters):

@@ -1,0 +1,212 @@
+"""What a whole run costs beside its network and its decoding: seconds, CPU, bytes and requests of each stage.
+
+    python benchmarks/whole.py [--dates 6] [--latency-ms 20] [--model ukis-csmask] [--rounds 1]
+
+A region of one Sentinel-2 tile is written as COGs at 10 and 20 m and masked and composed at 20 m by the command line, each time in a
+process of its own and a new store: from files of this machine, over HTTP on loopback with latency and an empty cache of blocks, and
+again with that cache. Printed are the record's profile and three ratios: CPU of the run / CPU of models and of decoding;
+wall time of the stages that touch pixels / that of the slower of models and reading; bytes downloaded / distinct bytes,
+which the server counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from reading import sentinel_2
+from shapely.geometry import box, mapping, shape
+
+from pipeline import store
+from pipeline.report.profile import ratios, stages
+
+START = datetime(2023, 6, 1, 10, 20, tzinfo=UTC)
+BANDS = ("blue", "green", "red", "nir", "swir16")
+
+
+def write_region(folder: Path, dates: int) -> list[dict[str, Any]]:
+    """Write the scenes of a region; return their items, with paths of this machine."""
+    found = []
+    for number in range(dates):
+        rng = np.random.default_rng(number)
+        item = sentinel_2(folder, f"S2A_32UPU_{number:02d}", 600_000, rng, 1024)
+        document = item.to_dict(include_self_link=False, transform_hrefs=False)
+        moment = START + timedelta(days=5 * number)
+        document["properties"] |= {
+            "datetime": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+            "platform": "sentinel-2a",
+            "eo:cloud_cover": 10.0,
+        }
+        found.append(document)
+    return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to read the region."""
+
+    name: str
+    items: Sequence[Mapping[str, Any]]
+    cache: Path | None = None
+
+
+def job_of(case: Case, folder: Path, asked: argparse.Namespace) -> Path:
+    """Write the job and the items of a case; return the job's path."""
+    items = folder / "items.json"
+    items.write_text(json.dumps({"type": "FeatureCollection", "features": list(case.items)}))
+    outline = shape(case.items[0]["geometry"])
+    document = {
+        "name": "whole",
+        "aoi": mapping(box(*outline.buffer(-0.002).bounds)),
+        "datetime": "2023-06-01/2023-08-31",
+        "sources": [{"catalog": str(items)}],
+        "cube": {"hosts": ["127.0.0.1"]},
+        "grid": {"resolution_m": 20.0},
+        "mask": {"model": asked.model},
+        "composite": {"period": "month", "bands": list(BANDS)},
+        "store": str(folder / "store"),
+    }
+    path = folder / "job.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def run_once(case: Case, asked: argparse.Namespace) -> Mapping[str, Any]:
+    """Run the command line in a process of its own; return the record."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        cache = {"CLOUDMASK_BLOCK_CACHE__SIZE": "0"}
+        if case.cache is not None:
+            cache = {"CLOUDMASK_BLOCK_CACHE__FOLDER": str(case.cache)}
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pipeline.cli",
+                "run",
+                job_of(case, folder, asked),
+                "--plain",
+                "--no-report",
+                "--quiet",
+            ],
+            env=os.environ | cache,
+            check=True,
+        )
+        return store.open_archive(str(folder / "store")).records()[-1]
+
+
+@contextlib.contextmanager
+def served(folder: Path, log: Path, latency_ms: float) -> Iterator[str]:
+    """Serve a folder; yield its URL."""
+    script = Path(__file__).with_name("latency_host.py")
+    command = [sys.executable, str(script), str(folder), str(log), str(latency_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
+def at_url(items: Sequence[Mapping[str, Any]], folder: Path, url: str) -> list[dict[str, Any]]:
+    """Return items whose assets lie at a URL instead of in a folder."""
+    return json.loads(json.dumps(items).replace(str(folder), url))
+
+
+def downloaded(log: Path, skip: int) -> tuple[int, int, int]:
+    """Return the lines of a log, and of those after the first `skip` the bytes that were sent and the distinct ones."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for path, start, stop in lines[skip:]:
+        spans[path].append((start, stop))
+    sent = sum(stop - start for each in spans.values() for start, stop in each)
+    return len(lines), sent, sum(map(_distinct, spans.values()))
+
+
+def _distinct(spans: Sequence[tuple[int, int]]) -> int:
+    """Return how many bytes lie in at least one of some spans."""
+    total = end = 0
+    for start, stop in sorted(spans):
+        total += max(0, stop - max(start, end))
+        end = max(end, stop)
+    return total
+
+
+def show(name: str, records: Sequence[Mapping[str, Any]]) -> None:
+    """Print the medians of a case's rounds."""
+    counted = [stages(record) for record in records]
+    for stage in counted[0]:
+        numbers = {
+            field: statistics.median(each[stage][field] or 0 for each in counted)
+            for field in counted[0][stage]
+        }
+        print(
+            f"{name:12} {stage:10}"
+            f" {numbers['seconds']:7.1f} s, CPU {numbers['cpu_seconds']:6.1f}"
+            f" (models {numbers['model_cpu_seconds']:6.1f}, decoding {numbers['decoding_cpu_seconds']:5.1f}),"
+            f" reading {numbers['reading_seconds']:5.1f} s, models {numbers['model_seconds']:5.1f} s,"
+            f" {numbers['bytes_fetched'] / 1e6:7.1f} MB, {numbers['requests']:5.0f} requests,"
+            f" blocks {numbers['blocks_decoded']:.0f} ({numbers['blocks_again']:.0f} again,"
+            f" {numbers['blocks_from_disk']:.0f} from disk)"
+        )
+    found = [ratios(record) for record in records]
+    for ratio, words in (("cpu", "CPU / models + decoding"), ("wall", "wall / slowest part")):
+        print(f"{name:12} {words}: {statistics.median(each[ratio] or 0 for each in found):.2f}")
+
+
+def main() -> None:
+    """Print each case."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dates", type=int, default=6)
+    parser.add_argument("--latency-ms", type=float, default=20.0)
+    parser.add_argument("--model", default="ukis-csmask")
+    parser.add_argument("--rounds", type=int, default=1)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, log = Path(scratch) / "scenes", Path(scratch) / "log"
+        folder.mkdir()
+        log.touch()
+        items = write_region(folder, asked.dates)
+        records: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        bytes_of: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        skip = 0
+        for number in range(asked.rounds):
+            with served(folder, log, asked.latency_ms) as url:
+                # Another port each round, and so another cache.
+                cache, there = Path(scratch) / f"blocks{number}", at_url(items, folder, url)
+                for case in (
+                    Case("local", items),
+                    Case("HTTP", there, cache),
+                    Case("HTTP again", there, cache),
+                ):
+                    records[case.name].append(run_once(case, asked))
+                    skip, sent, distinct = downloaded(log, skip)
+                    bytes_of[case.name].append((sent, distinct))
+        for name, found in records.items():
+            show(name, found)
+            sent, distinct = (
+                statistics.median(each) for each in zip(*bytes_of[name], strict=True)
+            )
+            print(
+                f"{name:12} bytes downloaded {sent / 1e6:.1f} MB, distinct {distinct / 1e6:.1f} MB"
+            )
+            if distinct:
+                print(f"{name:12} bytes / distinct bytes: {sent / distinct:.3f}")
+
+
+if __name__ == "__main__":
+    main()
