@@ -193,7 +193,7 @@ class MaskSettings(Section):
 
 def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(values)) < len(values):
-        refuse("each band once")
+        refuse("each once")
     return values
 
 
@@ -227,6 +227,10 @@ class CompositeSettings(Section):
         tuple[ReflectanceRole, ...], Field(min_length=1), AfterValidator(_each_once)
     ] = ("blue", "green", "red", "nir", "swir16")
     """Bands by their roles."""
+    sensors: Annotated[
+        tuple[Text, ...], AfterValidator(_each_once), Field(exclude_if=operator.not_)
+    ] = ()
+    """Whose scenes are composed, e.g. ``[sentinel-2]``; empty: those of all sensors."""
     screen: Annotated[ScreenSettings | None, Field(exclude_if=operator.not_)] = None
     """Put aside what a pixel's own history contradicts: clouds and shadows that the mask missed, and say which
     pixels are ``suspect``; needs blue, nir and swir16. ``{}`` takes the defaults; none: masks alone decide."""

@@ -188,7 +188,7 @@ MISTAKES = [
         "… expected dekad | month | season | year | all, or {days: n} with n from 1 to 366 (did you mean month?)",
     ),
     ("composite.bands", [], ": found [], expected at least one"),
-    ("composite.bands", ["red", "red"], ": found ['red', 'red'], expected each band once"),
+    ("composite.bands", ["red", "red"], ": found ['red', 'red'], expected each once"),
     (
         "composite.bands",
         ["red", "gren"],

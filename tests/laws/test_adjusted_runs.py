@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline import run, store
-from pipeline.errors import EmptySearchError, StoreError
+from pipeline.errors import ConfigError, EmptySearchError, StoreError
 from pipeline.types import CompositeSettings, GridSettings, Period
 from tests.faults.small_region import LANDSAT
 from tests.laws.test_runs import in_aoi
@@ -97,3 +97,29 @@ def test_items_that_cannot_be_adjusted_are_dropped_with_the_reason(seen):
 def test_a_catalogue_that_states_no_views_says_so(region):
     with pytest.raises(EmptySearchError, match="view:incidence_angle"):
         run.plan_job(region.job(composite=PLAIN.replace(brdf="c-factor")))
+
+
+def test_sensors_are_kept_apart_by_name(seen):
+    """Two composites of one store, each of one sensor; only its own items need its bands."""
+    job = seen.job(composite=PLAIN)
+    run.run(job)
+    both, made = composed(job), {}
+    for name, bands in (("sentinel-2", (*BANDS, "rededge1")), ("landsat", BANDS)):
+        alone = PLAIN.replace(name=name, sensors=(name,), bands=bands)
+        one = job.replace(composite=alone)
+        run.run(one)
+        assert run.plan_job(one).nothing_to_do
+        made[name] = composed(one)
+        assert made[name].attrs["sensors"] == [name]
+        assert made[name].attrs["only_sensors"] == [name]
+    total = made["sentinel-2"]["count"] + made["landsat"]["count"]
+    # An observation counts where all bands of its composite have data.
+    assert (total.values == both["count"].values).mean() > 0.95
+    assert made["landsat"]["count"].values.any()
+    with pytest.raises(StoreError, match="only_sensors"):
+        run.plan_job(job.replace(composite=PLAIN.replace(sensors=("landsat",))))
+
+
+def test_a_sensor_that_does_not_exist_is_refused(seen):
+    with pytest.raises(ConfigError, match=r"found landsat-8, expected hls \| landsat"):
+        run.plan_job(seen.job(composite=PLAIN.replace(sensors=("landsat-8",))))

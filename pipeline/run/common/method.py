@@ -9,7 +9,7 @@ import xarray as xr
 
 from pipeline import composite
 from pipeline.errors import ConfigError
-from pipeline.sensors import Adjust
+from pipeline.sensors import PROFILES, Adjust, profile
 from pipeline.types import CompositeSettings, Period, Scene
 from pipeline.types.roles import REFLECTANCE_ROLES
 
@@ -61,7 +61,16 @@ def method_of(settings: CompositeSettings) -> composite.Method:
         )
     _require_screened(settings)
     _require_own_names(settings, made)
+    _require_known(settings.sensors)
     return made
+
+
+def _require_known(names: Sequence[str]) -> None:
+    known = sorted({each.sensor for each in PROFILES.values()})
+    if strange := [name for name in names if name not in known]:
+        raise ConfigError(
+            f"composite.sensors: found {', '.join(strange)}, expected {' | '.join(known)}"
+        )
 
 
 _TAKEN = (
@@ -108,10 +117,22 @@ def adjust_of(settings: CompositeSettings | None) -> Adjust:
     return Adjust(harmonize=settings.harmonize, brdf=settings.brdf)
 
 
+def takes(settings: CompositeSettings | None, sensor: str) -> bool:
+    """Return whether a composite is made of a sensor's scenes."""
+    return settings is not None and (not settings.sensors or sensor in settings.sensors)
+
+
 def bands_read(settings: CompositeSettings | None, item: pystac.Item) -> list[str]:
-    """Return the roles of an item whose bands are read for a composite; without one, none."""
-    bands = () if settings is None else settings.bands
-    return [adjust_of(settings).reads(item, role) for role in bands]
+    """Return the roles of an item whose bands are read for a composite; of a sensor that it does not take, none."""
+    if settings is None or not takes(settings, profile(item).sensor):
+        return []
+    return [adjust_of(settings).reads(item, role) for role in settings.bands]
+
+
+def lacking(settings: CompositeSettings | None, item: pystac.Item) -> str | None:
+    """Return why an item cannot be adjusted as a composite wants; None: it can, or it is not composed."""
+    taken = takes(settings, profile(item).sensor)
+    return adjust_of(settings).lacking(item) if taken else None
 
 
 def window_of(period: Period, settings: CompositeSettings) -> Period:

@@ -85,10 +85,16 @@ def make_plan(job: Job, inputs: Inputs) -> Plan:
         periods=steps_of(job, scenes, stored.composites),
         cells=_cells(region, scenes, items, stored),
         missed=_missed(region, passes, items),
-        composed=stored.composed | cards.keys(),
+        composed=_composed(job, stored, cards),
         gone=_gone(job, scenes, stored),
     )
     return with_composites(plan, stored)
+
+
+def _composed(job: Job, stored: Stored, cards: Mapping[str, ModelCard]) -> frozenset[str]:
+    """Return the sensors that a job's composite is made of: those that it names, or all that it has seen."""
+    named = job.composite.sensors if job.composite else ()
+    return frozenset(named) or stored.composed | cards.keys()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pipeline.cube.metadata.header import located, why_not
 from pipeline.cube.metadata.outlines import LONLAT, outlines
 from pipeline.cube.metadata.roles import all_misplaced, frame, misplaced
 from pipeline.errors import CloudmaskError, ConfigError, EmptySearchError, ModelError
-from pipeline.run.common.method import adjust_of, bands_read
+from pipeline.run.common.method import bands_read, lacking
 from pipeline.run.common.postprocess import roles_needed
 from pipeline.types import Dropped, Items, Job, ModelCard, footprint
 from pipeline.wording import counted
@@ -102,13 +102,13 @@ def with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items:
     EmptySearchError
         None is left.
     """
-    adjust, needed = adjust_of(job.composite), {}
+    needed = {}
     for sensor, card in cards.items():
         needed[sensor] = roles_needed(job.mask, card.roles)
     reasons = []
     for item in items:
         roles = [*needed[sensors.profile(item).sensor], *bands_read(job.composite, item)]
-        reasons.append(_lacking(item, roles) or adjust.lacking(item))
+        reasons.append(_lacking(item, roles) or lacking(job.composite, item))
     return _without(items, reasons)
 
 

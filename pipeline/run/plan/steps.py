@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -96,7 +96,7 @@ def with_composites(plan: Plan, stored: Stored) -> Plan:
     if stored.archive is not None:
         earlier = find_earlier(stored.archive, wanted_scenes(plan), plan.grid, plan.tiles)
     fingerprints = _earlier_masks(earlier, plan.tiles, stored)
-    masks = _Masks.of(plan.cells, earlier, fingerprints)
+    masks = _Masks.of(plan.cells, earlier, fingerprints, plan.composed)
     return dataclasses.replace(
         plan,
         earlier=earlier,
@@ -142,12 +142,19 @@ class _Masks:
     """(tile, scene), 0 where no item covers the cell."""
 
     @classmethod
-    def of(cls, cells: CellTable, earlier: EarlierScenes, stored: NDArray[np.uint64]) -> _Masks:
-        """Join the cells of the job with the earlier ones."""
+    def of(
+        cls,
+        cells: CellTable,
+        earlier: EarlierScenes,
+        stored: NDArray[np.uint64],
+        sensors: Collection[str],
+    ) -> _Masks:
+        """Join the cells of the job with the earlier ones, of some sensors."""
         own = np.where(cells.covered, cells.fingerprints[cells.chosen], np.uint64(0))
         scenes = [*cells.scenes, *earlier.scenes]
         order = sorted(
-            range(len(scenes)), key=lambda each: (scenes[each].time, scenes[each].sensor)
+            (n for n, scene in enumerate(scenes) if scene.sensor in sensors),
+            key=lambda each: (scenes[each].time, scenes[each].sensor),
         )
         return cls(
             scenes=[scenes[position] for position in order],

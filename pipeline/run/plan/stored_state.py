@@ -88,6 +88,7 @@ def made_by(settings: CompositeSettings) -> dict[str, Any]:
         "period": str(settings.period),
         **({"options": options} if settings.options else {}),
         **({"layers": layers} if layers else {}),
+        **({"only_sensors": sorted(settings.sensors)} if settings.sensors else {}),
         **({"harmonize": settings.harmonize} if settings.harmonize else {}),
         **({"brdf": settings.brdf} if settings.brdf else {}),
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline import composite
 from pipeline.run.common.cells import Cell
+from pipeline.run.common.method import takes
 from pipeline.run.tile.task import TileTask
 from pipeline.types import CellReceipt, Period, Scene, ScreenSettings
 
@@ -18,10 +19,14 @@ Cells = Sequence[tuple[Scene, CellReceipt]]
 
 
 def cells_made(task: TileTask, cells: Sequence[CellReceipt]) -> Cells:
-    """Return the cells of a tile that have a mask: the task's, of which `cells` tell, and earlier ones."""
+    """Return the cells of a tile that have a mask: the task's, of which `cells` tell, and earlier ones.
+
+    Those of sensors that the composite does not take are left out.
+    """
     scenes = [cell.scene for cell in task.cells]
     made = [(s, r) for s, r in zip(scenes, cells, strict=True) if r.items]
     made += [(cell.scene, _receipt(task, cell)) for cell in task.earlier]
+    made = [each for each in made if takes(task.job.composite, each[0].sensor)]
     return sorted(made, key=lambda each: (each[0].time, each[0].sensor))
 
 

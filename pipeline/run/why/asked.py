@@ -142,6 +142,7 @@ def _settings(
         bands=tuple(attributes["roles"]),
         screen=None if screen is None else ScreenSettings(**screen),
         min_observations=judged.get("min_observations", 1),
+        sensors=tuple(attributes.get("only_sensors", ())),
         harmonize=attributes.get("harmonize"),
         brdf=attributes.get("brdf"),
     )

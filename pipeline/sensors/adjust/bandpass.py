@@ -2,12 +2,11 @@
 
 adjusted = slope · reflectance + offset, for each platform and role.
 
-``hls``, of Harmonized Landsat Sentinel-2: least squares over 500 spectra of Hyperion, folded with the filters of MSI and
-OLI (Claverie et al. 2018, doi:10.1016/j.rse.2018.09.002, section 3.6). The numbers are those in use by HLS, which
-change as filters are measured better. Sentinel-2A and B: https://hls.gsfc.nasa.gov/algorithms/bandpass-adjustment/,
-and the same in its code (NASA-IMPACT/hls-sentinel, hls_libs/L8like/bandpass_parameter.S2A.txt, .S2B.txt) and in ESA's
-sen2like. Sentinel-2C: in HLS's code alone (bandpass_parameter.S2C.txt). Landsat 8 is what the others are
-adjusted to, and HLS takes Landsat 9 as it is. There are none for Landsat 4 to 7.
+``hls``, of Harmonized Landsat Sentinel-2: a straight line through 500 spectra of Hyperion, folded with the filters of MSI
+and OLI (Claverie et al. 2018, doi:10.1016/j.rse.2018.09.002). The numbers are those of the HLS User Guide 2.0, table 5,
+for Sentinel-2A, B and C, and the same in HLS's code (NASA-IMPACT/hls-sentinel, hls_libs/L8like/bandpass_parameter.S2A.txt,
+.S2B.txt and .S2C.txt). Landsat 8 is what the others are adjusted to, and HLS takes Landsat 9 as it is. There are none
+for Landsat 4 to 7.
 
 HLS pairs Landsat's near infrared with the narrow band 8A of Sentinel-2, and has no numbers for its broad band 8. So
 ``nir`` of Sentinel-2 is read from band 8A (`READS`). Red edge and water vapour, which Landsat lacks, stay as they

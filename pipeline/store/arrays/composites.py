@@ -80,7 +80,7 @@ LAYERS = "layers"
 """Attribute of the group: names of what its method gives besides the bands; left out where it gives nothing."""
 MADE_BY = ("method", "period")
 """Attributes of the group that say how all of its periods are made."""
-MADE_WITH = ("options", LAYERS, "harmonize", "brdf")
+MADE_WITH = ("options", LAYERS, "only_sensors", "harmonize", "brdf")
 """The same; left out where there are none."""
 
 
