@@ -13,6 +13,7 @@
     indices.py        spectral indices by name
     distances.py      which observation is nearest, in whole numbers
     evidence/         evidence from time: observations that their pixel's history contradicts
+    kernels/          what of it is compiled
     blocks.py         cube + usable -> composite: blocks, counts, and which day each pixel comes from
     memory.py         how large a block may be, and what a tile needs
 

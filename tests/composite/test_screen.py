@@ -22,7 +22,7 @@ from pipeline.composite import (
     history_window,
     screen,
 )
-from pipeline.composite.evidence import spikes
+from pipeline.composite.kernels import compiled as kernels
 from pipeline.types import Period, ScreenSettings
 from tests.composite.test_compose import make_usable
 
@@ -230,4 +230,4 @@ def test_it_is_compiled_where_no_folder_can_be_written(monkeypatch):
     monkeypatch.setattr(CompileResultCacheImpl, "_locator_classes", [])
     with pytest.raises(RuntimeError, match="cannot cache"):
         njit(cache=True)(lambda number: number + 1)
-    assert spikes.compiled(lambda number: number + 1)(2) == 3
+    assert kernels.compiled(lambda number: number + 1)(2) == 3

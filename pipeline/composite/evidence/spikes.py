@@ -10,28 +10,16 @@ of them tells whether any will be; afterwards only two are looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., object])
+from pipeline.composite.kernels.compiled import compiled
+
 Series = NDArray[np.float64]
 """(4, T + 2): blue, near infrared, shortwave infrared and the time of what stands."""
 
 UNUSABLE, KEPT, BRIGHT, DARK = range(4)
 """What becomes of an observation: was not usable; stands; is put aside for cloud, or for shadow."""
-
-
-def compiled(function: F) -> F:
-    """Compile a function when it is first called, and keep the result on disk for the next process."""
-    try:
-        return cast("F", njit(cache=True, nogil=True)(function))
-    except RuntimeError:
-        # No folder can be written, as in a container whose file system is read-only: each process compiles anew.
-        return cast("F", njit(nogil=True)(function))
 
 
 @compiled
