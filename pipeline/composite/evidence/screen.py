@@ -35,7 +35,7 @@ and not a year.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -205,7 +205,6 @@ class _Screening:
             bands = self._evidence(inside, past, part)
             shown = np.ascontiguousarray(flat[:, part])
             state, suspect = judge(bands, shown, of_period, np.array(_LIMITS), self.min_dates)
-            _mark_restored(state, suspect, (bands, shown, of_period), judge)
             made[:-1, part] = state[back]
             seen = (state[of_period] != UNUSABLE).any(axis=0)
             made[-1, part] = np.where(seen, suspect, _NOTHING)
@@ -224,32 +223,6 @@ class _Screening:
             ]
             np.take(np.concatenate(both), self.order, axis=0, out=to)
         return bands
-
-
-def _mark_restored(
-    state: NDArray[np.uint8],
-    suspect: NDArray[np.bool_],
-    judged: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]],
-    judge: Callable[..., tuple[NDArray[np.uint8], NDArray[np.bool_]]],
-) -> None:
-    """Tell observations that stand because all of the period were put aside from those that stood anyway."""
-    bands, usable, of_period = judged
-    doubtful = np.flatnonzero(suspect)
-    inside = state[:, doubtful][of_period]
-    alone = (np.count_nonzero(inside == KEPT, axis=0) == 1) & (inside > KEPT).any(axis=0)
-    pixels = doubtful[alone]
-    if not pixels.size:
-        return
-    # Where no observation is of the period, none is put back.
-    before, _ = judge(
-        np.ascontiguousarray(bands[:, :, pixels]),
-        np.ascontiguousarray(usable[:, pixels]),
-        np.zeros_like(of_period),
-        np.array(_LIMITS),
-        0,
-    )
-    found = state[:, pixels]
-    state[:, pixels] = np.where(before == found, found, RESTORED)
 
 
 def _finite(arrays: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:

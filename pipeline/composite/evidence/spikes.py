@@ -13,13 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.composite.evidence.states import BRIGHT, DARK, KEPT, RESTORED, UNUSABLE
 from pipeline.composite.kernels.compiled import compiled
 
 Series = NDArray[np.float64]
 """(4, T + 2): blue, near infrared, shortwave infrared and the time of what stands."""
-
-UNUSABLE, KEPT, BRIGHT, DARK = range(4)
-"""What becomes of an observation: was not usable; stands; is put aside for cloud, or for shadow."""
 
 
 @compiled
@@ -49,7 +47,7 @@ def judge(
 
     Returns
     -------
-    (T, N) `UNUSABLE`, `KEPT`, `BRIGHT` or `DARK`; and (N,) whether a pixel is suspect.
+    (T, N) states of `pipeline.composite.evidence.states`; and (N,) whether a pixel is suspect.
     """
     n_times, n_px = usable.shape
     state = np.empty((n_times, n_px), np.uint8)
@@ -193,5 +191,5 @@ def _settle(
             if best < 0 or blue[t, p] < blue[best, p]:
                 best = t
     if best >= 0:
-        became[best] = KEPT
+        became[best] = RESTORED
     return best >= 0

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 UNUSABLE, KEPT, BRIGHT, DARK, RESTORED = range(5)
 """Was not usable; stands; put aside for cloud; put aside for shadow; stands, because all of its pixel's period
-were put aside and it has the least blue. The first four are those of `pipeline.composite.evidence.spikes`."""
+were put aside and it has the least blue."""
