@@ -103,10 +103,8 @@ def _quick(
     moved, sure = accelerated(bands, start, np.zeros_like(start), _FIRST_STEPS, limits)
     left = np.flatnonzero(~sure)
     if left.size:
-        some = bands[:, :, left], start[:, left], moved[:, left]
-        moved[:, left], sure[left] = accelerated(
-            *map(np.ascontiguousarray, some), _MORE_STEPS, limits
-        )
+        x, y, z = (np.ascontiguousarray(each[..., left]) for each in (bands, start, moved))
+        moved[:, left], sure[left] = accelerated(x, y, z, _MORE_STEPS, limits)
     return moved + start, sure
 
 

@@ -99,7 +99,7 @@ def _step(x: Doubles, y: Doubles, distance: Doubles, pull: Doubles, to: Doubles)
         for b in range(len(y)):
             pull[b] += (x[t, b] - y[b]) / distance[t]
     strength = np.sqrt((pull * pull).sum())
-    residual = max(strength - there, 0.0) / max(total, 1e-300)
+    residual: float = max(strength - there, 0.0) / max(total, 1e-300)
     share = residual / strength if strength > 0.0 else 0.0
     for b in range(len(y)):
         to[b] = y[b] + pull[b] * share

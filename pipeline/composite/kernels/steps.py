@@ -96,7 +96,8 @@ def _rows(n: int) -> Rows:
 def _weiszfeld(x: NDArray[np.float32], y: Rows, to: Rows, lane: Rows) -> NDArray[np.float32]:
     """Set `to` to the mean of x (T, B, LANES), weighted by 1 / distance from y; return the least square distance."""
     n_times, n_bands, _ = x.shape
-    square, total, closest = lane[0], lane[1], lane[6]
+    square, total = lane[0], lane[1]
+    closest: NDArray[np.float32] = lane[6]
     to[:] = _0
     total[:] = _0
     closest[:] = np.float32(np.inf)
