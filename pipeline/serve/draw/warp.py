@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import morecantile
@@ -24,7 +24,7 @@ NODES = 12
 """Along each side of a tile."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """Where the pixels of a tile lie in an overview of a region."""
 
@@ -35,26 +35,34 @@ class Place:
     """(y, x) of the tile: position of the pixel in the overview; not to be read where not `inside`."""
     inside: NDArray[np.bool_]
 
-    @property
+    @cached_property
     def window(self) -> tuple[slice, slice] | None:
         """The smallest window of the overview that has all of them; none: the tile lies beside the region."""
         if not self.inside.any():
             return None
-        return _span(self.rows[self.inside]), _span(self.cols[self.inside])
+        return _span(self.rows, self.inside), _span(self.cols, self.inside)
+
+    @cached_property
+    def _flat(self) -> NDArray[np.int64]:
+        """Where the pixels lie in the flat window; the first where not `inside`."""
+        assert self.window is not None
+        ys, xs = self.window
+        at = (self.rows - ys.start) * (xs.stop - xs.start) + (self.cols - xs.start)
+        return np.where(self.inside, at, 0)
 
     def take(self, pixels: NDArray[Any], fill: float) -> NDArray[Any]:
         """Return the tile's values (y, x) of the pixels of `window`."""
-        window = self.window
-        out = np.full(self.inside.shape, fill, pixels.dtype)
-        if window is not None:
-            ys, xs = window
-            at = self.inside
-            out[at] = pixels[self.rows[at] - ys.start, self.cols[at] - xs.start]
+        if self.window is None:
+            return np.full(self.inside.shape, fill, pixels.dtype)
+        out = pixels.ravel().take(self._flat)
+        out[~self.inside] = fill
         return out
 
 
-def _span(positions: NDArray[np.int64]) -> slice:
-    return slice(int(positions.min()), int(positions.max()) + 1)
+def _span(positions: NDArray[np.int64], where: NDArray[np.bool_]) -> slice:
+    most = np.iinfo(positions.dtype).max
+    least = positions.min(where=where, initial=most)
+    return slice(int(least), int(positions.max(where=where, initial=-1)) + 1)
 
 
 @lru_cache(maxsize=64)
