@@ -98,6 +98,47 @@ def test_a_composite_is_within_a_grey_level(client, region, zoom):
         assert np.mean(off <= 1) > 0.99
 
 
+FORMULAS = {
+    "NDVI": lambda b: (b["nir"] - b["red"]) / (b["nir"] + b["red"]),
+    "ndwi": lambda b: (b["green"] - b["nir"]) / (b["green"] + b["nir"]),
+    "EVI": lambda b: (
+        2.5 * (b["nir"] - b["red"]) / (b["nir"] + 6 * b["red"] - 7.5 * b["blue"] + 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_spectral_index_is_its_formula_in_its_ramp(client, region, name):
+    tile = tile_at(region, 13)
+    shown = drawn(client, RGB.format(**tile) + f"&bands={name}").astype(int)
+    rows, cols = rows_and_cols(region, tile)
+    factor = fitting(region.open().levels("composites", "monthly"), rows)
+    stored = region.open().composite("monthly", level=factor).isel(time=0)
+    bands = {
+        band: sampled(stored[band].to_numpy(), rows, cols, factor, np.nan)
+        for band in ("blue", "green", "red", "nir")
+    }
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = FORMULAS[name](bands).astype(np.float32)
+    layer = "NDVI" if name == "NDVI" else "index"
+    table = np.array([ramps.colours(layer)[at] for at in range(256)])
+    visible = (shown[..., 3] > 0) & np.isfinite(values)
+    assert visible.any()
+    off = np.abs(table[ramps.ramp(values, layer)] - shown)[visible].max(axis=-1)
+    assert np.mean(off <= 1) > 0.98
+
+
+@pytest.mark.parametrize(
+    "name", ["NBR", "kNDVI2", "nir+red", "__class__", "VV", "ndvi,red,nir"]
+)
+def test_an_index_that_the_bands_do_not_allow_is_refused(client, region, name):
+    answer = client.get(
+        RGB.format(**tile_at(region, 12)) + f"&bands={name}".replace("+", "%2B")
+    )
+    assert answer.status_code == 422
+    assert "bands:" in answer.json()["detail"]
+
+
 def test_a_tile_beside_the_region_is_transparent(client):
     shown = drawn(client, RGB.format(z=8, x=10, y=10))
     assert not shown[..., 3].any()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rio_tiler.models import ImageData
 
-from pipeline.serve.draw import ramps
+from pipeline.serve.draw import ramps, spectral
 from pipeline.serve.draw.warp import Place
 from pipeline.serve.problems import Refused
 from pipeline.serve.state import State
@@ -64,12 +64,15 @@ def bands(state: State, name: str, at: int, where: Place, wanted: Sequence[str])
     return Picture(_image(np.stack(greys), valid))
 
 
-def index(state: State, name: str, at: int, where: Place) -> Picture:
-    """Draw the NDVI of a composite."""
-    red, nir = (_reflectance(state, name, at, where, each) for each in ("red", "nir"))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ndvi = (nir - red) / (nir + red)
-    return _ramped(ndvi, np.isfinite(ndvi), "ndvi")
+def index(state: State, name: str, at: int, where: Place, wanted: str) -> Picture:
+    """Draw a spectral index of a composite, by its name."""
+    roles = state.attributes("composites", name)["roles"]
+    bands = {
+        role: _reflectance(state, name, at, where, band)
+        for role, band in spectral.bands_of(wanted, roles).items()
+    }
+    values = spectral.compute(wanted, bands)
+    return _ramped(values, np.isfinite(values), wanted if wanted in ramps.RANGES else "index")
 
 
 def beside(

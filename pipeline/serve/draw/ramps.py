@@ -32,9 +32,11 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
     "count": (0, 20, "viridis"),
     "day": (0, 366, "twilight"),
     "score": (0, 1, "magma"),
-    "ndvi": (-0.2, 0.9, "rdylgn"),
+    "NDVI": (-0.2, 0.9, "rdylgn"),
+    "index": (-1, 1, "brbg"),
 }
-"""Layer -> what gets the first and the last colour, and the name of the ramp; ``day`` counts from its period's start."""
+"""Layer -> what gets the first and the last colour, and the name of the ramp; ``day`` counts from its period's start, ``index`` is
+any spectral index without a row of its own."""
 OTHER = (0.0, 1.0, "cividis")
 
 

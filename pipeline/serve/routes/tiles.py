@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pipeline.serve import given
 from pipeline.serve.answers import answer
 from pipeline.serve.archives import Archives
-from pipeline.serve.draw import layers, warp
+from pipeline.serve.draw import layers, spectral, warp
 from pipeline.serve.given import Parameters
 from pipeline.serve.problems import Refused
 from pipeline.serve.state import State
@@ -41,7 +41,7 @@ class Asked(Parameters):
     name: str | None = None
     """Of the composite."""
     bands: str | None = None
-    """Three bands or one of a composite; ``count``, ``day``, ``score``, ``ndvi``; none: red,green,blue."""
+    """Three bands or one of a composite; ``count``, ``day``, ``score``; a spectral index by name; none: red,green,blue."""
     tilesize: Literal["256", "512"] = "256"
     """Edge of the tile, pixels."""
 
@@ -114,25 +114,35 @@ def _composite(
     known = state.attributes("composites", name)
     beside = ("count", "day", *known.get("layers", []))
     levels = (1,) if wanted[0] in beside else state.levels("composites", name)
-    _require_bands(wanted, (*known["roles"], "ndvi", *beside))
+    stored = (*known["roles"], *beside)
+    index = (
+        spectral.name_of(wanted[0]) if len(wanted) == 1 and wanted[0] not in stored else None
+    )
+    if index is None:
+        _require_bands(wanted, stored, beside)
+    else:
+        spectral.bands_of(index, known["roles"])
     where = _place(state, levels, tms, tile, asked)
     if where is None:
         return layers.empty(int(asked.tilesize)), max(levels)
-    if wanted == ("ndvi",):
-        return layers.index(state, name, at, where), max(levels)
+    if index is not None:
+        return layers.index(state, name, at, where, index), max(levels)
     if wanted[0] in beside:
         period = state.composites[name][at]
         return layers.beside(state, name, at, where, wanted[0], period), max(levels)
     return layers.bands(state, name, at, where, wanted), max(levels)
 
 
-def _require_bands(wanted: tuple[str, ...], known: tuple[str, ...]) -> None:
+def _require_bands(
+    wanted: tuple[str, ...], known: tuple[str, ...], beside: tuple[str, ...]
+) -> None:
     unknown = [each for each in wanted if each not in known]
-    alone = len(wanted) == 3 and {*wanted} & {"ndvi", "count", "day", "score"}
+    alone = len(wanted) == 3 and {*wanted} & {*beside}
     if unknown or alone or len(wanted) not in (1, 3):
         raise Refused(
             422,
-            f"bands: found {','.join(wanted):.80}, expected three bands or one of {', '.join(known)}",
+            f"bands: found {','.join(wanted):.80}, expected three bands, one of {', '.join(known)}, or a "
+            "spectral index by its name, such as NDVI, EVI, NDMI or NBR",
         )
 
 
