@@ -27,17 +27,10 @@ def nearest(bands: NDArray[np.float32], values: NDArray[Any]) -> NDArray[np.intp
     -------
     (N,) positions on the time axis.
     """
-    distance = np.zeros((len(bands), bands.shape[2]))
-    steps = np.empty_like(distance)
-    for b, value in enumerate(values):
-        np.subtract(bands[:, b], value, out=steps)
-        steps *= STEPS_PER_UNIT
-        np.rint(steps, out=steps)
-        steps *= steps
-        # Whole numbers, and sums of them: exact up to 2**53, in whatever order they are added.
-        distance += steps
-    found: NDArray[np.intp] = distance.argmin(axis=0)
-    return found
+    from pipeline.composite.kernels import rows  # noqa: PLC0415 -- numba takes long to import
+
+    by_band = np.ascontiguousarray(bands.transpose(1, 0, 2))
+    return rows.nearest(by_band, np.ascontiguousarray(values), float(STEPS_PER_UNIT))
 
 
 def highest(score: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -128,7 +128,9 @@ def median_deviations(
         "smad": _quotient(norms - _sum(x * m), norms),
         "bcmad": _quotient(_sum(np.abs(off)), _sum(np.abs(x + m))),
     }
-    return {name: middle(found.astype(np.float32)) for name, found in each.items()}
+    return {
+        name: middle(found.astype(np.float32)[:, np.newaxis])[0] for name, found in each.items()
+    }
 
 
 def _quotient(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:

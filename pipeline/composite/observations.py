@@ -213,11 +213,9 @@ def _packed(
     # A pixel's next observation stands one row of its group after the one before.
     size, place = sizes[count], np.empty(n_px, np.intp)
     place[by_count] = (starts - firsts)[count[by_count]] + np.arange(n_px)
-    index = np.empty(starts[-1], np.intp)
-    for t in range(n_times):
-        seen = np.flatnonzero(usable[t])
-        index[place[seen]] = t * n_px + seen
-        place[seen] += size[seen]
+    from pipeline.composite.kernels.rows import place_usable  # noqa: PLC0415 -- numba takes long to import
+
+    index = place_usable(usable, place, size, int(starts[-1]))
     groups = [
         (n, by_count[firsts[n] : firsts[n + 1]], int(starts[n]))
         for n in range(1, n_times + 1)

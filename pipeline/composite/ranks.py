@@ -77,21 +77,18 @@ def sort(bands: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
     By a sorting network: the same least and largest are taken of whole rows, so that a processor
     works on many pixels at a time.
     """
-    # Adding zero turns −0 into +0: which of the two stands first would depend on the machine.
-    rows = np.add(bands, np.float32(0), order="C")
-    if len(rows) > _NETWORK_UP_TO:
-        return list(np.moveaxis(np.sort(np.moveaxis(rows, 0, -1), axis=-1), -1, 0))
-    sorted_rows, spare = list(rows), np.empty_like(rows[0])
-    for low, high in _network(len(rows)):
-        np.minimum(sorted_rows[low], sorted_rows[high], out=spare)
-        np.maximum(sorted_rows[low], sorted_rows[high], out=sorted_rows[high])
-        sorted_rows[low], spare = spare, sorted_rows[low]
-    return sorted_rows
+    if len(bands) > _NETWORK_UP_TO:
+        rows = np.moveaxis(np.add(bands, np.float32(0)), 0, -1)
+        return list(np.moveaxis(np.sort(rows, axis=-1), -1, 0))
+    from pipeline.composite.kernels.rows import ranked  # noqa: PLC0415 -- numba takes long to import
+
+    by_band = np.ascontiguousarray(bands.transpose(1, 0, 2))
+    return list(ranked(by_band, _network(len(bands))).transpose(1, 0, 2))
 
 
 @functools.cache
-def _network(n: int) -> tuple[tuple[int, int], ...]:
-    """Return the pairs that sort n rows: merge exchange (Batcher; Knuth, TAOCP 3, 5.2.2, algorithm M)."""
+def _network(n: int) -> NDArray[np.int64]:
+    """Return the pairs (M, 2) that sort n rows: merge exchange (Batcher; Knuth, TAOCP 3, 5.2.2, algorithm M)."""
     pairs: list[tuple[int, int]] = []
     top = p = 1 << max((n - 1).bit_length() - 1, 0)
     while p and n > 1:
@@ -100,4 +97,4 @@ def _network(n: int) -> tuple[tuple[int, int], ...]:
             pairs += [(i, i + d) for i in range(n - d) if i & p == r]
             d, q, r = q - p, q >> 1, p
         p >>= 1
-    return tuple(pairs)
+    return np.array(pairs, np.int64).reshape(-1, 2)

@@ -3,6 +3,7 @@
 ::
 
     compiled.py   how kernels are compiled
+    rows.py       rows of many pixels: sorted, compared, found again
     steps.py      steps to the geometric median, of many pixels at a time
     descent.py    the rest of the way, for pixels where it is long
 """
