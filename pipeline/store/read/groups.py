@@ -22,6 +22,10 @@ from pipeline.store.read.plain import PlainSession
 from pipeline.types import Grid
 from pipeline.types.series import Reader
 
+KEPT_BYTES = 64 << 20
+"""Of what readers of one state read, unless `Groups.keep_chunks` gives them another memory: an area's edge comes back to
+the stored objects of a tile a dozen times."""
+
 
 class Groups:
     """The groups of one state of a store, and its grid."""
@@ -41,7 +45,8 @@ class Groups:
         self._checksums = Checksums(None if repository is None else locate_store(url).path)
         self._session = session
         self._root = root
-        self._cache = ChunkCache(0)
+        # A plain store changes while it is open.
+        self._cache = ChunkCache(0 if repository is None else KEPT_BYTES)
         self._changes = Changes("")
 
     @cached_property
