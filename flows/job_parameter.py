@@ -40,12 +40,12 @@ def read_job(asked: JobParameter) -> Job:
 
 def only_masks(job: Job) -> Job:
     """Return a job that makes no composites."""
-    return job.replace(composite=None)
+    return job.replace(composite=None, composites=())
 
 
 def require_composites(job: Job) -> Job:
-    """Return the job if it has a section `composite`, else raise a ConfigError."""
-    if job.composite is None:
+    """Return the job if it has a section `composite` or `composites`, else raise a ConfigError."""
+    if not job.composed:
         raise ConfigError(
             f"job {job.name} has no section `composite`, so that there is nothing to compose: add "
             "one, or run the flow `mask`"

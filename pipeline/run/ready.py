@@ -40,6 +40,7 @@ def require_ready(plan: Plan) -> None:
         The store's folder cannot be written, or contains something else.
     """
     job = plan.job
+    composites = [each for view in plan.views for each in view.job.composed]
     metrics.require_exporter()
     if job.stac is not None:
         _require_folder(Path(job.stac.folder))
@@ -98,7 +99,8 @@ def missing_rasters(plan: Plan) -> list[Dropped]:
     for position in sorted(used):
         item = plan.items.items[position]
         card = plan.cards[profile(item).sensor]
-        roles = {*roles_needed(job.mask, card.roles), *bands_read(job.composite, item)}
+        bands = [band for each in composites for band in bands_read(each, item)]
+        roles = {*roles_needed(job.mask, card.roles), *bands}
         keys = cube.asset_keys(item)
         rasters += [(item, key) for key in sorted({keys[r] for r in roles if r in keys})]
     with ThreadPoolExecutor(READERS) as pool:

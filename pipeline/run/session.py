@@ -19,7 +19,7 @@ from pipeline.run.common.method import layers_of
 from pipeline.run.common.progress import Progress, Silent
 from pipeline.run.executors.base import Executor
 from pipeline.run.executors.choose import open_executor
-from pipeline.run.plan.earlier import find_earlier
+from pipeline.run.plan.earlier import EarlierScenes, find_earlier
 from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.steps import wanted_scenes
 from pipeline.run.plan.stored_state import judged_by, made_by
@@ -65,24 +65,25 @@ class Session:
                 if scene.sensor == sensor
             ]
             writer.set_scenes(sensor, rows, confidence=plan.job.mask.confidence)
-        settings, earlier = plan.job.composite, plan.earlier
-        if settings is not None:
-            attrs = {
-                **made_by(settings),
-                **judged_by(settings, plan.job.mask.guard),
-                "sensors": sorted(plan.composed),
-            }
-            writer.set_composite(
-                settings.name,
-                settings.bands,
-                plan.periods,
-                attrs,
-                layers=layers_of(settings),
-            )
-            # Looked up again: another run may have published since the plan was made.
-            earlier = find_earlier(writer, wanted_scenes(plan), plan.grid, plan.tiles)
+        earlier = tuple(self._announce_composite(view) for view in plan.views)
         writer.commit("scenes and periods")
         return StoreSide(store=writer, positions=positions, earlier=earlier)
+
+    def _announce_composite(self, plan: Plan) -> EarlierScenes:
+        """Write a composite's periods; return the scenes that it takes beside the plan's."""
+        settings = plan.job.composite
+        if settings is None:
+            return plan.earlier
+        attrs = {
+            **made_by(settings),
+            **judged_by(settings, plan.job.mask.guard),
+            "sensors": sorted(plan.composed),
+        }
+        self._writer.set_composite(
+            settings.name, settings.bands, plan.periods, attrs, layers=layers_of(settings)
+        )
+        # Looked up again: another run may have published since the plan was made.
+        return find_earlier(self._writer, wanted_scenes(plan), plan.grid, plan.tiles)
 
     def batches(self) -> Iterator[tuple[Tile, ...]]:
         """Yield the tiles to do, as many together as are committed together."""

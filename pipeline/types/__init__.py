@@ -41,6 +41,7 @@ from pipeline.types.legend import (
     LegendEntry,
     is_usable,
 )
+from pipeline.types.manifest import Screened, ScreenedScene
 from pipeline.types.model import DeviceModel, Lattice, Model, ModelCard, Scores, Then
 from pipeline.types.record import (
     CellReceipt,
@@ -48,8 +49,6 @@ from pipeline.types.record import (
     Cost,
     Doubtful,
     Record,
-    Screened,
-    ScreenedScene,
     Stage,
     Step,
     TileReceipt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Self
@@ -76,7 +77,10 @@ class Job(Section):
     grid: GridSettings = GridSettings()
     mask: MaskSettings = MaskSettings()
     composite: CompositeSettings | None = None
-    """None: nothing is composed."""
+    """None: nothing is composed, or what `composites` lists."""
+    composites: Annotated[tuple[CompositeSettings, ...], Field(exclude_if=operator.not_)] = ()
+    """Several composites, each with a name of its own: their scenes are masked once, and those of the same bands are read
+    once. A job has `composite` or `composites`."""
     run: RunSettings = RunSettings()
     stac: StacSettings | None = None
     """None: no catalogue is written; `cloudmask stac` writes one at any time."""
@@ -91,3 +95,23 @@ class Job(Section):
                 found=guard.cell_px,
             )
         return self
+
+    @model_validator(mode="after")
+    def _composites_apart(self) -> Self:
+        names = [each.name for each in self.composites]
+        if self.composite is not None and names:
+            refuse("composite or composites, not both", key="composites", found=names)
+        if len(set(names)) < len(names):
+            refuse("composites with names of their own", key="composites", found=names)
+        return self
+
+    @property
+    def composed(self) -> tuple[CompositeSettings, ...]:
+        """All composites that it asks for."""
+        return self.composites or ((self.composite,) if self.composite else ())
+
+    def for_each_composite(self) -> tuple[Self, ...]:
+        """Return the job once for each composite, with that alone; itself where there is none."""
+        return tuple(self.replace(composite=each, composites=()) for each in self.composed) or (
+            self,
+        )

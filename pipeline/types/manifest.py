@@ -1,14 +1,41 @@
-"""The manifest of a stored record, with names and reasons in the place of positions."""
+"""Parts of a stored record as rows: its manifest, with names in the place of positions, and sums over tiles."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pipeline.types.legend import UNFIT
 
 Plain = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenedScene:
+    """What evidence from time did with one scene in one tile, for one period."""
+
+    sensor: str
+    time: datetime
+    pixels: Mapping[str, int]
+    """``usable``: ground by its mask, with all bands. Of them, put aside for ``cloud``, for ``shadow``; and ``restored``:
+    they stand because all of their pixel's period were put aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screened:
+    """What evidence from time did in one tile and period that a run composed."""
+
+    composite: str
+    period: str
+    """Its start, ISO date."""
+    tile: str
+    filled: int
+    suspect: int
+    """Pixels with an observation, and of them those that rest on too little evidence."""
+    scenes: tuple[ScreenedScene, ...]
 
 
 def manifest_rows(record: Plain) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pipeline.shown import seen
 from pipeline.types.items import Dropped
+from pipeline.types.manifest import Screened
 from pipeline.types.searched import Searched
 
 
@@ -143,31 +144,6 @@ class Unfit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScreenedScene:
-    """What evidence from time did with one scene in one tile, for one period."""
-
-    sensor: str
-    time: datetime
-    pixels: Mapping[str, int]
-    """``usable``: ground by its mask, with all bands. Of them, put aside for ``cloud``, for ``shadow``; and ``restored``:
-    they stand because all of their pixel's period were put aside."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Screened:
-    """What evidence from time did in one tile and period that a run composed."""
-
-    composite: str
-    period: str
-    """Its start, ISO date."""
-    tile: str
-    filled: int
-    """Pixels with an observation; ``suspect``: of them, those that rest on too little evidence."""
-    suspect: int
-    scenes: tuple[ScreenedScene, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TileReceipt:
     """What was done in one tile."""
 
@@ -179,7 +155,6 @@ class TileReceipt:
     unfit: tuple[Unfit, ...] = ()
     """Scenes with numbers that are no reflectance."""
     screened: tuple[Screened, ...] = ()
-    """Periods that were screened."""
     stages: Mapping[str, Cost] = field(default_factory=dict)
     """Cost by stage: ``mask``, ``composite``."""
 
@@ -205,7 +180,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One calendar period of the composite, and which scenes it is made of."""
+    """One calendar period of a composite, and which scenes it is made of."""
 
     period: str
     """``2023-06-01/2023-07-01``: the first day inside, and the first after."""
@@ -216,6 +191,7 @@ class Step:
     """Scenes of it that the search found."""
     from_store: int
     """Further scenes of it that the store had, from other dates or searches; the composite is made of both."""
+    composite: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

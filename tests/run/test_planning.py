@@ -19,10 +19,10 @@ from pipeline.cube.metadata.roles import frame
 from pipeline.errors import ConfigError, StoreError
 from pipeline.mask import read_geobox
 from pipeline.run import plan_job
+from pipeline.run.common.cells import CompositeCell
 from pipeline.run.common.fingerprint import composite_fingerprint, mask_fingerprint
 from pipeline.run.plan import build, prepare, selection, steps
 from pipeline.run.plan import plan as plans
-from pipeline.run.plan.plan import CompositeCell
 from pipeline.store import open_writer
 from pipeline.testing.jobs import make_job
 from pipeline.testing.models import ThresholdModel

@@ -229,10 +229,10 @@ def _show_plan(plan: Plan, job: Job) -> None:
             f"{plan.n_begun} cell{'s are' if plan.n_begun != 1 else ' is'} on the unfinished branch "
             "of this job and will not be done again"
         )
-    if job.composite is not None:
+    for view, settings in zip(plan.views, job.composed, strict=False):
         show.table(
-            plan.composite_rows(),
-            title=f"composite {job.composite.name}, by {job.composite.period} (tiles)",
+            view.composite_rows(),
+            title=f"composite {settings.name}, by {settings.period} (tiles)",
         )
     if plan.nothing_to_do:
         show.say(f"{job.name} is up to date")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, overload
@@ -10,10 +10,23 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.types import Scene, Tile
+from pipeline.types import Period, Scene, Tile
 
 State = Literal["new", "changed", "unchanged"]
 STATES: tuple[State, ...] = ("new", "changed", "unchanged")
+
+
+DOES: Mapping[State, str] = {"new": "make", "changed": "replace", "unchanged": "leave"}
+"""State of a composite's step -> what a run does with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositeCell:
+    """One period in one tile."""
+
+    period: Period
+    tile: Tile
+    state: State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,8 @@ def open_executor(plan: Plan, progress: Progress) -> Iterator[Executor]:
     if plan.job.run.cluster.kind == "threads" or plan.nothing_to_do:
         progress.start(TILES, tiles)
         progress.start(CELLS, plan.cells_to_mask)
-        if plan.periods:
-            progress.start(PERIODS, tiles * len(plan.periods))
+        if plan.n_steps:
+            progress.start(PERIODS, tiles * plan.n_steps)
         yield LocalExecutor(steps)
         return
     # Starting Dask takes a second that a run on threads must not pay.

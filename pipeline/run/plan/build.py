@@ -71,6 +71,7 @@ def make_plan(job: Job, inputs: Inputs) -> Plan:
     Asks neither a catalogue nor a raster.
     """
     items, stored, cards = inputs.items, inputs.stored, inputs.cards
+    job, *more = job.for_each_composite()
     passes = find_passes(items, stored.scenes, job.period)
     scenes = passes.scenes
     tiles = tuple(grid.tiles(inputs.grid, job.aoi))
@@ -88,7 +89,19 @@ def make_plan(job: Job, inputs: Inputs) -> Plan:
         composed=_composed(job, stored, cards),
         gone=_gone(job, scenes, stored),
     )
-    return with_composites(plan, stored)
+    others = [
+        with_composites(
+            dataclasses.replace(
+                plan,
+                job=each,
+                periods=steps_of(each, scenes, known.composites),
+                composed=known.composed | cards.keys(),
+            ),
+            known,
+        )
+        for each, known in zip(more, inputs.others, strict=True)
+    ]
+    return dataclasses.replace(with_composites(plan, stored), others=tuple(others))
 
 
 def _composed(job: Job, stored: Stored, cards: Mapping[str, ModelCard]) -> frozenset[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import composite, cube, mask, models
+from pipeline.mask import read_geobox
 from pipeline.mask.lattice import geobox_cores
 from pipeline.run.common.method import layers_of
 from pipeline.run.common.postprocess import reach_px
-from pipeline.types import Grid, Job, ModelCard
+from pipeline.types import Grid, Job, ModelCard, Scene, Tile
 
 BASE_BYTES = 1088 * 2**20
 """The interpreter with torch, GDAL, dask and icechunk imported and warm (820 MiB after a run with a model
@@ -19,7 +23,7 @@ GUARD_BYTES = 16
 """Bytes of the guard for each pixel of a tile: counts and guarded pixels of two sensors, and one mask."""
 
 
-def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes: int) -> int:
+def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, composing: int) -> int:
     """Return the peak memory of a run, in bytes: one tile at a time, masked, then composed.
 
     Parameters
@@ -30,8 +34,8 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes
         The models in use.
     grid
         Tile size.
-    max_scenes
-        Most scenes of one period in one tile, with those that screen it.
+    composing
+        What is composed at once needs; see `composing_bytes`.
     """
     workers = job.run.workers
     tile = next(iter(grid.tiles()))
@@ -46,15 +50,47 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, max_scenes
         windows = max(workers, card.batch)
         stages.append(workers * read + masked + models.bytes_needed(card, windows=windows))
     if job.composite is not None:
-        n_roles = len(job.composite.bands)
         guard = GUARD_BYTES * grid.tile_px**2 if job.mask.guard else 0
-        composed = composite.bytes_needed(
-            grid.tile_px,
-            max_scenes,
-            n_roles,
-            workers,
-            n_layers=len(layers_of(job.composite)),
-            screened=job.composite.screen is not None,
-        )
-        stages.append(composed + guard)
+        stages.append(composing + guard)
     return BASE_BYTES + max(stages)
+
+
+def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
+    """Return the peak memory of composing one step in one tile, in bytes, guard not counted.
+
+    Parameters
+    ----------
+    job, grid
+        Workers, bands and method; tile size.
+    max_scenes
+        Most scenes of one period in one tile, with those that screen it.
+    """
+    if job.composite is None:
+        return 0
+    return composite.bytes_needed(
+        grid.tile_px,
+        max_scenes,
+        len(job.composite.bands),
+        job.run.workers,
+        n_layers=len(layers_of(job.composite)),
+        screened=job.composite.screen is not None,
+    )
+
+
+def bytes_to_mask(
+    job: Job,
+    cards: Mapping[str, ModelCard],
+    tiles: Sequence[Tile],
+    scenes: Sequence[Scene],
+    items: NDArray[np.int64],
+) -> int:
+    """Return an upper bound of the source bytes to decode for masks; `items` are those to read, (tile, scene)."""
+    reach = reach_px(job.mask, job.grid.resolution_m)
+    total = 0.0
+    for sensor, card in cards.items():
+        columns = [p for p, scene in enumerate(scenes) if scene.sensor == sensor]
+        per_tile = items[:, columns].sum(axis=1)
+        for row in np.flatnonzero(per_tile).tolist():
+            shape = read_geobox(card.lattice, tiles[row].geobox.pad(reach)).shape
+            total += float(np.prod(shape)) * float(per_tile[row]) * len(card.roles) * 2
+    return round(total)

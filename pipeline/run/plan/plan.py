@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import composite
-from pipeline.mask import read_geobox
-from pipeline.run.common.cells import STATES, Cell, CellTable, State
+from pipeline.run.common.cells import DOES, STATES, Cell, CellTable, CompositeCell
 from pipeline.run.common.method import window_of
-from pipeline.run.common.postprocess import reach_px
+from pipeline.run.common.together import most_together
 from pipeline.run.plan.earlier import EarlierScenes, no_scenes
-from pipeline.run.plan.memory import bytes_needed
+from pipeline.run.plan.memory import bytes_needed, bytes_to_mask, composing_bytes
 from pipeline.types import (
     Cost,
     Dropped,
@@ -32,18 +31,6 @@ from pipeline.types import (
 )
 
 UNFINISHED = "on the unfinished branch of this job"
-
-DOES: Mapping[State, str] = {"new": "make", "changed": "replace", "unchanged": "leave"}
-"""State of a composite's step -> what a run does with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompositeCell:
-    """One period in one tile."""
-
-    period: Period
-    tile: Tile
-    state: State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,15 +66,28 @@ class Plan:
     again, and is published with this run. None: there is no such branch."""
     gone: tuple[Dropped, ...] = field(default=())
     """Scenes that the store has and the catalogue no longer has: reported, never erased."""
+    others: tuple[Plan, ...] = ()
+    """The same plan for each further composite of the job: its `job` has that composite alone, as `job` has the first."""
     cost: Cost = field(default_factory=Cost)
     """What planning cost: requests to catalogues, reads of headers and overviews."""
+
+    @property
+    def views(self) -> tuple[Plan, ...]:
+        """Return the plan itself, of the job's first composite, and those of the others."""
+        return (self, *self.others)
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps of all composites."""
+        return sum(len(each.periods) for each in self.views)
 
     @cached_property
     def tiles_to_do(self) -> tuple[Tile, ...]:
         """Tiles with anything new or changed, row by row."""
         rows = np.flatnonzero(~self.cells.unchanged.all(axis=1))
         names = {self.tiles[row].name for row in rows}
-        names |= {each.tile.name for each in self.composites if each.state != "unchanged"}
+        cells = (cell for view in self.views for cell in view.composites)
+        names |= {cell.tile.name for cell in cells if cell.state != "unchanged"}
         return tuple(tile for tile in self.tiles if tile.name in names)
 
     @property
@@ -107,6 +107,8 @@ class Plan:
         tiles = [tile.name for tile in self.tiles]
         digest = hashlib.sha256(repr((scenes, tiles, periods, self.job.composite)).encode())
         digest.update(self.cells.fingerprints[self.cells.chosen].tobytes())
+        for other in self.others:
+            digest.update(other.key.encode())
         return f"{self.job.name}-{digest.hexdigest()[:12]}"
 
     @property
@@ -134,12 +136,23 @@ class Plan:
     @cached_property
     def bytes_needed(self) -> int:
         """Peak memory of the run, in bytes."""
-        settings = self.job.composite
-        windows = [window_of(each, settings) for each in self.periods] if settings else []
-        scenes = [int(self._composed_scenes(each).max(initial=0)) for each in windows]
         return bytes_needed(
-            self.job, self.cards.values(), self.grid, max_scenes=max(scenes, default=0)
+            self.job,
+            self.cards.values(),
+            self.grid,
+            composing=most_together(
+                (view.job.composed[0], period, view.bytes_to_compose)
+                for view in self.views
+                for period in view.periods
+            ),
         )
+
+    @cached_property
+    def bytes_to_compose(self) -> int:
+        """Peak memory of composing one step by itself, in bytes."""
+        windows = [window_of(p, each) for each in self.job.composed for p in self.periods]
+        scenes = [int(self._composed_scenes(each).max(initial=0)) for each in windows]
+        return composing_bytes(self.job, self.grid, max_scenes=max(scenes, default=0))
 
     def scenes_in(self, period: Period) -> NDArray[np.int64]:
         """Return the positions of the job's scenes of a period."""
@@ -161,7 +174,9 @@ class Plan:
     @property
     def bytes_to_read(self) -> int:
         """Upper bound of the source bytes to decode, at native resolution, for masks and composites."""
-        return self._bytes_to_mask + self._bytes_to_compose
+        items = np.where(self._states == STATES.index("unchanged"), 0, self.cells.sizes)
+        masks = bytes_to_mask(self.job, self.cards, self.tiles, self.scenes, items)
+        return masks + sum(each._bytes_to_compose for each in self.views)
 
     @property
     def _bytes_to_compose(self) -> int:
@@ -190,20 +205,6 @@ class Plan:
         """(tile, period) -> position in `STATES`."""
         found = [STATES.index(each.state) for each in self.composites]
         return np.array(found, np.uint8).reshape(len(self.tiles), len(self.periods))
-
-    @property
-    def _bytes_to_mask(self) -> int:
-        items = np.where(self._states == STATES.index("unchanged"), 0, self.cells.sizes)
-        reach = reach_px(self.job.mask, self.grid.geobox.resolution.x)
-        total = 0.0
-        for sensor, card in self.cards.items():
-            columns = [p for p, scene in enumerate(self.scenes) if scene.sensor == sensor]
-            per_tile = items[:, columns].sum(axis=1)
-            for row in np.flatnonzero(per_tile):
-                wide = self.tiles[row].geobox.pad(reach)
-                shape = read_geobox(card.lattice, wide).shape
-                total += float(np.prod(shape)) * float(per_tile[row]) * len(card.roles) * 2
-        return round(total)
 
     def composite_rows(self) -> list[dict[str, Any]]:
         """Return a row for each step: dates, counts of tiles to make, replace and leave, counts of scenes."""
@@ -279,13 +280,15 @@ class Plan:
             "cells": self.rows(),
             "composites": [
                 {
+                    "name": view.job.composed[0].name,
                     "period": each.period.start.date().isoformat(),
                     "end": each.period.end.date().isoformat(),
                     "tile": each.tile.name,
                     "state": each.state,
                     "does": DOES[each.state],
                 }
-                for each in self.composites
+                for view in self.views
+                for each in view.composites
             ],
             "unfinished": self.n_begun,
             "bytes_needed": self.bytes_needed,

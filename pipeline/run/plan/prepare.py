@@ -28,6 +28,9 @@ class Inputs:
     cards: Mapping[str, ModelCard]
     """Sensor -> the model that masks it."""
     stored: Stored
+    """Of the job's first composite."""
+    others: tuple[Stored, ...] = ()
+    """Of its further composites."""
 
 
 def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
@@ -50,18 +53,20 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     """
     # A grid that cannot be drawn is an error before anything is searched, as is a method that cannot be made.
     grid.make_grid(job)
-    if job.composite is not None:
-        method_of(job.composite)
+    for settings in job.composed:
+        method_of(settings)
     archive = store.find_archive(job.store)
     found = cube.settled(
         search(job, report=report), hosts=job.cube.hosts, known=settled_items(archive)
     )
     drawn = _grid(job, found, archive)
     cards = choose_models(job, found)
-    stored = Stored.look(archive, job.composite, drawn)
+    stored, *others = [
+        Stored.look(archive, each.composite, drawn) for each in job.for_each_composite()
+    ]
     usable = with_locations(job, with_roles(job, found, cards))
     items = of_period(usable, stored.scenes, job.period)
-    return Inputs(items=items, grid=drawn, cards=cards, stored=stored)
+    return Inputs(items=items, grid=drawn, cards=cards, stored=stored, others=tuple(others))
 
 
 def _grid(job: Job, items: Items, archive: store.Archive | None) -> Grid:

@@ -107,8 +107,10 @@ def with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items:
         needed[sensor] = roles_needed(job.mask, card.roles)
     reasons = []
     for item in items:
-        roles = [*needed[sensors.profile(item).sensor], *bands_read(job.composite, item)]
-        reasons.append(_lacking(item, roles) or lacking(job.composite, item))
+        bands = [band for each in job.composed for band in bands_read(each, item)]
+        roles = [*needed[sensors.profile(item).sensor], *dict.fromkeys(bands)]
+        unfit = (lacking(each, item) for each in job.composed)
+        reasons.append(_lacking(item, roles) or next(filter(None, unfit), None))
     return _without(items, reasons)
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline import composite, store
 from pipeline.mask import history_of
-from pipeline.run.common.cells import STATES, CellTable
+from pipeline.run.common.cells import STATES, CellTable, CompositeCell
 from pipeline.run.common.fingerprint import composite_fingerprint_of, scene_text, settings_text
 from pipeline.run.common.method import window_of
 from pipeline.run.plan.earlier import EarlierScenes, Wanted, find_earlier, no_scenes
-from pipeline.run.plan.plan import CompositeCell, Plan
+from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.stored_state import Stored
 from pipeline.types import (
     UNREADABLE,

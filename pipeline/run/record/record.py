@@ -140,7 +140,7 @@ def _sensors_asked(plan: Plan) -> tuple[str, ...]:
 
 
 def steps(plan: Plan) -> Iterator[Step]:
-    """Yield the periods of a plan's composite, each with the days that the job asked for."""
+    """Yield the periods of a plan's composites, each with the days that the job asked for."""
     asked = plan.job.period
     for each in plan.periods:
         start, end = max(each.start, asked.start), min(each.end, asked.end)
@@ -151,7 +151,10 @@ def steps(plan: Plan) -> Iterator[Step]:
             from_store=int((plan.earlier_masks[:, plan.earlier_in(each)] > 0).any(axis=0).sum())
             if plan.earlier.scenes
             else 0,
+            composite=plan.job.composed[0].name,
         )
+    for other in plan.others:
+        yield from steps(other)
 
 
 def _days(start: datetime, end: datetime) -> str:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import dask
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline import composite, cube
 from pipeline.mask import history_of
-from pipeline.run.common.cellstore import CellReader, CellStore
+from pipeline.run.common.cellstore import CellReader
 from pipeline.run.common.fingerprint import composite_fingerprint
-from pipeline.run.common.method import (
-    adjust_of,
-    evidence_of,
-    layers_of,
-    method_of,
-    window_of,
-)
-from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
+from pipeline.run.common.method import adjust_of, evidence_of, method_of, window_of
+from pipeline.run.tile.drop_unreadable import Losses, with_items
 from pipeline.run.tile.guard_history import History
-from pipeline.run.tile.observed import Cells, CellsOf, Observed, cells_made, stacked
-from pipeline.run.tile.put_aside import screened_counts, screened_in
+from pipeline.run.tile.observed import Cells, CellsOf, Observed, stacked
 from pipeline.run.tile.task import TileTask
-from pipeline.run.tile.unfit import unfit_counts
 from pipeline.types import (
     CellReceipt,
     CompositeSettings,
@@ -35,41 +26,6 @@ from pipeline.types import (
     Tile,
     is_usable,
 )
-
-
-def compose_periods(
-    task: TileTask,
-    cells: Sequence[CellReceipt],
-    store: CellStore,
-    losses: Losses,
-    on_period: Callable[[], None],
-) -> tuple[str, ...]:
-    """Compose the periods of a tile whose inputs have changed.
-
-    Parameters
-    ----------
-    task, store, losses
-        The work, the store of its cells, and the items that it drops.
-    cells
-        What became of the task's cells, in their order.
-    on_period
-        Called after each period, including those that are unchanged.
-
-    Returns
-    -------
-    Starts of the periods that were written, ISO dates.
-    """
-    settings = task.job.composite
-    if settings is None:
-        return ()
-    made = cells_made(task, cells)
-    composing = Composing.of(task, settings, store, losses)
-    written = []
-    for period in task.periods:
-        if composing.do(period, made, store):
-            written.append(f"{period.start:%Y-%m-%d}")
-        on_period()
-    return tuple(written)
 
 
 def _history(task: TileTask, store: CellReader) -> History | None:
@@ -86,6 +42,24 @@ def _history(task: TileTask, store: CellReader) -> History | None:
 def _mask(store: CellReader, scene: Scene, tile: Tile) -> NDArray[np.uint8]:
     mask: NDArray[np.uint8] = store.read_mask(scene.sensor, [scene.time], tile)[0]
     return mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """A step that is to be composed."""
+
+    composing: Composing
+    period: Period
+    cells: CellsOf
+    usable: Mapping[Scene, NDArray[np.bool_]]
+    """Where the scenes that are read show the ground, (y, x) each."""
+    stored: int
+    """Fingerprint of what the store has."""
+
+    def read(self, used: Mapping[Scene, Sequence[int]]) -> dict[Scene, Scene]:
+        """Return the scenes that show any ground, with the items in use."""
+        seen = [scene for scene, shown in self.usable.items() if shown.any()]
+        return with_items(seen, used)
 
 
 @dataclass(frozen=True)
@@ -112,25 +86,14 @@ class Composing:
         window = window_of(period, self.settings)
         return CellsOf.split(period, made, window, self._past(period, made))
 
-    def do(self, period: Period, made: Cells, store: CellStore) -> bool:
-        """Compose one period if its inputs have changed; return whether it was written."""
+    def due(self, period: Period, made: Cells) -> Due | None:
+        """Return what is to be composed of a period; None: its inputs have not changed."""
         cells = self.cells(period, made)
         stored = self.task.stored_composites[period.start]
         if stored == self.fingerprint(cells, {}):
-            return False
+            return None
         usable = self.usable(cells)
-        seen = [scene for scene, shown in usable.items() if shown.any()]
-        used = self.used(cells)
-        composed = self.losses.without_unreadable(
-            used, lambda: self._composed(period, with_items(seen, used), usable)
-        )
-        fingerprint = self.fingerprint(cells, used)
-        if stored == fingerprint:
-            return False
-        store.write_composite(
-            self.settings.name, period.start, self.task.tile, composed, fingerprint
-        )
-        return True
+        return Due(composing=self, period=period, cells=cells, usable=usable, stored=stored)
 
     def used(self, cells: CellsOf) -> dict[Scene, list[int]]:
         """Return the items of each scene that its mask was made of."""
@@ -138,35 +101,6 @@ class Composing:
             scene: [p for p in scene.items if self.task.item_id(p) in receipt.items]
             for scene, receipt in cells.read
         }
-
-    def _composed(
-        self,
-        period: Period,
-        read: Mapping[Scene, Scene],
-        usable: Mapping[Scene, NDArray[np.bool_]],
-    ) -> xr.Dataset:
-        task, geobox = self.task, self.task.tile.geobox
-        if not any(scene.time in period for scene in read):
-            shape = geobox.shape.y, geobox.shape.x
-            return composite.nothing(shape, self.settings.bands, layers_of(self.settings))
-        seen = self.observed(period, read, usable)
-        screened = seen.screened()
-        with inner_threads(task.job):
-            composed = self.composed(period, seen, screened)
-            made: xr.Dataset
-            made, unfit, aside = dask.compute(
-                composed,
-                unfit_counts(seen.cube["unfit"].data, seen.shown.values),
-                None if screened is None else screened_counts(screened["state"].data),
-            )
-        self.losses.count_unfit(seen.scenes, unfit)
-        if aside is not None:
-            name, tile = self.settings.name, task.tile.name
-            counted = screened_in(name, period, tile, seen.scenes, aside, made)
-            self.losses.screened.append(counted)
-        source = made["source"].values
-        made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))
-        return made
 
     def composed(
         self, period: Period, seen: Observed, screened: xr.Dataset | None
@@ -184,6 +118,7 @@ class Composing:
         read: Mapping[Scene, Scene],
         usable: Mapping[Scene, NDArray[np.bool_]],
         wanted: NDArray[np.bool_] | None = None,
+        chunk_px: int | None = None,
     ) -> Observed:
         """Open what decides a period.
 
@@ -197,12 +132,12 @@ class Composing:
             Where scenes show the ground, (y, x) each.
         wanted
             (y, x) pixels to read of every scene; None: of each where it shows the ground.
+        chunk_px
+            Edge of the blocks; None: `chunk_px` of these scenes.
         """
         chosen = {scene: each for scene, each in read.items() if scene.time in period}
         around = {scene: each for scene, each in read.items() if scene not in chosen}
-        chunk_px = composite.block_px(
-            len(read), len(self.settings.bands), screened=self.settings.screen is not None
-        )
+        edge = self.chunk_px(len(read)) if chunk_px is None else chunk_px
 
         def opened(
             scenes: Mapping[Scene, Scene], roles: Sequence[str]
@@ -211,7 +146,7 @@ class Composing:
             asked = shown.values
             if wanted is not None:
                 asked = np.broadcast_to(wanted, asked.shape)
-            return self._opened(scenes, asked, roles, chunk_px), shown
+            return self._opened(scenes, asked, roles, edge), shown
 
         pixels, shown = opened(chosen, self.settings.bands)
         screen = self.settings.screen
@@ -222,6 +157,12 @@ class Composing:
             shown=shown,
             past=opened(around, composite.EVIDENCE) if screen and around else None,
             screen=screen,
+        )
+
+    def chunk_px(self, n_scenes: int) -> int:
+        """Return the edge of the blocks in which so many scenes are composed."""
+        return composite.block_px(
+            n_scenes, len(self.settings.bands), screened=self.settings.screen is not None
         )
 
     def _opened(

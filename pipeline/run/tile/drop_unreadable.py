@@ -66,16 +66,20 @@ class Losses:
                 self._drop(used, error)
 
     def _drop(self, used: Mapping[Scene, list[int]], error: AssetError) -> None:
-        for positions in used.values():
-            for position in positions:
-                if self.task.item_id(position) == error.item_id:
-                    positions.remove(position)
-                    reason = f"asset {error.asset!r} {error.reason}"
-                    self.dropped.append(
-                        Dropped(item_id=error.item_id, reason=reason, tile=self.task.tile.name)
-                    )
-                    return
-        raise error
+        # Two composites may read the same item for scenes of their own.
+        holding = [
+            (positions, position)
+            for positions in used.values()
+            for position in positions
+            if self.task.item_id(position) == error.item_id
+        ]
+        if not holding:
+            raise error
+        for positions, position in holding:
+            positions.remove(position)
+        reason = f"asset {error.asset!r} {error.reason}"
+        tile = self.task.tile.name
+        self.dropped.append(Dropped(item_id=error.item_id, reason=reason, tile=tile))
 
 
 def with_items(

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,17 @@ from pipeline.run.plan.plan import Plan
 from pipeline.types import UNREADABLE, Items, Job, ModelCard, Period, Tile
 
 ZSTD = Zstd()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """A tile's part of one further composite; fields as of `TileTask`."""
+
+    job: Job
+    """With this composite alone."""
+    earlier: tuple[Cell, ...]
+    periods: tuple[Period, ...]
+    stored_composites: Mapping[datetime, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +61,8 @@ class TileTask:
     """(sensor, time) -> fingerprint of the mask that the store has."""
     stored_composites: Mapping[datetime, int]
     """Start of a period -> fingerprint of the composite that the store has."""
+    others: tuple[Composition, ...] = ()
+    """What the job's further composites are made of; `job`, `earlier`, `periods` and `stored_composites` are the first's."""
     last_try: bool
     """Whether an asset that cannot be read for now is dropped instead of tried again later."""
 
@@ -75,6 +88,14 @@ class TileTask:
         )
         vars(self).update({**state, "items": Items(items=items)})
 
+    @property
+    def views(self) -> tuple[TileTask, ...]:
+        """Return the task itself, of the first composite, and the same for each of the others."""
+        return (
+            self,
+            *(dataclasses.replace(self, **vars(each), others=()) for each in self.others),
+        )
+
     def item_id(self, position: int) -> str:
         """Return the id of an item."""
         return self.items.items[position].id
@@ -94,8 +115,8 @@ class StoreSide:
     """Answers which fingerprints the store has."""
     positions: NDArray[np.int32]
     """Position in the plan's items -> position in the store's list."""
-    earlier: EarlierScenes
-    """Scenes of the store that composites take beside the plan's."""
+    earlier: tuple[EarlierScenes, ...]
+    """Of each composite the scenes of the store that it takes beside the plan's."""
 
 
 def make_task(plan: Plan, tile: Tile, side: StoreSide, *, last_try: bool) -> TileTask:
@@ -110,42 +131,71 @@ def make_task(plan: Plan, tile: Tile, side: StoreSide, *, last_try: bool) -> Til
     last_try
         See `TileTask.last_try`.
     """
-    cells, earlier = plan.cells_of(tile), earlier_cells(side, tile, plan.row_of(tile))
-    used, more = _positions(cells), _positions(earlier)
-    settings = plan.job.composite
-    items = [plan.items.items[position] for position in used]
-    items += [side.earlier.items.items[position] for position in more]
+    cells, used = plan.cells_of(tile), _positions(plan.cells_of(tile))
+    gathered = _Gathered([plan.items.items[p] for p in used], side.positions[used].tolist())
+    first, *others = [
+        Composition(
+            job=view.job,
+            earlier=gathered.take(
+                earlier_cells(side.store, found, tile, plan.row_of(tile)), found
+            ),
+            periods=view.periods,
+            stored_composites={
+                period.start: side.store.composite_fingerprint(each.name, period.start, tile)
+                for each in view.job.composed
+                for period in view.periods
+            },
+        )
+        for view, found in zip(plan.views, side.earlier, strict=True)
+    ]
     return TileTask(
-        job=plan.job,
+        **vars(first),
         tile=tile,
-        items=Items(items=tuple(items)),
-        positions=np.concatenate([side.positions[used], side.earlier.positions[more]]),
+        items=Items(items=tuple(gathered.items)),
+        positions=np.array(gathered.positions, np.int32),
         cells=_renumbered(cells, used),
-        earlier=_renumbered(earlier, more, len(used)),
         cards={sensor: plan.cards[sensor] for sensor in {cell.scene.sensor for cell in cells}},
-        periods=plan.periods,
         stored_masks={
             (scene.sensor, scene.time): side.store.mask_fingerprint(
                 scene.sensor, scene.time, tile
             )
             for scene in (cell.scene for cell in cells)
         },
-        stored_composites={
-            period.start: side.store.composite_fingerprint(settings.name, period.start, tile)
-            for period in plan.periods
-        }
-        if settings
-        else {},
+        others=tuple(others),
         last_try=last_try,
     )
 
 
-def earlier_cells(side: StoreSide, tile: Tile, row: int) -> list[Cell]:
+@dataclass
+class _Gathered:
+    """The items of a task: those of the plan's cells, then those of earlier ones, each of these once."""
+
+    items: list[pystac.Item]
+    positions: list[int]
+    """In the store's list."""
+    _local: dict[int, int] = field(default_factory=dict)
+    """Position of an earlier item in the store's list -> in `items`."""
+
+    def take(self, cells: Sequence[Cell], scenes: EarlierScenes) -> tuple[Cell, ...]:
+        """Add the items of some earlier cells, and return the cells with the positions of these here."""
+        for position in _positions(cells):
+            stored = int(scenes.positions[position])
+            if stored not in self._local:
+                self._local[stored] = len(self.items)
+                self.items.append(scenes.items.items[position])
+                self.positions.append(stored)
+        return tuple(
+            _with_items(cell, tuple(self._local[int(scenes.positions[p])] for p in cell.items))
+            for cell in cells
+        )
+
+
+def earlier_cells(
+    store: CellReader, earlier: EarlierScenes, tile: Tile, row: int
+) -> list[Cell]:
     """Return the cells of a tile that the store has of scenes beside the plan's."""
-    scenes = side.earlier.in_tile(row)
-    fingerprints = [
-        side.store.mask_fingerprint(scene.sensor, scene.time, tile) for scene in scenes
-    ]
+    scenes = earlier.in_tile(row)
+    fingerprints = [store.mask_fingerprint(each.sensor, each.time, tile) for each in scenes]
     return [
         Cell(
             scene=scene,
@@ -163,9 +213,9 @@ def _positions(cells: Iterable[Cell]) -> list[int]:
     return sorted({position for cell in cells for position in cell.items})
 
 
-def _renumbered(cells: Iterable[Cell], used: Sequence[int], first: int = 0) -> tuple[Cell, ...]:
-    """Give cells the positions that their items have in a task, from `first` on."""
-    local = {position: first + index for index, position in enumerate(used)}
+def _renumbered(cells: Iterable[Cell], used: Sequence[int]) -> tuple[Cell, ...]:
+    """Give cells the positions that their items have in a task."""
+    local = {position: index for index, position in enumerate(used)}
     return tuple(_with_items(cell, tuple(local[p] for p in cell.items)) for cell in cells)
 
 

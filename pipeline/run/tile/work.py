@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.clock import measured
-from pipeline.run.tile.composing import compose_periods
+from pipeline.run.tile.composites import compose_periods
 from pipeline.run.tile.drop_unreadable import Losses
 from pipeline.run.tile.masking import mask_cells
 from pipeline.run.tile.task import TileTask
@@ -43,7 +43,7 @@ def compose_tile(
 ) -> TileReceipt:
     """Do the second half, on a store where the first half is written; `on_period` is called for each."""
     losses, stages = Losses(task, "composite"), dict(masked.stages)
-    if task.job.composite is None:
+    if not task.job.composed:
         return masked
     with measured(stages, "composite"):
         composed = compose_periods(task, masked.cells, store, losses, on_period)

@@ -23,7 +23,7 @@ from pipeline.run.plan.earlier import EarlierScenes, Wanted, find_earlier
 from pipeline.run.tile.composing import Composing
 from pipeline.run.tile.drop_unreadable import Losses, with_items
 from pipeline.run.tile.observed import CellsOf, Observed, cells_made
-from pipeline.run.tile.task import StoreSide, TileTask, earlier_cells
+from pipeline.run.tile.task import TileTask, earlier_cells
 from pipeline.run.why.asked import Asked
 from pipeline.store import Archive
 from pipeline.types import (
@@ -178,7 +178,6 @@ def _covering(
 def _task(asked: Asked, store: _Reader) -> TileTask:
     """Return a task of the pixel's block whose scenes are all the store's."""
     earlier = _scenes(asked)
-    side = StoreSide(store=store, positions=np.zeros(0, np.int32), earlier=earlier)
     job = Job(
         name="why",
         aoi=asked.archive.grid.geobox.geographic_extent.geom,
@@ -194,7 +193,7 @@ def _task(asked: Asked, store: _Reader) -> TileTask:
         items=earlier.items,
         positions=earlier.positions,
         cells=(),
-        earlier=tuple(earlier_cells(side, asked.tile, 0)),
+        earlier=tuple(earlier_cells(store, earlier, asked.tile, 0)),
         cards={},
         periods=(asked.period,),
         stored_masks={},

@@ -1,0 +1,161 @@
+"""The second half of a tile's work: compose the periods whose masks or items changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import numpy as np
+import xarray as xr
+
+from pipeline import composite
+from pipeline.run.common.cellstore import CellStore
+from pipeline.run.common.method import layers_of
+from pipeline.run.common.together import Step, grouped
+from pipeline.run.tile.composing import Composing, Due
+from pipeline.run.tile.drop_unreadable import Losses, inner_threads
+from pipeline.run.tile.observed import Observed, cells_made
+from pipeline.run.tile.put_aside import screened_counts, screened_in
+from pipeline.run.tile.task import TileTask
+from pipeline.run.tile.unfit import unfit_counts
+from pipeline.types import CellReceipt, Scene
+
+
+def compose_periods(
+    task: TileTask,
+    cells: Sequence[CellReceipt],
+    store: CellStore,
+    losses: Losses,
+    on_period: Callable[[], None],
+) -> tuple[str, ...]:
+    """Compose the periods of a tile whose inputs have changed.
+
+    Steps of several composites that lie in one period are computed at once: what they read alike is read once.
+
+    Parameters
+    ----------
+    task, store, losses
+        The work, the store of its cells, and the items that it drops.
+    cells
+        What became of the task's cells, in their order.
+    on_period
+        Called after each period, including those that are unchanged.
+
+    Returns
+    -------
+    Starts of the periods that were written, ISO dates.
+    """
+    by_name = {
+        settings.name: (Composing.of(view, settings, store, losses), cells_made(view, cells))
+        for view in task.views
+        for settings in view.job.composed
+    }
+    steps: list[Step] = [
+        (settings, period)
+        for view in task.views
+        for settings in view.job.composed
+        for period in view.periods
+    ]
+    written: list[str] = []
+    for group in grouped(steps):
+        due = []
+        for settings, period in group:
+            composing, made = by_name[settings.name]
+            due.append(composing.due(period, made))
+        written += _compose([each for each in due if each is not None], store, losses)
+        for _ in group:
+            on_period()
+    return tuple(written)
+
+
+def _compose(steps: Sequence[Due], store: CellStore, losses: Losses) -> list[str]:
+    """Compose and write some steps; return the starts of those that have changed."""
+    if not steps:
+        return []
+    used = {
+        scene: positions
+        for step in steps
+        for scene, positions in step.composing.used(step.cells).items()
+    }
+    composed = losses.without_unreadable(used, lambda: _computed(steps, used, losses))
+    written = []
+    for step, made in zip(steps, composed, strict=True):
+        own = {scene: used[scene] for scene, _ in step.cells.read}
+        fingerprint = step.composing.fingerprint(step.cells, own)
+        if fingerprint != step.stored:
+            name, tile = step.composing.settings.name, step.composing.task.tile
+            store.write_composite(name, step.period.start, tile, made, fingerprint)
+            written.append(f"{step.period.start:%Y-%m-%d}")
+    return written
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lazy:
+    """A step, laid out and not computed yet."""
+
+    step: Due
+    seen: Observed
+    parts: tuple[Any, Any, Any]
+    """The composite, counts of unfit pixels, and of observations put aside (None: it is not screened)."""
+
+    @classmethod
+    def of(cls, step: Due, read: Mapping[Scene, Scene], chunk_px: int) -> _Lazy:
+        seen = step.composing.observed(step.period, read, step.usable, chunk_px=chunk_px)
+        screened = seen.screened()
+        parts = (
+            step.composing.composed(step.period, seen, screened),
+            unfit_counts(seen.cube["unfit"].data, seen.shown.values),
+            None if screened is None else screened_counts(screened["state"].data),
+        )
+        return cls(step=step, seen=seen, parts=parts)
+
+
+def _computed(
+    steps: Sequence[Due], used: Mapping[Scene, Sequence[int]], losses: Losses
+) -> list[xr.Dataset]:
+    """Compute all steps in one graph, whose blocks of a scene are read once for all that want them alike."""
+    read = [step.read(used) for step in steps]
+    sees = [
+        any(scene.time in step.period for scene in scenes)
+        for step, scenes in zip(steps, read, strict=True)
+    ]
+    edges = [step.composing.chunk_px(len(each)) for step, each in zip(steps, read, strict=True)]
+    lazy = [
+        _Lazy.of(step, scenes, min(edges)) if has else None
+        for step, scenes, has in zip(steps, read, sees, strict=True)
+    ]
+    with inner_threads(steps[0].composing.task.job):
+        parts = iter(dask.compute(*(each.parts for each in lazy if each is not None)))
+    counted: set[Scene] = set()
+    return [
+        _nothing(step) if each is None else _finished(each, next(parts), losses, counted)
+        for step, each in zip(steps, lazy, strict=True)
+    ]
+
+
+def _nothing(step: Due) -> xr.Dataset:
+    shape = step.composing.task.tile.geobox.shape
+    settings = step.composing.settings
+    return composite.nothing((shape.y, shape.x), settings.bands, layers_of(settings))
+
+
+def _finished(
+    lazy: _Lazy, parts: tuple[Any, Any, Any], losses: Losses, counted: set[Scene]
+) -> xr.Dataset:
+    """Return a computed step with the store's positions of items, and count what it lost."""
+    made: xr.Dataset
+    made, unfit, aside = parts
+    step, scenes = lazy.step, lazy.seen.scenes
+    task = step.composing.task
+    # Steps of several composites see a scene each; it has its unfit pixels once.
+    new = [n for n, scene in enumerate(scenes) if scene not in counted]
+    losses.count_unfit([scenes[n] for n in new], [unfit[n] for n in new])
+    counted.update(scenes)
+    if aside is not None:
+        name, tile = step.composing.settings.name, task.tile.name
+        losses.screened.append(screened_in(name, step.period, tile, scenes, aside, made))
+    source = made["source"].values
+    made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))
+    return made
