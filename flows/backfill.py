@@ -67,7 +67,7 @@ def backfill(
     if datetime is not None:
         whole = whole.replace(period=_span(datetime))
     if what == "mask":
-        whole = whole.replace(composite=None)
+        whole = whole.replace(composite=None, composites=())
     _require_step(step)
     rows = []
     for period in cut(whole.period, step):

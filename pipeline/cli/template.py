@@ -23,11 +23,12 @@ grid:
 mask:
   model: ukis-csmask  # `cloudmask models list` says what each needs and cannot do
   # clean: {{cloud: {{dilate_m: 60}}}}  # widen clouds
-composite:
+composite:  # or `composites:`, a list of several, made from one reading
   name: monthly
   method: median
   period: month  # dekad, season, year, all, {{days: 16}}
   bands: [blue, green, red, nir, swir16]
+  # min_observations: 2  # pixels with fewer are no data
   screen: {{}}  # put aside clouds and shadows that masks missed, by each pixel's other dates
 store: {store}  # a path, s3://…, gs://…
 run: {{overviews: true}}  # smaller copies, for `cloudmask serve`; workers: 2 are threads inside a tile

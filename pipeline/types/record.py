@@ -150,7 +150,7 @@ class TileReceipt:
     tile: str
     cells: tuple[CellReceipt, ...]
     composites: tuple[str, ...] = ()
-    """Starts of the periods that were composed again, ISO dates."""
+    """Starts of the periods that were composed again, ISO dates; of several composites each after its name."""
     dropped: tuple[Dropped, ...] = ()
     unfit: tuple[Unfit, ...] = ()
     """Scenes with numbers that are no reflectance."""

@@ -45,7 +45,7 @@ def compose_periods(
 
     Returns
     -------
-    Starts of the periods that were written, ISO dates.
+    Starts of the periods that were written, ISO dates; of several composites each with its name before.
     """
     by_name = {
         settings.name: (Composing.of(view, settings, store, losses), cells_made(view, cells))
@@ -64,14 +64,16 @@ def compose_periods(
         for settings, period in group:
             composing, made = by_name[settings.name]
             due.append(composing.due(period, made))
-        written += _compose([each for each in due if each is not None], store, losses)
+        for step in _compose([each for each in due if each is not None], store, losses):
+            start = f"{step.period.start:%Y-%m-%d}"
+            written.append(f"{step.composing.settings.name} {start}" if task.others else start)
         for _ in group:
             on_period()
     return tuple(written)
 
 
-def _compose(steps: Sequence[Due], store: CellStore, losses: Losses) -> list[str]:
-    """Compose and write some steps; return the starts of those that have changed."""
+def _compose(steps: Sequence[Due], store: CellStore, losses: Losses) -> list[Due]:
+    """Compose and write some steps; return those that have changed."""
     if not steps:
         return []
     used = {
@@ -87,7 +89,7 @@ def _compose(steps: Sequence[Due], store: CellStore, losses: Losses) -> list[str
         if fingerprint != step.stored:
             name, tile = step.composing.settings.name, step.composing.task.tile
             store.write_composite(name, step.period.start, tile, made, fingerprint)
-            written.append(f"{step.period.start:%Y-%m-%d}")
+            written.append(step)
     return written
 
 

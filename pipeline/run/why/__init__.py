@@ -5,6 +5,7 @@
     asked.py     lonlat, period and name -> which pixel of which composite, and the settings that made it
     looked.py    the store's masks and the items' rasters, read again for that pixel by the composite's own code
     pixels.py    the stored pixel, and the one composed again
+    not_used.py  items that runs dropped
     words.py     what became of each observation, in words
     answer.py    the answer: observations, the stored pixel, and whether both agree
 """

@@ -14,8 +14,9 @@ from pipeline.composite import BRIGHT, DARK, EVIDENCE, KEPT, RESTORED
 from pipeline.run.why.answer import Pixel, Seen, Verdict, Why
 from pipeline.run.why.asked import Asked
 from pipeline.run.why.looked import Looked, Pixels
+from pipeline.run.why.not_used import not_used
 from pipeline.run.why.pixels import composed_pixel, stored_pixel
-from pipeline.types import LEGEND, UNFIT, CellReceipt, Dropped, Scene
+from pipeline.types import LEGEND, UNFIT, CellReceipt, Scene
 from pipeline.wording import counted
 
 LABELS = {int(entry.code): entry.label for entry in LEGEND}
@@ -42,7 +43,7 @@ def told(asked: Asked, looked: Looked) -> Why:
         agrees=None if again is None else not differs,
         as_made=looked.as_made,
         seen=tuple(words.seen(scene, receipt) for scene, receipt in words.cells),
-        dropped=tuple(_dropped(asked, looked)),
+        dropped=tuple(not_used(asked, looked)),
         notes=tuple(_notes(asked, looked, differs)),
     )
 
@@ -255,27 +256,6 @@ _GROUND = {LABELS[code] for code in (1, 2, 3)}
 
 
 # -- beside the observations -------------------------------------------------------------------
-
-
-def _dropped(asked: Asked, looked: Looked) -> Iterator[Dropped]:
-    """Yield the items of the period that runs expected in this tile and did not use, by the latest run."""
-    start = f"{asked.period.start:%Y-%m-%d}/"
-    found: dict[str, str] = {}
-    for record in asked.archive.records():
-        reasons = {each["item_id"]: each["reason"] for each in record.get("dropped", ())}
-        ids = [*record.get("items", ()), *record.get("missed", ())]
-        for row in record.get("manifest", ()):
-            if row["tile"] == asked.tile.name and row["period"].startswith(start):
-                lost = {ids[p] for p in row.get("dropped", ())}
-                for each in (ids[p] for p in row["expected"]):
-                    if each in lost:
-                        found[each] = reasons.get(each, "no reason is recorded")
-                    else:
-                        found.pop(each, None)
-    for item_id, reason in found.items():
-        yield Dropped(item_id=item_id, reason=reason, tile=asked.tile.name)
-    for each in looked.dropped:
-        yield Dropped(item_id=each.item_id, reason=f"cannot be read now: {each.reason}")
 
 
 def _notes(asked: Asked, looked: Looked, differs: list[str]) -> Iterator[str]:
