@@ -38,6 +38,10 @@ class FakePlan:
     n_begun: int = 0
     dropped: tuple[Dropped, ...] = (Dropped(item_id="odd", reason="it has no datetime"),)
 
+    @property
+    def views(self) -> tuple[Any, ...]:
+        return (self,)
+
     def counts(self) -> dict[str, dict[str, int]]:
         return {"sentinel-2": {"new": 2, "unchanged": 1}, "landsat": {"changed": 1}}
 
