@@ -65,7 +65,7 @@ def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
     max_scenes
         Most scenes of one period in one tile, with those that screen it.
     """
-    if job.composite is None:
+    if job.composite is None or not max_scenes:
         return 0
     return composite.bytes_needed(
         grid.tile_px,
