@@ -40,7 +40,6 @@ def require_ready(plan: Plan) -> None:
         The store's folder cannot be written, or contains something else.
     """
     job = plan.job
-    composites = [each for view in plan.views for each in view.job.composed]
     metrics.require_exporter()
     if job.stac is not None:
         _require_folder(Path(job.stac.folder))
@@ -92,6 +91,7 @@ def missing_rasters(plan: Plan) -> list[Dropped]:
     The items that a run would drop, each with the reason of its first asset that cannot be read.
     """
     job = plan.job
+    composites = [each for view in plan.views for each in view.job.composed]
     used = {
         position for cell in plan.cells if cell.state != "unchanged" for position in cell.items
     }

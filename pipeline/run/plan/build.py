@@ -95,7 +95,7 @@ def make_plan(job: Job, inputs: Inputs) -> Plan:
                 plan,
                 job=each,
                 periods=steps_of(each, scenes, known.composites),
-                composed=known.composed | cards.keys(),
+                composed=_composed(each, known, cards),
             ),
             known,
         )
