@@ -11,6 +11,7 @@
     choices.py        one observation, whole: medoid, nearest, max, first, latest
     best.py           best, the best available pixel; scores.py: what makes an observation good
     indices.py        spectral indices by name
+    clouds.py         how far observations are from clouds and shadows
     distances.py      which observation is nearest, in whole numbers
     evidence/         evidence from time: observations that their pixel's history contradicts
     kernels/          what of it is compiled
@@ -25,6 +26,7 @@ the group ``cloudmask.composites``. Chunks, counts, days and sources are the sam
 """
 
 from pipeline.composite.blocks import compose, nothing
+from pipeline.composite.clouds import cloud_distances, reach_px
 from pipeline.composite.evidence import (
     BRIGHT,
     DARK,
@@ -60,6 +62,7 @@ __all__ = [
     "at_least",
     "block_px",
     "bytes_needed",
+    "cloud_distances",
     "compose",
     "cut",
     "history_window",
@@ -67,5 +70,6 @@ __all__ = [
     "names",
     "nothing",
     "periods",
+    "reach_px",
     "screen",
 ]

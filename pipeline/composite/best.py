@@ -113,6 +113,11 @@ class Best(Plain):
         """See `pipeline.composite.observations.Method`."""
         return {"score": "score of the observation, 0 to 1"}
 
+    @property
+    def reach_m(self) -> float:
+        """See `pipeline.composite.observations.Plain`: where the score of distance ends."""
+        return self._set.cloud_m if "cloud" in self._weighted else 0.0
+
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
         score = self.score(seen)

@@ -9,7 +9,8 @@
   or from `target_doy`. WASP's own falls from 1 to .5 at 23 days.
 - w_cloud = (1 − g(480 m)) · (1 − g(2 400 m)). WASP blurs the cloud mask by Gaussians of 2 and 10 pixels of
   240 m; at a distance d from a straight edge a Gaussian of σ leaves g = erfc(d / (σ√2)) / 2, which is
-  what is taken here, so that weights do not depend on pixels.
+  what is taken here, so that weights do not depend on pixels. What is farther than 7 200 m, three times the wider σ,
+  counts as no cloud.
 - w_sensor by `sensors`, 1 where a sensor is not named.
 
 WASP's weight of aerosol needs an optical thickness, which surface reflectance does not carry here.
@@ -68,6 +69,11 @@ class WeightedMean(Plain):
         """See `pipeline.composite.observations.Method`."""
         middle = () if self.target_doy else ("middle",)
         return ("day", "to_cloud_m", *middle, *(("sensor",) if self.sensors else ()))
+
+    @property
+    def reach_m(self) -> float:
+        """See `pipeline.composite.observations.Plain`: beyond, a cloud would take .0013 of the weight."""
+        return 3 * _BLUR_M[-1]
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""

@@ -129,6 +129,11 @@ class Plain:
         """See `Method`."""
         return {}
 
+    @property
+    def reach_m(self) -> float:
+        """Return how far from a pixel clouds and shadows count, in metres; 0: nowhere."""
+        return 0.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
