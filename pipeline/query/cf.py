@@ -15,8 +15,8 @@ import odc.geo.xr
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline import geozarr
 from pipeline.errors import QueryError
-from pipeline.types import geozarr
 
 CHUNK_PX = 512
 

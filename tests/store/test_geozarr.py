@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import zarr_cm
 
+from pipeline import geozarr
 from pipeline.store.arrays.contents import level_name
-from pipeline.types import geozarr
 from tests.serve.region import Region, fill
 
 DECLARED = {"proj", "spatial", "multiscales"}

@@ -7,7 +7,7 @@
 
 A level shrinks by its factor, as long as a tile stays a whole number of pixels: a tile's part of
 a level is then a stored object of its own, written in the transaction that writes the tile. The
-group's attributes name the levels by the conventions of GeoZarr (`pipeline.types.geozarr`).
+group's attributes name the levels by the conventions of GeoZarr (`pipeline.geozarr`).
 
 Class codes are never averaged. A level of a mask takes the pixel in the middle of each square:
 that keeps the share of every class unbiased, where the most frequent class of a square would let
@@ -26,9 +26,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from pipeline import geozarr
 from pipeline.store.arrays import create, layout
 from pipeline.store.arrays.contents import FACTORS, level_name, levels
-from pipeline.types import Grid, Tile, geozarr
+from pipeline.types import Grid, Tile
 
 Source = tuple[str, str, int, layout.Attributes]
 """Name, dtype, fill value and attributes of an array that has levels."""

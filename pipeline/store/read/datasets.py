@@ -13,9 +13,9 @@ from xarray.backends.zarr import ZarrArrayWrapper
 from xarray.core import indexing
 from zarr.abc.store import Store
 
+from pipeline import geozarr
 from pipeline.store.base.reading import CANNOT_READ, explain
 from pipeline.store.base.translate_errors import explained
-from pipeline.types import geozarr
 
 
 def open_sorted(store: Store, group: str, url: str) -> xr.Dataset:
