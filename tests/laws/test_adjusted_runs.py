@@ -38,25 +38,43 @@ def composed(job):
     return found.assign(source=found["source"].copy(data=ids[found["source"].values]))
 
 
-def test_a_composite_says_how_it_is_adjusted_and_keeps_it(seen):
-    job = seen.job(composite=ADJUSTED)
+def test_composites_say_how_they_are_adjusted_and_of_which_sensors_and_keep_it(seen):
+    """One job, one reading: both sensors as they are, adjusted, and each alone."""
+    # Landsat lacks red edge: only the named sensor's items need a composite's bands.
+    alone = [
+        PLAIN.replace(name=name, sensors=(name,), bands=bands)
+        for name, bands in (("sentinel-2", (*BANDS, "rededge1")), ("landsat", BANDS))
+    ]
+    job = seen.job(composite=None, composites=(PLAIN, ADJUSTED, *alone))
     run.run(job)
     assert run.plan_job(job).nothing_to_do
-    made = composed(job)
-    assert (made.attrs["harmonize"], made.attrs["brdf"]) == ("hls", "c-factor")
-    assert set(made.attrs["sensors"]) == {"landsat", "sentinel-2"}
-    for other in (ADJUSTED.replace(brdf=None), PLAIN.replace(name="both")):
-        with pytest.raises(StoreError, match="give the new one another name"):
-            run.plan_job(job.replace(composite=other))
-    plain = job.replace(composite=PLAIN)
-    run.run(plain)
-    without = composed(plain)
-    assert not {"harmonize", "brdf"} & set(without.attrs)
-    np.testing.assert_array_equal(made["count"], without["count"])
-    at = made["count"].values > 0
-    change = (made["blue"] - without["blue"]).values[at]
+    made = {}
+    for each in job.composites:
+        # As if each had a job of its own.
+        one = job.replace(composite=each, composites=())
+        assert run.plan_job(one).nothing_to_do
+        made[each.name] = composed(one)
+    plain, both = made["plain"], made["both"]
+    assert not {"harmonize", "brdf", "only_sensors"} & set(plain.attrs)
+    assert (both.attrs["harmonize"], both.attrs["brdf"]) == ("hls", "c-factor")
+    assert set(both.attrs["sensors"]) == {"landsat", "sentinel-2"}
+    np.testing.assert_array_equal(both["count"], plain["count"])
+    change = (both["blue"] - plain["blue"]).values[plain["count"].values > 0]
     # Blue of Sentinel-2 falls by about .004 and by what the view makes it brighter.
     assert -0.02 < np.median(change) < -0.003
+    for name in ("sentinel-2", "landsat"):
+        assert made[name].attrs["sensors"] == made[name].attrs["only_sensors"] == [name]
+        assert made[name]["count"].values.any()
+    total = made["sentinel-2"]["count"] + made["landsat"]["count"]
+    # An observation counts where all bands of its composite have data.
+    assert (total.values == plain["count"].values).mean() > 0.95
+    for other in (
+        ADJUSTED.replace(brdf=None),
+        PLAIN.replace(name="both"),
+        PLAIN.replace(sensors=("landsat",)),
+    ):
+        with pytest.raises(StoreError, match="give the new one another name"):
+            run.plan_job(job.replace(composite=other, composites=()))
 
 
 @pytest.mark.slow
@@ -97,27 +115,6 @@ def test_items_that_cannot_be_adjusted_are_dropped_with_the_reason(seen):
 def test_a_catalogue_that_states_no_views_says_so(region):
     with pytest.raises(EmptySearchError, match="view:incidence_angle"):
         run.plan_job(region.job(composite=PLAIN.replace(brdf="c-factor")))
-
-
-def test_sensors_are_kept_apart_by_name(seen):
-    """Two composites of one store, each of one sensor; only its own items need its bands."""
-    job = seen.job(composite=PLAIN)
-    run.run(job)
-    both, made = composed(job), {}
-    for name, bands in (("sentinel-2", (*BANDS, "rededge1")), ("landsat", BANDS)):
-        alone = PLAIN.replace(name=name, sensors=(name,), bands=bands)
-        one = job.replace(composite=alone)
-        run.run(one)
-        assert run.plan_job(one).nothing_to_do
-        made[name] = composed(one)
-        assert made[name].attrs["sensors"] == [name]
-        assert made[name].attrs["only_sensors"] == [name]
-    total = made["sentinel-2"]["count"] + made["landsat"]["count"]
-    # An observation counts where all bands of its composite have data.
-    assert (total.values == both["count"].values).mean() > 0.95
-    assert made["landsat"]["count"].values.any()
-    with pytest.raises(StoreError, match="only_sensors"):
-        run.plan_job(job.replace(composite=PLAIN.replace(sensors=("landsat",))))
 
 
 def test_a_sensor_that_does_not_exist_is_refused(seen):
