@@ -23,10 +23,10 @@ from pipeline.access.answer_cache import AnswerCache, Cached
 from pipeline.access.failures import Verdict, verdict_of_status
 from pipeline.access.locations import find_storage, valid_until
 from pipeline.access.trust import WEB, allowed, port_of, refused
+from pipeline.cost import METER
 from pipeline.errors import AccessError, AccessUnavailableError
 from pipeline.shown import shown
 from pipeline.types import Cost
-from pipeline.types.record import METER
 
 TIMEOUT_S = (10.0, 30.0)
 """Timeouts of a connection, and between two bytes of an answer."""

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
+from pipeline.cost import METER, Cost
 from pipeline.cube.layers import CubeRequest, ItemLayer, make_layer
 from pipeline.cube.loaders import LOADERS
 from pipeline.cube.unfit import Found, Kinds
 from pipeline.sensors import Adjust
 from pipeline.types import CubeSettings, Items, Scene
-from pipeline.types.record import METER, Cost
 
 BlockInfo = Mapping[None, Mapping[str, Sequence[tuple[int, int]]]]
 """A block's position, as Dask passes it."""

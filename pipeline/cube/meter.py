@@ -15,8 +15,8 @@ from typing import Any
 
 import rasterio._base
 
-from pipeline.types.record import METER as COUNTED
-from pipeline.types.record import Cost
+from pipeline.cost import METER as COUNTED
+from pipeline.cost import Cost
 
 FORGET_BYTES = 2**20
 """GDAL counts every file separately; its counts are reset when their report exceeds this size."""

@@ -19,7 +19,7 @@
 
 from pipeline.mask.blocks import bytes_needed
 from pipeline.mask.combined import mask_cube, mask_with_confidence
-from pipeline.mask.lattice import read_geobox
+from pipeline.mask.lattice import coarser, finer, read_geobox
 from pipeline.mask.postprocess.clean import clean
 from pipeline.mask.postprocess.clean import reach_px as cleaning_reach_px
 from pipeline.mask.postprocess.guard import Counts, history_of, usable
@@ -36,6 +36,8 @@ __all__ = [
     "check_shadows",
     "clean",
     "cleaning_reach_px",
+    "coarser",
+    "finer",
     "history_of",
     "mask_cube",
     "mask_with_confidence",

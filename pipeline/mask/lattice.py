@@ -149,3 +149,32 @@ def read_geobox(lattice: Lattice, geobox: GeoBox) -> GeoBox:
     shape = (cores.rows * core + 2 * halo, cores.cols * core + 2 * halo)
     shift = Affine.translation(cores.left - halo - left, cores.top - halo - top)
     return GeoBox(shape, geobox.transform @ shift, geobox.crs)
+
+
+def coarser(geobox: GeoBox, factor: int) -> tuple[GeoBox, tuple[slice, slice]]:
+    """Return the pixels of ``factor × factor`` that meet a geobox, counted from the CRS origin, and its place in them.
+
+    Returns
+    -------
+    The geobox of larger pixels, and the (rows, columns) of the given one once each of them is repeated `factor` times along
+    both axes.
+    """
+    starts = origin_px(geobox)
+    firsts = [start // factor for start in starts]
+    ends = [
+        -(-(start + size) // factor) for start, size in zip(starts, geobox.shape, strict=True)
+    ]
+    rows, cols = (
+        slice(start - first * factor, start - first * factor + size)
+        for start, first, size in zip(starts, firsts, geobox.shape, strict=True)
+    )
+    move = Affine.translation(-cols.start, -rows.start) @ Affine.scale(factor)
+    shape = (ends[0] - firsts[0], ends[1] - firsts[1])
+    return GeoBox(shape, geobox.transform @ move, geobox.crs), (rows, cols)
+
+
+def finer(
+    pixels: NDArray[np.uint8], factor: int, inside: tuple[slice, slice]
+) -> NDArray[np.uint8]:
+    """Repeat pixels `factor` times along both axes, and cut out those of `coarser`'s geobox."""
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)[inside]

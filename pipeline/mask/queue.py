@@ -19,9 +19,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.busy import BusyTime
+from pipeline.cost import METER, BusyTime
 from pipeline.types import Cost, DeviceModel, Model, Then
-from pipeline.types.record import METER
 
 FloatArray = NDArray[np.float32]
 Arrays = tuple[NDArray[Any], ...]

@@ -13,7 +13,7 @@ from pipeline.publish.layers import Layer
 from pipeline.publish.region import Part, Region
 from pipeline.query.geotiff import BLOCK_PX, CACHE_MB, lay_out
 from pipeline.types import LEGEND
-from pipeline.types.palette import SIDECAR, colour_table, sidecar
+from pipeline.types.legend import SIDECAR, colour_table, sidecar
 
 
 def write_cog(

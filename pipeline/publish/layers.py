@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.publish.words import COMMON_NAMES, Json
 from pipeline.store.arrays.composites import LAYERS, MISSING, SCALE, encode_reflectance
 from pipeline.types import LEGEND, Code
-from pipeline.types.palette import SIDECAR
+from pipeline.types.legend import SIDECAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp
 
 from pipeline.types import LEGEND
-from pipeline.types.palette import SIDECAR, colour_table, qgis_style, sidecar
+from pipeline.types.legend import SIDECAR, colour_table, qgis_style, sidecar
 
 BLOCK_PX = 512
 

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
-from pipeline.types.palette import colour_table
+from pipeline.types.legend import colour_table
 
 PERCENTILES = (2, 98)
 """Of all shown pixels together, what becomes black and white: bands of their own would shift colours."""

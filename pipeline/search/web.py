@@ -23,13 +23,13 @@ from requests import codes, exceptions
 from pipeline import access
 from pipeline.access import Verdict
 from pipeline.catalogs import Catalog
+from pipeline.cost import METER
 from pipeline.errors import CatalogUnavailableError, SearchError
 from pipeline.search.limits import RequestLimits, rate_limit
 from pipeline.search.reaching import addresses_of, is_proxied, plain, why_unreached
 from pipeline.search.response import TOO_LARGE, FailedRequest, content, json_object
 from pipeline.shown import excerpt, shown
 from pipeline.types import Cost
-from pipeline.types.record import METER
 
 _REDIRECTS = 5
 

@@ -25,6 +25,7 @@ Composite
     gives more (``attrs["layers"]``), float32, NaN = no data.
 """
 
+from pipeline.cost import Cost
 from pipeline.types.grid import Grid, Tile
 from pipeline.types.items import Dropped, Items, Scene, footprint
 from pipeline.types.job import Job, Period, Source
@@ -46,7 +47,6 @@ from pipeline.types.model import DeviceModel, Lattice, Model, ModelCard, Scores,
 from pipeline.types.record import (
     CellReceipt,
     CellStatus,
-    Cost,
     Doubtful,
     Record,
     Stage,

@@ -109,6 +109,10 @@ class ModelCard:
     model itself."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Settings that change its pixels, defaults included; part of the fingerprint."""
+    best_m: float | None = None
+    """Pixels from which it masks best, or as well as from finer ones; None: nobody has compared."""
+    pixel_m: float | None = None
+    """Pixels from which a run lets it mask; part of the fingerprint. None: those of the grid."""
 
     @property
     def limits(self) -> str:

@@ -3,91 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
+from pipeline.cost import Cost
 from pipeline.shown import seen
 from pipeline.types.items import Dropped
 from pipeline.types.manifest import Screened
 from pipeline.types.searched import Searched
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What a stage of the work took; costs of several stages, tiles or processes add up."""
-
-    seconds: float = 0.0
-    """Wall time; tiles that ran at the same time count each for itself."""
-    cpu_seconds: float = 0.0
-    """Of all threads of the process, also of those that did something else."""
-    device_seconds: float = 0.0
-    """Wall time inside models that run on a GPU."""
-    model_seconds: float = 0.0
-    """Wall time in which at least one thread of the process was inside a model."""
-    model_cpu_seconds: float = 0.0
-    """CPU time of the threads that called a model."""
-    reading_seconds: float = 0.0
-    """Wall time in which at least one thread waited for blocks of rasters or decoded them."""
-    decoding_cpu_seconds: float = 0.0
-    """CPU time of the threads that read blocks of rasters, inside GDAL."""
-    bytes_read: int = 0
-    """Decoded bytes of source pixels that the reader returned."""
-    reads: int = 0
-    """Windows read from source rasters."""
-    bytes_spared: int = 0
-    """Bytes of reflectance on the grid (float32) that composites did not read, since stored masks show no usable pixel."""
-    blocks_decoded: int = 0
-    """Blocks of source rasters that were read and decoded."""
-    blocks_again: int = 0
-    """Of them, those that the same process had decoded before."""
-    blocks_from_disk: int = 0
-    """Blocks that were found in the cache on disk instead."""
-    bytes_fetched: int | None = 0
-    """Bytes that GDAL downloaded, headers of rasters included; none: they could not be counted."""
-    requests: int | None = 0
-    """HTTP requests, to catalogues and for rasters; none: they could not be counted."""
-
-    def __add__(self, other: Cost) -> Cost:
-        return self._with(other, operator.add)
-
-    def __sub__(self, other: Cost) -> Cost:
-        return self._with(other, operator.sub)
-
-    def _with(self, other: Cost, operation: Callable[[Any, Any], Any]) -> Cost:
-        """Combine each field; what is not known in one of both is not known."""
-        combined: dict[str, Any] = {}
-        for name in (each.name for each in dataclasses.fields(self)):
-            pair = getattr(self, name), getattr(other, name)
-            combined[name] = None if None in pair else operation(*pair)
-        return Cost(**combined)
-
-
-class Meter:
-    """Counts what this process did; the difference of two totals is what happened between."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._total = Cost()
-
-    def add(self, cost: Cost) -> None:
-        """Count something; threads may do so at once."""
-        with self._lock:
-            self._total += cost
-
-    def total(self) -> Cost:
-        """Return everything so far."""
-        with self._lock:
-            return self._total
-
-
-METER = Meter()
-"""What the rooms count in this process: windows, requests to catalogues, seconds of a GPU. GDAL counts
-its requests itself: `pipeline.cube.METER` adds both."""
-
 
 Stage = Literal["mask", "composite"]
 """The two halves of a tile's work."""

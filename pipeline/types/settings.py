@@ -26,8 +26,10 @@ from pipeline.types.values import (
     GridCrs,
     Host,
     Json,
+    MaskPixel,
     Metres,
     Options,
+    PixelSize,
     ReflectanceRole,
     Share,
     Slug,
@@ -78,7 +80,7 @@ class GridSettings(Section):
 
     crs: GridCrs = "utm"
     """``utm`` for the UTM zone of the AOI, or any projected CRS in metres (``EPSG:3035``)."""
-    resolution_m: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 10.0
+    resolution_m: PixelSize = 10.0
     """Edge of a pixel."""
     anchor: Anchor = "auto"
     """Where corners of pixels lie. ``crs``: on multiples of the pixel from the origin of the CRS.
@@ -178,6 +180,8 @@ class MaskSettings(Section):
     """Name of a model; `cloudmask models list` names them."""
     options: Json = {}
     """Options of the model; `cloudmask models show NAME` lists them."""
+    resolution_m: MaskPixel = Field(default=None, exclude_if=lambda value: value is None)
+    """Pixels that the model sees, in metres: a whole multiple of the grid's. ``auto``: what its card says is best; none: the grid's."""
     clean: Mapping[CleanGroup, CleanSettings] = {}
     """Group of classes, ``cloud`` or ``shadow``, -> how it is cleaned, e.g.
     ``{cloud: {dilate_m: 60}}``."""

@@ -97,6 +97,8 @@ ReflectanceRole = Annotated[
 Count = Annotated[int, Field(strict=True, gt=0)]
 Bytes = Annotated[ByteSize, BeforeValidator(_no_bool), Field(gt=0), AfterValidator(int)]
 Metres = Annotated[float, Field(strict=True, ge=0, le=10_000)]
+PixelSize = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+MaskPixel = Literal["auto"] | PixelSize | None
 SquareMetres = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 

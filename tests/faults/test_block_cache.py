@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import cube
+from pipeline.cost import METER
 from pipeline.cube import opening
 from pipeline.cube.blocks import raster as blocks
 from pipeline.cube.blocks.memory import BlockMemory
@@ -22,7 +23,6 @@ from pipeline.cube.blocks.raster import read_blocks
 from pipeline.cube.blocks.remote import version
 from pipeline.cube.opening import AssetRef
 from pipeline.errors import AssetError
-from pipeline.types.record import METER
 from tests.faults.faulty import HOST
 
 EDGE = 700

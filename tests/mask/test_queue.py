@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from pipeline.cost import METER
 from pipeline.mask import queue
 from pipeline.testing import ThresholdModel
-from pipeline.types.record import METER
 
 
 class Echo:

@@ -240,7 +240,7 @@ def test_the_work_grows_with_the_items_and_not_with_their_product(plan, monkeypa
     counted("mask_fingerprint_of", build, lambda *_: 1)
     counted("composite_fingerprint_of", steps, lambda *_: 1)
     counted("touching", build, lambda outlines, boxes: len(outlines))
-    counted("read_boxes", build, lambda lattice, tiles, reach: len(tiles))
+    counted("read_boxes", build, lambda lattice, wide: len(wide))
 
     def work(n_items, size):
         counts.clear()

@@ -28,6 +28,7 @@ from pipeline.access import RetryPolicy
 from pipeline.catalogs import CATALOGS
 from pipeline.cli import app
 from pipeline.config.settings import Prices
+from pipeline.cost import METER, Meter
 from pipeline.cube import meter as cube_meter
 from pipeline.errors import ConfigError, IncompleteError, StoreError
 from pipeline.mask import queue
@@ -41,7 +42,7 @@ from pipeline.store.versions.failed_runs import failed_records
 from pipeline.testing import ThresholdModel
 from pipeline.types import Cost, Period
 from pipeline.types.manifest import manifest_rows
-from pipeline.types.record import METER, Bill, CellReceipt, Meter, TileReceipt
+from pipeline.types.record import Bill, CellReceipt, TileReceipt
 from tests.faults import small_region as small
 
 EAST, WEST = small.EAST, small.WEST

@@ -83,6 +83,7 @@ def test_what_stores_and_fingerprints_have_of_settings_stays_equal_to_the_byte()
         roles=("red",),
         lattice=Lattice(core_px=512, halo_px=64),
         options={},
+        pixel_m=None,
     )
     assert json.dumps(dump_job(job)) == DUMPED
     assert model_text(card, job.mask) == MODEL_TEXT

@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.io import DatasetReader
 
 from pipeline import access
-from pipeline.busy import BusyTime
+from pipeline.cost import METER, BusyTime
 from pipeline.cube import datasets
 from pipeline.cube.blocks.headers import (
     HEADERS,
@@ -43,7 +43,6 @@ from pipeline.cube.opening import (
     present_version,
 )
 from pipeline.types import Cost
-from pipeline.types.record import METER
 
 T = TypeVar("T")
 

@@ -125,6 +125,7 @@ def _card(bands: str, level: str, options: Mapping[str, str]) -> ModelCard:
         caveats=CAVEATS,
         batch=GPU_BATCH if options["device"] == "cuda" else 1,
         options=options,
+        best_m=20.0,
     )
 
 

@@ -97,6 +97,8 @@ def model_text(card: ModelCard, settings: MaskSettings) -> str:
             sorted((key, value) for key, value in card.options.items() if key != "weights"),
             *([settings.shadows.model_dump()] if settings.shadows else []),
             *(["confidence"] if settings.confidence else []),
+            # Left out where it is the grid's, as in masks of versions without it.
+            *([["pixel_m", card.pixel_m]] if card.pixel_m else []),
             *(
                 [{key: each.model_dump() for key, each in settings.clean.items()}]
                 if settings.clean

@@ -20,7 +20,7 @@ from pipeline.run.common.block_cache import use_block_cache
 from pipeline.run.common.cells import CellTable, group_by_cell
 from pipeline.run.common.clock import measured
 from pipeline.run.common.fingerprint import item_text, mask_fingerprint_of, model_text
-from pipeline.run.common.postprocess import reach_px
+from pipeline.run.common.mask_pixels import mask_pixels
 from pipeline.run.common.scenes import Passes, find_passes
 from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.prepare import Inputs, Report, prepare
@@ -128,8 +128,8 @@ class _Region:
             return touching(
                 outlines, np.array([tile.geobox.extent.geom for tile in self.tiles])
             )
-        reach = reach_px(self.settings, self.grid.geobox.resolution.x)
-        return touching(outlines, read_boxes(card.lattice, self.tiles, reach))
+        wide = [mask_pixels(tile.geobox, card, self.settings).wide for tile in self.tiles]
+        return touching(outlines, read_boxes(card.lattice, wide))
 
 
 def _cells(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pipeline import composite, cube, mask, models
 from pipeline.mask import read_geobox
 from pipeline.mask.lattice import geobox_cores
+from pipeline.run.common.mask_pixels import mask_pixels
 from pipeline.run.common.method import layers_of
-from pipeline.run.common.postprocess import reach_px
 from pipeline.types import Grid, Job, ModelCard, Scene, Tile
 
 BASE_BYTES = 1088 * 2**20
@@ -39,10 +39,9 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, composing:
     """
     workers = job.run.workers
     tile = next(iter(grid.tiles()))
-    reach = reach_px(job.mask, grid.geobox.resolution.x)
     stages = [0]
     for card in cards:
-        cores = geobox_cores(card.lattice, tile.geobox.pad(reach))
+        cores = geobox_cores(card.lattice, mask_pixels(tile.geobox, card, job.mask).wide)
         rows, cols = cores.rows * card.lattice.core_px, cores.cols * card.lattice.core_px
         halo = 2 * card.lattice.halo_px
         read = cube.bytes_needed(rows + halo, cols + halo, len(card.roles))
@@ -85,12 +84,12 @@ def bytes_to_mask(
     items: NDArray[np.int64],
 ) -> int:
     """Return an upper bound of the source bytes to decode for masks; `items` are those to read, (tile, scene)."""
-    reach = reach_px(job.mask, job.grid.resolution_m)
     total = 0.0
     for sensor, card in cards.items():
         columns = [p for p, scene in enumerate(scenes) if scene.sensor == sensor]
         per_tile = items[:, columns].sum(axis=1)
         for row in np.flatnonzero(per_tile).tolist():
-            shape = read_geobox(card.lattice, tiles[row].geobox.pad(reach)).shape
+            wide = mask_pixels(tiles[row].geobox, card, job.mask).wide
+            shape = read_geobox(card.lattice, wide).shape
             total += float(np.prod(shape)) * float(per_tile[row]) * len(card.roles) * 2
     return round(total)

@@ -13,7 +13,8 @@ from pipeline import cube, models, sensors
 from pipeline.cube.metadata.header import located, why_not
 from pipeline.cube.metadata.outlines import LONLAT, outlines
 from pipeline.cube.metadata.roles import all_misplaced, frame, misplaced
-from pipeline.errors import CloudmaskError, ConfigError, EmptySearchError, ModelError
+from pipeline.errors import CloudmaskError, ConfigError, EmptySearchError
+from pipeline.run.common.mask_pixels import with_pixels
 from pipeline.run.common.method import bands_read, lacking
 from pipeline.run.common.postprocess import roles_needed
 from pipeline.types import Dropped, Items, Job, ModelCard, footprint
@@ -30,7 +31,7 @@ def choose_models(job: Job, items: Items) -> dict[str, ModelCard]:
     Raises
     ------
     ConfigError
-        Items of one sensor are of several levels or products.
+        Items of one sensor are of several levels or products, or ``mask.resolution_m`` does not fit the grid.
     ModelError
         No model fits the items or the grid's resolution, or its weights are not on this machine.
     """
@@ -46,12 +47,7 @@ def choose_models(job: Job, items: Items) -> dict[str, ModelCard]:
             roles=_offered(members),
             options=job.mask.options,
         )
-        finest, coarsest = card.resolution_m
-        if not finest <= job.grid.resolution_m <= coarsest:
-            raise ModelError(
-                f"model {card.name} is meant for pixels of {finest:g} to {coarsest:g} m, "
-                f"grid.resolution_m is {job.grid.resolution_m:g}"
-            )
+        card = with_pixels(card, job.mask, job.grid.resolution_m)
         models.check(card)
         cards[sensor] = card
     return cards

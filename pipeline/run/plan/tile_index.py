@@ -8,32 +8,28 @@ import numpy as np
 import pystac
 import shapely
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.cube.metadata.outlines import LONLAT
 from pipeline.mask import read_geobox
-from pipeline.types import Lattice, Tile, footprint
+from pipeline.types import Lattice, footprint
 
 EDGE_DEG = 0.1
 """Longest edge of a footprint that is reprojected by its ends alone."""
 
 
-def read_boxes(
-    lattice: Lattice, tiles: Sequence[Tile], reach_px: int = 0
-) -> NDArray[np.object_]:
+def read_boxes(lattice: Lattice, wide: Sequence[GeoBox]) -> NDArray[np.object_]:
     """Return the rectangles that are read to mask tiles, in the CRS of the grid.
 
     Parameters
     ----------
     lattice
         Of the model.
-    tiles
-        Of the grid.
-    reach_px
-        How far beyond each tile its mask must be computed.
+    wide
+        What is masked for each tile: see `pipeline.run.common.mask_pixels`.
     """
-    wide = [tile.geobox.pad(reach_px) if reach_px else tile.geobox for tile in tiles]
     bounds = [tuple(read_geobox(lattice, each).boundingbox) for each in wide]
     boxes: NDArray[np.object_] = shapely.box(*np.array(bounds).reshape(-1, 4).T)
     return boxes

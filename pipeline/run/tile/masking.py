@@ -17,7 +17,8 @@ from pipeline.mask import Sun, mask_with_confidence, read_geobox, shared_windows
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import mask_fingerprint
-from pipeline.run.common.postprocess import NIR, finished, reach_px, roles_needed, sun_over
+from pipeline.run.common.mask_pixels import mask_pixels
+from pipeline.run.common.postprocess import NIR, finished, roles_needed, sun_over
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
 from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.unfit import unfit_counts
@@ -103,11 +104,10 @@ class _Masking:
         chosen = with_items(scenes, used)
         if not chosen:
             return {}
-        job, geobox = self.task.job, self.task.tile.geobox
-        model = models.load(self.task.cards[scenes[0].sensor])
-        card = model.card
-        reach = reach_px(job.mask, geobox.resolution.x)
-        wide = geobox.pad(reach)
+        job, card = self.task.job, self.task.cards[scenes[0].sensor]
+        model = models.load(card)
+        pixels = mask_pixels(self.task.tile.geobox, card, job.mask)
+        wide = pixels.wide
         opened = cube.open_cube(
             list(chosen.values()),
             self.task.items,
@@ -120,22 +120,21 @@ class _Masking:
             codes, confidence, seen, unfit = dask.compute(
                 *mask_with_confidence(opened, model, wide, shared_windows(model)),
                 self._seen(opened, wide),
-                unfit_counts(_within(opened, "unfit", geobox)),
+                unfit_counts(_within(opened, "unfit", pixels.own)),
             )
         self.losses.count_unfit(chosen, unfit)
-        inner = tuple(slice(reach, reach + size) for size in geobox.shape)
         made = {}
         for step, scene in enumerate(chosen):
             done = finished(
                 codes[step],
-                {name: pixels[step] for name, pixels in seen.items()},
+                {name: each[step] for name, each in seen.items()},
                 self._suns(used[scene]),
                 job.mask,
-                geobox.resolution.x,
+                wide.resolution.x,
             )
             # A class that the postprocessing has changed has no probability from the model.
             sure = np.where(done == codes[step], confidence[step], np.uint8(0))
-            made[scene] = done[inner], sure[inner]
+            made[scene] = pixels.on_grid(done), pixels.on_grid(sure)
         return made
 
     def _seen(self, opened: xr.Dataset, geobox: GeoBox) -> dict[str, da.Array]:

@@ -15,7 +15,7 @@ from pipeline.serve.draw.warp import Place
 from pipeline.serve.problems import Refused
 from pipeline.serve.state import State
 from pipeline.types import Code, Period
-from pipeline.types.palette import colour_table
+from pipeline.types.legend import colour_table
 
 STEP = np.float32(1e-4)
 MISSING = -32768

@@ -10,6 +10,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.cost import METER
 from pipeline.cube import datasets
 from pipeline.cube.blocks import raster as blocks
 from pipeline.cube.blocks.headers import Headers
@@ -18,7 +19,6 @@ from pipeline.cube.blocks.raster import read_blocks
 from pipeline.cube.blocks.units import LARGEST_BYTES, SMALLEST_PX, rectangles, unit_shape, units
 from pipeline.cube.opening import AssetRef
 from pipeline.errors import AssetError
-from pipeline.types.record import METER
 
 SHAPE = (300, 410)
 LAYOUTS = {
