@@ -7,7 +7,7 @@ the error of each band over filled pixels that are not suspect, divided by that 
 are clear in truth, over the same pixels; filled and not suspect, as a share of what the true mask fills, and how much of it
 the masks leave possible; truly clear observations put aside, and missed clouds and shadows left. With ``--png``, pictures of
 before and after. ``--changes`` changes the ground from 20 July on (harvest, snow, flood, roof) and says in how many
-pixels, by their clear observations in August, August's composite shows it.
+pixels, by their clear observations in August, August's composite is nearer to the new ground than to the old.
 """
 
 from __future__ import annotations
@@ -176,13 +176,17 @@ def print_changes(archive: Archive) -> None:
         seen = new.clear.isel(time=inside) & new.usable.isel(time=inside)
         target = values(compose(new.cube.isel(time=inside), seen))
         old = np.median(archive.surface[first], axis=0)
-        off, far = (np.sqrt(((each - target) ** 2).sum(axis=0)) for each in (made, old))
+        off, back = (np.sqrt(((made - each) ** 2).sum(axis=0)) for each in (target, old))
+        # A missed cloud or shadow is not changed: it still shows the old ground, as no later date would.
+        late = new.cube["time"].values >= CHANGED
+        old_shows = (new.usable.values & ~new.clear.values)[late].any(axis=0)
         for count in (1, 2, 3):
-            where = (seen.values.sum(axis=0) == count) & np.isfinite(off + far)
+            where = (seen.values.sum(axis=0) == count) & np.isfinite(off + back)
             if where.any():
-                share = (off[where] < 0.3 * far[where]).mean()
+                stands, sound = off < back, where & ~old_shows
                 print(
-                    f"  {name}, {count} clear in August: stands in {share:.2%} of {where.sum()} pixels"
+                    f"  {name}, {count} clear in August: stands in {stands[where].mean():.2%} of {where.sum()} "
+                    f"pixels, {stands[sound].mean():.3%} of {sound.sum()} where no missed cloud shows the old ground"
                 )
 
 
