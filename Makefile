@@ -23,7 +23,7 @@ coverage: $(INSTALLED)  ## the quick tests, and which lines and branches they ra
 	mkdir -p build
 	$(BIN)/pytest -m "not slow and not integration" -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0 $(TESTS)
 	$(BIN)/coverage json --quiet --fail-under=0 -o build/coverage.json
-	$(BIN)/python benchmarks/coverage.py build/coverage.json
+	$(BIN)/python benchmarks/covered.py build/coverage.json
 
 check: lint types imports test  ## what must hold before a commit
 
