@@ -56,7 +56,15 @@ def catalog(archive):
     (archive.folder / "catalog.json").write_text(json.dumps({**document, "links": links}))
 
 
-def made(archive, tmp_path, model):
+MONTHLY = "composite: {period: month, bands: [blue, green, red, nir]}"
+SEVERAL = """composites:
+  - {name: monthly, bands: [blue, green, red, nir]}
+  - {name: dates, period: {days: 25}, bands: [blue, green, red, nir]}
+  - {name: red, period: {days: 25}, bands: [red]}"""
+"""25 days begin in one month and end in the next: no month's steps are composed with those that share its scenes."""
+
+
+def made(archive, tmp_path, model, composites=MONTHLY):
     """Run a job; return the month, the mask's counts and the sums of the record."""
     catalog(archive)
     job = tmp_path / "job.yaml"
@@ -68,7 +76,7 @@ datetime: 2026-06
 sources: {{catalog: {archive.folder / "catalog.json"}}}
 grid: {{resolution_m: 30, tile_px: 256, anchor: crs}}
 mask: {{model: {model}}}
-composite: {{period: month, bands: [blue, green, red, nir]}}
+{composites}
 store: store
 """
     )
@@ -97,6 +105,13 @@ def test_wrapped_numbers_are_no_data_and_counted(archive, tmp_path):
 
 def run_id(tmp_path) -> str:
     return str(store.open_archive(str(tmp_path / "store")).records()[-1]["run_id"])
+
+
+def test_pixels_of_a_scene_count_once_however_many_composites_read_them(archive, tmp_path):
+    archive.add(SENTINEL, "s2", WHEN, blue=0.06)
+    fill(archive, "s2", "nir", 65535)
+    *_, rows = made(archive, tmp_path, "scl", SEVERAL)
+    assert [row["saturated"] for row in rows] == [HALF * PX]
 
 
 def test_a_saturated_band_costs_the_pixel_and_no_other(archive, tmp_path):

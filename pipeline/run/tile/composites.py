@@ -130,9 +130,8 @@ def _computed(
     ]
     with inner_threads(steps[0].composing.task.job):
         parts = iter(dask.compute(*(each.parts for each in lazy if each is not None)))
-    counted: set[Scene] = set()
     return [
-        _nothing(step) if each is None else _finished(each, next(parts), losses, counted)
+        _nothing(step) if each is None else _finished(each, next(parts), losses)
         for step, each in zip(steps, lazy, strict=True)
     ]
 
@@ -143,18 +142,13 @@ def _nothing(step: Due) -> xr.Dataset:
     return composite.nothing((shape.y, shape.x), settings.bands, layers_of(settings))
 
 
-def _finished(
-    lazy: _Lazy, parts: tuple[Any, Any, Any], losses: Losses, counted: set[Scene]
-) -> xr.Dataset:
+def _finished(lazy: _Lazy, parts: tuple[Any, Any, Any], losses: Losses) -> xr.Dataset:
     """Return a computed step with the store's positions of items, and count what it lost."""
     made: xr.Dataset
     made, unfit, aside = parts
     step, scenes = lazy.step, lazy.seen.scenes
     task = step.composing.task
-    # Steps of several composites see a scene each; it has its unfit pixels once.
-    new = [n for n, scene in enumerate(scenes) if scene not in counted]
-    losses.count_unfit([scenes[n] for n in new], [unfit[n] for n in new])
-    counted.update(scenes)
+    losses.count_unfit(scenes, unfit)
     if aside is not None:
         name, tile = step.composing.settings.name, task.tile.name
         losses.screened.append(screened_in(name, step.period, tile, scenes, aside, made))

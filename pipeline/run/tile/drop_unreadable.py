@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 
 import dask
@@ -25,23 +26,28 @@ class Losses:
     task: TileTask
     stage: Stage
     dropped: list[Dropped] = field(default_factory=list)
-    unfit: list[Unfit] = field(default_factory=list)
     screened: list[Screened] = field(default_factory=list)
+    _unfit: dict[tuple[str, datetime], NDArray[np.int64]] = field(default_factory=dict)
+    """(sensor, time) of a scene -> pixels of each kind of `UNFIT`."""
 
     def count_unfit(self, scenes: Iterable[Scene], counts: Iterable[NDArray[np.int64]]) -> None:
-        """Add how many pixels of each kind of `UNFIT` scenes have: a row of counts a scene."""
+        """Note how many pixels of each kind of `UNFIT` scenes have: a row of counts a scene.
+
+        Several composites may read a scene, each its own bands: of each kind the most pixels that one of them saw count.
+        """
         for scene, row in zip(scenes, counts, strict=True):
-            pixels = {name: int(n) for name, n in zip(UNFIT, row, strict=True) if n}
-            if pixels:
-                self.unfit.append(
-                    Unfit(
-                        sensor=scene.sensor,
-                        time=scene.time,
-                        tile=self.task.tile.name,
-                        stage=self.stage,
-                        pixels=pixels,
-                    )
-                )
+            known = self._unfit.setdefault((scene.sensor, scene.time), np.zeros_like(row))
+            np.maximum(known, row, out=known)
+
+    @property
+    def unfit(self) -> tuple[Unfit, ...]:
+        """Return the scenes with pixels whose numbers are no reflectance."""
+        tile, stage = self.task.tile.name, self.stage
+        return tuple(
+            Unfit(sensor=sensor, time=time, tile=tile, stage=stage, pixels=pixels)
+            for (sensor, time), row in self._unfit.items()
+            if (pixels := {name: int(n) for name, n in zip(UNFIT, row, strict=True) if n})
+        )
 
     def without_unreadable(
         self, used: Mapping[Scene, list[int]], compute: Callable[[], T]

@@ -30,7 +30,7 @@ def mask_tile(
         tile=task.tile.name,
         cells=tuple(cells),
         dropped=tuple(losses.dropped),
-        unfit=tuple(losses.unfit),
+        unfit=losses.unfit,
         stages=stages,
     )
 
@@ -51,7 +51,7 @@ def compose_tile(
         masked,
         composites=composed,
         dropped=(*masked.dropped, *losses.dropped),
-        unfit=(*masked.unfit, *losses.unfit),
+        unfit=masked.unfit + losses.unfit,
         screened=tuple(losses.screened),
         stages=stages,
     )
