@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline import store
+from pipeline.errors import StoreError
 from pipeline.store import ChunkCache
 from pipeline.store.read.shards import Shards
 from tests.serve.region import START, Region, fill
@@ -120,3 +121,38 @@ def test_nothing_of_before_is_used_where_the_history_does_not_tell(region, loade
     store.expire(region.url, datetime.now(UTC))
     write(region, START, 1, 1, 902)
     same(everything(opened(region, cache, first)), everything(region.open()))
+
+
+@pytest.mark.parametrize("array", ["mask", "red", "runs"])
+def test_what_was_damaged_on_its_way_is_not_kept(region, monkeypatch, array):
+    archive = region.open()
+    masks, window = archive.stored_masks(SENSOR), (slice(0, 64), slice(0, 64))
+    reads = {
+        "mask": lambda: masks.codes(0, window),
+        "runs": lambda: np.concatenate(masks.runs_of([0], 0, 0)),
+        "red": lambda: archive.reader("composites", "monthly")("red", (0, *window)),
+    }
+    get = Shards._get
+    with monkeypatch.context() as damaging:
+        damaging.setattr(
+            Shards,
+            "_get",
+            lambda *args: [each and bytes(255 - b for b in each) for each in get(*args)],
+        )
+        with pytest.raises((StoreError, ValueError)):
+            reads[array]()
+    found = reads[array]()
+    archive.keep_chunks(ChunkCache(0))
+    masks = archive.stored_masks(SENSOR)
+    np.testing.assert_array_equal(found, reads[array]())
+
+
+def test_what_is_kept_cannot_be_changed_by_who_reads_it(region):
+    masks = region.open().stored_masks(SENSOR)
+    for found in (
+        masks.fingerprints(0, 0),
+        masks.histograms(0, 0),
+        *masks.runs_of([0], 0, 0),
+    ):
+        with pytest.raises(ValueError, match="read-only"):
+            found[...] = 0

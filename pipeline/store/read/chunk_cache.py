@@ -67,6 +67,12 @@ class ChunkCache:
             while kept.size > kept.most:
                 kept.size -= kept.values.popitem(last=False)[1][1]
 
+    def drop(self, key: Hashable) -> None:
+        """Drop a value, if it is there."""
+        kept = self._kept
+        with kept.lock:
+            kept.size -= kept.values.pop(key, (None, 0))[1]
+
     @property
     def bytes(self) -> int:
         """Bytes that are kept."""

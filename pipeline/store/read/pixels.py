@@ -62,6 +62,8 @@ def _cells(
     known = cache.get(key)
     if known is None:
         known = read(array, where)
+        # All who ask get this array.
+        known.flags.writeable = False
         cache.put(key, known, known.nbytes + OVERHEAD)
     found: NDArray[Any] = known
     return found

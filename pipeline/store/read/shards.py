@@ -8,7 +8,7 @@ read whole and kept, of others the index and the chunks; a chunk is decoded in s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,9 @@ SMALL = 1
 """Bytes of a pixel up to which shards are read whole."""
 OVERHEAD = 500
 """Bytes that a key and the bookkeeping of what is kept take, about."""
+WHOLE, INDEX, PART, RUNS = "whole", "index", "part", "runs"
+"""What is kept: of a shard all its bytes or its index; of a chunk its bytes or its runs."""
+OF_CHUNKS = (PART, RUNS)
 _CRC = 4
 
 Window = tuple[slice, slice]
@@ -69,6 +72,7 @@ class Shards:
         try:
             return self._window(at, window)
         except (*CANNOT_READ, StoreError) as error:
+            self._forget(self._places(at, window))
             # zarr finds which chunk it is, or that it can be read after all.
             if isinstance(error, StoreError):
                 raise
@@ -85,15 +89,19 @@ class Shards:
                 _, of_x = _overlap(xs, xs.start // self.edge * self.edge, self.edge)
                 return chunk[of_y, of_x]
         out = np.empty((ys.stop - ys.start, xs.stop - xs.start), self.array.dtype)
-        rows, cols = (
-            range(each.start // self.edge, -(-each.stop // self.edge)) for each in window
-        )
-        chunks = [(at, row, col) for row in rows for col in cols]
+        chunks = self._places(at, window)
         for (_, row, col), chunk in zip(chunks, self._chunks(chunks), strict=True):
             to_y, of_y = _overlap(ys, row * self.edge, self.edge)
             to_x, of_x = _overlap(xs, col * self.edge, self.edge)
             out[to_y, to_x] = self.array.fill_value if chunk is None else chunk[of_y, of_x]
         return out
+
+    def _places(self, at: int, window: Sequence[Any]) -> list[Place]:
+        """Return the chunks that a window touches."""
+        rows, cols = (
+            range(each.start // self.edge, -(-each.stop // self.edge)) for each in window
+        )
+        return [(at, row, col) for row in rows for col in cols]
 
     def _chunk_of(self, span: slice) -> int | None:
         """Return the chunk along one axis that holds all of a span; none: there are several, or nothing."""
@@ -102,16 +110,18 @@ class Shards:
 
     def runs(self, wanted: Sequence[Place]) -> list[NDArray[np.uint32]]:
         """Return chunks of class codes as runs, see `pipeline.store.read.runs`; they are kept as such."""
-        path = self.array.path
-        keys = [self.cache.key(path, self._shard(each), "runs", each) for each in wanted]
+        keys = [self._key(RUNS, each) for each in wanted]
         found = [self.cache.get(each) for each in keys]
         missing = [n for n, each in enumerate(found) if each is None]
         try:
             chunks = self._chunks([wanted[n] for n in missing])
             for n, chunk in zip(missing, chunks, strict=True):
                 found[n] = made = as_runs(self._empty_chunk if chunk is None else chunk)
+                # All who ask get this array.
+                made.flags.writeable = False
                 self.cache.put(keys[n], made, made.nbytes + OVERHEAD)
         except CANNOT_READ as error:
+            self._forget(wanted)
             for at, row, col in wanted:
                 ys, xs = (
                     slice(each * self.edge, (each + 1) * self.edge) for each in (row, col)
@@ -147,24 +157,21 @@ class Shards:
     # -- loading: chunks as they are stored; empty: the chunk is not stored ----------------------
 
     def _of_whole_shards(self, wanted: Sequence[Place]) -> Iterator[bytes]:
-        shards = self._kept({self._shard(each) for each in wanted}, self._load_whole, "")
+        shards = self._kept({self._shard(each) for each in wanted}, self._load_whole, WHOLE)
         for chunk in wanted:
             stored = shards[self._shard(chunk)]
             start, size = self._span(stored[-self._index_bytes :], chunk)
             yield b"" if start == NOTHING else stored[start : start + size]
 
     def _one_by_one(self, wanted: Sequence[Place]) -> Iterator[bytes]:
-        found = self._kept({*wanted}, self._load_parts, "part")
+        found = self._kept({*wanted}, self._load_parts, PART)
         return (found[each] for each in wanted)
 
     def _kept(
         self, wanted: set[Place], load: Callable[[list[Place]], list[bytes]], kind: str
     ) -> dict[Place, bytes]:
         """Return what is kept, and load and keep what is not."""
-        shard_of = self._shard if kind == "part" else _itself
-        keys = {
-            each: self.cache.key(self.array.path, shard_of(each), kind, each) for each in wanted
-        }
+        keys = {each: self._key(kind, each) for each in wanted}
         found = {each: self.cache.get(key) for each, key in keys.items()}
         missing = [each for each, known in found.items() if known is None]
         if missing:
@@ -172,6 +179,17 @@ class Shards:
                 found[each] = stored
                 self.cache.put(keys[each], stored, len(stored) + OVERHEAD)
         return found
+
+    def _key(self, kind: str, place: Place) -> Hashable:
+        shard = self._shard(place) if kind in OF_CHUNKS else place
+        return self.cache.key(self.array.path, shard, kind, place)
+
+    def _forget(self, chunks: Sequence[Place]) -> None:
+        """Forget what some chunks were decoded from: it may have been damaged on its way only, or be mended since."""
+        for chunk in chunks:
+            for kind in (WHOLE, INDEX, *OF_CHUNKS):
+                place = chunk if kind in OF_CHUNKS else self._shard(chunk)
+                self.cache.drop(self._key(kind, place))
 
     def _load_whole(self, shards: list[Place]) -> list[bytes]:
         """Read shards; one that is not stored is one of which no chunk is."""
@@ -183,7 +201,7 @@ class Shards:
 
     def _load_parts(self, chunks: list[Place]) -> list[bytes]:
         shards = {self._shard(each) for each in chunks}
-        indexes = self._kept(shards, self._load_indexes, "index")
+        indexes = self._kept(shards, self._load_indexes, INDEX)
         spans = [self._span(indexes[self._shard(each)], each) for each in chunks]
         there = [n for n, (start, _) in enumerate(spans) if start != NOTHING]
         wanted = [
@@ -237,10 +255,6 @@ class Shards:
         path = self.array.store_path / self.array.metadata.encode_chunk_key(shard)
         stored: Any = await path.get(default_buffer_prototype(), byte_range=span)
         return None if stored is None else stored.to_bytes()
-
-
-def _itself(shard: Place) -> Place:
-    return shard
 
 
 def _is_plain(part: object) -> bool:
