@@ -150,8 +150,8 @@ def test_what_was_damaged_on_its_way_is_not_kept(region, monkeypatch, array):
 def test_what_is_kept_cannot_be_changed_by_who_reads_it(region):
     masks = region.open().stored_masks(SENSOR)
     for found in (
-        masks.fingerprints(0, 0),
-        masks.histograms(0, 0),
+        masks.reader("fingerprint", (slice(None), 0, 0)),
+        masks.reader("histogram", (slice(None), 0, 0)),
         *masks.runs_of([0], 0, 0),
     ):
         with pytest.raises(ValueError, match="read-only"):
