@@ -14,7 +14,7 @@ from pipeline import access, cube, run, store
 from pipeline.access import RetryPolicy
 from pipeline.cube import datasets
 from pipeline.errors import AssetUnavailableError, IncompleteError
-from pipeline.types import UNCOVERED, UNREADABLE, CubeSettings, Period
+from pipeline.types import UNCOVERED, UNREADABLE, CompositeSettings, CubeSettings, Period
 from tests.faults.faulty import HOST
 from tests.faults.small_region import (
     AOI,
@@ -120,6 +120,22 @@ def test_an_asset_is_dropped_reported_and_done_again_when_it_is_back(
     assert redone == {(tile, "sentinel-2", DAY) for tile in ("r000c000", "r000c001")}
     assert {tile.composites for tile in record.tiles} == {("2023-06-01",)}
     assert_same(contents(region), undisturbed)
+
+
+def test_what_one_composite_cannot_read_the_others_keep(region):
+    """Composites of a list are computed together, and each drops what it would drop by itself, and is told once."""
+    region.truncate(EAST, "swir16")
+    plain = CompositeSettings(name="plain", bands=("blue", "red"))
+    wide = plain.replace(name="wide", bands=("blue", "swir16"))
+    both = (plain, wide, wide.replace(name="latest", method="latest"))
+    job = region.job(composite=None, composites=both)
+    record = run.run(job)
+    lost = sorted(each.tile for each in record.dropped if each.item_id == EAST)
+    assert lost == ["r000c000", "r000c001"]
+    alone = {each.name: job.replace(composite=each, composites=()) for each in both}
+    due = {name: not run.plan_job(each).nothing_to_do for name, each in alone.items()}
+    # An item that could not be read is tried again.
+    assert due == {"plain": False, "wide": True, "latest": True}
 
 
 def test_the_other_item_fills_what_it_can(region, pristine, tmp_path_factory):

@@ -41,7 +41,7 @@ def manifest(plan: Plan, receipts: Iterable[TileReceipt]) -> tuple[Holding, ...]
 
     Returns
     -------
-    A row for each tile and period of the composite, or for the job's whole period without a composite;
+    A row for each tile and period of the job's first composite, or for its whole period without one;
     none where no item covers the tile. Cells add up to `Record.expected` and `Record.complete`.
     """
     rows = _Manifest(plan)

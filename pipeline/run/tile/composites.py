@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from pipeline import composite
+from pipeline.errors import AssetError
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.method import layers_of
 from pipeline.run.common.together import Step, grouped
@@ -81,7 +82,16 @@ def _compose(steps: Sequence[Due], store: CellStore, losses: Losses) -> list[Due
         for step in steps
         for scene, positions in step.composing.used(step.cells).items()
     }
-    composed = losses.without_unreadable(used, lambda: _computed(steps, used, losses))
+    if len(steps) == 1:
+        composed = losses.without_unreadable(used, lambda: _computed(steps, used, losses))
+    else:
+        try:
+            composed = _computed(steps, used, losses)
+        except AssetError as error:
+            if not losses.may_drop(error):
+                raise
+            # What one of them cannot read the others keep: each drops items as in a job of its own.
+            return [each for step in steps for each in _compose([step], store, losses)]
     written = []
     for step, made in zip(steps, composed, strict=True):
         own = {scene: used[scene] for scene, _ in step.cells.read}

@@ -65,27 +65,30 @@ class Losses:
             try:
                 return compute()
             except AssetError as error:
-                if error.retryable and not self.task.last_try:
-                    raise
-                if self.task.job.cube.unreadable == "fail":
+                if not self.may_drop(error):
                     raise
                 self._drop(used, error)
 
+    def may_drop(self, error: AssetError) -> bool:
+        """Return whether the item of an error is to be dropped: the job allows it, and no later try may read it."""
+        final = self.task.last_try or not error.retryable
+        return final and self.task.job.cube.unreadable == "drop"
+
     def _drop(self, used: Mapping[Scene, list[int]], error: AssetError) -> None:
-        # Two composites may read the same item for scenes of their own.
-        holding = [
-            (positions, position)
-            for positions in used.values()
-            for position in positions
-            if self.task.item_id(position) == error.item_id
-        ]
-        if not holding:
-            raise error
-        for positions, position in holding:
-            positions.remove(position)
+        for positions in used.values():
+            for position in positions:
+                if self.task.item_id(position) == error.item_id:
+                    positions.remove(position)
+                    self._note(error)
+                    return
+        raise error
+
+    def _note(self, error: AssetError) -> None:
         reason = f"asset {error.asset!r} {error.reason}"
-        tile = self.task.tile.name
-        self.dropped.append(Dropped(item_id=error.item_id, reason=reason, tile=tile))
+        dropped = Dropped(item_id=error.item_id, reason=reason, tile=self.task.tile.name)
+        # Several steps may drop the same item.
+        if dropped not in self.dropped:
+            self.dropped.append(dropped)
 
 
 def with_items(
