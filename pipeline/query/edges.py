@@ -21,6 +21,9 @@ from pipeline.types import Code, StoredMasks
 CLASSES = len(Code)
 FIRST_PIXEL = (1 << 24) - 1
 """The bits of a run that number its first pixel."""
+AT_ONCE = 64
+"""Scenes whose chunks are read together: memory is bounded however long the series is, and what chunks of a tile have in
+common is still kept when the next one is asked for."""
 
 Ints = NDArray[np.int64]
 
@@ -131,10 +134,12 @@ def _add_crossed(
         unclear[:, each.squares] = unclear[:, each.squares].any(axis=1, keepdims=True)
     pixels = np.where(unclear, 0, squares.pixels[chosen])
     counts += ((known > 0) * pixels[..., np.newaxis]).sum(axis=1)
-    for each in groups:
-        read = np.flatnonzero(unclear[:, each.squares[0]])
-        if read.size:
-            counts[read] += each.counts(masks, scenes[read].tolist())
+    for first in range(0, len(scenes), AT_ONCE):
+        for each in groups:
+            there = unclear[first : first + AT_ONCE, each.squares[0]]
+            read = first + np.flatnonzero(there)
+            if read.size:
+                counts[read] += each.counts(masks, scenes[read].tolist())
 
 
 @dataclass(frozen=True, slots=True)
