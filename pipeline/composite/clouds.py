@@ -18,7 +18,9 @@ _CLASSES = {"to_cloud_m": CLOUD, "to_shadow_m": (Code.CLOUD_SHADOW,)}
 
 def reach_px(reach_m: float, resolution_m: float) -> int:
     """Return how many pixels of masks are needed around those whose distances are wanted."""
-    return int(reach_m / resolution_m)
+    whole = int(reach_m / resolution_m)
+    # A quotient may be rounded to below a whole number of pixels that lie within reach.
+    return whole + ((whole + 1) * resolution_m <= reach_m)
 
 
 def cloud_distances(

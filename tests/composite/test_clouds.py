@@ -43,6 +43,12 @@ def test_the_nearest_of_all_pixels(codes, reach_m):
             np.testing.assert_array_equal(found, expected)
 
 
+@given(st.integers(0, 2000), st.floats(0.1, 100))
+def test_what_lies_within_reach_is_read(pixels, resolution_m):
+    reach_m = pixels * resolution_m
+    assert reach_px(reach_m, resolution_m) == pixels
+
+
 METHODS = {
     "best": {"weights": {"cloud": 1.0, "haze": 0.3}, "cloud_m": 70.0},
     "weighted_mean": {},

@@ -22,6 +22,9 @@ windows (`pipeline.models.engine.allocator`)."""
 GUARD_BYTES = 16
 """Bytes of the guard for each pixel of a tile: counts and guarded pixels of two sensors, and one mask."""
 
+MASK_BYTES = 2
+"""Bytes of a scene that is composed, for each pixel of a tile: where it shows the ground, and the same among all scenes."""
+
 
 def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, composing: int) -> int:
     """Return the peak memory of a run, in bytes: one tile at a time, masked, then composed.
@@ -66,7 +69,7 @@ def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
     """
     if job.composite is None or not max_scenes:
         return 0
-    return composite.bytes_needed(
+    blocks = composite.bytes_needed(
         grid.tile_px,
         max_scenes,
         len(job.composite.bands),
@@ -74,6 +77,7 @@ def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
         n_layers=len(layers_of(job.composite)),
         screened=job.composite.screen is not None,
     )
+    return blocks + MASK_BYTES * max_scenes * grid.tile_px**2
 
 
 def bytes_to_mask(
