@@ -454,6 +454,13 @@ def test_a_method_that_cannot_be_made_is_refused_before_the_search(
         plan([], composite=settings)
 
 
+def test_of_several_composites_the_one_that_cannot_be_made_is_named(plan):
+    some = CompositeSettings(name="some", bands=("blue",))
+    other = some.replace(name="other", screen={})
+    with pytest.raises(ConfigError, match="^composites, other: composite.screen looks at"):
+        plan([], composite=None, composites=(some, other))
+
+
 @pytest.mark.parametrize("name", ["red", "rededge1", "count", "suspect"])
 def test_layers_named_like_a_band_are_refused(plan, monkeypatch, name):
     class Odd(METHODS["median"]):

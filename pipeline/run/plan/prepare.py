@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline import cube, grid, store
 from pipeline.cube.metadata.roles import corner_m
+from pipeline.errors import ConfigError
 from pipeline.run.common.method import method_of
 from pipeline.run.common.scenes import of_period
 from pipeline.run.plan.selection import choose_models, with_locations, with_roles
@@ -53,8 +54,7 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     """
     # A grid that cannot be drawn is an error before anything is searched, as is a method that cannot be made.
     grid.make_grid(job)
-    for settings in job.composed:
-        method_of(settings)
+    _require_methods(job)
     archive = store.find_archive(job.store)
     found = cube.settled(
         search(job, report=report), hosts=job.cube.hosts, known=settled_items(archive)
@@ -67,6 +67,16 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     usable = with_locations(job, with_roles(job, found, cards))
     items = of_period(usable, stored.scenes, job.period)
     return Inputs(items=items, grid=drawn, cards=cards, stored=stored, others=tuple(others))
+
+
+def _require_methods(job: Job) -> None:
+    for settings in job.composed:
+        try:
+            method_of(settings)
+        except ConfigError as error:
+            if not job.composites:
+                raise
+            raise ConfigError(f"composites, {settings.name}: {error}") from error
 
 
 def _grid(job: Job, items: Items, archive: store.Archive | None) -> Grid:
