@@ -43,19 +43,26 @@ def forget_answers(path: str) -> None:
 def answer_headers(path: str) -> dict[str, str]:
     """Ask a server for the headers of a raster, by one request without a body; names in small letters.
 
-    GDAL keeps the answer for the next opening. Empty where the raster is not there or its server does not answer, which
-    GDAL forgets again, and where GDAL offers no such function.
+    GDAL keeps the answer for the next opening. Empty where GDAL offers no such function.
+
+    Raises
+    ------
+    OSError
+        The raster is not there, or its server does not answer; GDAL forgets it again. An opening would ask the same, with
+        the same answer.
     """
     library = _library()
     if library is None:
         return {}
+    library.VSIErrorReset()
     lines = library.VSIGetFileMetadata(path.encode(), b"HEADERS", None)
     # Without a request: it says whether the answer was the raster's.
     opened = library.VSIFOpenL(path.encode(), b"rb") if lines else None
     try:
         if not opened:
+            said = library.VSIGetLastErrorMsg().decode(errors="replace")
             forget_answers(path)
-            return {}
+            raise OSError(said or f"{path} does not exist")
         library.VSIFCloseL(opened)
         pairs = [lines[at].decode("latin-1") for at in range(library.CSLCount(lines))]
     finally:
@@ -134,6 +141,8 @@ def _library() -> Any:  # noqa: ANN401  (functions of C)
         library.VSIFOpenL.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
         library.VSIFOpenL.restype = ctypes.c_void_p
         library.VSIFCloseL.argtypes = [ctypes.c_void_p]
+        library.VSIGetLastErrorMsg.restype = ctypes.c_char_p
+        library.VSIErrorReset.restype = None
         for name in ("CSLCount", "CSLDestroy"):
             getattr(library, name).argtypes = [ctypes.POINTER(ctypes.c_char_p)]
         library.CSLDestroy.restype = None

@@ -45,6 +45,8 @@ class Plan:
     """Requests after which each token expires; 0: none is asked for."""
     stall_s: float = 2.0
     redirect: str = ""
+    head: str = ""
+    """Fault of every HEAD, as of a host that answers GET alone."""
 
 
 class State:
@@ -109,7 +111,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             state = self.runs.setdefault(run, State(Plan()))
             token = parse_qs(parts.query).get("token", [""])[0]
-            self.serve(state, path, state.fault(path, token))
+            fault = state.fault(path, token)
+            if self.command == "HEAD":
+                fault = state.plan.head or fault
+            self.serve(state, path, fault)
 
     def serve(self, state, path, fault):
         file = self.folder / path

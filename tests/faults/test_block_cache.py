@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -192,6 +193,32 @@ def test_a_question_for_the_version_that_fails_is_no_failure_of_the_raster(
             served.read()
         return
     np.testing.assert_array_equal(served.read(), truth(served.path))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("head", ["403", "404", "405", "501", "503"])
+def test_hosts_that_refuse_head_are_asked_as_often_as_without_a_cache(
+    served, faulty, head, signed
+):
+    """GDAL asks by GET where a link is signed, or where HEAD is not allowed; else it takes what HEAD says."""
+    faulty.plan(served.name, head=head)
+    if signed:
+        query = "?X-Amz-Signature=a&X-Amz-Date=20990101T000000Z&X-Amz-Expires=3600"
+        served.ref = replace(served.ref, href=served.ref.href + query)
+    asked = []
+    for size in (0, 2**26):
+        cube.use_disk(served.folder / "cache", size)
+        new_process()
+        before = len(faulty.log(served.name))
+        if signed or head == "405":
+            np.testing.assert_array_equal(served.read(), truth(served.path))
+        else:
+            with pytest.raises(AssetError, match=f"HTTP response code: {head}"):
+                served.read()
+        log = faulty.log(served.name)[before:]
+        # But for where redirects lead, which is known the second time.
+        asked.append([each["method"] for each in log if each["range"] != "bytes=0-0"])
+    assert asked[0] == asked[1]
 
 
 def test_a_cache_that_is_removed_or_full_meanwhile_costs_time_alone(served):
