@@ -2,10 +2,11 @@
 
 import dataclasses
 
+import dask.array as da
 import numpy as np
 import pytest
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
@@ -14,8 +15,9 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.mask import coarser, finer
 from pipeline.run.common.fingerprint import model_text
 from pipeline.run.common.mask_pixels import mask_pixels, with_pixels
+from pipeline.run.tile.unfit import unfit_counts
 from pipeline.testing import ThresholdModel
-from pipeline.types import CleanSettings, GridSettings, Lattice, MaskSettings
+from pipeline.types import UNFIT, CleanSettings, GridSettings, Lattice, MaskSettings
 
 CARD = ThresholdModel(Lattice(core_px=64, halo_px=8), ("blue", "nir")).card
 
@@ -74,6 +76,19 @@ def test_a_part_has_the_pixels_of_the_whole(top, left, height, width, factor, da
         return finer(((y[:, None] * 7 + x) % 251).astype(np.uint8), factor, inside)
 
     np.testing.assert_array_equal(seen(whole[rows, cols]), seen(whole)[rows, cols])
+
+
+@settings(max_examples=20)
+@given(starts, starts, sizes, sizes, st.integers(1, 5))
+def test_larger_pixels_are_counted_as_those_of_the_grid(top, left, height, width, factor):
+    card = dataclasses.replace(CARD, pixel_m=10.0 * factor)
+    pixels = mask_pixels(geobox_at(top, left, height, width), card, MaskSettings())
+    wide = np.random.default_rng(height).integers(0, 4, pixels.wide.shape, np.uint8)
+    rows, cols = (slice(pixels.reach, pixels.reach + size) for size in pixels.own.shape)
+    kinds = da.from_array(wide[np.newaxis, rows, cols], chunks=(1, 7, 7))
+    counts = unfit_counts(kinds, pixels.sizes).compute()
+    on_grid = np.bincount(pixels.on_grid(wide).ravel(), minlength=len(UNFIT) + 1)
+    np.testing.assert_array_equal(counts, [on_grid[1 : len(UNFIT) + 1]])
 
 
 def test_the_grid_s_own_pixels_are_left_as_they_are():

@@ -32,6 +32,20 @@ class MaskPixels:
     inside: tuple[slice, slice]
     """(rows, columns) of the geobox within `own`, in pixels of the grid."""
 
+    @property
+    def sizes(self) -> NDArray[np.int32] | None:
+        """How many pixels of the geobox each pixel (y, x) of `own` holds; none: each is one."""
+        if self.factor == 1:
+            return None
+        along = []
+        for n, inside in zip(self.own.shape, self.inside, strict=True):
+            held = np.zeros(n * self.factor, np.int32)
+            held[inside] = 1
+            along.append(held.reshape(n, self.factor).sum(axis=1, dtype=np.int32))
+        rows, cols = along
+        held_by: NDArray[np.int32] = rows[:, np.newaxis] * cols
+        return held_by
+
     def on_grid(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring values of `wide` to the pixels of the grid."""
         inner = tuple(slice(self.reach, self.reach + size) for size in self.own.shape)

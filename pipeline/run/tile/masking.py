@@ -120,7 +120,7 @@ class _Masking:
             codes, confidence, seen, unfit = dask.compute(
                 *mask_with_confidence(opened, model, wide, shared_windows(model)),
                 self._seen(opened, wide),
-                unfit_counts(_within(opened, "unfit", pixels.own)),
+                unfit_counts(_within(opened, "unfit", pixels.own), pixels.sizes),
             )
         self.losses.count_unfit(chosen, unfit)
         made = {}
