@@ -74,9 +74,11 @@ class Session:
         settings = plan.job.composite
         if settings is None:
             return plan.earlier
+        makes = any(cell.state != "unchanged" for cell in plan.composites)
         attrs = {
             **made_by(settings),
-            **judged_by(settings, plan.job.mask.guard),
+            # Of a job that makes nothing it would be the only change, and a snapshot by itself.
+            **(judged_by(settings, plan.job.mask.guard) if makes else {}),
             "sensors": sorted(plan.composed),
         }
         self._writer.set_composite(

@@ -64,3 +64,15 @@ def test_bands_without_evidence_are_refused(summer, tmp_path):
     bands = CompositeSettings(bands=("red", "nir"), screen=ScreenSettings())
     with pytest.raises(ConfigError, match=r"add blue, swir16 to composite\.bands"):
         run.plan_job(job.replace(composite=bands))
+
+
+def test_a_job_that_makes_nothing_publishes_nothing(region, threshold):
+    """Not even how it would screen: two jobs in turns would publish each night."""
+    bands = ("blue", "nir", "swir16")
+    settings = CompositeSettings(bands=bands, period="year", screen=ScreenSettings())
+    run.run(region.job(composite=settings))
+    # No scene lies in the day that the other one looks further.
+    other = settings.replace(screen=ScreenSettings(history_days=32))
+    assert run.run(region.job(composite=other)).snapshot is None
+    made = store.open_archive(str(region.store)).attributes("composites", "monthly")
+    assert '"history_days": 31' in made["judged_by"]
