@@ -73,14 +73,16 @@ def compose(
     ------
     ValueError
         Unknown method, one that needs what is not there, no scene at all, or `usable` has another
-        shape than the cube.
+        shape than the cube, or is no booleans.
     """
     made = named(method) if isinstance(method, str) else method
     roles = tuple(str(name) for name in cube.data_vars if name not in NOT_BANDS)
     usable = usable.transpose("time", "y", "x")
     inputs = [cube[name].transpose("time", "y", "x") for name in [*roles, "source"]]
-    if usable.shape != inputs[0].shape:
-        raise ValueError(f"usable is {usable.shape}, the cube {inputs[0].shape} (time, y, x)")
+    if usable.dtype != bool or usable.shape != inputs[0].shape:
+        raise ValueError(
+            f"usable is {usable.dtype} {usable.shape}: expected booleans {inputs[0].shape} (time, y, x), as the cube"
+        )
     if not cube.sizes["time"]:
         raise ValueError("no scene to compose: take `nothing`")
     given = xr.Dataset() if evidence is None else evidence

@@ -241,6 +241,9 @@ def test_what_does_not_fit_is_refused():
     cube = make_cube(np.zeros((2, 3, 4, 4)))
     with pytest.raises(ValueError, match="usable is"):
         compose(cube, make_usable(np.ones((3, 4, 5))))
+    # Codes of classes, say: water would be no ground.
+    with pytest.raises(ValueError, match="usable is uint8.*: expected booleans"):
+        compose(cube, make_usable(np.ones((3, 4, 4))).astype(np.uint8))
     with pytest.raises(ValueError, match="no compositing method 'mode': there are median"):
         compose(cube, make_usable(np.ones((3, 4, 4))), method="mode")
     with pytest.raises(ValueError, match="no scene"):

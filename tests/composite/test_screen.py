@@ -156,6 +156,11 @@ def test_a_period_loses_no_pixel(values, usable):
     assert not (kept.values & ~usable).any()
 
 
+def test_no_pixels_are_none():
+    made = screen(make(np.zeros((3, 4, 0, 3))), make_usable(np.zeros((4, 0, 3))), SETTINGS)
+    assert made["kept"].shape == (4, 0, 3)
+
+
 GROUND = (0.04, 0.30, 0.20)
 
 

@@ -208,7 +208,7 @@ class _Screening:
             made[:-1, part] = state[back]
             seen = (state[of_period] != UNUSABLE).any(axis=0)
             made[-1, part] = np.where(seen, suspect, _NOTHING)
-        return made.reshape(-1, ny, nx)
+        return made.reshape(len(made), ny, nx)
 
     def _evidence(
         self, inside: Sequence[NDArray[Any]], past: Sequence[NDArray[Any]], part: slice
