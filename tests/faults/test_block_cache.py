@@ -172,6 +172,19 @@ def test_a_raster_that_is_replaced_has_its_own_pixels(served):
         np.testing.assert_array_equal(served.read(), numbers)
 
 
+def test_a_raster_that_is_replaced_between_two_reads_is_never_mixed(served):
+    before = truth(served.path)
+    served.read(((0, 256), (0, EDGE)))
+    numbers = write(served.path, 2)
+    # As after some minutes: the version is asked for again, the header is believed still.
+    opening.VERSIONS.drop()
+    np.testing.assert_array_equal(served.read(), numbers)
+    # And what it was before may come back.
+    write(served.path, 1)
+    new_process()
+    np.testing.assert_array_equal(served.read(), before)
+
+
 def test_a_raster_without_a_version_is_read_again(served, monkeypatch):
     monkeypatch.setattr(opening, "version", lambda _: None)
     served.read()

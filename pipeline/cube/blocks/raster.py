@@ -34,6 +34,7 @@ from pipeline.cube.blocks.units import (
     units,
 )
 from pipeline.cube.opening import (
+    VERSIONS,
     AssetRef,
     admitted,
     attempt,
@@ -176,7 +177,8 @@ class BlockRaster:
 
     def _asked(self) -> Header:
         if self._opening.host is None or disk() is None:
-            return self._with(header_of)
+            with lent(self._opening, self._level, self._version) as raster:
+                return header_of(raster)
         with admitted(self._opening):
             return self._known()
 
@@ -193,7 +195,17 @@ class BlockRaster:
 
     def _with(self, use: Callable[[DatasetReader], T]) -> T:
         with lent(self._opening, self._level, self._version) as raster:
+            self._require_version()
             return use(raster)
+
+    def _require_version(self) -> None:
+        """Refuse a raster that is known to be another than when its header was read; a later attempt reads that one."""
+        entries, known = self._header.entries, VERSIONS.get(self._opening.path)
+        if entries is None or known is None:
+            return
+        now = None if known[0] is None else Entries.of(self._href, known[0], self._level)
+        if disk() is not None and (now is None or now.prefix != entries.prefix):
+            raise OSError("it was replaced while it was read")
 
 
 def read_blocks(
