@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 MAGIC = b"CMB1"
 HEAD_BYTES = len(MAGIC) + 4 + 32
 """Of a file: the magic, a checksum of all after it, the SHA-256 of the key."""
+
+OWN = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.[0-9a-f]{8}")
+"""Names of entries, complete or not."""
 
 FULL, TRIMMED = 0.95, 0.9
 """A cache that has more than the first share of its size is reduced to the second."""
@@ -147,11 +151,13 @@ class DiskCache:
             self._trimming.release()
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
-        """Yield last use, bytes on the disk and path of each file."""
+        """Yield last use, bytes on the disk and path of each file that a cache has written, and of no other."""
         for folder in self._folder.iterdir():
             if len(folder.name) != 2 or not folder.is_dir():
                 continue
             for entry in os.scandir(folder):
+                if not OWN.fullmatch(entry.name):
+                    continue
                 with contextlib.suppress(FileNotFoundError):
                     found = entry.stat(follow_symlinks=False)
                     if entry.name.startswith(".") and time.time() - found.st_mtime > LEFTOVER_S:

@@ -101,6 +101,19 @@ def test_the_folder_keeps_to_its_size_and_drops_what_was_used_longest_ago(tmp_pa
     assert cache.get("0")
 
 
+def test_files_of_others_in_the_folder_are_left_alone(tmp_path):
+    (tmp_path / "s2").mkdir()
+    others = [tmp_path / "s2" / name for name in ("scene.tif", ".hidden")]
+    for path in others:
+        path.write_bytes(bytes(300_000))
+        os.utime(path, (time.time() - 2 * LEFTOVER_S,) * 2)
+    cache = DiskCache(tmp_path, 2**18)
+    for number in range(100):
+        cache.put(f"{number}", bytes(3000))
+    assert all(path.exists() for path in others)
+    assert 0 < len(files(tmp_path)) - len(others) <= 2**18 // FILE_BYTES
+
+
 def test_an_entry_that_is_too_large_is_not_kept(tmp_path):
     cache = DiskCache(tmp_path, 2**20)
     cache.put("large", bytes(2**18))
