@@ -20,22 +20,24 @@ def grouped(steps: Sequence[Step]) -> list[list[Step]]:
     Returns
     -------
     The steps that begin in the same period of the composite whose periods are longest, by time; of one composite each
-    step by itself. Steps that begin in none of these stand alone.
+    step by itself. Steps that begin in none of these are composed with those of the same period. So is the step of period
+    ``all``, which would hold those of all years in memory.
     """
     spans = _longest(steps)
-    found: dict[object, list[Step]] = {}
+    found: dict[Period, list[Step]] = {}
     for settings, period in sorted(steps, key=lambda each: each[1].start):
         span = next((each for each in spans if period.start in each), None)
-        found.setdefault(span or (settings.name, period.start), []).append((settings, period))
+        found.setdefault(span or period, []).append((settings, period))
     return list(found.values())
 
 
 def _longest(steps: Sequence[Step]) -> list[Period]:
-    """Return the periods of the composite that has the longest of all."""
-    if not steps:
+    """Return the periods of the composite that has the longest, but for all time."""
+    finite = [each for each in steps if each[0].period != "all"]
+    if not finite:
         return []
-    settings, _ = max(steps, key=lambda each: each[1].end - each[1].start)
-    return [period for each, period in steps if each.name == settings.name]
+    settings, _ = max(finite, key=lambda each: each[1].end - each[1].start)
+    return [period for each, period in finite if each.name == settings.name]
 
 
 def most_together(steps: Iterable[tuple[CompositeSettings, Period, int]]) -> int:
