@@ -4,7 +4,7 @@
 
     common/      what the stages share: passes and scenes, the table of cells, fingerprints, clock, progress
     plan/        prepare.py: Job ─▶ items, grid, models, stored state; build.py: these ─▶ Plan
-    tile/        one tile's work: task.py what is sent to a worker, masking.py, composing.py
+    tile/        one tile's work: task.py what is sent to a worker, masking.py, composites.py
     executors/   where tiles are done: local.py in this process, dask.py on the workers of a cluster
     record/      what was expected, used, dropped and spent; metrics.py publishes its numbers
     session.py   one run's work on a store, batch by batch, then its record

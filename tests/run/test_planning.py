@@ -16,7 +16,7 @@ from pipeline.composite import METHODS
 from pipeline.cube.metadata import outlines as drawing
 from pipeline.cube.metadata.outlines import LONLAT, Frame, outlines
 from pipeline.cube.metadata.roles import frame
-from pipeline.errors import ConfigError, StoreError
+from pipeline.errors import ConfigError, MemoryBudgetError, StoreError
 from pipeline.mask import read_geobox
 from pipeline.run import plan_job
 from pipeline.run.common.cells import CompositeCell
@@ -459,6 +459,16 @@ def test_of_several_composites_the_one_that_cannot_be_made_is_named(plan):
     other = some.replace(name="other", screen={})
     with pytest.raises(ConfigError, match="^composites, other: composite.screen looks at"):
         plan([], composite=None, composites=(some, other))
+
+
+def test_several_composites_that_need_too_much_may_be_made_one_by_one(plan, monkeypatch):
+    monkeypatch.setattr(plans, "bytes_needed", lambda *_, **__: 2**61)
+    some = CompositeSettings(name="some", bands=CARD.roles)
+    item = make_item("a", at(11.65, 48.22))
+    with pytest.raises(MemoryBudgetError, match=r"run.workers \(now \d+\)$"):
+        plan([item], composite=some)
+    with pytest.raises(MemoryBudgetError, match="or jobs of fewer composites$"):
+        plan([item], composite=None, composites=(some, some.replace(name="other")))
 
 
 @pytest.mark.parametrize("name", ["red", "rededge1", "count", "suspect"])

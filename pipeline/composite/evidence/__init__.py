@@ -3,9 +3,9 @@
 ::
 
     screen.py    a period and its history -> which observations stand, and which pixels are suspect
+    spikes.py    its compiled part, a pixel at a time
     states.py    what becomes of an observation
     fewest.py    pixels that too few observations decide
-    spikes.py    its compiled part, a pixel at a time
 """
 
 from pipeline.composite.evidence.fewest import at_least

@@ -224,8 +224,9 @@ def _check_memory(plan: Plan) -> None:
     budget = limit or psutil.virtual_memory().available
     if plan.bytes_needed > budget:
         allowed = "run.memory_bytes allows" if limit else "this machine has free"
+        apart = ", or jobs of fewer composites" if plan.others else ""
         raise MemoryBudgetError(
             f"the run needs about {plan.bytes_needed / 2**30:.1f} GiB, {allowed} "
             f"{budget / 2**30:.1f} GiB; take a smaller grid.tile_px (now {plan.grid.tile_px}) or "
-            f"fewer run.workers (now {plan.job.run.workers})"
+            f"fewer run.workers (now {plan.job.run.workers}){apart}"
         )

@@ -61,9 +61,8 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     )
     drawn = _grid(job, found, archive)
     cards = choose_models(job, found)
-    stored, *others = [
-        Stored.look(archive, each.composite, drawn) for each in job.for_each_composite()
-    ]
+    known = Stored.look(archive, drawn)
+    stored, *others = [known.of(each.composite) for each in job.for_each_composite()]
     usable = with_locations(job, with_roles(job, found, cards))
     items = of_period(usable, stored.scenes, job.period)
     return Inputs(items=items, grid=drawn, cards=cards, stored=stored, others=tuple(others))

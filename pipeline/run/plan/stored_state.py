@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,30 +33,39 @@ class Stored:
     """None: there is no store yet."""
 
     @classmethod
-    def look(
-        cls, archive: store.Archive | None, wanted: CompositeSettings | None, grid: Grid
-    ) -> Stored:
-        """Read fingerprints and scenes of an archive; where there is none, nothing is stored.
+    def look(cls, archive: store.Archive | None, grid: Grid) -> Stored:
+        """Read fingerprints of masks and scenes of an archive; where there is none, nothing is stored.
 
         Raises
         ------
         StoreError
-            The archive is of another grid, or has another composite of the same name.
+            The archive is of another grid.
         """
         if archive is None:
             return cls()
         archive.require_grid(grid)
-        masks = {sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors}
-        scenes = {sensor: _scenes(archive, sensor) for sensor in archive.sensors}
-        if wanted is None or wanted.name not in archive.composite_names:
-            return cls(scenes=scenes, masks=masks, archive=archive)
-        archive.require_composite(wanted.name, wanted.bands, made_by(wanted))
         return cls(
-            scenes=scenes,
-            masks=masks,
+            scenes={sensor: _scenes(archive, sensor) for sensor in archive.sensors},
+            masks={sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors},
+            archive=archive,
+        )
+
+    def of(self, wanted: CompositeSettings | None) -> Stored:
+        """Return the same with the steps of a composite.
+
+        Raises
+        ------
+        StoreError
+            The archive has another composite of the same name.
+        """
+        archive = self.archive
+        if archive is None or wanted is None or wanted.name not in archive.composite_names:
+            return self
+        archive.require_composite(wanted.name, wanted.bands, made_by(wanted))
+        return dataclasses.replace(
+            self,
             composites=archive.composite_fingerprints(wanted.name),
             composed=frozenset(archive.composed_of(wanted.name)),
-            archive=archive,
         )
 
     @staticmethod

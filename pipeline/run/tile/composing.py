@@ -1,4 +1,4 @@
-"""The second half of a tile's work: compose the periods whose masks or items changed."""
+"""One composite of a tile: what decides a period, whether that has changed, and how its pixels are opened and composed."""
 
 from __future__ import annotations
 
