@@ -43,7 +43,7 @@ def forget_answers(path: str) -> None:
 def answer_headers(path: str) -> dict[str, str]:
     """Ask a server for the headers of a raster, by one request without a body; names in small letters.
 
-    GDAL keeps the answer for the next opening. Empty where GDAL offers no such function.
+    GDAL keeps the answer for the next opening. Empty where GDAL offers no such function, or not for this kind of storage.
 
     Raises
     ------
@@ -62,7 +62,10 @@ def answer_headers(path: str) -> dict[str, str]:
         if not opened:
             said = library.VSIGetLastErrorMsg().decode(errors="replace")
             forget_answers(path)
-            raise OSError(said or f"{path} does not exist")
+            if said:
+                raise OSError(said)
+            # It has not asked: not every kind of storage tells headers.
+            return {}
         library.VSIFCloseL(opened)
         pairs = [lines[at].decode("latin-1") for at in range(library.CSLCount(lines))]
     finally:

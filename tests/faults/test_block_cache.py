@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline import cube
 from pipeline.cost import METER
-from pipeline.cube import opening
+from pipeline.cube import gdal, opening
 from pipeline.cube.blocks import raster as blocks
 from pipeline.cube.blocks.memory import BlockMemory
 from pipeline.cube.blocks.raster import read_blocks
@@ -232,6 +232,12 @@ def test_hosts_that_refuse_head_are_asked_as_often_as_without_a_cache(
         # But for where redirects lead, which is known the second time.
         asked.append([each["method"] for each in log if each["range"] != "bytes=0-0"])
     assert asked[0] == asked[1]
+
+
+def test_storages_that_tell_no_headers_are_read_without_a_cache(tmp_path):
+    write(tmp_path / "blue.tif", 1)
+    assert gdal.answer_headers(str(tmp_path / "blue.tif")) == {}
+    assert version({}) is None
 
 
 def test_a_cache_that_is_removed_or_full_meanwhile_costs_time_alone(served):
