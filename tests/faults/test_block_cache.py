@@ -266,6 +266,11 @@ def moment(seconds):
     ("headers", "told"),
     [
         ({"content-length": "7", "etag": '"a"'}, [7, '"a"', ""]),
+        (
+            {"content-length": "7", "content-range": "bytes 0-6/90", "etag": '"a"'},
+            [90, '"a"', ""],
+        ),
+        ({"content-length": "7", "content-range": "bytes 0-6/*", "etag": '"a"'}, None),
         ({"content-length": "7", "etag": 'W/"a"'}, None),
         (
             {"content-length": "7", "etag": 'W/"a"', "last-modified": moment(-100)},

@@ -75,7 +75,9 @@ def version(headers: Mapping[str, str], now: datetime | None = None) -> str | No
 
     None if nothing does: there is neither a strong ETag nor a time of the last change that is old enough.
     """
-    size, etag = headers.get("content-length", ""), headers.get("etag", "")
+    # Of buckets GDAL asks for the first bytes.
+    _, part, whole = headers.get("content-range", "").rpartition("/")
+    size, etag = whole if part else headers.get("content-length", ""), headers.get("etag", "")
     modified = headers.get("last-modified", "")
     strong = bool(etag) and not etag.startswith("W/")
     if not size.isdigit() or not (strong or _is_settled(modified, headers.get("date"), now)):
