@@ -20,6 +20,7 @@ from pipeline.errors import QueryError
 from pipeline.evaluate.accuracy import Accuracy, BandErrors, PeriodAccuracy, SceneAccuracy
 from pipeline.evaluate.confusion import confusion
 from pipeline.evaluate.truth import CLASSES, OUTSIDE, Truth
+from pipeline.store.arrays.composites import SENSORS
 from pipeline.types import CLOUD, Code, Period
 
 Observations = Callable[[Period, GeoBox], xr.Dataset]
@@ -58,8 +59,8 @@ def against_truth(
         Reads the scenes of a period, to compare the composite with the same median over all observations and
         over those that are clear in truth. None: the composite alone.
 
-    The truth of a composite is that of the sensors it is made of: those that have masks; of all
-    where none are given.
+    The truth of a composite is that of the sensors it is made of: those that it names in its attributes, of those
+    that have masks; of all where none are given.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def against_truth(
     ]
     periods = [
         _score_period(
-            _Against(known, tuple(masks) or known.sensors, observations),
+            _Against(known, _sensors(dataset, tuple(masks) or known.sensors), observations),
             name,
             period,
             composite,
@@ -138,6 +139,12 @@ class _Against:
     observations: Observations | None
 
 
+def _sensors(composite: xr.Dataset, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of some sensors whose scenes a composite is made of; of one that names none, all."""
+    named = composite.attrs.get(SENSORS, known)
+    return tuple(each for each in known if each in named)
+
+
 def _score_period(
     against: _Against, name: str, period: Period, composite: xr.Dataset
 ) -> PeriodAccuracy:
@@ -147,7 +154,10 @@ def _score_period(
     bands = [band for band in BANDS if band in composite and band in known.roles()]
     compared = {"composite": composite[bands].load()}
     if observations is not None and scenes:
-        compared |= _references(known, observations(period, geobox), bands)
+        seen = observations(period, geobox)
+        if "sensor" in seen.coords:
+            seen = seen.isel(time=np.isin(seen["sensor"].to_numpy(), against.sensors))
+        compared |= _references(known, seen, bands) if seen.sizes["time"] else {}
     surface = {band: _surface(known, band, scenes, geobox) for band in bands}
     defined = {
         what: np.logical_and.reduce([np.isfinite(data[b].values + surface[b]) for b in bands])

@@ -160,6 +160,23 @@ def test_one_sensor_is_held_against_its_own_truth(masks, composites, truth, trut
     assert period.bands[0].composite == pytest.approx(0.02, abs=1e-6)
 
 
+def test_a_composite_of_one_sensor_is_held_against_that_one(
+    masks, composites, truth, truth_path
+):
+    """The archive has masks of both, and the composite says whose scenes it is made of."""
+
+    def seen(period, geobox):
+        return observe(truth)(period, geobox).assign_coords(sensor=truth["sensor"])
+
+    composites["monthly"].attrs["sensors"] = ["landsat"]
+    (period,) = against_truth(masks, composites, truth_path, seen).periods
+    assert period.scenes == 1
+    blue = period.bands[0]
+    assert blue.composite == pytest.approx(0.02, abs=1e-6)
+    # Clouds and shadows are Sentinel-2's.
+    assert blue.unmasked == blue.truth_masked == pytest.approx(0, abs=1e-6)
+
+
 def test_a_sensor_without_truth_and_an_archive_without_masks_are_named(
     masks, composites, truth_path
 ):
