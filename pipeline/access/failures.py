@@ -85,9 +85,18 @@ NETWORK = re.compile(
 """What GDAL, curl and Icechunk's client say of a network that may recover."""
 
 _PHRASES = (
-    (re.compile(r"certificate|permission denied", re.IGNORECASE), Verdict.PERMANENT),
+    # Of buckets GDAL tells the words of the storage, and not the status.
+    (
+        re.compile(
+            r"certificate|permission denied|the specified \w+ does not exist", re.IGNORECASE
+        ),
+        Verdict.PERMANENT,
+    ),
     # S3 answers an expired token with 400.
-    (re.compile(r"forbidden|unauthorized|Expired ?Token", re.IGNORECASE), Verdict.FORBIDDEN),
+    (
+        re.compile(r"forbidden|unauthorized|access ?denied|Expired ?Token", re.IGNORECASE),
+        Verdict.FORBIDDEN,
+    ),
 )
 """Phrases that take precedence over everything else in the text."""
 
