@@ -67,7 +67,7 @@ class BlockRaster:
     It is opened when its header, or a block of a window, is not cached, by one thread at a time for each block.
     """
 
-    def __init__(self, opening: access.Opening, level: int | None, href: str = "") -> None:
+    def __init__(self, opening: access.Opening, level: int | None, href: str) -> None:
         self._opening, self._level, self._href = opening, level, href
         self._version = _version(opening)
         self._header = HEADERS.get((opening.path, level, self._version), self._asked)
