@@ -15,7 +15,7 @@ import yaml
 
 from pipeline import errors
 from pipeline.access.secrets import Credentials
-from pipeline.config import ServeSettings, load_job, read_archives
+from pipeline.config import load_job, read_archives
 from pipeline.config.settings import PREFECT_DEFAULTS, Settings
 from pipeline.errors import CloudmaskError
 from pipeline.run.executors.dask import LIMITS
@@ -273,7 +273,9 @@ def test_images_are_pinned(path):
 def ours():
     """Return the variables that our settings classes read."""
     found = {f"CLOUDMASK_{name.upper()}" for name in Settings.model_fields}
-    found |= {f"CLOUDMASK_SERVE__{name.upper()}" for name in ServeSettings.model_fields}
+    for name, field in Settings.model_fields.items():
+        inside = getattr(field.annotation, "model_fields", {})
+        found |= {f"CLOUDMASK_{name}__{each}".upper() for each in inside}
     for name, field in Credentials.model_fields.items():
         alias = field.validation_alias
         choices = getattr(alias, "choices", [alias] if alias else [f"CLOUDMASK_{name.upper()}"])
