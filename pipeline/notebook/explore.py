@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from html import escape
@@ -16,6 +15,7 @@ from pipeline.config import read_settings
 from pipeline.errors import ConfigError
 from pipeline.serve import make_app
 from pipeline.serve.app import WEB
+from pipeline.serve.server import listen
 
 HOST = "127.0.0.1"
 START_S = 30.0
@@ -74,7 +74,7 @@ def _serve(store: str) -> tuple[uvicorn.Server, threading.Thread, int]:
     app = TrustedHostMiddleware(
         _Framed(make_app({"archive": store}, settings)), allowed_hosts=[HOST, "localhost"]
     )
-    listening = socket.create_server((HOST, 0))
+    listening = listen(HOST, 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

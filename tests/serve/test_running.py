@@ -1,6 +1,7 @@
 """Time, threads and numbers of a running server."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.serve import patience
 from pipeline.serve.problems import Refused
+from pipeline.serve.server import listen
 from tests.serve.conftest import client_of
 from tests.serve.process import serving
 
@@ -51,6 +53,28 @@ def test_numbers_are_counted_by_route(client):
     assert "nobody" not in text
     assert "no/such" not in text
     assert "cloudmask_cache_requests" in text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_answers_are_sent_at_once(host):
+    """Without waiting until the client has acknowledged what was sent before: Nagle's algorithm is off."""
+
+    async def no_delay():
+        accepted = asyncio.get_running_loop().create_future()
+
+        async def answer(_, writer):
+            connection = writer.get_extra_info("socket")
+            accepted.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = listen(host, 0)
+        async with await asyncio.start_server(answer, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname()[:2])
+            found = await accepted
+            writer.close()
+        return found
+
+    assert asyncio.run(no_delay())
 
 
 @pytest.mark.slow
