@@ -461,6 +461,20 @@ def test_of_several_composites_the_one_that_cannot_be_made_is_named(plan):
         plan([], composite=None, composites=(some, other))
 
 
+def test_scenes_of_sensors_that_a_composite_does_not_take_are_not_its_own(plan):
+    of = at(11.65, 48.22)
+    landsat = {"collection": "landsat-c2-l2", "platform": "landsat-8"}
+    items = [make_item("a", of), make_item("b", of, START + timedelta(days=1), **landsat)]
+    items[1].add_asset("nir08", items[1].assets["nir"].clone())
+    some = CompositeSettings(bands=CARD.roles)
+    both, one = (
+        plan(items, composite=each) for each in (some, some.replace(sensors=("landsat",)))
+    )
+    assert [each.composite_rows()[1]["scenes"] for each in (both, one)] == [2, 1]
+    masks = plan(items, composite=None).bytes_to_read
+    assert both.bytes_to_read - masks == 2 * (one.bytes_to_read - masks)
+
+
 def test_several_composites_that_need_too_much_may_be_made_one_by_one(plan, monkeypatch):
     monkeypatch.setattr(plans, "bytes_needed", lambda *_, **__: 2**61)
     some = CompositeSettings(name="some", bands=CARD.roles)

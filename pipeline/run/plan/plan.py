@@ -155,8 +155,10 @@ class Plan:
         return composing_bytes(self.job, self.grid, max_scenes=max(scenes, default=0))
 
     def scenes_in(self, period: Period) -> NDArray[np.int64]:
-        """Return the positions of the job's scenes of a period."""
-        return _within(self.scenes, period)
+        """Return the positions of the job's scenes of a period, of the sensors that the composite takes."""
+        found = _within(self.scenes, period)
+        takes = [self.scenes[p].sensor in self.composed for p in found]
+        return found[np.array(takes, np.bool_)]
 
     def earlier_in(self, period: Period) -> NDArray[np.int64]:
         """Return the positions in `earlier` of the scenes of a period."""
