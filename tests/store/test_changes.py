@@ -156,3 +156,15 @@ def test_what_is_kept_cannot_be_changed_by_who_reads_it(region):
     ):
         with pytest.raises(ValueError, match="read-only"):
             found[...] = 0
+
+
+def test_stores_whose_earlier_states_used_no_cache_are_told_apart(tmp_path):
+    cache = ChunkCache(1 << 24)
+    for number, name in enumerate(("one", "other")):
+        made = Region(str(tmp_path / name))
+        fill(made, overviews=False, confidence=False)
+        write(made, START, 0, 2 + number, 900)
+        before = made.open()
+        write(made, START, 1, 5, 901)
+        after = opened(made, cache, before)
+        same(everything(after), everything(made.open()))

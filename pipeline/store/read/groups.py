@@ -69,7 +69,8 @@ class Groups:
             An earlier state of the store that used it: what was not written since is found there.
         """
         known = None
-        if before is not None and self._repository is not None:
+        # One that used no cache has nothing there, and no name.
+        if before is not None and before._changes.first and self._repository is not None:
             known = later(before._changes, self._repository, before.snapshot, self.snapshot)
         self._changes = known or Changes(f"{self.url}@{self.snapshot}")
         self._cache = cache.of(self._changes)
