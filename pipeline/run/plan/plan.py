@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -156,13 +156,13 @@ class Plan:
 
     def scenes_in(self, period: Period) -> NDArray[np.int64]:
         """Return the positions of the job's scenes of a period, of the sensors that the composite takes."""
-        found = _within(self.scenes, period)
-        takes = [self.scenes[p].sensor in self.composed for p in found]
-        return found[np.array(takes, np.bool_)]
+        own = (p for p, each in enumerate(self.scenes) if each.sensor in self.composed)
+        return np.array([p for p in own if self.scenes[p].time in period], np.int64)
 
     def earlier_in(self, period: Period) -> NDArray[np.int64]:
         """Return the positions in `earlier` of the scenes of a period."""
-        return _within(self.earlier.scenes, period)
+        found = (p for p, each in enumerate(self.earlier.scenes) if each.time in period)
+        return np.fromiter(found, np.int64)
 
     def _composed_scenes(self, period: Period) -> NDArray[np.int64]:
         """Count the scenes of a period in each tile."""
@@ -296,7 +296,3 @@ class Plan:
             "bytes_needed": self.bytes_needed,
             "bytes_to_read": self.bytes_to_read,
         }
-
-
-def _within(scenes: Sequence[Scene], period: Period) -> NDArray[np.int64]:
-    return np.array([p for p, each in enumerate(scenes) if each.time in period], np.int64)
