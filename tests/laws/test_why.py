@@ -10,6 +10,7 @@ from odc.geo.geom import point
 
 from pipeline import run, store
 from pipeline.composite import METHODS
+from pipeline.cube.blocks import remote
 from pipeline.errors import QueryError
 from pipeline.query.selection import scenes_in
 from pipeline.run.why import why
@@ -224,3 +225,12 @@ def test_what_is_meant_must_be_clear(masked):
         why(archive, inside, None, "monthly")
     with pytest.raises(QueryError, match="outside of the region"):
         why(archive, (100.0, 10.0), archive.periods("monthly")[0], "monthly")
+
+
+def test_it_reads_what_runs_kept_on_disk(masked, monkeypatch, tmp_path):
+    monkeypatch.setattr(remote, "_disk", None)
+    monkeypatch.setenv("CLOUDMASK_BLOCK_CACHE__FOLDER", str(tmp_path))
+    monkeypatch.setenv("CLOUDMASK_BLOCK_CACHE__SIZE", "1GiB")
+    with pytest.raises(QueryError):
+        why(store.open_archive(masked.store), (100.0, 10.0), name="monthly")
+    assert remote.disk() is not None

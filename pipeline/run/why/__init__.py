@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from pipeline.run.common.block_cache import use_block_cache
 from pipeline.run.why.answer import Seen, Why
 from pipeline.run.why.asked import ask
 from pipeline.run.why.looked import look
@@ -51,5 +52,6 @@ def why(
     StoreError
         There is no such composite.
     """
+    use_block_cache()
     asked = ask(archive, lonlat, period, name)
     return told(asked, look(asked))
