@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.serve.app import WEB
-from tests.serve.browser.page import MapPage, find_browser, open_browser, serving
+from tests.serve.browser.page import MODULES, MapPage, find_browser, open_browser, serving
 
-AXE = Path(__file__).parents[3] / "build" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = MODULES / "axe-core" / "axe.min.js"
+OPENLAYERS = MODULES / "ol" / "package.json"
 
 
 def pytest_addoption(parser):
@@ -28,7 +29,7 @@ def pytest_collection_modifyitems(items):
 
 def _missing() -> str | None:
     """Say what is not there; none: nothing."""
-    if not (WEB / "index.html").exists() or not AXE.exists():
+    if not all(each.exists() for each in (WEB / "index.html", AXE, OPENLAYERS)):
         return "the map is not built; `make web` builds it"
     if find_browser() is None:
         return "there is no chromium; on Debian: apt-get install chromium"

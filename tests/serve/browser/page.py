@@ -7,9 +7,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlparse
 
 import requests
@@ -22,6 +26,8 @@ PHONE = {
     "is_mobile": True,
     "device_scale_factor": 2,
 }
+MODULES = Path(__file__).parents[3] / "build" / "web" / "node_modules"
+"""The packages of npm that `make web` has fetched."""
 WAIT_MS = 30_000
 TILE_PX = 512
 """Pixels of the whole world at zoom 0, in MapLibre."""
@@ -50,6 +56,32 @@ def serving(archives, **settings) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(30)
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def __init__(self, *args, cors: bool, **kwargs) -> None:
+        self.cors = cors
+        super().__init__(*args, **kwargs)
+
+    def end_headers(self) -> None:
+        if self.cors:
+            self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@contextmanager
+def serving_files(folder: Path, *, cors: bool = False) -> Iterator[str]:
+    """Serve a folder, to pages of other origins, too, if `cors`."""
+    handler = partial(_Files, directory=folder, cors=cors)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
 
 
 def _answers(url: str) -> bool:

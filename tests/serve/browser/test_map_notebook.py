@@ -1,12 +1,11 @@
 """`explore()` in a frame: a page of another port of this machine shows the map, as a notebook does."""
 
-import functools
 import subprocess
 import sys
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from tests.serve.browser.page import serving_files
 
 EXPLORE = """
 import sys
@@ -16,11 +15,6 @@ print(shown.url, flush=True)
 print(shown._repr_html_(), flush=True)
 sys.stdin.readline()
 """
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
@@ -39,14 +33,8 @@ def explored(region):
 @pytest.fixture
 def notebook(explored, tmp_path):
     (tmp_path / "index.html").write_text(f"<!doctype html><body>{explored[1]}")
-    handler = functools.partial(Quiet, directory=tmp_path)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_files(tmp_path) as url:
+        yield url
 
 
 def test_a_notebook_shows_the_map(browser, explored, notebook):
