@@ -5,10 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from pipeline.config.paths import store_url
 from pipeline.errors import ConfigError
@@ -17,6 +26,9 @@ ARCHIVE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+BASEMAP = r"https?://[A-Za-z0-9.-]+(:\d{1,5})?/[^\s\"'<>;,]*"
+"""A host and a path, without what would end a part of the page's security policy."""
+TileTemplate = Annotated[str, StringConstraints(pattern=f"^{BASEMAP}$", max_length=500)]
 
 
 class ServeSettings(BaseModel):
@@ -50,6 +62,25 @@ class ServeSettings(BaseModel):
     """Asked for in the header ``X-API-Key`` of everything but the page of the map and the health checks; none: open."""
     cors_origins: tuple[str, ...] = ()
     """Origins of web pages elsewhere that may read the answers; none: no page may."""
+    basemap: TileTemplate | None = None
+    """URL of another server's tiles in Web Mercator, with ``{z}``, ``{x}`` and ``{y}``, to lie under the map's pictures; none: the map asks no other server."""
+    basemap_attribution: str = ""
+    """Whom the basemap is by, plain text; shown on the map, and needed where there is a basemap."""
+
+    @model_validator(mode="after")
+    def _basemap_is_whole(self) -> Self:
+        if self.basemap is not None:
+            if not all(part in self.basemap for part in ("{z}", "{x}", "{y}")):
+                raise ValueError("expected {z}, {x} and {y} in basemap")
+            if not self.basemap_attribution.strip():
+                raise ValueError("expected basemap_attribution: say whom the basemap is by")
+        return self
+
+    @property
+    def basemap_origin(self) -> str:
+        """Scheme and host of the basemap; empty: there is none."""
+        parts = urlsplit(self.basemap or "")
+        return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 def read_archives(

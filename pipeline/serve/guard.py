@@ -29,11 +29,11 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), payment=()",
 }
 MAP_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "connect-src 'self'; worker-src 'self' blob:; font-src 'self'; manifest-src 'self'; base-uri 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:{basemap}; "
+    "connect-src 'self'{basemap}; worker-src 'self' blob:; font-src 'self'; manifest-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-"""For pages: nothing from elsewhere. MapLibre sets styles of elements and starts workers from blobs."""
+"""For pages: nothing from elsewhere but tiles of a basemap that is set. MapLibre sets styles of elements and starts workers from blobs."""
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -50,13 +50,15 @@ class Guard:
         self._most = int(settings.max_body_bytes)
         self._key = settings.api_key
         self._seconds = settings.max_seconds
+        basemap = f" {settings.basemap_origin}" if settings.basemap else ""
+        self._policy = MAP_POLICY.format(basemap=basemap)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = _with_headers(send)
+        sent = _with_headers(send, self._policy)
         refusal = self._refusal(scope)
         if refusal is not None:
             await problem(*refusal)(scope, receive, sent)
@@ -110,14 +112,14 @@ class Guard:
             watched.end()
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, policy: str) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
             if headers.get("content-type", "").startswith("text/html"):
-                headers.setdefault("Content-Security-Policy", MAP_POLICY)
+                headers.setdefault("Content-Security-Policy", policy)
         await send(message)
 
     return sent

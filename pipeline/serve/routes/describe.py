@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from pipeline.config import ServeSettings
 from pipeline.serve.answers import answer, as_json
 from pipeline.serve.archives import Archives
 from pipeline.serve.given import Parameters
@@ -31,7 +32,15 @@ def archives(request: Request) -> Response:
         }
         for name in served.names
     ]
-    return as_json({"archives": listed, "links": [{"rel": "self", "href": f"{base}/archives"}]})
+    links = [{"rel": "self", "href": f"{base}/archives"}]
+    return as_json({"archives": listed, "links": links, **_basemap(request.app.state.settings)})
+
+
+def _basemap(settings: ServeSettings) -> dict[str, dict[str, str]]:
+    if settings.basemap is None:
+        return {}
+    told = {"url": settings.basemap, "attribution": settings.basemap_attribution}
+    return {"basemap": told}
 
 
 @router.get("/archives/{archive_id}")

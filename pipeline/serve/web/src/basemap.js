@@ -1,4 +1,4 @@
-// The ground under the pictures: outlines of countries from Natural Earth, and a graticule; nothing from elsewhere.
+// The ground under the pictures: outlines of countries from Natural Earth, and a graticule; nothing from elsewhere but tiles that the server names.
 import { feature, mesh } from "topojson-client";
 
 import { href } from "./api.js";
@@ -40,6 +40,12 @@ export function recolour(map, theme) {
   for (const [id, name] of [["graticule", "grid"], ["borders", "line"], ["region", "region"], ["area", "area"]])
     map.setPaintProperty(id, "line-color", colours[name]);
   map.setPaintProperty("place", "circle-stroke-color", colours.area);
+}
+
+/** Tiles of a basemap, above the land and below all else. */
+export function addTiles(map, { url, attribution }) {
+  map.addSource("basemap", { type: "raster", tiles: [url], tileSize: 256, attribution });
+  map.addLayer({ id: "basemap", type: "raster", source: "basemap", paint: { "raster-fade-duration": 0 } }, "graticule");
 }
 
 /** Outlines: coarse ones at once, finer ones when the map is near enough to show the difference. */

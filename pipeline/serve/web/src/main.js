@@ -107,7 +107,8 @@ async function start() {
   area.start();
   keys.start();
   onSystemChange(recolour);
-  const { archives: known } = await listed;
+  const { archives: known, basemap } = await listed;
+  if (basemap) map.useBasemap(basemap);
   if (!known.length) return notify("The server has no archive.");
   $("archive").addEventListener("change", ({ target }) =>
     change({ archive: target.value, at: "", time: "", sensor: "", composite: "", period: "", bands: "", classes: "", other: "", area: "", point: "" }));

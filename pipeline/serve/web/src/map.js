@@ -3,12 +3,13 @@ import { Map as MapLibre, NavigationControl, ScaleControl, AttributionControl, s
 
 import { href, keyed } from "./api.js";
 import * as basemap from "./basemap.js";
-import { $, notify } from "./dom.js";
+import { $, h, notify } from "./dom.js";
 import { change, state } from "./state.js";
 
 const PICTURES = ["composite", "mask"];
 let maps = [];
 let theme = "light";
+let tiles = null; // of a basemap
 
 export const map = () => maps[0];
 
@@ -46,13 +47,20 @@ function make(container, more = {}) {
     touchPitch: false,
     maxZoom: 18,
     fadeDuration: 0,
-    transformRequest: (url) => ({ url, headers: keyed() }),
+    // The key is for the server of the page alone.
+    transformRequest: (url) => ({ url, headers: url.startsWith(href("")) ? keyed() : {} }),
     ...more,
   });
   made.touchZoomRotate.disableRotation();
   made.keyboard.disableRotation();
   made.on("error", ({ error }) => told(error));
   return made;
+}
+
+/** Lay another server's tiles under the pictures; `attribution` is text. */
+export function useBasemap({ url, attribution }) {
+  tiles = { url, attribution: h("span", {}, attribution).innerHTML };
+  for (const each of maps) basemap.addTiles(each, tiles);
 }
 
 function busy() {
@@ -90,6 +98,7 @@ export async function show({ left, right }, { box, maxzoom }) {
     maps[1].on("idle", busy);
     await maps[1].once("load");
     basemap.addCountries([maps[1]]).catch(told);
+    if (tiles) basemap.addTiles(maps[1], tiles);
     for (const [id, data] of Object.entries(drawn)) maps[1].getSource(id).setData(data);
     basemap.graticule(maps);
   }
