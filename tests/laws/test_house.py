@@ -1,6 +1,7 @@
 """The house: no circle of imports, no folder like a corridor, and the tree in the documents is the tree on disk."""
 
 import importlib.metadata
+import importlib.util
 import re
 import sys
 from pathlib import Path
