@@ -1,6 +1,7 @@
 """Every cap of pyproject.toml has a reason, and each reason still holds: a test that fails here says which cap can go."""
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import re
 import tomllib
@@ -120,3 +121,14 @@ def test_the_reason_still_holds(name):
     assert REASONS[name](), (
         f"nothing speaks against a newer {name} any more: lift its cap in pyproject.toml"
     )
+
+
+def test_what_is_pinned_installs_on_the_oldest_python_that_is_promised():
+    """A pin that needed 3.11.5 stopped `make demo` on Debian 12, which has 3.11.2."""
+    oldest = next(iter(SpecifierSet(PROJECT["requires-python"]))).version + ".0"
+    wanted = {
+        each.name: each.metadata.get("Requires-Python") or ""
+        for each in importlib.metadata.distributions()
+    }
+    assert len(wanted) > 100
+    assert [name for name, needs in wanted.items() if oldest not in SpecifierSet(needs)] == []
