@@ -65,8 +65,10 @@ def reference(path: Path, folder: Path) -> str:
 def _meant(href: str, base: str) -> Iterator[str]:
     """Yield the paths that a relative href may mean beside a file; usually one."""
     yield _beside(href, base)
-    if "%" in href:
-        yield _beside(os.fsdecode(unquote_to_bytes(href)), base)
+    decoded = os.fsdecode(unquote_to_bytes(href))
+    # An encoded slash does not part a path (RFC 3986, 2.2), and no name has one: it would lead to another place.
+    if decoded != href and decoded.count("/") == href.count("/"):
+        yield _beside(decoded, base)
     if os.sep == "/" and "\\" in href and PureWindowsPath(href).name not in ("", ".."):
         # Written on Windows; never a folder above the document.
         yield _beside(href.replace("\\", "/"), base)

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote_to_bytes
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
@@ -56,6 +56,9 @@ def test_an_encoded_name_is_decoded_where_no_file_has_it(folder, name):
 
 
 @given(name=NAMES, beside=NAMES)
+@example(name="%2F", beside="a")
+@example(name="%2Fa", beside="a")
+@example(name="%2E%2E%2Fb", beside="a")
 def test_a_file_that_is_gone_is_replaced_by_no_other(name, beside):
     with TemporaryDirectory() as top:
         (Path(top) / beside).touch()
