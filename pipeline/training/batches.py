@@ -28,6 +28,9 @@ CROPS = 4
 GROUP = 16
 """Batches whose crops are shuffled; a multiple of `CROPS`."""
 
+COMPILED_BANDS = 6
+"""Bands of batches for a compiled network, those of most samples and more."""
+
 AHEAD = 2
 """Groups of batches that are made before they are asked for."""
 
@@ -46,9 +49,9 @@ class Batch:
     """(N, Y, X)."""
 
 
-def together(samples: Sequence[Sample]) -> Batch:
-    """Put samples of one size into a batch."""
-    most = max(len(each.bands_um) for each in samples)
+def together(samples: Sequence[Sample], least: int = 0) -> Batch:
+    """Put samples of one size into a batch, with room for at least so many bands."""
+    most = max(least, *(len(each.bands_um) for each in samples))
     shape = samples[0].labels.shape
     images = np.zeros((len(samples), most, *shape), np.float32)
     # What stands for an absent band is never looked at, but must have a logarithm.
@@ -94,6 +97,8 @@ def batches(
         A data set cannot be read.
     """
     size = experiment.train.batch
+    # Compiled once, and not again for every number of bands.
+    least = COMPILED_BANDS if experiment.train.compile else 0
     group, first = divmod(start, GROUP)
     scenes = size * GROUP // CROPS
     with _Maker(experiment) as maker:
@@ -109,7 +114,9 @@ def batches(
                 len(made)
             )
             for batch in range(first, GROUP):
-                yield together([made[i] for i in order[batch * size : (batch + 1) * size]])
+                yield together(
+                    [made[i] for i in order[batch * size : (batch + 1) * size]], least
+                )
             group, first = group + 1, 0
 
 

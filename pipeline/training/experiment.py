@@ -96,17 +96,25 @@ class DatasetSection(Section):
     """Model whose opinion on cloud narrows labels that leave it open; see `pipeline.training.teacher`."""
 
 
+class RegionsSection(Section):
+    """Simulated archives as a source; see `pipeline.simulate.patches.regional`."""
+
+    main_bands: Share = 0.5
+
+
 class SourceSection(Section):
-    """One source of the mixture: a stream or a data set."""
+    """One source of the mixture: a stream, simulated archives, or a data set."""
 
     weight: Positive = 1.0
     stream: StreamSection | None = None
+    regions: RegionsSection | None = None
     dataset: DatasetSection | None = None
 
     @model_validator(mode="after")
     def _one(self) -> SourceSection:
-        if (self.stream is None) == (self.dataset is None):
-            refuse("either `stream` or `dataset`", key="stream", found=None)
+        given = [each for each in (self.stream, self.regions, self.dataset) if each is not None]
+        if len(given) != 1:
+            refuse("one of `stream`, `regions` and `dataset`", key="stream", found=None)
         return self
 
 
@@ -163,6 +171,8 @@ class TrainSection(Section):
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Count = 1
     """Of torch on a CPU."""
+    compile: bool = False
+    """Compile network and losses: two minutes at the start, a quarter less for each step on a CPU; needs a C++ compiler."""
     workers: Annotated[int, Field(ge=0)] = 1
     """Processes that make samples; none: the training's own."""
     check_every: Count = 250

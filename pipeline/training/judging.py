@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.evaluate import confusion
-from pipeline.models.networks.spectral_unet import SpectralUnet
-from pipeline.simulate.patches import Patch, PatchSettings, make_patch
+from pipeline.models.networks.spectral_unet import STRIDE_PX, SpectralUnet
+from pipeline.simulate.patches import Patch, PatchSettings, make_patch, make_regional_patch
 from pipeline.training.experiment import CLASSES, Experiment
 from pipeline.types import CLOUD, USABLE, Code
 
@@ -57,12 +57,21 @@ class Judged:
 
 
 def check_patches(experiment: Experiment) -> list[Patch]:
-    """Return the patches that an experiment is judged on: those of its first stream, or of any."""
+    """Return the patches that an experiment is judged on: those of its first stream, or of any.
+
+    Where it learns from regions, too, every other one is a region's.
+    """
     streams = [each.stream for each in experiment.sources if each.stream is not None]
-    size = experiment.train.crop_px
+    regions = [each.regions for each in experiment.sources if each.regions is not None]
+    size, count = experiment.train.crop_px, experiment.train.check_patches
     settings = streams[0].settings(size) if streams else PatchSettings(size_px=size)
     seed = experiment.seed + SEED_APART
-    return [make_patch(seed, n, settings) for n in range(experiment.train.check_patches)]
+    return [
+        make_regional_patch(seed, n, regions[0].main_bands)
+        if regions and n % 2
+        else make_patch(seed, n, settings)
+        for n in range(count)
+    ]
 
 
 def judge(net: SpectralUnet, patches: Sequence[Patch], device: torch.device) -> Judged:
@@ -72,15 +81,18 @@ def judge(net: SpectralUnet, patches: Sequence[Patch], device: torch.device) -> 
     net.eval()
     with torch.inference_mode():
         for patch in patches:
-            counts += confusion(patch.codes, _codes(net, patch, device), len(Code))
+            found = _codes(net, patch, device)
+            true = patch.codes[: found.shape[0], : found.shape[1]]
+            counts += confusion(true, found, len(Code))
     net.train(was_training)
     return Judged(counts=counts)
 
 
 def _codes(net: SpectralUnet, patch: Patch, device: torch.device) -> NDArray[np.uint8]:
     described = [(band.wavelength_um, band.width_um) for band in patch.bands]
+    height, width = (edge - edge % STRIDE_PX for edge in patch.codes.shape)
     scores = net(
-        torch.from_numpy(patch.pixels)[None].to(device),
+        torch.from_numpy(patch.pixels[:, :height, :width])[None].to(device),
         torch.tensor([described], device=device),
         torch.ones(1, len(described), dtype=torch.bool, device=device),
     )

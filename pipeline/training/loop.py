@@ -86,6 +86,11 @@ class _Training:
             net.parameters(), lr=section.lr, weight_decay=section.weight_decay
         )
         self.inner = net
+        self.loss = combined_loss
+        if section.compile:
+            # In place: what is saved keeps the names of its tensors.
+            net.compile()
+            self.loss = torch.compile(combined_loss)
         self.net, self.optimizer = fabric.setup(net, optimizer)
         self.average = AveragedModel(net, multi_avg_fn=_averaging(0.0), use_buffers=True)
         self.progress = Progress()
@@ -140,7 +145,7 @@ class _Training:
         )
         with torch.autocast(device.type, torch.bfloat16, enabled=section.precision == BFLOAT16):
             scores = self.net(images, bands, present)
-        loss = combined_loss(self.experiment.loss, scores.float(), labels)
+        loss = self.loss(self.experiment.loss, scores.float(), labels)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(

@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 from pipeline.datasets import labels, reader_of
 from pipeline.datasets.labels import Labelled
 from pipeline.errors import LabelledDataError
-from pipeline.simulate.patches import SENSORS, PatchSettings, make_patch
-from pipeline.training.experiment import DatasetSection, Experiment
+from pipeline.simulate.patches import (
+    SENSORS,
+    Patch,
+    PatchSettings,
+    make_patch,
+    make_regional_patch,
+)
+from pipeline.training.experiment import DatasetSection, Experiment, RegionsSection
 from pipeline.training.teacher import Teacher
 
 Floats = NDArray[np.float32]
@@ -49,11 +55,29 @@ class Stream:
 
     def scene(self, rng: np.random.Generator) -> Sample:
         """Make a patch that nobody has seen."""
-        patch = make_patch(int(rng.integers(2**31)), int(rng.integers(2**31)), self._settings)
-        described = [(band.wavelength_um, band.width_um) for band in patch.bands]
-        return Sample(
-            pixels=patch.pixels, labels=patch.labels, bands_um=np.array(described, np.float32)
+        return _of_patch(
+            make_patch(int(rng.integers(2**31)), int(rng.integers(2**31)), self._settings)
         )
+
+
+class Regions:
+    """Simulated archives."""
+
+    def __init__(self, section: RegionsSection) -> None:
+        """Draw from what the section says."""
+        self._section = section
+
+    def scene(self, rng: np.random.Generator) -> Sample:
+        """Make a pass over a region that nobody has seen."""
+        number = int(rng.integers(2**31)), int(rng.integers(2**31))
+        return _of_patch(make_regional_patch(*number, self._section.main_bands))
+
+
+def _of_patch(patch: Patch) -> Sample:
+    described = [(band.wavelength_um, band.width_um) for band in patch.bands]
+    return Sample(
+        pixels=patch.pixels, labels=patch.labels, bands_um=np.array(described, np.float32)
+    )
 
 
 class Dataset:
@@ -140,6 +164,8 @@ class Mixture:
         for each in experiment.sources:
             if each.stream is not None:
                 self._sources.append(Stream(each.stream.settings(2 * crop_px)))
+            if each.regions is not None:
+                self._sources.append(Regions(each.regions))
             if each.dataset is not None:
                 self._sources.append(Dataset(each.dataset, crop_px))
         weights = np.array([each.weight for each in experiment.sources])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.simulate.bands import LANDSAT, SENTINEL2
 from pipeline.simulate.patches import (
     SENSORS,
     PatchSettings,
@@ -13,6 +14,7 @@ from pipeline.simulate.patches import (
     ground,
     kept_back,
     make_patch,
+    make_regional_patch,
     sensors,
 )
 from pipeline.simulate.patches.clouds import Cloud
@@ -140,3 +142,32 @@ def test_what_is_kept_back_is_drawn_by_name_alone(patches):
 def test_wrong_settings_are_named(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         PatchSettings(**wrong)
+
+
+@pytest.fixture(scope="module")
+def regional():
+    return [make_regional_patch(4, index) for index in range(6)]
+
+
+def test_a_region_follows_from_its_seed_and_index(regional):
+    again = make_regional_patch(4, 2)
+    np.testing.assert_array_equal(again.pixels, regional[2].pixels)
+    np.testing.assert_array_equal(again.labels, regional[2].labels)
+
+
+def test_of_a_region_what_is_true_is_never_ruled_out(regional):
+    for patch in regional:
+        assert patch.pixels.shape == (len(patch.bands), *patch.codes.shape)
+        assert np.isfinite(patch.pixels).all()
+        assert ((patch.labels >> patch.codes) & 1).all()
+        cloud = np.isin(patch.codes, (Code.THIN_CLOUD, Code.THICK_CLOUD))
+        np.testing.assert_array_equal(cloud, patch.tau >= 0.1)
+
+
+def test_regions_have_the_bands_of_their_sensors(regional):
+    for patch in regional:
+        assert {(each.wavelength_um, each.width_um) for each in patch.bands} <= {
+            (each.wavelength_um, each.width_um) for each in (*SENTINEL2, *LANDSAT)
+        }
+    few = {len(make_regional_patch(4, index, main_bands=1).bands) for index in range(4)}
+    assert few == {4}

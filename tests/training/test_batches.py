@@ -11,6 +11,7 @@ from pipeline.training import Experiment
 from pipeline.training import batches as made
 from pipeline.training.augment import cropped, turned, varied
 from pipeline.training.batches import CROPS, GROUP, batches, together
+from pipeline.training.judging import check_patches
 from pipeline.training.samples import Sample
 
 
@@ -46,6 +47,22 @@ def test_every_crop_is_used_once_and_batches_in_a_row_have_other_scenes(tiny, mo
     assert np.ravel(scenes[GROUP:]).min() > in_group.max()
     alike = sum(one == other for one, other in pairwise(scenes))
     assert alike < GROUP / 4
+
+
+def test_regions_are_learnt_from_like_other_patches(tiny):
+    from_regions = Experiment.model_validate(
+        tiny.model_dump(exclude={"sources"}) | {"sources": [{"regions": {"main_bands": 1}}]}
+    )
+    batch = next(batches(from_regions, 0))
+    assert batch.images.shape == (2, 4, 32, 32)
+    assert batch.labels.any()
+    assert len(check_patches(from_regions)) == 2
+
+
+def test_a_batch_has_room_for_as_many_bands_as_a_compiled_network_expects():
+    batch = together([sample(bands=3)], least=6)
+    assert batch.images.shape[1] == 6
+    assert batch.present.tolist() == [[True] * 3 + [False] * 3]
 
 
 def test_absent_bands_are_told_from_those_that_are_there():

@@ -27,7 +27,7 @@ def test_committed_recipes_are_sound(path):
         ("name: A b\n", "x.yaml:1: name"),
         ("name: a\nloss: {cross_entropy: 0}\n", "expected a weight above zero"),
         ("name: a\nloss: {class_weights: {fog: 2}}\n", "expected classes among clear"),
-        ("name: a\nsources: [{weight: 2}]\n", "either `stream` or `dataset`"),
+        ("name: a\nsources: [{weight: 2}]\n", "one of `stream`, `regions` and `dataset`"),
         ("name: a\nsources: [{stream: {sensors: [landsat-6]}}]\n", "there is no landsat-6"),
         ("name: a\nsources: [{dataset: {name: chip, path: x, sensor: venus}}]\n", "name"),
     ],

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -140,3 +141,17 @@ def test_in_short_precision_bands_and_images_stay_whole(tiny, tmp_path, monkeypa
     )
     loop.train(tiny.model_copy(update={"train": short}), tmp_path / "short")
     assert seen[:2] == [(torch.float32, torch.float32), torch.bfloat16]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+def test_compiled_it_learns_the_same(tiny, tmp_path, trained):
+    if shutil.which("g++") is None:
+        pytest.skip("no C++ compiler on this machine")
+    how = tiny.train.model_copy(update={"compile": True})
+    folder = loop.train(tiny.model_copy(update={"train": how}), tmp_path / "compiled")
+    found, plain = (load_file(each / "model.safetensors") for each in (folder, trained))
+    assert found.keys() == plain.keys()
+    # Rounding differs, and grows with every step: losses agree, weights less and less.
+    first, whole = curves(folder)[0], curves(trained)[0]
+    assert float(first["loss"]) == pytest.approx(float(whole["loss"]), rel=1e-3)

@@ -7,6 +7,7 @@
       ground    what lies on a patch; recipes: of many kinds  clouds    what hangs over it
       fields    random fields on a small torus                render    sun, shadow, air, sensor
       truth     optical depth, light and ground ─▶ codes, and labels that say where they are in doubt
+      regional  instead: the ground, clouds and sensors of a simulated archive
 
 A patch follows from its seed and index alone, so that any number of processes make the same stream in any
 order. Some sensors, skies and grounds (`KEPT_BACK`) are drawn only where settings name
@@ -14,6 +15,14 @@ them: they test a network on what it has not seen in training.
 """
 
 from pipeline.simulate.patches.patch import Patch, PatchSettings, kept_back, make_patch
+from pipeline.simulate.patches.regional import make_regional_patch
 from pipeline.simulate.patches.sensors import SENSORS
 
-__all__ = ["SENSORS", "Patch", "PatchSettings", "kept_back", "make_patch"]
+__all__ = [
+    "SENSORS",
+    "Patch",
+    "PatchSettings",
+    "kept_back",
+    "make_patch",
+    "make_regional_patch",
+]
