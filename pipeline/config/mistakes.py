@@ -114,10 +114,15 @@ def _mistake(
 
 def _keys_at(location: Location, section: type[BaseModel]) -> Sequence[str]:
     """Return the keys of the section at a location; positions and names of groups are no sections."""
+    could = [section]
     for step in location:
-        field = section.model_fields.get(str(step))
-        section = next(_sections_in(field.annotation), section) if field else section
-    return [field.alias or name for name, field in section.model_fields.items()]
+        field = could[0].model_fields.get(str(step))
+        if field:
+            could = list(_sections_in(field.annotation)) or could
+        else:
+            # One of several sections, by the name of its class.
+            could = [each for each in could if each.__name__ == step] or could
+    return [field.alias or name for name, field in could[0].model_fields.items()]
 
 
 def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 -- a type

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from pipeline.errors import ModelError
-from pipeline.models.networks.spectral_unet import STRIDE_PX, Fixed
-from pipeline.models.networks.trained import filled, fold
+from pipeline.models.networks.network import fold
+from pipeline.models.networks.trained import filled
 from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights.folder import WEIGHTS, read_card
 
@@ -20,7 +20,7 @@ OPSET = 17
 def export_onnx(folder: Path, roles: Sequence[str], target: Path) -> Path:
     """Write the network of a model folder for some bands as ONNX.
 
-    Its input ``reflectance`` is (N, B, H, W) float32, without gaps, H and W multiples of 16; its output
+    Its input ``reflectance`` is (N, B, H, W) float32, without gaps, H and W multiples of the network's stride; its output
     ``scores`` (N, K, H, W) logits of the classes of the folder's card.
 
     Parameters
@@ -35,7 +35,7 @@ def export_onnx(folder: Path, roles: Sequence[str], target: Path) -> Path:
     Raises
     ------
     ModelError
-        The folder holds no trained model, or a role is not an optical band.
+        The folder holds no trained model, a role is not an optical band, or the network takes other bands.
     """
     unknown = [role for role in roles if role not in ROLE_UM]
     if unknown or not roles:
@@ -44,8 +44,9 @@ def export_onnx(folder: Path, roles: Sequence[str], target: Path) -> Path:
         )
     card = read_card(folder)
     net = filled(card, (folder / WEIGHTS).read_bytes())
-    fixed = fold(Fixed(net, [ROLE_UM[role] for role in roles]))
-    example = torch.zeros(1, len(roles), 4 * STRIDE_PX, 4 * STRIDE_PX)
+    fixed = fold(net.fixed([ROLE_UM[role] for role in roles]))
+    edge = 4 * card.network.stride_px
+    example = torch.zeros(1, len(roles), edge, edge)
     free = {0: "windows", 2: "height", 3: "width"}
     part = target.with_name(target.name + ".part")
     with warnings.catch_warnings():

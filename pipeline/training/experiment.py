@@ -14,9 +14,10 @@ from pydantic import (
 )
 
 from pipeline.config.files import overridden, read_yaml
-from pipeline.config.mistakes import mistakes, path_of
+from pipeline.config.mistakes import Location, mistakes, path_of
 from pipeline.datasets import READERS
 from pipeline.errors import ConfigError
+from pipeline.models.architectures import ARCHITECTURES, AnyShape, SpectralUnetShape
 from pipeline.simulate.patches import SENSORS, PatchSettings
 from pipeline.types import Code
 from pipeline.types.settings import Section
@@ -35,21 +36,6 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-
-
-class NetworkSection(Section):
-    """The network; see `pipeline.models.networks.spectral_unet.Width`."""
-
-    channels: Annotated[tuple[int, int, int, int, int], BeforeValidator(_listed)] = (
-        8,
-        32,
-        64,
-        112,
-        176,
-    )
-    spectral: Annotated[int, Field(ge=8, le=512, multiple_of=4)] = 48
-    init: str = ""
-    """Model folder whose weights it begins with; its shape must be the same."""
 
 
 class StreamSection(Section):
@@ -191,13 +177,29 @@ class Experiment(Section):
     licence: str = "Apache-2.0"
     """Of the weights."""
     notes: str = ""
-    network: NetworkSection = NetworkSection()
+    network: AnyShape = SpectralUnetShape()
+    """The architecture and its sizes, by its `kind`."""
     sources: Annotated[
         tuple[SourceSection, ...], BeforeValidator(_listed), Field(min_length=1)
     ] = (SourceSection(stream=StreamSection()),)
     augment: AugmentSection = AugmentSection()
     loss: LossSection = LossSection()
     train: TrainSection = TrainSection()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Experiment:
+        stride, fewest = self.network.stride_px, self.network.fewest_batch
+        if self.train.crop_px % stride:
+            refuse(
+                f"a multiple of the network's stride ({stride})",
+                key="train.crop_px",
+                found=self.train.crop_px,
+            )
+        if self.train.batch < fewest:
+            refuse(
+                f"at least {fewest} for this network", key="train.batch", found=self.train.batch
+            )
+        return self
 
 
 def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
@@ -220,7 +222,10 @@ def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
     try:
         found = Experiment.model_validate(values)
     except ValidationError as error:
-        wrong = mistakes(error, Experiment, lambda _: "a value")
+        wrong = [
+            (_in_file(at), words)
+            for at, words in mistakes(error, Experiment, lambda _: "a value")
+        ]
     else:
         for source in found.sources:
             if source.stream is not None:
@@ -229,3 +234,11 @@ def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
     raise ConfigError(
         "\n".join(f"{file.line_of(at)}: {path_of(at)}: {words}" for at, words in wrong)
     )
+
+
+def _in_file(at: Location) -> Location:
+    """Return a location without the name of the class that a shape was read as."""
+    named = at[:1] == ("network",) and at[1:2] in [
+        (each.__name__,) for each in ARCHITECTURES.values()
+    ]
+    return (at[0], *at[2:]) if named else at

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.evaluate import confusion
-from pipeline.models.networks.spectral_unet import STRIDE_PX, SpectralUnet
+from pipeline.models.networks.network import Network
 from pipeline.simulate.patches import Patch, PatchSettings, make_patch, make_regional_patch
 from pipeline.training.experiment import CLASSES, Experiment
 from pipeline.types import CLOUD, USABLE, Code
@@ -74,7 +74,7 @@ def check_patches(experiment: Experiment) -> list[Patch]:
     ]
 
 
-def judge(net: SpectralUnet, patches: Sequence[Patch], device: torch.device) -> Judged:
+def judge(net: Network, patches: Sequence[Patch], device: torch.device) -> Judged:
     """Count what a network finds on patches, one at a time."""
     counts = np.zeros((len(Code), len(Code)), np.int64)
     was_training = net.training
@@ -88,9 +88,9 @@ def judge(net: SpectralUnet, patches: Sequence[Patch], device: torch.device) -> 
     return Judged(counts=counts)
 
 
-def _codes(net: SpectralUnet, patch: Patch, device: torch.device) -> NDArray[np.uint8]:
+def _codes(net: Network, patch: Patch, device: torch.device) -> NDArray[np.uint8]:
     described = [(band.wavelength_um, band.width_um) for band in patch.bands]
-    height, width = (edge - edge % STRIDE_PX for edge in patch.codes.shape)
+    height, width = (edge - edge % net.stride_px for edge in patch.codes.shape)
     scores = net(
         torch.from_numpy(patch.pixels[:, :height, :width])[None].to(device),
         torch.tensor([described], device=device),

@@ -20,7 +20,7 @@ from lightning_fabric import Fabric, seed_everything
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.errors import ModelError, TrainingError
-from pipeline.models.networks.spectral_unet import SpectralUnet, Width
+from pipeline.models.networks.network import Network
 from pipeline.models.networks.trained import filled
 from pipeline.models.weights.folder import WEIGHTS, read_card
 from pipeline.training import losses
@@ -119,10 +119,10 @@ class _Training:
         return self.folder.path
 
     @property
-    def kept(self) -> SpectralUnet:
+    def kept(self) -> Network:
         """The network of averaged weights."""
         kept = self.average.module
-        assert isinstance(kept, SpectralUnet)
+        assert isinstance(kept, Network)
         return kept
 
     def _due(self) -> bool:
@@ -210,7 +210,7 @@ def _averaging(stays: float) -> Callable[..., None]:
     return averaging
 
 
-def begin(experiment: Experiment) -> SpectralUnet:
+def begin(experiment: Experiment) -> Network:
     """Make the network that an experiment begins with: random, or of another model folder.
 
     Raises
@@ -218,16 +218,14 @@ def begin(experiment: Experiment) -> SpectralUnet:
     ModelError
         That folder holds a network of another shape.
     """
-    section = experiment.network
-    width = Width(channels=section.channels, spectral=section.spectral)
-    net = SpectralUnet(len(CLASSES), width)
-    if section.init:
-        folder = Path(section.init).expanduser()
+    shape = experiment.network
+    net = shape.network(len(CLASSES))
+    if shape.init:
+        folder = Path(shape.init).expanduser()
         card = read_card(folder)
-        if (card.channels, card.spectral) != (section.channels, section.spectral):
+        if card.network != shape.bare:
             raise ModelError(
-                f"network.init: {folder} has channels {card.channels} and spectral {card.spectral}; the "
-                f"experiment {section.channels} and {section.spectral}"
+                f"network.init: {folder} has {card.network!r}; the experiment {shape.bare!r}"
             )
         net.load_state_dict(filled(card, (folder / WEIGHTS).read_bytes()).state_dict())
         net.requires_grad_(True)

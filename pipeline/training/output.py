@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 import yaml
+from pydantic import ValidationError
 
 from pipeline.errors import TrainingError
-from pipeline.models.networks.spectral_unet import SpectralUnet
+from pipeline.models.networks.network import Network
 from pipeline.models.networks.trained import as_file
 from pipeline.models.weights.folder import CARD, METRICS, WEIGHTS, FolderCard
 from pipeline.training.experiment import CLASSES, Experiment
@@ -58,7 +59,7 @@ class Folder:
         self._experiment = experiment
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         known = path / EXPERIMENT
-        if known.is_file() and known.read_text(encoding="utf-8") != text:
+        if known.is_file() and not _is(experiment, known):
             raise TrainingError(
                 f"{path} holds another experiment, or other settings of this one: {known} says which; "
                 "give another folder, or delete this one"
@@ -103,7 +104,7 @@ class Folder:
             table.writerows(rows)
         _write(self.path / CURVES, text.getvalue().encode())
 
-    def publish(self, net: SpectralUnet, step: int, measures: Row) -> None:
+    def publish(self, net: Network, step: int, measures: Row) -> None:
         """Write the model folder: weights, card and metrics.
 
         Raises
@@ -118,6 +119,17 @@ class Folder:
         _write(self.path / CARD, card.model_dump_json(indent=2).encode())
 
 
+def _is(experiment: Experiment, known: Path) -> bool:
+    """Return whether a folder's experiment is this one; settings that came later have their defaults."""
+    try:
+        return (
+            Experiment.model_validate(yaml.safe_load(known.read_text(encoding="utf-8")))
+            == experiment
+        )
+    except (ValidationError, yaml.YAMLError):
+        return False
+
+
 def _card(experiment: Experiment, step: int, measures: Row) -> FolderCard:
     sets = [each.dataset for each in experiment.sources if each.dataset is not None]
     streams = [each.stream for each in experiment.sources if each.stream is not None]
@@ -127,8 +139,7 @@ def _card(experiment: Experiment, step: int, measures: Row) -> FolderCard:
     return FolderCard(
         name=experiment.name,
         version=f"seed {experiment.seed}, step {step}",
-        channels=experiment.network.channels,
-        spectral=experiment.network.spectral,
+        network=experiment.network.bare,
         classes=tuple(int(code) for code in CLASSES),
         levels=tuple(levels),
         resolution_m=streams[0].pixels_m if streams else (10.0, 60.0),

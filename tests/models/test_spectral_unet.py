@@ -7,9 +7,16 @@ import torch
 
 from pipeline.errors import ModelError
 from pipeline.models import resolve
+from pipeline.models.architectures import SpectralUnetShape
 from pipeline.models.export import export_onnx
-from pipeline.models.networks.spectral_unet import REACH_PX, Fixed, SpectralUnet, Width
-from pipeline.models.networks.trained import as_file, fold
+from pipeline.models.networks.network import fold
+from pipeline.models.networks.spectral_unet import (
+    REACH_PX,
+    Fixed,
+    SpectralUnet,
+    Width,
+)
+from pipeline.models.networks.trained import as_file
 from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights.folder import FolderCard
 
@@ -98,8 +105,7 @@ def folder(net, tmp_path):
     card = FolderCard(
         name="tiny",
         version="1",
-        channels=NARROW.channels,
-        spectral=NARROW.spectral,
+        network=SpectralUnetShape(channels=NARROW.channels, spectral=NARROW.spectral),
         classes=(1, 2, 3, 4, 5, 6),
         levels=("L1C", "L2A"),
         resolution_m=(10, 60),

@@ -27,6 +27,27 @@ def test_committed_recipes_are_sound(path):
         ("name: A b\n", "x.yaml:1: name"),
         ("name: a\nloss: {cross_entropy: 0}\n", "expected a weight above zero"),
         ("name: a\nloss: {class_weights: {fog: 2}}\n", "expected classes among clear"),
+        (
+            "name: a\nnetwork:\n  kind: unet\n  chanels: [8, 8]\n",
+            r"x.yaml:4: network.chanels: unknown key \(did you mean channels",
+        ),
+        (
+            "name: a\nnetwork: {kind: u-net}\n",
+            "x.yaml:2: network: .*a kind among spectral-unet",
+        ),
+        ("name: a\nnetwork: {channels: [8]}\n", "x.yaml:2: network.channels"),
+        (
+            "name: a\nnetwork: {kind: unet, roles: [fog]}\n",
+            "x.yaml:2: network.roles: found .*, expected optical bands",
+        ),
+        (
+            "name: a\ntrain: {crop_px: 40}\n",
+            r"train.crop_px: found 40, expected a multiple of",
+        ),
+        (
+            "name: a\nnetwork: {kind: fcn, channels: [8, 8, 8, 8, 8, 8]}\ntrain: {crop_px: 48}\n",
+            r"x.yaml:3: train.crop_px: found 48, expected a multiple of the network's stride \(32\)",
+        ),
         ("name: a\nsources: [{weight: 2}]\n", "one of `stream`, `regions` and `dataset`"),
         ("name: a\nsources: [{stream: {sensors: [landsat-6]}}]\n", "there is no landsat-6"),
         ("name: a\nsources: [{dataset: {name: chip, path: x, sensor: venus}}]\n", "name"),

@@ -10,8 +10,8 @@ from pipeline.errors import ModelError
 from pipeline.models.families import options as option
 from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights.files import UserFile, WeightsFile, given
-from pipeline.models.weights.folder import FILES, FolderCard, is_folder, read_card
-from pipeline.types import Code, Lattice, Model, ModelCard
+from pipeline.models.weights.folder import FILES, WEIGHTS, FolderCard, is_folder, read_card
+from pipeline.types import Code, Model, ModelCard
 
 PREFIX = "trained-"
 """Prefix of card names: the name identifies the training, the option ``weights`` is the folder's path."""
@@ -20,9 +20,6 @@ USUAL = ("blue", "green", "red", "nir")
 """Default of the option ``roles``; ``nir08`` replaces a missing ``nir``."""
 
 FEWEST_BANDS = 3
-
-# Multiples of the network's stride, so that the pixels of its lowest level form one grid over all windows.
-LATTICE = Lattice(core_px=768, halo_px=96)
 
 OPTIONS: Mapping[str, tuple[object, option.Check]] = {
     "precision": ("float32", option.one_of(*option.PRECISION)),
@@ -64,7 +61,8 @@ class Trained:
             raise ModelError(
                 f"{card.name} was trained on {', '.join(card.levels)}; the items are {level!r}"
             )
-        return _card(card, folder, _bands(card.name, roles, chosen["roles"]), chosen)
+        bands = _bands(card, roles, chosen["roles"])
+        return _card(card, folder, bands, chosen)
 
     def load(self, card: ModelCard) -> Model:
         """Load a network; see `pipeline.models.load`."""
@@ -75,22 +73,23 @@ class Trained:
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
-        each = BYTES_PER_PIXEL[option.counted_as(card)] + 24 * len(card.roles)
-        return FIRST_USE_BYTES + windows * each * card.lattice.window_px**2
+        folder = Path(card.options["weights"])
+        shape = read_card(folder).network
+        each = shape.bytes_per_pixel(option.counted_as(card)) + 24 * len(card.roles)
+        # The weights as they are read, those of the network, and those that kernels lay out anew.
+        weights = 3 * (folder / WEIGHTS).stat().st_size
+        return FIRST_USE_BYTES + weights + windows * each * card.lattice.window_px**2
 
 
-FIRST_USE_BYTES = 60 * 10**6
-"""Weights, and kernels that oneDNN compiles."""
-
-BYTES_PER_PIXEL = {"float32": 450, "bfloat16": 240}
-"""Peak memory of inference on one window, per pixel, without the features of its bands: at half resolution the skip
-connection, the upsampled level below, their sum and its convolutions, and at full resolution the scores. Measured with
-the recipe's widths and four bands: 525 and 319 with the features, which count 96. A megapixel of ground costs .46 CPU
-seconds in float32 and .26 in bfloat16 (EPYC with AVX512-BF16), halos included."""
+FIRST_USE_BYTES = 55 * 10**6
+"""Kernels that oneDNN compiles."""
 
 
-def _bands(model: str, offered: Collection[str], asked: str) -> tuple[str, ...]:
-    """Choose the bands of the option ``roles``; by default the usual ones that the items have."""
+def _bands(card: FolderCard, offered: Collection[str], asked: str) -> tuple[str, ...]:
+    """Choose the bands: the network's own, or those of the option ``roles``, or the usual ones that the items have."""
+    if card.network.wanted:
+        return _own_bands(card, offered, asked)
+    model = card.name
     wanted = [each.strip() for each in asked.split(",") if each.strip()] or list(USUAL)
     unknown = [each for each in wanted if each not in ROLE_UM]
     if unknown:
@@ -110,6 +109,23 @@ def _bands(model: str, offered: Collection[str], asked: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _own_bands(card: FolderCard, offered: Collection[str], asked: str) -> tuple[str, ...]:
+    own = card.network.wanted
+    if asked and tuple(each.strip() for each in asked.split(",")) != own:
+        raise ModelError(
+            f"option roles of {card.name}: it was trained for {', '.join(own)} and takes no others; leave it out"
+        )
+    # Narrow and broad near infrared are one band to a network.
+    other = {"nir": "nir08", "nir08": "nir"}
+    found = [each if each in offered else other.get(each, each) for each in own]
+    lacking = [each for each in found if each not in offered]
+    if lacking:
+        raise ModelError(
+            f"{card.name} needs {', '.join(own)}; the items lack {', '.join(lacking)}"
+        )
+    return tuple(found)
+
+
 def _card(
     card: FolderCard, folder: Path, roles: tuple[str, ...], options: dict[str, str]
 ) -> ModelCard:
@@ -120,8 +136,8 @@ def _card(
         roles=roles,
         levels=card.levels,
         resolution_m=card.resolution_m,
-        normalisation="reflectance and its logarithm, by a fixed rule; NaN mirrored",
-        lattice=LATTICE,
+        normalisation=card.network.normalisation,
+        lattice=card.network.lattice,
         classes=tuple(Code(code) for code in card.classes),
         scores="logits",
         weights=card.weights,

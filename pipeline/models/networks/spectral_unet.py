@@ -17,6 +17,7 @@ the first layer depend on the set of bands only, not on the image: for known ban
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +25,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-STRIDE_PX = 16
-"""Edges of windows are multiples of this."""
+from pipeline.models.networks.network import Network
 
 FEATURES = 2
 """Features made of a band's reflectance: see `features`."""
@@ -154,7 +155,7 @@ def _conv(n_in: int, n_out: int, *, stride: int = 1, dilation: int = 1) -> nn.Se
 
 
 class Body(nn.Module):
-    """(N, C, H, W) features at full size -> (N, K, H, W) scores; H and W are multiples of `STRIDE_PX`."""
+    """(N, C, H, W) features at full size -> (N, K, H, W) scores; H and W are multiples of 16."""
 
     def __init__(self, channels: Sequence[int], classes: int) -> None:
         """Make the layers with random weights."""
@@ -202,8 +203,10 @@ REACH_PX = 16 * (1 + 1 + 2 + 4) + 8 * 3 + 4 * 3 + 2 * 3 + 15
 covers sixteen."""
 
 
-class SpectralUnet(nn.Module):
+class SpectralUnet(Network):
     """(N, B, H, W) reflectance and descriptions of its bands -> (N, K, H, W) scores."""
+
+    stride_px = 16
 
     def __init__(self, classes: int, width: Width | None = None) -> None:
         """Make a network with random weights."""
@@ -225,12 +228,16 @@ class SpectralUnet(nn.Module):
         scores: torch.Tensor = self.body(mixed.reshape(n, -1, height, width))
         return scores
 
+    def fixed(self, bands_um: Sequence[tuple[float, float]]) -> Fixed:
+        """Return the network for certain bands; see `Network.fixed`."""
+        return Fixed(self, bands_um)
+
 
 class Fixed(nn.Module):
     """A network for fixed bands: (N, B, H, W) reflectance -> (N, K, H, W) scores, by convolutions alone."""
 
     def __init__(self, net: SpectralUnet, bands_um: Sequence[tuple[float, float]]) -> None:
-        """Fix the bands of a trained network, and fold its norms into its convolutions.
+        """Fix the bands of a trained network.
 
         Parameters
         ----------
@@ -246,7 +253,10 @@ class Fixed(nn.Module):
             weight, bias = net.bands(described, torch.ones(1, len(bands_um), dtype=torch.bool))
         self.mix = nn.Conv2d(weight.shape[2], weight.shape[1], 1)
         self.mix.weight.data, self.mix.bias.data = weight[0, :, :, None, None], bias[0]  # type: ignore[union-attr]
-        self.body = net.body
+        self.body = copy.deepcopy(net.body)
+        first = self.body.enter[0]
+        assert isinstance(first, nn.BatchNorm2d)
+        self.mix, self.body.enter[0] = fuse_conv_bn_eval(self.mix.eval(), first), nn.Identity()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Score images."""

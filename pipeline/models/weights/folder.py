@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from pipeline.errors import ModelError
+from pipeline.models.architectures import AnyShape
 from pipeline.models.weights.files import UserFile
 
 WEIGHTS = "model.safetensors"
@@ -30,18 +38,12 @@ class FolderCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
-    """Of this file."""
-    network: Literal["spectral-unet"] = "spectral-unet"
+    format: Literal[1, 2] = 2
+    """Of this file; the first knew one architecture, and had its sizes beside its name."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
     version: str
     """Identifies the training: its seed and step."""
-    channels: Annotated[
-        tuple[Annotated[int, Field(ge=4, le=1024)], ...],
-        BeforeValidator(_listed),
-        Field(min_length=5, max_length=5),
-    ]
-    spectral: Annotated[int, Field(ge=8, le=512)]
+    network: AnyShape
     classes: Annotated[tuple[Annotated[int, Field(ge=1, le=6)], ...], BeforeValidator(_listed)]
     """Codes of `Code`, in the order of the scores."""
     levels: Annotated[tuple[Literal["L1C", "L2A"], ...], BeforeValidator(_listed)]
@@ -53,6 +55,19 @@ class FolderCard(BaseModel):
     """Data sets that it was trained on, whose scores flatter it."""
     accuracy: str
     caveats: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_format_1(cls, value: Any) -> Any:  # noqa: ANN401 -- JSON
+        if (
+            not isinstance(value, dict)
+            or value.get("format", 1) != 1
+            or "channels" not in value
+        ):
+            return value
+        rest = {key: each for key, each in value.items() if key not in ("channels", "spectral")}
+        sizes = {key: value[key] for key in ("channels", "spectral") if key in value}
+        return rest | {"network": {"kind": value.get("network", "spectral-unet"), **sizes}}
 
 
 def is_folder(name: str) -> bool:

@@ -1,0 +1,88 @@
+"""Every architecture trains: its loss falls, a killed training ends with the same weights, and a job uses its folder."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline.models import load, resolve
+from pipeline.training import Experiment, loop
+from pipeline.training.batches import batches
+from pipeline.training.experiment import CLASSES
+from tests.models.networks.test_architectures import TINY
+from tests.training.test_loop import Killed, kill_after
+
+OTHERS = sorted(set(TINY) - {"spectral-unet"})
+
+
+def experiment_of(kind, **train):
+    return Experiment.model_validate(
+        {
+            "name": "tiny",
+            "seed": 3,
+            "network": {"kind": kind, **TINY[kind]},
+            "sources": [
+                {
+                    "stream": {
+                        "grounds": {"forest": 1},
+                        "skies": {"cumulus": 1},
+                        "bands": [4, 4],
+                        "main_bands": 1,
+                    }
+                }
+            ],
+            "train": {
+                "steps": 4,
+                "batch": 2,
+                "crop_px": 32,
+                "lr": 0.01,
+                "warm_up": 2,
+                "check_every": 2,
+                "check_patches": 1,
+                "workers": 0,
+                "accelerator": "cpu",
+            }
+            | train,
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_killed_it_ends_with_the_same_weights_in_a_folder_that_a_job_uses(kind, tmp_path):
+    tiny = experiment_of(kind)
+    whole = loop.train(tiny, tmp_path / "whole")
+    with pytest.raises(Killed):
+        loop.train(tiny, tmp_path / "killed", kill_after(1))
+    again = loop.train(tiny, tmp_path / "killed")
+    one, two = (
+        torch.load(each / "checkpoint.pt", weights_only=True) for each in (whole, again)
+    )
+    for name, each in one["net"].items():
+        assert torch.equal(each, two["net"][name]), name
+    one, two = (load_file(each / "model.safetensors") for each in (whole, again))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    card = resolve(str(whole), level="L2A", roles=("blue", "green", "red", "nir"))
+    scores = load(card).predict(np.random.default_rng(0).random((1, 4, 64, 64), np.float32))
+    assert scores.shape == (1, len(CLASSES), 64, 64)
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_the_loss_falls(kind):
+    tiny = experiment_of(kind)
+    torch.manual_seed(0)
+    net = loop.begin(tiny)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
+    made = next(batches(tiny, 0))
+    images, bands, present, labels = (
+        torch.from_numpy(each)
+        for each in (made.images, made.bands_um, made.present, made.labels)
+    )
+    lost = []
+    for _ in range(8):
+        loss = loop.combined_loss(tiny.loss, net(images, bands, present), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        lost.append(float(loss.detach()))
+    assert lost[-1] < 0.9 * lost[0]
