@@ -154,13 +154,13 @@ class LevelsShape(NamedBands):
         """State the memory of inference; see `Shape`.
 
         Maps of the first level that live at once, in float32: measured with the default channels and four bands, 1574 bytes
-        for a U-Net, 838 for a SegNet and 457 for an FCN, of which 96 are the bands'. In bfloat16 half of it is taken.
+        for a U-Net, 2718 for a U-Net++, 838 for a SegNet and 457 for an FCN, of which 96 are the bands'. In bfloat16 half of it is taken.
         """
         full, half = self.channels[:2]
         below = sum(each / 4**level for level, each in enumerate(self.channels) if level)
         maps = {
             "unet": 4 * full + 2 * half,
-            "unet++": 2 * len(self.channels) * full + 2 * half + 2 * below,
+            "unet++": 2 * len(self.channels) * full + 2 * half + 3 * below,
             "segnet": 6 * full,
             "fcn": 3 * full,
         }[self.kind]
