@@ -17,6 +17,7 @@ from pipeline.notebook.datasets import shown_as
 from pipeline.query import export
 from pipeline.run.arrays import mask_array
 from pipeline.run.why import Why
+from pipeline.run.why import screened as judged
 from pipeline.run.why import why as explain
 from pipeline.types import Job, Model, Period, Record
 
@@ -98,6 +99,8 @@ def clear_sky(
     aoi: Area | None = None,
     datetime: Period | str | None = None,
     sensors: Collection[str] | None = None,
+    *,
+    screened: bool | str = False,
 ) -> Series:
     """Return how clear an area was, scene by scene, and for which dates the archive has no information.
 
@@ -111,15 +114,22 @@ def clear_sky(
         ``2023-06-01/2023-08-31``, ``2023-06`` or ``2023``, UTC; None: all.
     sensors
         Only these; None: all.
+    screened
+        Whether to say also what evidence from time puts aside, as the archive's only composite uses it, or the one of
+        this name; the rasters are read. See `pipeline.run.why.screened`.
 
     Raises
     ------
     QueryError
-        The area lies outside of the region, or a sensor is not in the archive.
+        The area lies outside of the region, or a sensor is not in the archive; or see `pipeline.run.why.screened`.
     """
-    opened = _opened(archive)
+    opened, area = _opened(archive), _area(aoi)
     stored = {each: opened.stored_masks(each) for each in _sensors(opened, sensors)}
-    return Series.of(query.clear_sky(stored, _area(aoi), _period(datetime)))
+    series = query.clear_sky(stored, area, _period(datetime))
+    if screened:
+        name = screened if isinstance(screened, str) else None
+        series = judged(opened, series, area, name)
+    return Series.of(series)
 
 
 def masks(

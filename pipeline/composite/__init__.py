@@ -43,7 +43,7 @@ from pipeline.composite.evidence import (
 from pipeline.composite.memory import block_px, bytes_needed
 from pipeline.composite.methods import METHODS, method, names
 from pipeline.composite.observations import Composed, Method, Observations
-from pipeline.composite.periods import ALL_TIME, cut, periods
+from pipeline.composite.periods import ALL_TIME, Kind, cut, periods
 
 __all__ = [
     "ALL_TIME",
@@ -57,6 +57,7 @@ __all__ = [
     "UNUSABLE",
     "VERSION",
     "Composed",
+    "Kind",
     "Method",
     "Observations",
     "at_least",

@@ -20,8 +20,10 @@ WORDS = {
 def to_rows(series: Series) -> list[dict[str, Any]]:
     """Return a series as rows of a table: shares of the AOI in percent, two decimals.
 
-    Times have whole seconds, except where two scenes of one sensor begin within the same second.
+    Times have whole seconds, except where two scenes of one sensor begin within the same second. Where evidence from time
+    was asked, rows also say which share stands after it, and which it put aside or restored; None where it did not look.
     """
+    is_screened = any(each.screened is not None for each in series.scenes)
     seconds = Counter(
         (scene.sensor, scene.time.replace(microsecond=0)) for scene in series.scenes
     )
@@ -46,9 +48,24 @@ def to_rows(series: Series) -> list[dict[str, Any]]:
             "snow_pct": round(scene.percent(Code.SNOW), 2),
             "no_data_pct": round(scene.percent(Code.NO_DATA), 2),
             "unread_pct": round(100.0 * scene.unread / scene.pixels, 2),
+            **(_screened(scene) if is_screened else {}),
         }
         for scene in series.scenes
     ]
+
+
+def _screened(scene: SceneShares) -> dict[str, float | None]:
+    kinds = scene.screened or {}
+    pixels = {
+        "standing_pct": scene.standing,
+        "aside_cloud_pct": kinds.get("cloud"),
+        "aside_shadow_pct": kinds.get("shadow"),
+        "restored_pct": kinds.get("restored"),
+    }
+    return {
+        name: None if each is None else round(100.0 * each / scene.pixels, 2)
+        for name, each in pixels.items()
+    }
 
 
 def to_dict(series: Series) -> dict[str, Any]:
@@ -80,12 +97,13 @@ def to_dict(series: Series) -> dict[str, Any]:
         "archived": series.is_archived,
         "outside_pct": round(100 * series.outside, 2),
         "never_masked_pct": round(100 * series.unmasked, 2),
+        **({"notes": list(series.notes)} if series.notes else {}),
     }
 
 
 def in_words(series: Series) -> list[str]:
     """Return the summary, and one line for each gap in the data or in the archive's knowledge."""
-    return [*_summary(series), *_gaps(series), *_places(series)]
+    return [*_summary(series), *_gaps(series), *_places(series), *series.notes]
 
 
 def require_archived(series: Series) -> None:

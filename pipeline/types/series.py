@@ -43,10 +43,19 @@ class SceneShares:
     """Pixels of cells that were never masked or whose assets could not be read."""
     never: int = 0
     """Of `unread`, those that were never masked, also because the archive's region ends."""
+    screened: Mapping[str, int] | None = None
+    """What evidence from time makes of the pixels that the mask calls ground, in pixels as of `ScreenedScene`; none: it
+    was not asked, or does not look at this scene."""
 
     def percent(self, *codes: Code) -> float:
         """Return the share of some classes in the AOI, 0 to 100."""
         return 100.0 * sum(self.counts.get(code, 0) for code in codes) / self.pixels
+
+    @property
+    def standing(self) -> int | None:
+        """Pixels that the mask calls ground and that evidence from time does not put aside."""
+        kinds = self.screened
+        return None if kinds is None else kinds["usable"] - kinds["cloud"] - kinds["shadow"]
 
     @property
     def seen(self) -> int:
@@ -111,6 +120,8 @@ class Series:
     """Share of the AOI beyond the archive's region, 0 to 1."""
     unmasked: float = 0.0
     """Share of the AOI inside the region that was masked in no scene of these dates, 0 to 1."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known, a sentence each."""
 
     @property
     def is_archived(self) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -244,6 +245,20 @@ def test_query_of_some_sensors_as_of_then_to_a_file(cloudmask, rooms, tmp_path):
     assert rooms.of("open_archive")[1] == "2023-09-01"
     dataset, path, overwrite = rooms.of("export")
     assert (dataset, path.name, overwrite) == ("selected", "m.nc", False)
+
+
+def test_query_with_what_screening_leaves(cloudmask, rooms, monkeypatch):
+    judged = ModuleType("pipeline.run.why")
+    judged.screened = lambda *asked: rooms.note("screened", asked) or "judged"
+    monkeypatch.setitem(sys.modules, "pipeline.run.why", judged)
+    result = cloudmask(*QUESTION, "--screened", "--composite", "monthly")
+    assert result.exit_code == 0, result.output
+    _, series, aoi, name = rooms.of("screened")
+    assert (series, aoi.bounds, name) == ("series", (9, 50, 10, 51), "monthly")
+    cloudmask(*QUESTION, "--screened")
+    assert [asked[-1] for name, asked in rooms.calls if name == "screened"] == ["monthly", None]
+    result = cloudmask(*QUESTION, "--composite", "monthly")
+    assert (result.exit_code, "with --screened only" in result.stderr) == (2, True)
 
 
 def test_query_without_scenes(cloudmask, rooms):

@@ -45,6 +45,16 @@ def query(
     sensor: Annotated[
         list[str] | None, typer.Option(help="Only this one; may be repeated.")
     ] = None,
+    screened: Annotated[
+        bool,
+        typer.Option(
+            "--screened", help="Also what evidence from time puts aside; reads the rasters."
+        ),
+    ] = False,
+    composite: Annotated[
+        str | None,
+        typer.Option(help="With --screened: as which composite; not needed if there is one."),
+    ] = None,
     as_of: AsOf = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -61,11 +71,17 @@ def query(
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv: expected one of them")
+    if composite is not None and not screened:
+        raise ConfigError("--composite: expected with --screened only")
     if out is not None:
         keep_apart("--out", out, read_store(store, "STORE"), [aoi])
     area, period = read_area(aoi), read_when(when)
     archive = open_store(store, as_of)
     series = clear_sky(stored_masks_of(archive, sensor), area, period)
+    if screened:
+        from pipeline.run.why import screened as judged
+
+        series = judged(archive, series, area, composite)
     if as_json:
         show.as_json(to_dict(series))
     else:

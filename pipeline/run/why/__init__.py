@@ -2,12 +2,14 @@
 
 ::
 
+    stored.py    what runs read of a store, of one of its states
     asked.py     lonlat, period and name -> which pixel of which composite, and the settings that made it
     looked.py    the store's masks and the items' rasters, read again for that pixel by the composite's own code
     pixels.py    the stored pixel, and the one composed again
     not_used.py  items that runs dropped
     words.py     what became of each observation, in words
     answer.py    the answer: observations, the stored pixel, and whether both agree
+    screened.py  the same of an area: what evidence from time makes of its scenes, beside what their masks say
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from pipeline.run.common.block_cache import use_block_cache
 from pipeline.run.why.answer import Seen, Why
 from pipeline.run.why.asked import ask
 from pipeline.run.why.looked import look
+from pipeline.run.why.screened import screened
 from pipeline.run.why.words import told
 from pipeline.store import Archive
 from pipeline.types import Period
 
-__all__ = ["Seen", "Why", "why"]
+__all__ = ["Seen", "Why", "screened", "why"]
 
 
 def why(

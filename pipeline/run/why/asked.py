@@ -13,9 +13,11 @@ from shapely.geometry import Point
 from pipeline.composite import SUSPECT
 from pipeline.errors import QueryError
 from pipeline.run.plan.stored_state import JUDGED_BY
+from pipeline.run.why.stored import Step
 from pipeline.store import Archive
 from pipeline.types import (
     CompositeSettings,
+    Grid,
     GuardSettings,
     Period,
     ScreenSettings,
@@ -24,19 +26,15 @@ from pipeline.types import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(Step):
     """One pixel of one period of a composite."""
 
-    archive: Archive
     lonlat: tuple[float, float]
     at: tuple[int, int]
     """(y, x) in the region's arrays."""
     tile: Tile
     block: Tile
     """The tile's chunk that has the pixel, as a tile of its own."""
-    period: Period
-    settings: CompositeSettings
-    guard: GuardSettings | None
     guessed: bool
     """Whether the store, of an older version, does not tell how it is screened: by the defaults, perhaps."""
 
@@ -51,18 +49,18 @@ def ask(
     archive: Archive, lonlat: tuple[float, float], period: Period | None, name: str | None
 ) -> Asked:
     """Find what is meant; see `pipeline.run.why.why`."""
-    named = _the_one("composite", archive.composite_names, name)
+    named = the_composite(archive, name)
     chosen = _period(archive.periods(named), period, named)
     y, x = _pixel(archive, lonlat)
     grid = archive.grid
     tile = grid.tile(y // grid.tile_px, x // grid.tile_px)
-    settings, guard, guessed = _settings(archive, named)
+    settings, guard, guessed = settings_of(archive, named)
     return Asked(
         archive=archive,
         lonlat=lonlat,
         at=(y, x),
         tile=tile,
-        block=_block(archive, tile, y, x),
+        block=chunks_around(archive.grid, tile, (slice(y, y + 1), slice(x, x + 1))),
         period=chosen,
         settings=settings,
         guard=guard,
@@ -70,12 +68,20 @@ def ask(
     )
 
 
-def _the_one(what: str, known: Sequence[str], wanted: str | None) -> str:
+def the_composite(archive: Archive, wanted: str | None) -> str:
+    """Return the name of the composite that is meant: the wanted one, or the store's only one.
+
+    Raises
+    ------
+    QueryError
+        None is wanted, and the store has none or several.
+    """
     if wanted is not None:
         return wanted
+    known = archive.composite_names
     if len(known) != 1:
         raise QueryError(
-            f"the store has {len(known)} {what}s ({', '.join(known) or 'none'}): name one of them"
+            f"the store has {len(known)} composites ({', '.join(known) or 'none'}): name one of them"
         )
     return known[0]
 
@@ -116,17 +122,17 @@ def _pixel(archive: Archive, lonlat: tuple[float, float]) -> tuple[int, int]:
     return int(y), int(x)
 
 
-def _block(archive: Archive, tile: Tile, y: int, x: int) -> Tile:
-    edge = archive.grid.chunk_px
+def chunks_around(grid: Grid, tile: Tile, window: tuple[slice, slice]) -> Tile:
+    """Return the chunks of a tile that hold a window of it, as a tile of their own."""
+    edge = grid.chunk_px
     ys, xs = (
-        slice(at // edge * edge, min(at // edge * edge + edge, whole.stop))
-        for at, whole in zip((y, x), tile.window, strict=True)
+        slice(each.start // edge * edge, min(-(-each.stop // edge) * edge, whole.stop))
+        for each, whole in zip(window, tile.window, strict=True)
     )
-    geobox = archive.grid.geobox[ys, xs]
-    return Tile(row=tile.row, col=tile.col, window=(ys, xs), geobox=geobox)
+    return Tile(row=tile.row, col=tile.col, window=(ys, xs), geobox=grid.geobox[ys, xs])
 
 
-def _settings(
+def settings_of(
     archive: Archive, name: str
 ) -> tuple[CompositeSettings, GuardSettings | None, bool]:
     """Return how a composite is made, and whether that is partly a guess."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
 
 import dask
 import numpy as np
@@ -17,24 +15,17 @@ from numpy.typing import NDArray
 from pipeline import composite
 from pipeline.cube.metadata.roles import outlines_in
 from pipeline.errors import AccessError, AssetError
-from pipeline.mask import history_of
-from pipeline.run.common.method import evidence_of, window_of
-from pipeline.run.plan.earlier import EarlierScenes, Wanted, find_earlier
+from pipeline.run.common.method import evidence_of
 from pipeline.run.tile.composing import Composing
 from pipeline.run.tile.drop_unreadable import Losses, with_items
 from pipeline.run.tile.observed import CellsOf, Observed, cells_made
-from pipeline.run.tile.task import TileTask, earlier_cells
+from pipeline.run.tile.task import TileTask
 from pipeline.run.why.asked import Asked
-from pipeline.store import Archive
+from pipeline.run.why.stored import PublishedCells
 from pipeline.types import (
     NEVER,
     Dropped,
-    Job,
-    MaskSettings,
     Scene,
-    Source,
-    StoredMasks,
-    Tile,
 )
 
 
@@ -74,8 +65,8 @@ class Looked:
 
 def look(asked: Asked) -> Looked:
     """Read a pixel's masks from the store, and its observations from the items' rasters."""
-    store = _Reader(asked.archive)
-    task = _task(asked, store)
+    store = PublishedCells(asked.archive)
+    task = asked.task(asked.block, store, asked.scenes([asked.tile]), 0)
     losses = Losses(task, "composite")
     composing = Composing.of(task, asked.settings, store, losses)
     cells = composing.cells(asked.period, cells_made(task, ()))
@@ -173,80 +164,3 @@ def _covering(
         scene: tuple(p for p in scene.items if (o := outlines[p]) is None or o.covers(here))
         for scene in scenes
     }
-
-
-def _task(asked: Asked, store: _Reader) -> TileTask:
-    """Return a task of the pixel's block whose scenes are all the store's."""
-    earlier = _scenes(asked)
-    job = Job(
-        name="why",
-        aoi=asked.archive.grid.geobox.geographic_extent.geom,
-        period=asked.period,
-        sources=(Source(catalog="the store"),),
-        store=asked.archive.url,
-        mask=MaskSettings(guard=asked.guard),
-        composite=asked.settings,
-    )
-    return TileTask(
-        job=job,
-        tile=asked.block,
-        items=earlier.items,
-        positions=earlier.positions,
-        cells=(),
-        earlier=tuple(earlier_cells(store, earlier, asked.tile, 0)),
-        cards={},
-        periods=(asked.period,),
-        stored_masks={},
-        stored_composites={},
-        # What cannot be read for now ends the look: the store alone answers then.
-        last_try=False,
-    )
-
-
-def _scenes(asked: Asked) -> EarlierScenes:
-    archive, guard = asked.archive, asked.guard
-    composed = archive.composed_of(asked.settings.name) or archive.sensors
-    wanted = Wanted(
-        found=frozenset(),
-        sensors=frozenset(composed),
-        periods=(window_of(asked.period, asked.settings),),
-        histories=(history_of(asked.period, guard),) if guard else (),
-        settings=asked.settings,
-    )
-    return find_earlier(archive, wanted, archive.grid, [asked.tile])
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads masks of a published state part by part, for `pipeline.run.common.cellstore.CellReader`."""
-
-    archive: Archive
-
-    def mask_fingerprint(self, sensor: str, time: datetime, tile: Tile) -> int:
-        """Return the fingerprint of one cell."""
-        found = self._fingerprints[sensor].get(time)
-        return NEVER if found is None else int(found[tile.row, tile.col])
-
-    def composite_fingerprint(self, name: str, start: datetime, tile: Tile) -> int:
-        """Return the fingerprint of one period of a composite in one tile."""
-        return int(self.archive.composite_fingerprints(name)[start][tile.row, tile.col])
-
-    def read_mask(
-        self, sensor: str, times: Sequence[datetime], tile: Tile
-    ) -> NDArray[np.uint8]:
-        """Return masks of a tile, (time, y, x)."""
-        stored, at = self._masks[sensor]
-        return np.stack([stored.codes(at[time], tile.window) for time in times])
-
-    @cached_property
-    def _fingerprints(self) -> dict[str, dict[datetime, NDArray[np.uint64]]]:
-        archive = self.archive
-        return {sensor: archive.mask_fingerprints(sensor) for sensor in archive.sensors}
-
-    @cached_property
-    def _masks(self) -> dict[str, tuple[StoredMasks, dict[datetime, int]]]:
-        found = {sensor: self.archive.stored_masks(sensor) for sensor in self.archive.sensors}
-        return {
-            sensor: (each, {scene.time: at for at, scene in enumerate(each.scenes)})
-            for sensor, each in found.items()
-        }
