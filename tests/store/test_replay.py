@@ -1,5 +1,6 @@
 """A run that finds another's work published before its own puts its own on top, without loss."""
 
+import json
 import tempfile
 import time
 from contextlib import nullcontext
@@ -36,6 +37,7 @@ class Work:
     composed: dict[tuple[int, int], int]
     overviews: bool = False
     confidence: bool = False
+    judged_by: str = "{}"
 
     @property
     def scenes(self) -> list[int]:
@@ -62,7 +64,9 @@ class Work:
         writer.commit("masks")
         if self.composed:
             chosen = [PERIODS[n] for n in sorted({period for period, _ in self.composed})]
-            writer.set_composite(NAME, ROLES, chosen, {"method": "median"})
+            writer.set_composite(
+                NAME, ROLES, chosen, {"method": "median", "judged_by": self.judged_by}
+            )
         for (period, tile), seed in self.composed.items():
             made = make.composite(TILES[tile], seed)
             # A seed names the items, too, whatever their positions are.
@@ -218,6 +222,32 @@ def test_deleted_chunks_stay_deleted(tmp_path):
     assert not stored["mask"].values[0][tile.window].any()
     assert stored["mask"].values[0][TILES[1].window].any()
     assert stored["histogram"].values[0, 0, 0].tolist() == [64 * 64, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("judged", "period", "scene", "overlap"),
+    [
+        ({}, 0, 3, False),
+        ({"screen": {"history_days": 31, "min_dates": 3}}, 0, 3, True),
+        ({"screen": {"history_days": 31, "min_dates": 3}}, 1, 0, True),
+        ({"screen": {"history_days": 1, "min_dates": 3}}, 0, 3, False),
+        ({"guard": {"history_days": 90}, "screen": None}, 1, 0, True),
+        ({"guard": {"history_days": 90}}, 0, 3, False),
+        ({"guard": {"history_days": 1}}, 1, 0, False),
+    ],
+)
+def test_masks_that_screen_or_guard_a_period_decide_it(url, judged, period, scene, overlap):
+    """Scene 0 is of June, 3 of July; another run masks it while this one composes the other month."""
+    other = Work("other", {(1, 4): 9}, {(period, 2): 3}, judged_by=json.dumps(judged))
+    run(url, Work("before", {(0, 0): 1, (3, 0): 1}, {}))
+    with begin(url, other) as late:
+        other.do(late)
+        run(url, Work("one", {(scene, 2): 5}, {}))
+        if not overlap:
+            late.publish({"run_id": "other"})
+            return
+        with pytest.raises(StoreConflictError, match="tile r001c000 of composite monthly"):
+            late.publish({"run_id": "other"})
 
 
 def test_what_does_not_overlap_outlives_a_conflict(url):

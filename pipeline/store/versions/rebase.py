@@ -5,15 +5,17 @@ writes cells, and a cell's fingerprint identifies what made it. So comparing fin
 that the run wrote; they are copied as stored bytes to the position that their scene or period has now.
 Nothing is masked or composed again, and no pixel is decoded.
 
-Two runs overlap where both wrote a cell differently, or where one composed a period of a tile whose masks
-the other changed, which the composite would not include. A cell that both made alike is no overlap.
+Two runs overlap where both wrote a cell differently, or where one composed a period of a tile whose masks, or masks
+of dates that screen or guard it, the other changed, which the composite would not include. A cell that both made alike is no overlap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import zarr
@@ -142,8 +144,8 @@ class Replay:
                 group.keep_levels(self.grid)
             places = copy_chunks.places(bounds[:, 0], contents.length(base), group.axis)
             states = copy_chunks.changed_cells(base, mine, theirs, places)
-            for at, (start, end) in enumerate(bounds):
-                states.block_where(at, self._masks_changed(int(start), int(end)))
+            for at, period in enumerate(_periods(bounds)):
+                states.block_where(at, self._masks_changed(_decided_by(period, mine.attrs)))
             for at, tile in states.overlaps():
                 when = layout.instants(bounds[at, :1])[0]
                 self._overlap(f"tile {tile} of composite {name}, from {when:%Y-%m-%d}")
@@ -151,8 +153,9 @@ class Replay:
                 mine=mine, group=group, states=states, places=places, positions=positions
             )
 
-    def _masks_changed(self, start: int, end: int) -> NDArray[np.bool_]:
+    def _masks_changed(self, period: Period) -> NDArray[np.bool_]:
         """Say of each tile whether the other run changed masks of a period."""
+        start, end = layout.microseconds([period.start, period.end])
         found = np.zeros(self.grid.shape_in_tiles, bool)
         for times, changed in self._masked.values():
             inside = (times >= start) & (times < end)
@@ -206,6 +209,18 @@ def _rival(
         if one_pass(seen, stored_sighting(sensor, *each)):
             return each
     return None
+
+
+def _decided_by(period: Period, attributes: Mapping[str, Any]) -> Period:
+    """Return the span of time whose masks decide a period: more than itself if it is screened or guarded."""
+    judged = json.loads(attributes.get("judged_by", "{}"))
+    screened, guarded = (
+        timedelta(days=(judged.get(name) or {}).get("history_days", 0))
+        for name in ("screen", "guard")
+    )
+    return Period(
+        start=min(period.start - screened, period.end - guarded), end=period.end + screened
+    )
 
 
 def _periods(bounds: NDArray[np.int64]) -> list[Period]:
