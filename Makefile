@@ -84,10 +84,11 @@ production: $(INSTALLED)  ## Prefect on PostgreSQL with a schedule, its parts ki
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql; }
 	$(BIN)/pytest tests/production --require-postgres -o faulthandler_timeout=2500
 
-gpu: $(INSTALLED)  ## models on a GPU against the CPU, and how fast; needs one
+gpu: $(INSTALLED)  ## models and composites on a GPU against the CPU, and how fast; needs one
 	$(BIN)/pytest -m gpu tests
 	$(BIN)/python -W ignore benchmarks/masking.py --model omnicloudmask --device cuda --size 10980
 	$(BIN)/python -W ignore benchmarks/masking.py --model omnicloudmask --device cuda --size 5490
+	$(BIN)/python -W ignore -m benchmarks.composing_device
 
 bench: $(INSTALLED)  ## ratios against peers and physical limits
 	$(BIN)/python -W ignore benchmarks/planning.py

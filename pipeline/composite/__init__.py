@@ -15,6 +15,7 @@
     distances.py      which observation is nearest, in whole numbers
     evidence/         evidence from time: observations that their pixel's history contradicts
     kernels/          what of it is compiled
+    device/           the same on a device such as a GPU
     blocks.py         cube + usable -> composite: blocks, counts, and which day each pixel comes from
     memory.py         how large a block may be, and what a tile needs
 
@@ -41,7 +42,7 @@ from pipeline.composite.evidence import (
     screen,
 )
 from pipeline.composite.memory import block_px, bytes_needed
-from pipeline.composite.methods import METHODS, method, names
+from pipeline.composite.methods import METHODS, method, names, on_device
 from pipeline.composite.observations import Composed, Method, Observations
 from pipeline.composite.periods import ALL_TIME, Kind, cut, periods
 
@@ -70,6 +71,7 @@ __all__ = [
     "method",
     "names",
     "nothing",
+    "on_device",
     "periods",
     "reach_px",
     "screen",

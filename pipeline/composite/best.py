@@ -23,10 +23,12 @@ Presets (`PRESETS`):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from pipeline.composite import scores
@@ -52,7 +54,7 @@ PRESETS: Mapping[str, Preset] = {
     "white2014": Preset(weights={"sensor": 1.0, "doy": 1.0, "cloud": 1.0, "haze": 1.0}),
     "force": Preset(
         weights={"doy": 1.0, "cloud": 0.4, "haze": 0.3},
-        doy_sigma_days=60 / np.sqrt(2 * np.log(99)),
+        doy_sigma_days=60 / math.sqrt(2 * math.log(99)),
         cloud_m=3000.0,
     ),
 }
@@ -122,19 +124,20 @@ class Best(Plain):
         """See `pipeline.composite.observations.Method`."""
         score = self.score(seen)
         chosen = highest(score)
-        best = np.take_along_axis(score, chosen[np.newaxis], axis=0)[0]
+        best = at(score[:, np.newaxis], chosen)[0]
         return Composed(values=at(seen.bands, chosen), chosen=chosen, layers={"score": best})
 
     def score(self, seen: Observations) -> NDArray[np.float64]:
         """Return (T, N) of the weighted scores, 0 to 1."""
         weighted = self._weighted
-        total = np.zeros(seen.usable.shape)
+        xp = array_namespace(seen.bands)
+        total: NDArray[np.float64] = xp.zeros_like(seen.bands[:, 0], dtype=xp.float64)
         for name, weight in weighted.items():
             total += weight * self._of(name, seen)
         return total / sum(weighted.values())
 
     def _of(self, criterion: str, seen: Observations) -> NDArray[np.float64]:
-        settings = self._set
+        settings, xp = self._set, array_namespace(seen.bands)
         if criterion == "doy":
             return scores.of_date(
                 scores.days_off(seen, self.target_doy), settings.doy_sigma_days
@@ -142,7 +145,7 @@ class Best(Plain):
         if criterion == "cloud":
             assert seen.to_cloud_m is not None
             assert seen.to_shadow_m is not None
-            metres = np.minimum(seen.to_cloud_m, seen.to_shadow_m)
+            metres = xp.minimum(seen.to_cloud_m, seen.to_shadow_m)
             return scores.of_distance(metres, settings.cloud_m)
         if criterion == "haze":
             return scores.of_haze(seen, settings.haze_hot)
@@ -150,7 +153,8 @@ class Best(Plain):
             return scores.by_sensor(seen, self.sensors)
         if criterion == "confidence":
             assert seen.confidence is not None
-            return seen.confidence / 100.0
+            confidence: NDArray[np.float64] = xp.astype(seen.confidence, xp.float64) / 100
+            return confidence
         assert seen.view_deg is not None
         return scores.of_view(seen.view_deg, settings.view_deg)
 

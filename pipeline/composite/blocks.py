@@ -7,7 +7,7 @@ and strips never change a bit of the result.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import dask.array as da
@@ -15,9 +15,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline.composite.device.blocks import OnDevice
 from pipeline.composite.distances import nearest
 from pipeline.composite.methods import method as named
+from pipeline.composite.methods import on_device
 from pipeline.composite.observations import Group, Method, Observations, equally_often
+from pipeline.types import Device
 
 NONE = -1
 """`day` and `source` where no observation is usable."""
@@ -44,6 +47,7 @@ def compose(
     usable: xr.DataArray,
     method: str | Method = "median",
     evidence: xr.Dataset | None = None,
+    device: Device | None = None,
 ) -> xr.Dataset:
     """Compose the usable observations of one period.
 
@@ -60,6 +64,8 @@ def compose(
     evidence
         What the method needs besides, named like the fields of `Observations`: ``to_cloud_m``,
         ``to_shadow_m``, ``confidence`` (time, y, x); ``sensor``, ``view_deg`` (time); ``middle`` ().
+    device
+        Where to compose; None: on the processor, as is what has no way on a device (`methods.on_device`).
 
     Returns
     -------
@@ -102,6 +108,7 @@ def compose(
         middle=float(given["middle"]) if "middle" in made.needs else None,
         days=days,
         order=np.argsort(times, kind="stable"),
+        device=device if on_device(made) else None,
     )
     more = [given[name].transpose("time", "y", "x") for name in of_pixels]
     layers = _map(work, [array.data for array in [*inputs, usable, *more]])
@@ -200,6 +207,7 @@ class _Block:
     """(T,) days since 1970-01-01."""
     order: NDArray[np.intp]
     """(T,) positions by time."""
+    device: Device | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -224,6 +232,11 @@ class _Block:
         layers = np.full((len(self.names), ny * nx), NONE, dtype=np.int32)
         layers[: -len(_LAYERS)] = np.float32(np.nan).view(np.int32)
         layers[-len(_LAYERS)] = 0
+        if self.device is not None:
+            own = {each.name: getattr(self, each.name) for each in fields(OnDevice)}
+            for part, floats, whole in OnDevice(**own).compose(self.device, flat):
+                layers[:, part] = np.concatenate([floats.view(np.int32), whole])
+            return layers.reshape(len(layers), ny, nx)
         # Overflow and inf − inf come from what is not usable, or from absurd numbers; both are told apart.
         with np.errstate(over="ignore", invalid="ignore"):
             for part in _strips(ny * nx, strip_px(len(self.days), len(self.roles))):

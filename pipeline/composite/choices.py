@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from pipeline.composite import indices
@@ -44,7 +45,7 @@ class First(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        return _take(seen, np.zeros(seen.usable.shape[1], np.intp))
+        return _take(seen, _all_at(0, seen))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class Latest(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        return _take(seen, np.full(seen.usable.shape[1], len(seen.usable) - 1, np.intp))
+        return _take(seen, _all_at(len(seen.usable) - 1, seen))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +91,17 @@ class Medoid(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        steps = np.rint(seen.bands.astype(np.float64) * STEPS_PER_UNIT)
-        total = np.zeros(seen.usable.shape)
+        xp = array_namespace(seen.bands)
+        steps = xp.round(xp.astype(seen.bands, xp.float64) * STEPS_PER_UNIT)
+        total = xp.zeros_like(steps[:, 0])
         for t in range(len(steps) - 1):
             off = steps[t + 1 :] - steps[t]
             off *= off
             # Whole numbers, exactly added in whatever order.
-            distance = np.rint(np.sqrt(off.sum(axis=1)) * _PARTS)
+            distance = xp.round(xp.sqrt(xp.sum(off, axis=1)) * _PARTS)
             total[t + 1 :] += distance
-            total[t] += distance.sum(axis=0)
-        return _take(seen, total.argmin(axis=0))
+            total[t] += xp.sum(distance, axis=0)
+        return _take(seen, xp.argmin(total, axis=0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +130,16 @@ class Nearest(Plain):
         return percentile(seen.bands, self.q if self.to == "percentile" else 50.0)
 
 
+def _all_at(time: int, seen: Observations) -> NDArray[np.intp]:
+    xp = array_namespace(seen.bands)
+    found: NDArray[np.intp] = xp.full_like(seen.bands[0, 0], time, dtype=xp.int64)
+    return found
+
+
 def _take(
     seen: Observations, chosen: NDArray[np.intp], score: NDArray[np.float64] | None = None
 ) -> Composed:
     layers = {}
     if score is not None:
-        layers["score"] = np.take_along_axis(score, chosen[np.newaxis], axis=0)[0]
+        layers["score"] = at(score[:, np.newaxis], chosen)[0]
     return Composed(values=at(seen.bands, chosen), chosen=chosen, layers=layers)

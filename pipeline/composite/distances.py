@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
+
+from pipeline.composite import device
+
+F = TypeVar("F", np.float32, np.float64)
 
 STEPS_PER_UNIT = 800_000
 """Reflectance is compared in whole steps of 1.25e-6.
@@ -27,6 +32,9 @@ def nearest(bands: NDArray[np.float32], values: NDArray[Any]) -> NDArray[np.intp
     -------
     (N,) positions on the time axis.
     """
+    if not is_numpy_array(bands):
+        found: NDArray[np.intp] = device.nearest(bands, values, float(STEPS_PER_UNIT))
+        return found
     from pipeline.composite.kernels import rows  # noqa: PLC0415 -- numba takes long to import
 
     by_band = np.ascontiguousarray(bands.transpose(1, 0, 2))
@@ -35,14 +43,15 @@ def nearest(bands: NDArray[np.float32], values: NDArray[Any]) -> NDArray[np.intp
 
 def highest(score: NDArray[np.float64]) -> NDArray[np.intp]:
     """Find the best score of (T, N), the earliest of equals; NaN is worse than any number."""
-    steps = np.rint(score * SCORE_STEPS)
-    found: NDArray[np.intp] = np.where(np.isnan(steps), -np.inf, steps).argmax(axis=0)
+    xp = array_namespace(score)
+    steps = xp.round(score * SCORE_STEPS)
+    found: NDArray[np.intp] = xp.argmax(xp.where(xp.isnan(steps), -np.inf, steps), axis=0)
     return found
 
 
-def at(bands: NDArray[np.float32], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
+def at(bands: NDArray[F], chosen: NDArray[np.intp]) -> NDArray[F]:
     """Return (B, N) of (T, B, N) at one time for each pixel, (N,)."""
-    taken: NDArray[np.float32] = np.take_along_axis(
+    taken: NDArray[F] = array_namespace(bands).take_along_axis(
         bands, chosen[np.newaxis, np.newaxis], axis=0
     )[0]
     return taken

@@ -28,8 +28,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
+from pipeline.composite import device
 from pipeline.composite.observations import Composed, Observations, Plain
 from pipeline.composite.ranks import middle, sort
 
@@ -66,7 +68,7 @@ class Geomedian(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        bands = seen.bands.transpose(1, 0, 2)
+        bands = array_namespace(seen.bands).permute_dims(seen.bands, (1, 0, 2))
         values = geomedian(bands)
         layers = median_deviations(bands, values) if self.mads else {}
         return Composed(values=values, layers=layers)
@@ -74,43 +76,63 @@ class Geomedian(Plain):
 
 def geomedian(bands: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (B, N), the geometric median of (B, T, N)."""
-    ranked, n = sort(bands.transpose(1, 0, 2)), bands.shape[1]
+    xp = array_namespace(bands)
+    ranked, n = sort(xp.permute_dims(bands, (1, 0, 2))), bands.shape[1]
     # Halves before the sum: that of two large numbers is beyond float32.
-    half = np.float32(0.5)
-    start: NDArray[np.float32] = ranked[(n - 1) // 2] * half + ranked[n // 2] * half
+    start: NDArray[np.float32] = ranked[(n - 1) // 2] * 0.5 + ranked[n // 2] * 0.5
     if n <= 2:
         # Between two observations every point is a minimum.
         return start
-    values, sure = _quick(np.ascontiguousarray(bands), start)
-    left = np.flatnonzero(~sure)
-    if left.size:
-        from pipeline.composite.kernels.descent import careful  # noqa: PLC0415 -- numba takes long to import
-
-        some = np.ascontiguousarray(bands[:, :, left].T, np.float64)
-        first = np.ascontiguousarray(values[:, left].T, np.float64)
-        values[:, left] = careful(some, first, _AIM, _NEAR, _BESIDE).T
-    inside: NDArray[np.float32] = np.clip(values, ranked[0], ranked[-1])
+    values, sure = _quick(bands, start)
+    (left,) = xp.nonzero(~sure)
+    if len(left):
+        values[:, left] = _slow(bands[:, :, left], values[:, left])
+    inside: NDArray[np.float32] = xp.clip(values, ranked[0], ranked[-1])
     return inside
+
+
+def _slow(bands: NDArray[np.float32], start: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Find the medians where it is a long way, on the processor: there are few, each of other steps."""
+    from pipeline.composite.kernels.descent import careful  # noqa: PLC0415 -- numba takes long to import
+
+    x, y = (np.ascontiguousarray(device.here(each).T, np.float64) for each in (bands, start))
+    found = careful(x, y, _AIM, _NEAR, _BESIDE).T.astype(np.float32)
+    there: NDArray[np.float32] = device.beside(bands, found)
+    return there
 
 
 def _quick(
     bands: NDArray[np.float32], start: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Find most medians in float32; say (N,) of which it is sure."""
+    xp = array_namespace(bands)
+    limits = np.array([_AIM**2, _NEAR**2, _BESIDE**2], np.float32)
+    moved, sure = _accelerated(bands, start, xp.zeros_like(start), _FIRST_STEPS, limits)
+    (left,) = xp.nonzero(~sure)
+    if len(left):
+        x, y, z = (each[..., left] for each in (bands, start, moved))
+        moved[:, left], sure[left] = _accelerated(x, y, z, _MORE_STEPS, limits)
+    return moved + start, sure
+
+
+def _accelerated(
+    bands: NDArray[np.float32],
+    start: NDArray[np.float32],
+    from_: NDArray[np.float32],
+    n_steps: int,
+    limits: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    if not is_numpy_array(bands):
+        return device.accelerated(bands, start, from_, n_steps, limits)
     from pipeline.composite.kernels.steps import accelerated  # noqa: PLC0415 -- numba takes long to import
 
-    limits = np.array([_AIM**2, _NEAR**2, _BESIDE**2], np.float32)
-    moved, sure = accelerated(bands, start, np.zeros_like(start), _FIRST_STEPS, limits)
-    left = np.flatnonzero(~sure)
-    if left.size:
-        x, y, z = (np.ascontiguousarray(each[..., left]) for each in (bands, start, moved))
-        moved[:, left], sure[left] = accelerated(x, y, z, _MORE_STEPS, limits)
-    return moved + start, sure
+    x, y, z = (np.ascontiguousarray(each) for each in (bands, start, from_))
+    return accelerated(x, y, z, n_steps, limits)
 
 
 def _sum(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Add along the first axis in its order, whatever the number of pixels."""
-    total: NDArray[np.float64] = rows[0].copy()
+    total: NDArray[np.float64] = rows[0] * 1
     for row in rows[1:]:
         total += row
     return total
@@ -120,18 +142,24 @@ def median_deviations(
     bands: NDArray[np.float32], values: NDArray[np.float32]
 ) -> dict[str, NDArray[np.float64]]:
     """Return EMAD, SMAD and BCMAD, (N,) each, of (B, T, N) from (B, N)."""
-    x, m = bands.astype(np.float64), values.astype(np.float64)[:, np.newaxis]
+    xp = array_namespace(bands)
+    x, m = xp.astype(bands, xp.float64), xp.astype(values, xp.float64)[:, np.newaxis]
     off = x - m
-    norms = np.sqrt(_sum(x * x)) * np.sqrt(_sum(m * m))
+    norms = xp.sqrt(_sum(x * x)) * xp.sqrt(_sum(m * m))
     each = {
-        "emad": np.sqrt(_sum(off * off)),
+        "emad": xp.sqrt(_sum(off * off)),
         "smad": _quotient(norms - _sum(x * m), norms),
-        "bcmad": _quotient(_sum(np.abs(off)), _sum(np.abs(x + m))),
+        "bcmad": _quotient(_sum(xp.abs(off)), _sum(xp.abs(x + m))),
     }
     return {
-        name: middle(found.astype(np.float32)[:, np.newaxis])[0] for name, found in each.items()
+        name: middle(xp.astype(found, xp.float32)[:, np.newaxis])[0]
+        for name, found in each.items()
     }
 
 
 def _quotient(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(under == 0, 0, over / np.where(under == 0, 1, under))
+    xp = array_namespace(under)
+    found: NDArray[np.float64] = xp.where(
+        under == 0, 0.0, over / xp.where(under == 0, 1.0, under)
+    )
+    return found

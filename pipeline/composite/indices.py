@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from pipeline.composite.observations import Observations
@@ -50,14 +51,16 @@ def compute(
     name: str, seen: Observations, constants: Mapping[str, float]
 ) -> NDArray[np.float64]:
     """Return (T, N) of an index."""
+    xp = array_namespace(seen.bands)
     bands = {
-        symbol: seen.band(ROLES[symbol]).astype(np.float64)
+        symbol: xp.astype(seen.band(ROLES[symbol]), xp.float64)
         for symbol in _spyndex().indices[name].bands
         if symbol in ROLES
     }
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = _spyndex().computeIndex(name, params={**_defaults(name), **constants, **bands})
-    return np.asarray(found, np.float64)
+        value = _spyndex().computeIndex(name, params={**_defaults(name), **constants, **bands})
+    found: NDArray[np.float64] = xp.asarray(value, dtype=xp.float64)
+    return found
 
 
 def _defaults(name: str) -> dict[str, float]:

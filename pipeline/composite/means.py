@@ -18,10 +18,12 @@ WASP's weight of aerosol needs an optical thickness, which surface reflectance d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 from scipy.special import erfc
 
@@ -37,7 +39,8 @@ class Mean(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        total = np.zeros(seen.bands.shape[1:])
+        xp = array_namespace(seen.bands)
+        total = xp.zeros_like(seen.bands[0], dtype=xp.float64)
         for band in seen.bands:
             total += band
         return Composed(values=total / len(seen.bands))
@@ -77,18 +80,29 @@ class WeightedMean(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        total, weights = np.zeros(seen.bands.shape[1:]), np.zeros(seen.bands.shape[2])
+        xp = array_namespace(seen.bands)
+        total = xp.zeros_like(seen.bands[0], dtype=xp.float64)
+        weights = xp.zeros_like(total[0])
         for band, weight in zip(seen.bands, self._weights(seen), strict=True):
             total += band * weight
             weights += weight
-        low, high = seen.bands.min(axis=0), seen.bands.max(axis=0)
+        low, high = xp.min(seen.bands, axis=0), xp.max(seen.bands, axis=0)
         # A rounded weight more or less must not lead out of what was seen.
-        return Composed(values=np.clip(total / weights, low, high))
+        return Composed(values=xp.clip(total / weights, low, high))
 
     def _weights(self, seen: Observations) -> NDArray[np.float64]:
         assert seen.to_cloud_m is not None
-        off = np.minimum(np.abs(days_off(seen, self.target_doy)) / self.half_days, 1)
+        xp = array_namespace(seen.bands)
+        off = xp.clip(xp.abs(days_off(seen, self.target_doy)) / self.half_days, max=1.0)
+        metres = xp.astype(seen.to_cloud_m, xp.float64)
         weight = 1 - (1 - self.date_least) * off
         for blur_m in _BLUR_M:
-            weight *= 1 - erfc(seen.to_cloud_m / (blur_m * np.sqrt(2))) / 2
-        return weight * by_sensor(seen, self.sensors)
+            weight *= 1 - _erfc(metres / (blur_m * math.sqrt(2))) / 2
+        weights: NDArray[np.float64] = weight * by_sensor(seen, self.sensors)
+        return weights
+
+
+def _erfc(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    # No function of the array standard: torch has it under the same name, numpy has none.
+    found: NDArray[np.float64] = erfc(x) if is_numpy_array(x) else array_namespace(x).erfc(x)
+    return found

@@ -61,6 +61,15 @@ def method(name: str, options: Mapping[str, Any] | None = None) -> Method:
         raise ValueError(f"compositing method {name!r}: {error}") from error
 
 
+def on_device(made: Method) -> bool:
+    """Return whether a method can compose on a device.
+
+    This package's own can. One of another package says so by an attribute ``on_device`` that is true: its
+    `compose` then takes arrays of any library of the array standard, torch's for one.
+    """
+    return type(made) in METHODS.values() or bool(getattr(made, "on_device", False))
+
+
 def names() -> tuple[str, ...]:
     """Return the name of every method, those of installed packages included."""
     return (*METHODS, *sorted(each.name for each in entry_points(group=ENTRY_POINTS)))

@@ -18,8 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
+from pipeline.composite import device
 from pipeline.composite.observations import Composed, Observations, Plain
 
 
@@ -50,20 +52,20 @@ class Percentile(Plain):
 
 def middle(bands: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the median along the first axis, (B, N) of (T, B, N)."""
-    ranked, n = sort(bands), len(bands)
+    xp, ranked, n = array_namespace(bands), sort(bands), len(bands)
     # For odd n both are the same one, and half of its double is exact.
     found: NDArray[np.float64] = (
-        ranked[(n - 1) // 2].astype(np.float64) + ranked[n // 2]
+        xp.astype(ranked[(n - 1) // 2], xp.float64) + ranked[n // 2]
     ) * 0.5
     return found
 
 
 def percentile(bands: NDArray[np.float32], q: float) -> NDArray[np.float64]:
     """Return (B, N) percentile `q`, 0 to 100, of (T, B, N)."""
-    ranked, n = sort(bands), len(bands)
+    xp, ranked, n = array_namespace(bands), sort(bands), len(bands)
     place = (n - 1) * q / 100
     low = int(place)
-    below = ranked[low].astype(np.float64)
+    below: NDArray[np.float64] = xp.astype(ranked[low], xp.float64)
     return below + (place - low) * (ranked[min(low + 1, n - 1)] - below)
 
 
@@ -77,6 +79,9 @@ def sort(bands: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
     By a sorting network: the same least and largest are taken of whole rows, so that a processor
     works on many pixels at a time.
     """
+    if not is_numpy_array(bands):
+        on_device: Sequence[NDArray[np.float32]] = device.sort(bands)
+        return on_device
     if len(bands) > _NETWORK_UP_TO:
         rows = np.moveaxis(np.add(bands, np.float32(0)), 0, -1)
         return list(np.moveaxis(np.sort(rows, axis=-1), -1, 0))

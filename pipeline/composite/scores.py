@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
+from pipeline.composite import device
 from pipeline.composite.observations import Observations
 
 _YEAR_DAYS = 365.25
@@ -23,9 +26,9 @@ def days_off(seen: Observations, target_doy: int | None) -> NDArray[np.float64]:
     assert seen.day is not None
     if target_doy is None:
         assert seen.middle is not None
-        return seen.day.astype(np.float64) - seen.middle
-    date = seen.day.astype("datetime64[D]")
-    doy = (date - date.astype("datetime64[Y]")).astype(np.float64) + 1
+        days: NDArray[np.float64] = _double(seen.day) - seen.middle
+        return days
+    doy = _double(_day_of_year(seen.day))
     off: NDArray[np.float64] = (doy - target_doy + _YEAR_DAYS / 2) % _YEAR_DAYS - _YEAR_DAYS / 2
     return off
 
@@ -33,7 +36,8 @@ def days_off(seen: Observations, target_doy: int | None) -> NDArray[np.float64]:
 def of_date(days: NDArray[np.float64], sigma_days: float) -> NDArray[np.float64]:
     """Return exp(−½ (d/σ)²), the Gaussian of Griffiths 2013 and White 2014 with 1 at its top."""
     scaled = days / sigma_days
-    return np.exp(-0.5 * scaled * scaled)
+    found: NDArray[np.float64] = array_namespace(days).exp(-0.5 * scaled * scaled)
+    return found
 
 
 def of_distance(metres: NDArray[np.float32], required_m: float) -> NDArray[np.float64]:
@@ -41,7 +45,8 @@ def of_distance(metres: NDArray[np.float32], required_m: float) -> NDArray[np.fl
 
     The sigmoid of Griffiths 2013 (−0.2 · (min(d, 50) − 25), of pixels) and FORCE, in metres.
     """
-    return _sigmoid((np.minimum(metres, required_m) - required_m / 2) * (10 / required_m))
+    near = array_namespace(metres).clip(_double(metres), max=required_m)
+    return _sigmoid((near - required_m / 2) * (10 / required_m))
 
 
 def of_haze(seen: Observations, threshold: float) -> NDArray[np.float64]:
@@ -50,18 +55,18 @@ def of_haze(seen: Observations, threshold: float) -> NDArray[np.float64]:
     The haze optimised transform of Zhang 2002 (doi:10.1016/S0034-4257(02)00034-2) as FORCE scores it, in
     reflectance.
     """
-    hot = seen.band("blue").astype(np.float64) - 0.5 * seen.band("red") - 0.08
+    hot = _double(seen.band("blue")) - 0.5 * seen.band("red") - 0.08
     return _sigmoid((threshold - hot) * (10 / 0.02))
 
 
 def of_view(degrees: NDArray[np.float32], required_deg: float) -> NDArray[np.float64]:
     """Return 1 / (1 + exp(10/r · (v − r/2))), FORCE's score of the view zenith angle."""
-    return _sigmoid((required_deg / 2 - degrees.astype(np.float64)) * (10 / required_deg))
+    return _sigmoid((required_deg / 2 - _double(degrees)) * (10 / required_deg))
 
 
 def by_sensor(seen: Observations, scores: Mapping[str, float]) -> NDArray[np.float64]:
     """Return (T, N) what `scores` says of each observation's sensor, 1 where it says nothing."""
-    found = np.ones(seen.usable.shape)
+    found: NDArray[np.float64] = 1 + 0 * _double(seen.usable)
     for name, score in scores.items():
         assert seen.sensor is not None
         found[seen.sensor == name] = score
@@ -70,4 +75,22 @@ def by_sensor(seen: Observations, scores: Mapping[str, float]) -> NDArray[np.flo
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
     # Beyond ±50 it is 0 or 1 to the last digit that counts, and exp would overflow.
-    return 1 / (1 + np.exp(-np.clip(x, -50, 50)))
+    xp = array_namespace(x)
+    found: NDArray[np.float64] = 1 / (1 + xp.exp(-xp.clip(x, -50.0, 50.0)))
+    return found
+
+
+def _double(x: NDArray[Any]) -> NDArray[np.float64]:
+    xp = array_namespace(x)
+    found: NDArray[np.float64] = xp.astype(x, xp.float64)
+    return found
+
+
+def _day_of_year(day: NDArray[np.int32]) -> NDArray[Any]:
+    """Return 1 to 366 of days since 1970-01-01."""
+    if not is_numpy_array(day):
+        found: NDArray[Any] = device.day_of_year(day)
+        return found
+    date = day.astype("datetime64[D]")
+    of_year: NDArray[Any] = (date - date.astype("datetime64[Y]")).astype(np.int64) + 1
+    return of_year

@@ -14,13 +14,18 @@
     combined/   ensembles, and test-time augmentation of one model
     -- imported by `load` alone, because torch takes seconds: --
     networks/   each network in torch, with the weights of its file        cpu/  faster or smaller layers
-    engine/     runs a network on windows: normalise, fill gaps, CPU, GPU, memory
+    engine/     runs a network on windows: normalise, fill gaps, CPU, GPU, memory        device.py  lends the GPU to composites
 
 Another package adds models by an entry point of the group ``cloudmask.models`` that names a `Provider`.
 """
 
 from pipeline.models.families.provider import Provider, names
-from pipeline.models.process import count_gpus, prepare_process
+from pipeline.models.process import (
+    composing_device,
+    count_gpus,
+    prepare_process,
+    require_gpu,
+)
 from pipeline.models.registry import bytes_needed, check, check_device, load, resolve
 
 __all__ = [
@@ -28,9 +33,11 @@ __all__ = [
     "bytes_needed",
     "check",
     "check_device",
+    "composing_device",
     "count_gpus",
     "load",
     "names",
     "prepare_process",
+    "require_gpu",
     "resolve",
 ]

@@ -35,7 +35,7 @@ def require_ready(plan: Plan) -> None:
     ConfigError
         A package that a setting needs is missing, or a folder cannot be written.
     ModelError
-        There is no GPU for ``device: cuda``, or the user's own weights do not fit the model.
+        There is no GPU for ``device: cuda``, of the model or a composite, or the user's own weights do not fit the model.
     StoreError
         The store's folder cannot be written, or contains something else.
     """
@@ -50,6 +50,8 @@ def require_ready(plan: Plan) -> None:
     # What devices and packages the workers of a cluster have is not known here.
     if job.run.cluster.kind == "address":
         return
+    for each in job.composed:
+        models.require_gpu(each.device)
     for card in plan.cards.values():
         models.check_device(card)
         if card.options.get("weights") and "members" not in card.options:

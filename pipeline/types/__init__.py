@@ -26,6 +26,7 @@ Composite
 """
 
 from pipeline.cost import Cost
+from pipeline.types.device import Device
 from pipeline.types.grid import Grid, Tile
 from pipeline.types.items import Dropped, Items, Scene, footprint
 from pipeline.types.job import Job, Period, Source
@@ -99,6 +100,7 @@ __all__ = [
     "Cost",
     "CubeSettings",
     "Days",
+    "Device",
     "DeviceModel",
     "Doubtful",
     "Dropped",

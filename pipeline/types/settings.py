@@ -239,11 +239,11 @@ class CompositeSettings(Section):
     """Put aside what a pixel's own history contradicts: clouds and shadows that the mask missed, and say which
     pixels are ``suspect``; needs blue, nir and swir16. ``{}`` takes the defaults; none: masks alone decide."""
     harmonize: Annotated[Literal["hls"] | None, Field(exclude_if=operator.not_)] = None
-    """Adjust Sentinel-2's bands to those of Landsat 8 and 9, with the coefficients of HLS; ``nir`` is then the
-    narrow near infrared. None: each sensor's reflectance as it is."""
+    """Adjust Sentinel-2's bands to Landsat 8's and 9's, as HLS does; ``nir`` is then the narrow one. None: as they are."""
     brdf: Annotated[Literal["c-factor"] | None, Field(exclude_if=operator.not_)] = None
-    """Normalise reflectance to a view from nadir, by the mean angles that each item states; items that state none
-    are dropped. None: as each sensor saw it."""
+    """Normalise reflectance to a view from nadir, by an item's mean angles, or drop it. None: as each sensor saw it."""
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(exclude_if="auto".__eq__)] = "auto"
+    """Where to compose: ``auto`` takes a GPU where there is one and the method can. No part of the fingerprint."""
 
     def __hash__(self) -> int:
         """Hash the values; options are a mapping, which has no hash of its own."""

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline import cube, query, run, store
+from pipeline import cube, models, query, run, store
 from pipeline.composite import method
 from pipeline.errors import StoreError
+from pipeline.models.engine.device import TorchDevice
 from pipeline.testing import WindowMeanModel
 from pipeline.types import CompositeSettings, Lattice
 from tests.laws.conftest import BANDS, make_job, use
@@ -73,6 +74,25 @@ def test_a_method_makes_one_composite_of_any_partition_and_once(jobs, name):
         # BCMAD of what is dark in all bands is no number.
         assert not np.isfinite(whole[layer].values[~seen]).any()
         assert np.isfinite(whole[layer].values[seen]).mean() > 0.99
+
+
+@pytest.mark.parametrize("name", ["geomedian", "medoid"])
+def test_a_device_makes_the_composite_of_the_processor(jobs, name, monkeypatch):
+    named = with_method(jobs[0], name, METHODS[name])
+    run.run(named)
+    monkeypatch.setattr(models, "composing_device", lambda _: TorchDevice("cpu", 2**24))
+    there = named.replace(composite=named.composite.replace(name=f"{name}-there"))
+    run.run(there)
+    assert (
+        run.run(named.replace(composite=named.composite.replace(device="cuda"))).snapshot
+        is None
+    )
+    stored = store.open_archive(named.store)
+    for variable, layer in stored.composite(name).load().data_vars.items():
+        other = stored.composite(f"{name}-there")[variable]
+        # The median deviations are within 1e-6: torch's square roots of float64 differ in the last bit.
+        least = 1e-6 if variable in ("emad", "smad", "bcmad") else 0
+        np.testing.assert_allclose(other, layer, rtol=0, atol=least, err_msg=str(variable))
 
 
 def test_layers_are_exported_by_name(jobs, tmp_path):

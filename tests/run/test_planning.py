@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from shapely.geometry import MultiPolygon, box, mapping
 
-from pipeline.composite import METHODS
+from pipeline.composite import METHODS, methods
 from pipeline.cube.metadata import outlines as drawing
 from pipeline.cube.metadata.outlines import LONLAT, Frame, outlines
 from pipeline.cube.metadata.roles import frame
@@ -21,6 +21,7 @@ from pipeline.mask import read_geobox
 from pipeline.run import plan_job
 from pipeline.run.common.cells import CompositeCell
 from pipeline.run.common.fingerprint import composite_fingerprint, mask_fingerprint
+from pipeline.run.common.method import method_of
 from pipeline.run.plan import build, prepare, selection, steps
 from pipeline.run.plan import plan as plans
 from pipeline.store import open_writer
@@ -483,6 +484,19 @@ def test_several_composites_that_need_too_much_may_be_made_one_by_one(plan, monk
         plan([item], composite=some)
     with pytest.raises(MemoryBudgetError, match="or jobs of fewer composites$"):
         plan([item], composite=None, composites=(some, some.replace(name="other")))
+
+
+def test_a_method_of_another_package_is_not_sent_to_a_gpu_unasked(plan, monkeypatch):
+    class Foreign:
+        needs, wants, layers, reach_m = (), (), {}, 0.0
+
+    monkeypatch.setattr(methods, "_made_by", lambda name: Foreign)
+    settings = CompositeSettings(method="foreign", bands=("red",), device="cuda")
+    with pytest.raises(
+        ConfigError, match="foreign of another package does not say that it can"
+    ):
+        plan([], composite=settings)
+    assert isinstance(method_of(settings.replace(device="auto")), Foreign)
 
 
 @pytest.mark.parametrize("name", ["red", "rededge1", "count", "suspect"])

@@ -7,9 +7,10 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from pipeline import config, run, store
+from pipeline import config, models, run, store
 from pipeline.cli import app
 from pipeline.errors import ConfigError, IncompleteError, ModelError, StoreError, WorkersError
+from pipeline.models.engine.device import TorchDevice
 from pipeline.models.families import machine
 from pipeline.run import ready
 from pipeline.types import ClusterSettings, CubeSettings, StacSettings
@@ -91,6 +92,18 @@ def test_a_gpu_that_is_not_there(region):
         far = ClusterSettings(kind="address", address="tcp://127.0.0.1:1")
         job = wanted.job.replace(run=plan.job.run.replace(cluster=far))
         run.require_ready(dataclasses.replace(wanted, job=job))
+
+
+def test_a_composite_on_a_gpu_that_is_not_there(region, monkeypatch):
+    plan = run.plan_job(region.job())
+    job = plan.job.replace(composite=plan.job.composite.replace(device="cuda"))
+    monkeypatch.setattr(machine, "has_cuda", lambda: False)
+    with pytest.raises(ModelError, match="composite.device is 'cuda', but torch finds no"):
+        run.require_ready(dataclasses.replace(plan, job=job))
+    assert models.composing_device("auto") is models.composing_device("cpu") is None
+    monkeypatch.setattr(machine, "has_cuda", lambda: True)
+    assert models.composing_device("auto") == TorchDevice("cuda")
+    assert models.composing_device("cpu") is None
 
 
 def test_a_loader_that_is_not_installed(region, monkeypatch):

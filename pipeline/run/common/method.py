@@ -59,6 +59,11 @@ def method_of(settings: CompositeSettings) -> composite.Method:
             f"composite.method {settings.method} looks for the middle of the period, and period all "
             "has none: set composite.options.target_doy, or another composite.period"
         )
+    if settings.device == "cuda" and not composite.on_device(made):
+        raise ConfigError(
+            f"composite.method {settings.method} of another package does not say that it can compose on a "
+            "device: set composite.device to 'auto' or 'cpu'"
+        )
     _require_screened(settings)
     _require_own_names(settings, made)
     _require_known(settings.sensors)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pipeline import composite, cube
+from pipeline import composite, cube, models
 from pipeline.mask import history_of
 from pipeline.run.common.cellstore import CellReader
 from pipeline.run.common.fingerprint import composite_fingerprint
@@ -109,7 +109,9 @@ class Composing:
         kept = seen.shown if screened is None else screened["kept"]
         layers = {} if screened is None else {"suspect": screened["suspect"]}
         evidence = evidence_of(self.method, period, seen.scenes)
-        made = composite.compose(seen.cube, kept, self.method, evidence).assign(layers)
+        device = models.composing_device(self.settings.device)
+        made = composite.compose(seen.cube, kept, self.method, evidence, device)
+        made = made.assign(layers)
         return composite.at_least(made, self.settings.min_observations)
 
     def observed(
