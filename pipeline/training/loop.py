@@ -28,6 +28,7 @@ from pipeline.training.batches import Batch, batches
 from pipeline.training.experiment import CLASSES, Experiment, LossSection
 from pipeline.training.judging import Judged, check_patches, judge
 from pipeline.training.output import Folder, Progress, Row
+from pipeline.training.pretraining import pretrained
 
 BFLOAT16 = "bf16-mixed"
 
@@ -79,8 +80,12 @@ class _Training:
         self.fabric = fabric
         self.tell = tell
         self.folder = Folder(path, experiment)
+        begun = self.folder.begun
         # On CPUs, convolutions of few channels are a tenth faster so.
         net = begin(experiment).to(memory_format=torch.channels_last)
+        if not begun:
+            for line in pretrained(experiment, net):
+                tell(line)
         section = experiment.train
         optimizer = torch.optim.AdamW(
             net.parameters(), lr=section.lr, weight_decay=section.weight_decay
@@ -139,6 +144,12 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.experiment, self.progress.step)
         device = self.fabric.device
+        # What is dropped at random follows from seed and step, too.
+        torch.manual_seed(
+            self.experiment.seed * 1_000_003
+            + self.progress.step * self.fabric.world_size
+            + self.fabric.global_rank
+        )
         images, bands, present, labels = (
             torch.from_numpy(each).to(device)
             for each in (batch.images, batch.bands_um, batch.present, batch.labels)
@@ -146,6 +157,10 @@ class _Training:
         with torch.autocast(device.type, torch.bfloat16, enabled=section.precision == BFLOAT16):
             scores = self.net(images, bands, present)
         loss = self.loss(self.experiment.loss, scores.float(), labels)
+        if self.inner.recovered is not None:
+            each = images.shape[-1] // self.inner.recovered.shape[-1]
+            lost = losses.recovery(self.inner.recovered, images[..., ::each, ::each], present)
+            loss = loss + self.experiment.network.own_loss * lost
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(

@@ -66,6 +66,11 @@ class Folder:
             )
         _write(known, text.encode())
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint."""
+        return (self.path / CHECKPOINT).is_file()
+
     def load(self) -> dict[str, Any] | None:
         """Return the last checkpoint; none: there is none yet.
 

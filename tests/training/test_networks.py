@@ -6,13 +6,15 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.models import load, resolve
+from pipeline.models.networks.sensei import Sensei
 from pipeline.training import Experiment, loop
 from pipeline.training.batches import batches
 from pipeline.training.experiment import CLASSES
-from tests.models.networks.test_architectures import TINY
+from pipeline.training.pretraining import pretrain
+from tests.models.networks.test_architectures import KINDS, TINY
 from tests.training.test_loop import Killed, kill_after
 
-OTHERS = sorted(set(TINY) - {"spectral-unet"})
+OTHERS = [each for each in KINDS if each.values != ("spectral-unet",)]
 
 
 def experiment_of(kind, **train):
@@ -86,3 +88,28 @@ def test_the_loss_falls(kind):
         optimizer.zero_grad()
         lost.append(float(loss.detach()))
     assert lost[-1] < 0.9 * lost[0]
+
+
+def test_an_embedding_learns_from_random_bands_the_same_each_time():
+    def once():
+        torch.manual_seed(0)
+        bands = Sensei()
+        lost = list(pretrain(bands, 40, 16, seed=5))
+        return lost, bands.state_dict()
+
+    (lost, one), (_, two) = once(), once()
+    assert sum(lost[-10:]) < 0.9 * sum(lost[:10])
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_what_is_recovered_counts(tmp_path):
+    """The head that recovers bands gets a gradient from its own loss alone."""
+    tiny = experiment_of("sensei-2", steps=1, check_every=1)
+    torch.manual_seed(0)
+    folder = loop.train(tiny, tmp_path / "one")
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    names = list(loop.begin(tiny).state_dict())
+    assert any(name.startswith("bands.back") for name in names)
+    steps = state["optimizer"]["state"]
+    moved = [name for name, _ in loop.begin(tiny).named_parameters()]
+    assert any(moved[number].startswith("bands.back") for number in steps)

@@ -61,6 +61,11 @@ class Trained:
             raise ModelError(
                 f"{card.name} was trained on {', '.join(card.levels)}; the items are {level!r}"
             )
+        if chosen["precision"] != "float32" and not card.network.shortens:
+            raise ModelError(
+                f"{card.name} runs in float32 alone: wavelengths differ by too little for fewer bits; set "
+                "the option precision to float32"
+            )
         bands = _bands(card, roles, chosen["roles"])
         return _card(card, folder, bands, chosen)
 

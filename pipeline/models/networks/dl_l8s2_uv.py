@@ -78,17 +78,39 @@ class Network(nn.Module):
         self.up2 = Block(LEVELS["up2"] + LEVELS["input"], LEVELS["up2"])
         self.linear_model = Pointwise(LEVELS["up2"], 1)
 
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        """Score windows; H and W are multiples of 4."""
+    def features(self, windows: torch.Tensor) -> torch.Tensor:
+        """Return what the last layer sees; H and W are multiples of 4."""
         full = self.input(self.normalization(windows))
         half = self.pool1(functional.max_pool2d(full, 2))
         quarter = self.pool2(functional.max_pool2d(half, 2))
         half = self.up1(torch.cat([self.upconv1(quarter), half], dim=1))
-        full = self.up2(torch.cat([self.upconv2(half), full], dim=1))
+        found: torch.Tensor = self.up2(torch.cat([self.upconv2(half), full], dim=1))
+        return found
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Score windows; H and W are multiples of 4."""
+        full = self.features(windows)
         # In float32, because this last sum decides between the classes.
         cloud = self.linear_model(full).float()
         # The softmax of the two equals the sigmoid of the original.
         return torch.cat([cloud, torch.zeros_like(cloud)], dim=1)
+
+
+class Trainable(Network):
+    """The same with a score for each class, to be trained here."""
+
+    def __init__(self, n_bands: int, classes: int) -> None:
+        """Make the network with random weights, the affine map of the bands as identity."""
+        super().__init__(n_bands)
+        self.linear_model = Pointwise(LEVELS["up2"], classes)
+        with torch.no_grad():
+            self.normalization.weight.copy_(torch.eye(n_bands)[:, :, None, None])
+            self.normalization.bias.zero_()  # type: ignore[union-attr]
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Score windows; H and W are multiples of 4."""
+        scores: torch.Tensor = self.linear_model(self.features(windows))
+        return scores
 
 
 def load(card: ModelCard) -> TorchModel:

@@ -23,6 +23,8 @@ class Network(nn.Module):
 
     stride_px: int = 32
     """Edges of images are multiples of this, or of a divisor that the network's shape knows."""
+    recovered: torch.Tensor | None = None
+    """In training, what a network recovers of the reflectance of its last images, (N, B, h, w), for a loss of its own."""
 
     def fixed(self, bands_um: Sequence[tuple[float, float]]) -> nn.Module:
         """Return the network for certain bands: (N, B, H, W) reflectance -> (N, K, H, W) scores.

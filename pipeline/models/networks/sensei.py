@@ -67,8 +67,12 @@ class Sensei(nn.Module):
 
     def vectors(self, bands_um: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         """Return v of each band: (N, B, 2) centre and width in µm, (N, B) booleans -> (N, B, 64); zero if absent."""
-        n, count, _ = bands_um.shape
-        own = self.describe(described(bands_um).flatten(0, 1)).reshape(n, count, -1)
+        return self.of(described(bands_um), present)
+
+    def of(self, described: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Return v of bands as `described` gives them, (N, B, 3); see `vectors`."""
+        n, count, _ = described.shape
+        own = self.describe(described.flatten(0, 1)).reshape(n, count, -1)
         pairs = torch.cat(
             [
                 own[:, :, None].expand(-1, -1, count, -1),

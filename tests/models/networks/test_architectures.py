@@ -27,7 +27,20 @@ TINY = {
     "unet++": {"channels": [4, 8, 8]},
     "segnet": {"channels": [4, 8, 8]},
     "fcn": {"channels": [4, 8, 8, 8]},
+    "dl-l8s2-uv": {},
+    "deeplabv3+": {"encoder": "mobilenet_v2"},
+    "segformer": {"encoder": "mit_b0"},
+    "sensei": {"pretrain_steps": 2, "pretrain_batch": 4},
+    "sensei-2": {"size": 8, "features": 8},
 }
+
+
+LARGE = ("deeplabv3+", "segformer")
+"""Millions of weights; the networks of SEnSeI have one of them inside."""
+
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.slow if kind in LARGE else ()) for kind in sorted(TINY)
+]
 
 
 def shape_of(kind):
@@ -51,7 +64,7 @@ def described(roles):
     return torch.tensor([[ROLE_UM[role] for role in roles]])
 
 
-@pytest.fixture(scope="module", params=sorted(TINY))
+@pytest.fixture(scope="module", params=KINDS)
 def kind(request):
     return request.param
 

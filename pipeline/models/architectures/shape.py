@@ -1,0 +1,105 @@
+"""What every architecture has: facts of its windows, its memory, and the bands that it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from pipeline.models.wavelengths import ROLE_UM
+from pipeline.types import Lattice
+from pipeline.types.settings import Section
+from pipeline.types.values import refuse
+
+if TYPE_CHECKING:
+    from pipeline.models.networks.network import Network
+
+
+def listed(value: object) -> object:
+    """Return a list as a tuple, anything else as it is."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+Channels = Annotated[int, Field(ge=4, le=1024)]
+
+WIDE = Lattice(core_px=768, halo_px=96)
+"""For networks whose pixels see a bounded neighbourhood. Edges are multiples of every stride, so that the pixels of the
+lowest level form one grid over all windows."""
+
+
+FIXED = Lattice(core_px=384, halo_px=64)
+"""For networks that look at their window as a whole in places: windows are as large as the patches of their papers, 512 px,
+and lie on a fixed lattice."""
+
+
+class Shape(Section):
+    """An architecture and its sizes."""
+
+    lattice: ClassVar[Lattice] = WIDE
+    """Windows that it runs on: a pixel's scores depend on its window alone, so any partition gives the same mask."""
+    fewest_batch: ClassVar[int] = 1
+    """Samples of a batch: norms of a mean over the whole image need two."""
+    normalisation: ClassVar[str] = "reflectance, by a fixed rule; NaN mirrored"
+    shortens: ClassVar[bool] = True
+    """Whether it may run in fewer bits than float32."""
+
+    init: str = ""
+    """Model folder whose weights it begins with; its shape must be the same."""
+
+    @property
+    def stride_px(self) -> int:
+        """Edges of images are multiples of this."""
+        raise NotImplementedError
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The roles of the bands that it needs, in their order; none: it takes any bands."""
+        return ()
+
+    @property
+    def bare(self) -> Shape:
+        """The shape alone, without what was said of its training."""
+        return self.model_copy(update={"init": ""})
+
+    @property
+    def own_loss(self) -> float:
+        """The weight of `pipeline.training.losses.recovery` of what it recovers."""
+        return 0.0
+
+    def bytes_per_pixel(self, precision: str) -> int:
+        """Return the peak memory of inference for each pixel of a window, beside the features of its bands.
+
+        Parameters
+        ----------
+        precision
+            ``float32`` or ``bfloat16``.
+        """
+        raise NotImplementedError
+
+    def network(self, classes: int) -> Network:
+        """Make the network with random weights."""
+        raise NotImplementedError
+
+
+class NamedBands(Shape):
+    """A network for certain bands: the first layer has weights for each."""
+
+    roles: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = (
+        "blue",
+        "green",
+        "red",
+        "nir",
+    )
+
+    @field_validator("roles")
+    @classmethod
+    def _optical(cls, roles: tuple[str, ...]) -> tuple[str, ...]:
+        for role in roles:
+            if role not in ROLE_UM:
+                refuse(f"optical bands among {', '.join(ROLE_UM)}", key="", found=role)
+        return roles
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The roles of its bands."""
+        return self.roles
