@@ -110,15 +110,15 @@ def main() -> None:
     n_bytes = 4 * n_px * given.dates * given.bands
     speed = bandwidth(given.device)
     print(
-        f"geometric median of {n_px / 1e6:.2f} megapixels × {given.bands} bands × {given.dates} dates"
+        f"geometric median of {n_px / 1e6:.3g} megapixels × {given.bands} bands × {given.dates} dates"
     )
-    print(f"on {given.device}: {spent:.1f} s, of which computing {Watched.seconds:.1f} s")
+    print(f"on {given.device}: {spent:.3g} s, of which computing {Watched.seconds:.3g} s")
     print(
-        f"on the processor, one thread: {processor * n_px:.0f} s; ratio {processor * n_px / spent:.1f}"
+        f"on the processor, one thread: {processor * n_px:.3g} s; ratio {processor * n_px / spent:.2g}"
     )
     print(
-        f"memory of {given.device}: {speed / 1e9:.0f} GB/s; {n_bytes / 1e9:.1f} GB of observations read once take "
-        f"{n_bytes / speed:.2f} s; computing takes {Watched.seconds * speed / n_bytes:.0f} times as long"
+        f"memory of {given.device}: {speed / 1e9:.3g} GB/s; {n_bytes / 1e9:.3g} GB of observations read once take "
+        f"{n_bytes / speed:.3g} s; computing takes {Watched.seconds * speed / n_bytes:.3g} times as long"
     )
 
 
