@@ -100,8 +100,11 @@ class UvShape(NamedBands):
         return 4
 
     def bytes_per_pixel(self, precision: str) -> int:
-        """State the memory of inference; see `Shape`."""
-        return {"float32": 900, "bfloat16": 450}[precision]
+        """State the memory of inference; see `Shape`.
+
+        Measured with four bands in float32: 1053, of which 96 are the bands'. In bfloat16 half of it is taken.
+        """
+        return {"float32": 1100, "bfloat16": 550}[precision]
 
     def network(self, classes: int) -> Network:
         """Make the network with random weights."""
