@@ -13,7 +13,7 @@ pixels, by their clear observations in August, August's composite is nearer to t
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,10 +37,14 @@ class Archive:
     """All scenes of a summer on the store's grid."""
 
     cube: xr.Dataset
+    codes: xr.DataArray
+    """Of the stored masks."""
     usable: xr.DataArray
     """As the stored masks say."""
     clear: xr.DataArray
     """In truth."""
+    classes: xr.DataArray
+    """In truth, by `CLASSES`."""
     surface: np.ndarray
     """(time, band, y, x), each scene's own."""
 
@@ -53,17 +57,19 @@ def opened(folder: Path) -> Archive:
     cube = observations(stored, BANDS)(SUMMER, geobox).compute()
     times, sensors = cube["time"].values, cube["sensor"].values.astype(str)
     masks = {name: stored.masks(name)["mask"] for name in stored.sensors}
-    usable = [
-        is_usable(masks[sensor].sel(time=time, method="nearest").values)
+    codes = [
+        masks[sensor].sel(time=time, method="nearest").values
         for time, sensor in zip(times, sensors, strict=True)
     ]
     scenes = [truth.find(time, sensor) for time, sensor in zip(times, sensors, strict=True)]
-    clear = [truth.classes(each, geobox) == CLASSES.index("clear") for each in scenes]
+    classes = np.stack([truth.classes(each, geobox) for each in scenes])
     surface = [[truth.surface(role, [each], geobox) for role in BANDS] for each in scenes]
     return Archive(
         cube=cube,
-        usable=xr.DataArray(np.stack(usable), dims=DIMS),
-        clear=xr.DataArray(np.stack(clear), dims=DIMS),
+        codes=xr.DataArray(np.stack(codes), dims=DIMS),
+        usable=xr.DataArray(is_usable(np.stack(codes)), dims=DIMS),
+        clear=xr.DataArray(classes == CLASSES.index("clear"), dims=DIMS),
+        classes=xr.DataArray(classes, dims=DIMS),
         surface=np.array(surface),
     )
 
@@ -162,7 +168,7 @@ def changed(archive: Archive, name: str) -> Archive:
             band = cube[role].values
             new = band[step] + value if added else value * light
             band[step] = np.where(where & np.isfinite(band[step]), new, band[step])
-    return Archive(cube, archive.usable, archive.clear, archive.surface)
+    return replace(archive, cube=cube)
 
 
 def print_changes(archive: Archive) -> None:
