@@ -39,9 +39,13 @@ TRAINED_ON: Mapping[str, Mapping[str, str]] = {
 """Family of models -> data set -> what is known (projects' own statements; MODELS of the survey)."""
 
 
+OURS = "`cloudmask train`"
+"""What the source of a model that was trained here begins with."""
+
+
 def leak(card: ModelCard, dataset: str) -> str:
     """Say whether a model has seen a data set, ensembles by their members; for every table."""
-    if card.name.startswith("trained-"):
+    if card.source.startswith(OURS):
         # Training writes the names of data sets as separate words.
         ours = dataset in re.split(r"[^a-z0-9-]+", card.weights)
         return f"leak: {'' if ours else 'none, '}{card.name} was {card.weights}"

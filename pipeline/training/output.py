@@ -138,7 +138,12 @@ def _is(experiment: Experiment, known: Path) -> bool:
 def _card(experiment: Experiment, step: int, measures: Row) -> FolderCard:
     sets = [each.dataset for each in experiment.sources if each.dataset is not None]
     streams = [each.stream for each in experiment.sources if each.stream is not None]
-    sources = ["the simulator's stream"] * bool(streams) + [each.name for each in sets]
+    regions = any(each.regions is not None for each in experiment.sources)
+    sources = [
+        *["the simulator's stream"] * bool(streams),
+        *["the simulator's regions"] * regions,
+        *dict.fromkeys(each.name for each in sets),
+    ]
     levels = sorted({level for each in streams for level in each.levels}) or ["L1C", "L2A"]
     shown = ", ".join(f"{key} {value:.3f}" for key, value in measures.items())
     return FolderCard(
@@ -150,10 +155,13 @@ def _card(experiment: Experiment, step: int, measures: Row) -> FolderCard:
         resolution_m=streams[0].pixels_m if streams else (10.0, 60.0),
         weights=f"trained on {' and '.join(sources)}",
         licence=experiment.licence,
+        # A data set may be a source twice, with other bands.
         leaks=tuple(
-            f"{each.name}: trained on all images"
-            + (f" but {', '.join(each.leave_out)}" if each.leave_out else "")
-            for each in sets
+            dict.fromkeys(
+                f"{each.name}: trained on all images"
+                + (f" but {', '.join(each.leave_out)}" if each.leave_out else "")
+                for each in sets
+            )
         ),
         accuracy=f"on simulated patches of another seed: {shown}",
         caveats=experiment.notes,

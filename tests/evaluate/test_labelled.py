@@ -231,7 +231,10 @@ def test_leaks():
     assert told("ukis-csmask-4b-l2a", "chips").startswith("leak: none known")
     assert "test split was excluded" in told("omnicloudmask-v4", "cloudsen12")
     ours = dataclasses.replace(
-        card, name="trained-x", weights="trained on the simulator's stream and chips"
+        card,
+        name="trained-x",
+        source="`cloudmask train`, experiment x",
+        weights="trained on the simulator's stream and chips",
     )
     assert leak(ours, "chips").startswith("leak: trained-x was trained on")
     assert leak(ours, "sparcs").startswith("leak: none, trained-x")

@@ -44,13 +44,17 @@ def _run(experiment: Experiment, out: Path) -> Path:
 
 
 def export_model(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Model folder of `train`.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Model folder of `train`, or cloudmask-si.")
+    ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="ONNX file to write.")],
     roles: Annotated[str, typer.Option(help="Bands, in their order.")] = "blue,green,red,nir",
 ) -> None:
     """Write a trained model as ONNX, for some bands."""
     from pipeline.models.export import export_onnx
+    from pipeline.models.weights.folder import SHIPPED_NAMES, folder_of
 
+    folder = folder_of(model, "" if model in SHIPPED_NAMES else model)
     names = [each.strip() for each in roles.split(",") if each.strip()]
     show.lines([str(export_onnx(folder, names, out))])

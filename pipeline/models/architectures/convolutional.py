@@ -26,6 +26,13 @@ class SpectralUnetShape(Shape):
     """At full size, 1/2, 1/4, 1/8 and 1/16."""
     spectral: Annotated[int, Field(ge=8, le=512, multiple_of=4)] = 48
     """Size of a band's embedding."""
+    infrared: bool = False
+    """It has learnt from shortwave infrared, too, so that a job reads it where the items have it."""
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The roles of the bands that a job gives it; see `Shape`."""
+        return (*super().usual, *(("swir16", "swir22") if self.infrared else ()))
 
     @property
     def stride_px(self) -> int:

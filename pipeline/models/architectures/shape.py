@@ -57,6 +57,11 @@ class Shape(Section):
         return ()
 
     @property
+    def usual(self) -> tuple[str, ...]:
+        """The roles of the bands that a job gives it where it takes any, those of them that the items have."""
+        return ("blue", "green", "red", "nir")
+
+    @property
     def bare(self) -> Shape:
         """The shape alone, without what was said of its training."""
         return self.model_copy(update={"init": ""})

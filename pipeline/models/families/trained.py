@@ -1,4 +1,4 @@
-"""Models that were trained here: ``mask.model`` is the path of the folder that `cloudmask train` wrote."""
+"""Networks that `cloudmask train` has trained: ``mask.model`` is the path of a folder, or the name of one that the package has."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from pipeline.errors import ModelError
 from pipeline.models.families import options as option
 from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights.files import UserFile, WeightsFile, given
-from pipeline.models.weights.folder import FILES, WEIGHTS, FolderCard, is_folder, read_card
+from pipeline.models.weights.folder import (
+    FILES,
+    SHIPPED_NAMES,
+    WEIGHTS,
+    FolderCard,
+    folder_of,
+    is_folder,
+    read_card,
+)
 from pipeline.types import Code, Model, ModelCard
 
 PREFIX = "trained-"
 """Prefix of card names: the name identifies the training, the option ``weights`` is the folder's path."""
-
-USUAL = ("blue", "green", "red", "nir")
-"""Default of the option ``roles``; ``nir08`` replaces a missing ``nir``."""
 
 FEWEST_BANDS = 3
 
@@ -33,8 +38,8 @@ class Trained:
     """The provider of model folders; see `pipeline.models.Provider`."""
 
     def names(self) -> tuple[str, ...]:
-        """Return none: folders are found by their paths (`claims`)."""
-        return ()
+        """Return those that the package has; other folders are found by their paths (`claims`)."""
+        return SHIPPED_NAMES
 
     def claims(self, name: str) -> bool:
         """Return whether a name is a folder, or that of a card which `resolve` returned."""
@@ -44,18 +49,23 @@ class Trained:
         """Return none: nothing is downloaded."""
         return ()
 
-    def files_of(self, card: ModelCard) -> tuple[UserFile, ...]:  # noqa: ARG002 - one of `Provider`
-        """Return the files that must be in the folder."""
-        return FILES
+    def files_of(self, card: ModelCard) -> tuple[UserFile, ...]:
+        """Return the files that must be in the folder; a shipped one has them."""
+        return FILES if card.options["weights"] else ()
 
     def resolve(
         self, name: str, *, level: str, roles: Collection[str], options: Mapping[str, Any]
     ) -> ModelCard:
         """Read a folder's card; see `pipeline.models.resolve`."""
-        folder = Path(str(options.get("weights") or name)).expanduser()
+        weights = str(options.get("weights") or "")
+        if not weights and name not in SHIPPED_NAMES:
+            weights = name
+        folder = folder_of(name, weights)
         card = read_card(folder)
+        # A shipped one has no path: it would be another in every installation.
+        weights = str(folder) if weights else ""
         chosen = option.on_this_machine(
-            option.resolve(card.name, {**options, "weights": str(folder)}, OPTIONS)
+            option.resolve(card.name, {**options, "weights": weights}, OPTIONS)
         )
         if level not in card.levels:
             raise ModelError(
@@ -78,7 +88,7 @@ class Trained:
 
     def bytes_needed(self, card: ModelCard, *, windows: int) -> int:
         """State the memory of inference; see `pipeline.models.bytes_needed`."""
-        folder = Path(card.options["weights"])
+        folder = folder_of(card.name, card.options["weights"])
         shape = read_card(folder).network
         each = shape.bytes_per_pixel(option.counted_as(card)) + 24 * len(card.roles)
         # The weights as they are read, those of the network, and those that kernels lay out anew.
@@ -95,7 +105,9 @@ def _bands(card: FolderCard, offered: Collection[str], asked: str) -> tuple[str,
     if card.network.wanted:
         return _own_bands(card, offered, asked)
     model = card.name
-    wanted = [each.strip() for each in asked.split(",") if each.strip()] or list(USUAL)
+    wanted = [each.strip() for each in asked.split(",") if each.strip()] or list(
+        card.network.usual
+    )
     unknown = [each for each in wanted if each not in ROLE_UM]
     if unknown:
         raise ModelError(
@@ -103,7 +115,7 @@ def _bands(card: FolderCard, offered: Collection[str], asked: str) -> tuple[str,
             f"{', '.join(ROLE_UM)}"
         )
     if not asked and "nir" not in offered:
-        wanted = [*wanted[:-1], "nir08"]
+        wanted = ["nir08" if each == "nir" else each for each in wanted]
     found = [each for each in wanted if each in offered]
     if (asked and len(found) < len(wanted)) or len(found) < FEWEST_BANDS:
         lacking = [each for each in wanted if each not in offered]
@@ -136,7 +148,7 @@ def _card(
 ) -> ModelCard:
     weights = given(card.name, FILES, str(folder))
     return ModelCard(
-        name=PREFIX + card.name,
+        name=PREFIX + card.name if options["weights"] else card.name,
         version=card.version,
         roles=roles,
         levels=card.levels,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from safetensors.torch import save
 from torch import nn
@@ -16,7 +14,7 @@ from pipeline.models.networks.cpu.pointwise import replace_pointwise
 from pipeline.models.networks.network import Network, fold
 from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights import files
-from pipeline.models.weights.folder import FILES, WEIGHTS, FolderCard, read_card
+from pipeline.models.weights.folder import FILES, WEIGHTS, FolderCard, folder_of, read_card
 from pipeline.models.weights.tensors import read_tensors
 from pipeline.types import ModelCard
 
@@ -29,11 +27,11 @@ def load(card: ModelCard) -> TorchModel:
     ModelError
         The weights have another checksum than the card, or are those of another network.
     """
-    folder = card.options["weights"]
+    folder = folder_of(card.name, card.options["weights"])
     (content,) = files.read(
-        card.name, files.given(card.name, FILES, folder), card.weights_sha256
+        card.name, files.given(card.name, FILES, str(folder)), card.weights_sha256
     )
-    trained = read_card(Path(folder))
+    trained = read_card(folder)
     net = filled(trained, content)
     fixed = fold(net.fixed([ROLE_UM[role] for role in card.roles]))
     replace_pointwise(fixed)

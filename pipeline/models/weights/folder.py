@@ -25,6 +25,11 @@ METRICS = "metrics.json"
 
 FILES = (UserFile(name=WEIGHTS, where="the folder that `cloudmask train` wrote"),)
 
+SHIPPED = Path(__file__).with_name("shipped")
+"""Model folders that the package has, by the names of their models."""
+
+SHIPPED_NAMES = ("cloudmask-si",)
+
 MOST_BYTES = 2**20
 """Largest size of a card, in bytes."""
 
@@ -68,6 +73,11 @@ class FolderCard(BaseModel):
         rest = {key: each for key, each in value.items() if key not in ("channels", "spectral")}
         sizes = {key: value[key] for key in ("channels", "spectral") if key in value}
         return rest | {"network": {"kind": value.get("network", "spectral-unet"), **sizes}}
+
+
+def folder_of(name: str, weights: str) -> Path:
+    """Return the folder of a model: that of the option ``weights``, or else a shipped one's own."""
+    return Path(weights).expanduser() if weights else SHIPPED / name
 
 
 def is_folder(name: str) -> bool:
