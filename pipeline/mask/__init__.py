@@ -26,9 +26,11 @@ from pipeline.mask.postprocess.guard import Counts, history_of, usable
 from pipeline.mask.postprocess.plausible import too_much_shadow
 from pipeline.mask.postprocess.shadows import Sun, check_shadows
 from pipeline.mask.postprocess.shadows import reach_px as shadow_reach_px
+from pipeline.mask.queue import TURNS
 from pipeline.mask.shared import SharedWindows, shared_windows
 
 __all__ = [
+    "TURNS",
     "Counts",
     "SharedWindows",
     "Sun",

@@ -97,6 +97,38 @@ class WindowQueue(Generic[_Given, _Answer]):
                 raise
 
 
+class Turns:
+    """Lets so many threads of the process compute at once; at first any number."""
+
+    def __init__(self) -> None:
+        self._most: int | None = None
+        self._gate: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        self._changing = threading.Lock()
+        self._mine = threading.local()
+
+    def allow(self, most: int) -> None:
+        """Let so many compute from now on; those that do are not counted if it was another number."""
+        with self._changing:
+            if most != self._most:
+                self._most, self._gate = most, threading.BoundedSemaphore(most)
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Compute inside; a thread that does so already, in a model of models, need not wait again."""
+        if getattr(self._mine, "inside", False):
+            yield
+            return
+        with self._gate:
+            self._mine.inside = True
+            try:
+                yield
+            finally:
+                self._mine.inside = False
+
+
+TURNS = Turns()
+"""Of the models that each thread calls for itself, since these compute on the processor."""
+
 _queues: WeakKeyDictionary[Model, dict[Hashable, WindowQueue[Any, Any]]] = WeakKeyDictionary()
 _making = threading.Lock()
 
@@ -110,7 +142,8 @@ def predict(model: Model, windows: list[FloatArray]) -> list[FloatArray]:
     """
     run = partial(_scored, model)
     if model.card.batch == 1:
-        return [run([window])[0] for window in windows]
+        with TURNS.taken():
+            return [run([window])[0] for window in windows]
     return _queue(model, "scores", run).ask(windows)
 
 

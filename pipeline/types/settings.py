@@ -279,6 +279,9 @@ class RunSettings(Section):
 
     workers: Count = 2
     """Threads that read and mask inside a tile."""
+    read_ahead: Annotated[int, Field(strict=True, ge=0)] | None = None
+    """Further threads that read and decode while those wait for a model or compute. None: as many as `workers` where
+    threads wait, for servers or a GPU, else 0."""
     cluster: ClusterSettings = ClusterSettings()
     memory_bytes: Bytes | None = None
     """What the run may use, in bytes or as ``4 GiB``; none: what the machine has."""

@@ -13,8 +13,15 @@ import rasterio
 from pipeline import access, cube, run, store
 from pipeline.access import RetryPolicy
 from pipeline.cube import datasets
-from pipeline.errors import AssetUnavailableError, IncompleteError
-from pipeline.types import UNCOVERED, UNREADABLE, CompositeSettings, CubeSettings, Period
+from pipeline.errors import AssetError, AssetUnavailableError, IncompleteError
+from pipeline.types import (
+    UNCOVERED,
+    UNREADABLE,
+    CompositeSettings,
+    CubeSettings,
+    Period,
+    RunSettings,
+)
 from tests.faults.faulty import HOST
 from tests.faults.small_region import (
     AOI,
@@ -120,6 +127,32 @@ def test_an_asset_is_dropped_reported_and_done_again_when_it_is_back(
     assert redone == {(tile, "sentinel-2", DAY) for tile in ("r000c000", "r000c001")}
     assert {tile.composites for tile in record.tiles} == {("2023-06-01",)}
     assert_same(contents(region), undisturbed)
+
+
+def test_what_is_read_ahead_fails_as_it_does_in_its_turn(region, pristine, tmp_path_factory):
+    """One scene a batch, so that the broken one is read while the one before it is written."""
+    records, found = [], []
+    for name, ahead in (("turn", 0), ("ahead", 2)):
+        one = copy_of(pristine, tmp_path_factory.mktemp(name))
+        one.truncate(EAST)
+        settings = RunSettings(min_completeness=0.5, workers=1, read_ahead=ahead)
+        records.append(run.run(one.job(run=settings)))
+        found.append(contents(one))
+    in_turn, ahead = records
+    assert EAST in {each.item_id for each in ahead.dropped}
+    assert [(each.item_id, each.tile) for each in ahead.dropped] == [
+        (each.item_id, each.tile) for each in in_turn.dropped
+    ]
+    assert_same(*found)
+
+
+def test_what_is_read_ahead_ends_the_run_where_nothing_may_be_dropped(region):
+    region.truncate(EAST)
+    job = region.job(
+        cube=CubeSettings(unreadable="fail"), run=RunSettings(workers=1, read_ahead=2)
+    )
+    with pytest.raises(AssetError, match=f"{EAST}.*blue"):
+        run.run(job)
 
 
 def test_what_one_composite_cannot_read_the_others_keep(region):

@@ -56,7 +56,10 @@ def make_job(catalog: Path, where: Path, **changes: object) -> Job:
             "grid": grid,
             "composite": {"name": "monthly", "bands": BANDS},
             "store": str(where),
-            "run": {"workers": changes.get("workers", 2)},
+            "run": {
+                "workers": changes.get("workers", 2),
+                "read_ahead": changes.get("read_ahead"),
+            },
         },
         base=where.parent,
     )

@@ -52,11 +52,19 @@ def in_aoi(dataset: xr.Dataset, job: Job) -> xr.Dataset:
 @given(
     st.sampled_from([(64, 3), (64, 5), (128, 2), (128, 3), (256, 2), (512, 1)]),
     st.integers(1, 3),
+    st.integers(0, 3),
 )
-def test_any_partition_gives_the_same_pixels(undisturbed, summer, tmp_path, cut, workers):
+def test_any_partition_gives_the_same_pixels(
+    undisturbed, summer, tmp_path, cut, workers, ahead
+):
     chunk, chunks_a_tile = cut
     job = make_job(
-        summer, fresh(tmp_path), chunk_px=chunk, tile_px=chunk * chunks_a_tile, workers=workers
+        summer,
+        fresh(tmp_path),
+        chunk_px=chunk,
+        tile_px=chunk * chunks_a_tile,
+        workers=workers,
+        read_ahead=ahead,
     )
     run.run(job)
     found = contents(job.store)

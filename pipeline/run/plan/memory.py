@@ -12,6 +12,7 @@ from pipeline.mask import read_geobox
 from pipeline.mask.lattice import geobox_cores
 from pipeline.run.common.mask_pixels import mask_pixels
 from pipeline.run.common.method import layers_of
+from pipeline.run.common.threads import most_threads
 from pipeline.types import Grid, Job, ModelCard, Scene, Tile
 
 BASE_BYTES = 1088 * 2**20
@@ -40,7 +41,8 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, composing:
     composing
         What is composed at once needs; see `composing_bytes`.
     """
-    workers = job.run.workers
+    threads = most_threads(job)
+    workers = threads.computing
     tile = next(iter(grid.tiles()))
     stages = [0]
     for card in cards:
@@ -50,7 +52,15 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, composing:
         read = cube.bytes_needed(rows + halo, cols + halo, len(card.roles))
         masked = mask.bytes_needed(card, cores.rows, cores.cols, workers)
         windows = max(workers, card.batch)
-        stages.append(workers * read + masked + models.bytes_needed(card, windows=windows))
+        # A thread that reads ahead has a block of windows, and the blocks of the cube from which it is cut.
+        edge = card.batch * card.lattice.core_px + card.lattice.core_px + halo
+        ahead = cube.bytes_needed(card.lattice.core_px + halo, edge, len(card.roles))
+        stages.append(
+            workers * read
+            + masked
+            + models.bytes_needed(card, windows=windows)
+            + threads.ahead * ahead
+        )
     if job.composite is not None:
         guard = GUARD_BYTES * grid.tile_px**2 if job.mask.guard else 0
         stages.append(composing + guard)

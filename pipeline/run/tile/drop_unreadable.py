@@ -39,6 +39,18 @@ class Losses:
             known = self._unfit.setdefault((scene.sensor, scene.time), np.zeros_like(row))
             np.maximum(known, row, out=known)
 
+    def apart(self) -> Losses:
+        """Return a record of its own for a part of the work that is done in another thread."""
+        return Losses(self.task, self.stage)
+
+    def add(self, part: Losses) -> None:
+        """Add what a part has lost."""
+        self.dropped.extend(each for each in part.dropped if each not in self.dropped)
+        self.screened.extend(part.screened)
+        for scene, row in part._unfit.items():
+            known = self._unfit.setdefault(scene, np.zeros_like(row))
+            np.maximum(known, row, out=known)
+
     @property
     def unfit(self) -> tuple[Unfit, ...]:
         """Return the scenes with pixels whose numbers are no reflectance."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import dask
 import dask.array as da
@@ -13,18 +16,22 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline import cube, models
-from pipeline.mask import Sun, mask_with_confidence, read_geobox, shared_windows
+from pipeline.mask import TURNS, Sun, mask_with_confidence, read_geobox, shared_windows
+from pipeline.run.common.ahead import in_order
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import mask_fingerprint
 from pipeline.run.common.mask_pixels import mask_pixels
 from pipeline.run.common.postprocess import NIR, finished, roles_needed, sun_over
-from pipeline.run.tile.drop_unreadable import Losses, inner_threads, with_items
+from pipeline.run.common.threads import Threads, threads_of
+from pipeline.run.tile.drop_unreadable import Losses, with_items
 from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.unfit import unfit_counts
 from pipeline.types import CLOUD, UNREADABLE, CellReceipt, CellStatus, Code, Scene
 
 Pixels = NDArray[np.uint8]
+Masks = Mapping[Scene, tuple[Pixels, Pixels]]
+"""Codes and confidence of a tile, scene by scene."""
 
 
 def mask_cells(
@@ -39,6 +46,17 @@ def mask_cells(
     A receipt for every cell of the task, in order.
     """
     return _Masking(task, store, losses, on_cell).do()
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A few cells of one sensor, masked and not written yet."""
+
+    cells: Sequence[Cell]
+    used: Mapping[Scene, Sequence[int]]
+    """The items of each scene, without those that could not be read."""
+    made: Masks
+    losses: Losses
 
 
 @dataclass(frozen=True)
@@ -59,9 +77,11 @@ class _Masking:
             else:
                 pending.setdefault(cell.scene.sensor, []).append(cell)
         for cells in pending.values():
-            for batch in _batches(cells, self.task.job.run.workers):
-                receipts.update(self._batch(batch))
-                self._report(batch)
+            # Closed at once if a batch cannot be written, lest the next be masked for nobody.
+            with closing(self._batches(cells)) as batches:
+                for batch in batches:
+                    receipts.update(self._written(batch))
+                    self._report(batch.cells)
         return [receipts[cell.scene] for cell in self.task.cells]
 
     def _report(self, done: Sequence[Cell]) -> None:
@@ -69,12 +89,36 @@ class _Masking:
             if cell.covered and cell.state != "unchanged":
                 self.on_cell()
 
-    def _batch(self, cells: Sequence[Cell]) -> dict[Scene, CellReceipt]:
-        """Mask a few cells of one sensor together, so that no thread is idle."""
-        task, tile = self.task, self.task.tile
+    def _batches(self, cells: Sequence[Cell]) -> Generator[_Batch]:
+        """Mask the cells of one sensor, a few together so that no thread is idle, and the next while the last are written."""
+        threads = self._threads(cells)
+        TURNS.allow(threads.computing)
+        with ThreadPoolExecutor(threads.all) as pool:
+            yield from in_order(
+                partial(self._masked, pool),
+                _few(cells, threads.computing),
+                most=threads.batches,
+                stop=partial(pool.shutdown, wait=False, cancel_futures=True),
+            )
+
+    def _threads(self, cells: Sequence[Cell]) -> Threads:
+        items = (self.task.items.items[p] for cell in cells for p in cell.items)
+        hrefs = (asset.href for item in items for asset in item.assets.values())
+        return threads_of(self.task.job, self.task.cards[cells[0].scene.sensor], hrefs)
+
+    def _masked(self, pool: ThreadPoolExecutor, cells: Sequence[Cell]) -> _Batch:
         used = {cell.scene: list(cell.items) for cell in cells}
         read = [cell.scene for cell in cells if cell.items]
-        made = self.losses.without_unreadable(used, lambda: self._masks(read, used))
+        losses = self.losses.apart()
+        part = replace(self, losses=losses)
+        made = losses.without_unreadable(used, lambda: part._masks(read, used, pool))
+        return _Batch(cells, used, made, losses)
+
+    def _written(self, batch: _Batch) -> dict[Scene, CellReceipt]:
+        """Write a batch, in the thread of the tile: of a store there is one writer."""
+        task, tile = self.task, self.task.tile
+        cells, used, made = batch.cells, batch.used, batch.made
+        self.losses.add(batch.losses)
         empty = np.zeros(tuple(tile.geobox.shape), np.uint8)
         receipts = {}
         for cell in cells:
@@ -98,8 +142,11 @@ class _Masking:
         return receipts
 
     def _masks(
-        self, scenes: Sequence[Scene], used: Mapping[Scene, Sequence[int]]
-    ) -> dict[Scene, tuple[Pixels, Pixels]]:
+        self,
+        scenes: Sequence[Scene],
+        used: Mapping[Scene, Sequence[int]],
+        pool: ThreadPoolExecutor,
+    ) -> Masks:
         """Return codes and confidence of the tile, scene by scene."""
         chosen = with_items(scenes, used)
         if not chosen:
@@ -116,12 +163,13 @@ class _Masking:
             chunk_px=card.lattice.core_px,
             settings=job.cube,
         )
-        with inner_threads(job):
-            codes, confidence, seen, unfit = dask.compute(
-                *mask_with_confidence(opened, model, wide, shared_windows(model)),
-                self._seen(opened, wide),
-                unfit_counts(_within(opened, "unfit", pixels.own), pixels.sizes),
-            )
+        codes, confidence, seen, unfit = dask.compute(
+            *mask_with_confidence(opened, model, wide, shared_windows(model)),
+            self._seen(opened, wide),
+            unfit_counts(_within(opened, "unfit", pixels.own), pixels.sizes),
+            scheduler="threads",
+            pool=pool,
+        )
         self.losses.count_unfit(chosen, unfit)
         made = {}
         for step, scene in enumerate(chosen):
@@ -199,6 +247,6 @@ def _within(opened: xr.Dataset, name: str, geobox: GeoBox) -> da.Array:
     return opened[name].data[:, rows, cols]
 
 
-def _batches(cells: Sequence[Cell], size: int) -> Iterator[Sequence[Cell]]:
+def _few(cells: Sequence[Cell], size: int) -> Iterator[Sequence[Cell]]:
     for start in range(0, len(cells), size):
         yield cells[start : start + size]

@@ -1,0 +1,61 @@
+"""How many threads mask a tile, and what they may do: the only place that says so.
+
+::
+
+    run.workers      are inside a model at once, where it computes on the processor; a call takes one thread of torch
+    run.read_ahead   more of them read and decode windows while those wait or compute
+
+GDAL decodes in the thread that reads, and starts none of its own. Composites are made by `run.workers` threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.types import Job, ModelCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threads:
+    """The threads that mask one tile."""
+
+    computing: int
+    """Those inside a model on the processor at once."""
+    ahead: int
+    """Those that read while the others compute."""
+
+    @property
+    def all(self) -> int:
+        """Threads of a tile's graph."""
+        return self.computing + self.ahead
+
+    @property
+    def batches(self) -> int:
+        """Groups of scenes that are masked at once: with two, the next are read while the last are finished."""
+        return 2 if self.ahead else 1
+
+
+def threads_of(job: Job, card: ModelCard, hrefs: Iterable[str]) -> Threads:
+    """Return the threads that mask a tile.
+
+    Parameters
+    ----------
+    job
+        Its `run.workers` and `run.read_ahead`.
+    card
+        The model. One that takes several windows a call computes on a device, for which threads wait.
+    hrefs
+        Where the rasters lie. Without a setting nothing is read ahead where no thread waits, for server or device.
+    """
+    asked, workers = job.run.read_ahead, job.run.workers
+    if asked is None:
+        waits = card.batch > 1 or any("://" in href for href in hrefs)
+        asked = workers if waits else 0
+    return Threads(computing=workers, ahead=asked)
+
+
+def most_threads(job: Job) -> Threads:
+    """Return the threads that mask a tile wherever its rasters lie, to reckon with their memory."""
+    asked = job.run.read_ahead
+    return Threads(computing=job.run.workers, ahead=job.run.workers if asked is None else asked)

@@ -1,0 +1,120 @@
+"""Results made ahead come in order, no more of them than allowed, and errors in their turn."""
+
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.mask.queue import Turns
+from pipeline.run.common.ahead import in_order
+from pipeline.run.common.threads import most_threads, threads_of
+from pipeline.testing import ThresholdModel
+from pipeline.testing.jobs import make_job
+from pipeline.types import Lattice, RunSettings
+
+CARD = ThresholdModel(Lattice(core_px=64, halo_px=0)).card
+few = settings(deadline=None, max_examples=30)
+
+
+class Making:
+    """Counts what was begun and not used yet; things take as many milliseconds as they say."""
+
+    def __init__(self, broken=()):
+        self.begun, self.used, self.most = [], 0, 0
+        self._broken, self._lock = broken, threading.Lock()
+
+    def __call__(self, given):
+        number, milliseconds = given
+        with self._lock:
+            self.begun.append(number)
+            self.most = max(self.most, len(self.begun) - self.used)
+        time.sleep(milliseconds / 1e3)
+        if number in self._broken:
+            raise OSError(f"thing {number}")
+        return number
+
+    def use(self):
+        with self._lock:
+            self.used += 1
+
+
+@few
+@given(st.lists(st.integers(0, 3), max_size=8), st.integers(1, 3))
+def test_results_come_in_order_and_never_too_many_are_made(durations, most):
+    making, found = Making(), []
+    for each in in_order(making, enumerate(durations), most=most):
+        found.append(each)
+        making.use()
+    assert found == list(range(len(durations)))
+    # One more is begun only when the consumer asks for the next, which is after it has used the last.
+    assert making.most <= most
+
+
+@few
+@given(st.integers(0, 5), st.integers(1, 3))
+def test_an_error_comes_in_its_turn_and_stops_the_rest(broken, most):
+    making, found, stopped = Making({broken}), [], []
+    results = in_order(
+        making, ((n, 1) for n in range(9)), most=most, stop=lambda: stopped.append(True)
+    )
+    with pytest.raises(OSError, match=f"thing {broken}$"):
+        found.extend(results)
+    assert found == list(range(broken))
+    assert stopped == [True]
+    assert max(making.begun) < broken + most
+
+
+def test_who_wants_no_more_waits_for_nothing_that_has_not_begun():
+    making, stopped = Making(), []
+    results = in_order(
+        making, ((n, 1) for n in range(9)), most=2, stop=lambda: stopped.append(True)
+    )
+    assert next(results) == 0
+    results.close()
+    assert stopped == [True]
+    assert max(making.begun) <= 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "batch", "href", "ahead"),
+    [
+        (None, 1, "/data/blue.tif", 0),
+        (None, 1, "https://example.com/blue.tif", 3),
+        (None, 8, "/data/blue.tif", 3),
+        (0, 8, "https://example.com/blue.tif", 0),
+        (5, 1, "/data/blue.tif", 5),
+    ],
+)
+def test_threads_read_ahead_where_others_wait(asked, batch, href, ahead):
+    job = make_job(run=RunSettings(workers=3, read_ahead=asked))
+    threads = threads_of(job, ThresholdModel(CARD.lattice, batch=batch).card, [href])
+    assert (threads.computing, threads.ahead, threads.all) == (3, ahead, 3 + ahead)
+    # What is reckoned with before the rasters are known is never less.
+    assert most_threads(job).all >= threads.all
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_more_compute_at_once_than_may(most):
+    turns, inside, seen, lock = Turns(), 0, [], threading.Lock()
+    turns.allow(most)
+
+    def compute():
+        nonlocal inside
+        # A model of models enters twice.
+        with turns.taken(), turns.taken():
+            with lock:
+                inside += 1
+                seen.append(inside)
+            time.sleep(0.005)
+            with lock:
+                inside -= 1
+
+    threads = [threading.Thread(target=compute) for _ in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(timeout=10)
+    assert len(seen) == 6
+    assert max(seen) == most
