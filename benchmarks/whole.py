@@ -1,18 +1,25 @@
 """What a whole run costs beside its network and its decoding: seconds, CPU, bytes and requests of each stage.
 
     python benchmarks/whole.py [--dates 6] [--latency-ms 20] [--model ukis-csmask] [--rounds 1]
+    python benchmarks/whole.py --stand-in [--dates 6] [--latency-ms 20] [--rounds 1]
 
 A region of one Sentinel-2 tile is written as COGs at 10 and 20 m and masked and composed at 20 m by the command line, each time in a
 process of its own and a new store: from files of this machine, over HTTP on loopback with latency and an empty cache of blocks, and
 again with that cache. Printed are the record's profile and three ratios: CPU of the run / CPU of models and of decoding;
 wall time of the stages that touch pixels / that of the slower of models and reading; bytes downloaded / distinct bytes,
 which the server counts.
+
+With ``--stand-in`` three bands are masked at 10 m over HTTP, by a device that sleeps .1 s for each megapixel and computes nothing;
+with and without threads that read ahead, and with a device that takes no time, which is how long the rest takes by itself. Printed are
+wall time of the masks / that of the slower of device and rest, the share of its time that the device was busy from its first
+batch to its last, and CPU seconds a megapixel.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import statistics
@@ -21,7 +28,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +37,7 @@ import numpy as np
 import yaml
 from reading import sentinel_2
 from shapely.geometry import box, mapping, shape
+from stand_in import LATTICE, LOG, NAME, SECONDS, install
 
 from pipeline import store
 from pipeline.report.profile import ratios, stages
@@ -62,6 +70,9 @@ class Case:
     name: str
     items: Sequence[Mapping[str, Any]]
     cache: Path | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Parts of the job that differ; None: left out."""
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 def job_of(case: Case, folder: Path, asked: argparse.Namespace) -> Path:
@@ -80,8 +91,11 @@ def job_of(case: Case, folder: Path, asked: argparse.Namespace) -> Path:
         "composite": {"period": "month", "bands": list(BANDS)},
         "store": str(folder / "store"),
     }
+    document |= case.changes
     path = folder / "job.yaml"
-    path.write_text(yaml.safe_dump(document))
+    path.write_text(
+        yaml.safe_dump({name: part for name, part in document.items() if part is not None})
+    )
     return path
 
 
@@ -103,7 +117,7 @@ def run_once(case: Case, asked: argparse.Namespace) -> Mapping[str, Any]:
                 "--no-report",
                 "--quiet",
             ],
-            env=os.environ | cache,
+            env=os.environ | cache | case.env,
             check=True,
         )
         return store.open_archive(str(folder / "store")).records()[-1]
@@ -112,8 +126,7 @@ def run_once(case: Case, asked: argparse.Namespace) -> Mapping[str, Any]:
 @contextlib.contextmanager
 def served(folder: Path, log: Path, latency_ms: float) -> Iterator[str]:
     """Serve a folder; yield its URL."""
-    script = Path(__file__).with_name("latency_host.py")
-    command = [sys.executable, str(script), str(folder), str(log), str(latency_ms)]
+    command = [sys.executable, "-m", "pipeline.testing.file_host", folder, log, str(latency_ms)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -168,6 +181,62 @@ def show(name: str, records: Sequence[Mapping[str, Any]]) -> None:
         print(f"{name:12} {words}: {statistics.median(each[ratio] or 0 for each in found):.2f}")
 
 
+STEPS = (("in turn", 0.1, 0), ("ahead", 0.1, None), ("no device", 0.0, None))
+"""Name of a case, seconds a megapixel of the device, `run.read_ahead`."""
+
+
+def stand_in(asked: argparse.Namespace) -> None:
+    """Print how well a device of a fixed speed is kept busy over HTTP."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, log, busy = (Path(scratch) / name for name in ("scenes", "log", "busy"))
+        folder.mkdir()
+        items = write_region(folder, asked.dates)
+        path = install(Path(scratch) / "site")
+        found: dict[str, list[Mapping[str, float]]] = defaultdict(list)
+        with served(folder, log, asked.latency_ms) as url:
+            for _, (name, seconds, ahead) in itertools.product(range(asked.rounds), STEPS):
+                busy.write_text("")
+                case = Case(
+                    name,
+                    at_url(items, folder, url),
+                    changes={
+                        "grid": {"resolution_m": 10.0},
+                        "mask": {"model": NAME},
+                        "composite": None,
+                        "run": {"read_ahead": ahead},
+                    },
+                    env={SECONDS: str(seconds), LOG: str(busy), "PYTHONPATH": path},
+                )
+                cost = stages(run_once(case, asked))["mask"]
+                found[name].append(device_shares(cost, busy))
+        medians = {
+            name: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
+            for name, rounds in found.items()
+        }
+        rest = medians["no device"]["wall"]
+        for name, each in medians.items():
+            slowest = max(rest, each["device"])
+            print(
+                f"{name:10} {each['wall']:6.1f} s, device {each['device']:5.1f} s"
+                f" ({each['share']:.0%} busy after its first batch), wall / slowest part {each['wall'] / slowest:.2f},"
+                f" {each['mp']:.1f} MP, CPU {each['cpu']:.1f} s, {each['cpu'] / each['mp']:.3f} s/MP"
+            )
+
+
+def device_shares(cost: Mapping[str, float | None], log: Path) -> Mapping[str, float]:
+    """Return seconds, CPU and megapixels of the masks, and how busy their device was."""
+    batches = [json.loads(line) for line in log.read_text().splitlines()]
+    first, last = min(begun for begun, *_ in batches), max(end for _, end, _ in batches)
+    device = sum(end - begun for begun, end, _ in batches)
+    return {
+        "wall": cost["seconds"] or 0,
+        "cpu": cost["cpu_seconds"] or 0,
+        "device": device,
+        "share": device / (last - first),
+        "mp": sum(n for *_, n in batches) * LATTICE.core_px**2 / 1e6,
+    }
+
+
 def main() -> None:
     """Print each case."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -175,7 +244,11 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=20.0)
     parser.add_argument("--model", default="ukis-csmask")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--stand-in", action="store_true")
     asked = parser.parse_args()
+    if asked.stand_in:
+        stand_in(asked)
+        return
     with tempfile.TemporaryDirectory() as scratch:
         folder, log = Path(scratch) / "scenes", Path(scratch) / "log"
         folder.mkdir()

@@ -28,13 +28,14 @@ MONTHS = (date(2023, 6, 1), date(2023, 7, 1))
 @contextmanager
 def host(folder: Path, module: str, *arguments: object) -> Iterator[str]:
     """Start a host of the tests; yield its URL."""
-    address = folder / f"{module}.address"
+    name = module.rpartition(".")[2]
+    address = folder / f"{name}.address"
     address.unlink(missing_ok=True)
     paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
-    command = [sys.executable, "-m", f"tests.nights.{module}", *map(str, arguments)]
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     with running(
         [*command, str(address)],
-        log=folder / f"{module}.txt",
+        log=folder / f"{name}.txt",
         ready=lambda: address.exists() and bool(address.read_text()),
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     ):
@@ -80,8 +81,8 @@ class Schedule:
         lines = self._asked.read_text().splitlines()
         read: dict[tuple[str, str], int] = defaultdict(int)
         for line in lines[self._noted :]:
-            path, n_bytes = json.loads(line)
-            read[self.assets[path]] += n_bytes
+            path, start, stop = json.loads(line)
+            read[self.assets[path]] += stop - start
         self._noted = len(lines)
         return dict(read)
 
@@ -114,7 +115,9 @@ class Catalogue:
         if up and self._up is None:
             self._schedule.listing.touch()
             self._up = ExitStack()
-            served = host(self._schedule.folder, "catalogue_host", self._schedule.listing)
+            served = host(
+                self._schedule.folder, "tests.nights.catalogue_host", self._schedule.listing
+            )
             self.url = self._up.enter_context(served)
         if not up and self._up is not None:
             self._up.close()

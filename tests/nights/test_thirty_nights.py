@@ -39,7 +39,7 @@ def schedule(tmp_path_factory) -> Iterator[Schedule]:
     (folder / "archive").mkdir()
     asked = folder / "asked"
     asked.touch()
-    with host(folder, "file_host", folder / "archive", asked) as url:
+    with host(folder, "pipeline.testing.file_host", folder / "archive", asked, 0) as url:
         yield Schedule(folder, Story.make(folder / "archive", url), asked)
 
 

@@ -1,11 +1,13 @@
-"""``python benchmarks/latency_host.py FOLDER LOG LATENCY_MS``: files over HTTP on loopback, each answer delayed.
+"""``python -m pipeline.testing.file_host FOLDER LOG [LATENCY_MS [ADDRESS]]``: files over HTTP on loopback, ranges too.
 
-The port is printed; every line of LOG is one answer: path, first byte and first after, as JSON. It runs in a process of its
-own, because GDAL reads from it while it holds the interpreter of the reader.
+Every line of LOG is one answer: path, first byte and first after, as JSON. The port is written to the file ADDRESS, or printed. It
+runs in a process of its own, because GDAL reads from it while it holds the interpreter of the reader.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import sys
 import threading
@@ -16,11 +18,11 @@ from urllib.parse import unquote, urlsplit
 
 
 class Host(ThreadingHTTPServer):
-    """Serves a folder."""
+    """Serves a folder, each answer some seconds late."""
 
     daemon_threads = True
 
-    def __init__(self, folder: Path, log: Path, latency_s: float) -> None:
+    def __init__(self, folder: Path, log: Path, latency_s: float = 0.0) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder, self.latency_s = folder.resolve(), latency_s
         self._log, self._lock = log.open("a"), threading.Lock()
@@ -56,18 +58,20 @@ class Handler(BaseHTTPRequestHandler):
         found = file.is_relative_to(self.server.folder) and file.is_file()
         size = file.stat().st_size if found else 0
         start, stop, asked = 0, size, self.headers.get("Range", "")
-        if found and asked.startswith("bytes="):
+        ranged = found and asked.startswith("bytes=")
+        if ranged:
             first, _, last = asked.removeprefix("bytes=").partition("-")
             start, stop = int(first), min(int(last or size), size - 1) + 1
-        self.send_response((206 if asked else 200) if found else 404)
-        if found and asked:
+        self.send_response((206 if ranged else 200) if found else 404)
+        if ranged:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         if found:
-            self.send_header("ETag", f'"{file.stat().st_mtime_ns:x}-{size:x}"')
+            self.send_header("ETag", f'"{_digest(file, file.stat().st_mtime_ns, size)}"')
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(stop - start))
-        self.end_headers()
+        # Before it is sent: whoever has read it finds it in the log.
         self.server.note(path, start, stop if with_body else start)
+        self.end_headers()
         if with_body and found:
             with file.open("rb") as opened:
                 opened.seek(start)
@@ -77,7 +81,22 @@ class Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-if __name__ == "__main__":
-    host = Host(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]) / 1e3)
-    print(host.server_port, flush=True)
+@functools.lru_cache(maxsize=4096)
+def _digest(file: Path, _changed: int, _size: int) -> str:
+    """Name what a file holds, so that the same written again has the same name."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
+
+
+def main(folder: str, log: str, latency_ms: str = "0", address: str = "") -> None:
+    """Serve until killed."""
+    host = Host(Path(folder), Path(log), float(latency_ms) / 1e3)
+    if address:
+        Path(address).write_text(str(host.server_port))
+    else:
+        print(host.server_port, flush=True)
     host.serve_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
