@@ -26,7 +26,6 @@ Composite
 """
 
 from pipeline.cost import Cost
-from pipeline.types.device import Device
 from pipeline.types.grid import Grid, Tile
 from pipeline.types.items import Dropped, Items, Scene, footprint
 from pipeline.types.job import Job, Period, Source
@@ -44,7 +43,7 @@ from pipeline.types.legend import (
     is_usable,
 )
 from pipeline.types.manifest import Screened, ScreenedScene
-from pipeline.types.model import DeviceModel, Lattice, Model, ModelCard, Scores, Then
+from pipeline.types.model import Device, DeviceModel, Lattice, Model, ModelCard, Scores, Then
 from pipeline.types.record import (
     CellReceipt,
     CellStatus,
@@ -55,6 +54,7 @@ from pipeline.types.record import (
     TileReceipt,
     Unfit,
 )
+from pipeline.types.running import ClusterSettings, RunSettings, StacSettings
 from pipeline.types.searched import Searched, outline_of
 from pipeline.types.series import (
     SceneShares,
@@ -68,16 +68,13 @@ from pipeline.types.series import (
 from pipeline.types.settings import (
     CleanGroup,
     CleanSettings,
-    ClusterSettings,
     CompositeSettings,
     CubeSettings,
     GridSettings,
     GuardSettings,
     MaskSettings,
-    RunSettings,
     ScreenSettings,
     ShadowSettings,
-    StacSettings,
 )
 from pipeline.types.values import Days
 

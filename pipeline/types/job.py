@@ -10,14 +10,13 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.types.running import RunSettings, StacSettings
 from pipeline.types.settings import (
     CompositeSettings,
     CubeSettings,
     GridSettings,
     MaskSettings,
-    RunSettings,
     Section,
-    StacSettings,
 )
 from pipeline.types.values import Json, Slug, Text, refuse
 

@@ -1,8 +1,8 @@
-"""The seam between `mask` and `models`."""
+"""The seams between `mask` and `models`, and between `composite` and the device that it may compose on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -178,5 +178,32 @@ class DeviceModel(Model, Protocol):
         Returns
         -------
         What `then` returned, for all windows.
+        """
+        ...
+
+
+class Device(Protocol):
+    """The seam between `composite` and what it may compute on: with a memory of its own; picklable, thread-safe."""
+
+    def free_bytes(self) -> int:
+        """Return how much of its memory is free."""
+        ...
+
+    def run(
+        self, work: Callable[..., tuple[Any, ...]], arrays: Sequence[NDArray[Any]]
+    ) -> tuple[NDArray[Any], ...]:
+        """Copy arrays to the device, compute, and copy the results back.
+
+        Parameters
+        ----------
+        work
+            Takes the arrays in their order, and returns arrays, all of the device's library.
+        arrays
+            What to copy, of any shape.
+
+        Raises
+        ------
+        MemoryError
+            The device has not the memory.
         """
         ...
