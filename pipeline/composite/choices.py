@@ -81,7 +81,7 @@ class Max(Plain):
 
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
-        value = indices.compute(self.index, seen, self.constants)
+        value = indices.compute(self.index, seen.band, self.constants)
         return _take(seen, highest(value), value)
 
 

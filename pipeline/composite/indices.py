@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
-
-from pipeline.composite.observations import Observations
 
 ROLES: Mapping[str, str] = {
     "A": "coastal", "B": "blue", "G": "green", "R": "red", "RE1": "rededge1", "RE2": "rededge2",
@@ -48,19 +46,22 @@ def roles(name: str) -> tuple[str, ...]:
 
 
 def compute(
-    name: str, seen: Observations, constants: Mapping[str, float]
+    name: str,
+    band: Callable[[str], NDArray[np.floating[Any]]],
+    constants: Mapping[str, float],
 ) -> NDArray[np.float64]:
-    """Return (T, N) of an index."""
-    xp = array_namespace(seen.bands)
-    bands = {
-        symbol: xp.astype(seen.band(ROLES[symbol]), xp.float64)
+    """Return an index of bands, which are asked for by their roles and have one shape, numpy's or torch's."""
+    found = {
+        symbol: band(ROLES[symbol])
         for symbol in _spyndex().indices[name].bands
         if symbol in ROLES
     }
+    xp = array_namespace(*found.values())
+    bands = {symbol: xp.astype(each, xp.float64) for symbol, each in found.items()}
     with np.errstate(divide="ignore", invalid="ignore"):
         value = _spyndex().computeIndex(name, params={**_defaults(name), **constants, **bands})
-    found: NDArray[np.float64] = xp.asarray(value, dtype=xp.float64)
-    return found
+    index: NDArray[np.float64] = xp.asarray(value, dtype=xp.float64)
+    return index
 
 
 def _defaults(name: str) -> dict[str, float]:

@@ -68,6 +68,11 @@ def of_dl_l8s2_uv(name):
     return load
 
 
+def of_cloudmask_si(world, shared_data):
+    """On windows of its own stride; in jobs they are wider."""
+    return registry.load(resolved("cloudmask-si", world)), Lattice(core_px=64, halo_px=32)
+
+
 def of_s2cloudless(world, shared_data):
     pytest.importorskip("lightgbm", reason="the extra s2cloudless is not installed")
     pytest.importorskip("s2cloudless", reason="the extra s2cloudless is not installed")
@@ -172,6 +177,7 @@ QUICK = {
 }
 HEAVY = {
     **UKIS,
+    "cloudmask-si": of_cloudmask_si,
     "omnicloudmask": of_omnicloudmask,
     "omnicloudmask-3": of_release_3,
     "s2cloudless": of_s2cloudless,

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.composite import indices
 from pipeline.serve.problems import Refused
-
-if TYPE_CHECKING:
-    from pipeline.composite.observations import Observations
 
 
 @lru_cache(maxsize=256)
@@ -47,15 +42,5 @@ def _stored(role: str, roles: Sequence[str]) -> str:
 
 def compute(index: str, bands: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return an index (y, x) of reflectance by role; NaN where it has no value."""
-    found = indices.compute(index, cast("Observations", _Bands(bands)), {})
+    found = indices.compute(index, bands.__getitem__, {})
     return np.where(np.isfinite(found), found, np.nan).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class _Bands:
-    """All that an index asks of observations."""
-
-    by_role: Mapping[str, NDArray[np.float32]]
-
-    def band(self, role: str) -> NDArray[np.float32]:
-        return self.by_role[role]
