@@ -71,10 +71,6 @@ def wheel_holds_the_networks_that_are_pinned() -> bool:
     return {each.onnx_sha256 for each in FILES.values()} <= found
 
 
-def our_unet_checks_the_paddings_of_a_release_line() -> bool:
-    return "PADDING_MODULE" in source("pipeline", "models/networks/efficientnet_unet.py")
-
-
 def any_prefect_cap_holds() -> bool:
     return prefect_builds_bodies_with_min_items() or prefect_inserts_a_hybrid_property()
 
@@ -96,7 +92,6 @@ REASONS = {
     "kubernetes-validate": schemas_of_the_manifests,
     "omnicloudmask": partial(is_an_oracle, "omnicloudmask"),
     "prefect": any_prefect_cap_holds,
-    "segmentation-models-pytorch": our_unet_checks_the_paddings_of_a_release_line,
     "sqlalchemy": prefect_inserts_a_hybrid_property,
     "ukis-csmask": wheel_holds_the_networks_that_are_pinned,
     "xarray": icechunk_passes_what_xarray_removed,

@@ -20,8 +20,7 @@ def load(card: ModelCard) -> TorchModel:
     Raises
     ------
     ModelError
-        A file is missing or has another checksum than the card, or the installed
-        segmentation_models_pytorch builds another network.
+        A file is missing or has another checksum than the card.
     """
     files = FILES[KEYS[card.name]]
     content = onnx.read_verified(files.onnx, card.weights_sha256)

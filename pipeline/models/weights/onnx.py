@@ -18,7 +18,7 @@ from onnx.external_data_helper import uses_external_data
 from pipeline.errors import ModelError
 
 PADDING_MODULE = "static_padding"
-"""Name of the padding modules of smp's EfficientNet, part of the paths of exported nodes."""
+"""Name of the padding modules of the trained EfficientNet, part of the paths of exported nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from torch import nn
 def fold_paddings(net: nn.Module) -> int:
     """Let convolutions do their own padding where it is the same on all sides, in place.
 
-    EfficientNet as smp builds it pads by a module of its own, which copies the activations.
+    A padding that is a module of its own copies the activations.
 
     Returns
     -------

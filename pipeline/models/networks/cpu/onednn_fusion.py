@@ -23,7 +23,7 @@ ACTIVATIONS: dict[type[nn.Module], str] = {
 
 
 def fuse(net: nn.Module) -> int:
-    """Replace the convolutions of an EfficientNet U-Net of smp, batch norms folded, by fused ones, in place.
+    """Replace the convolutions of an EfficientNet U-Net, batch norms folded, by fused ones, in place.
 
     Returns
     -------
@@ -92,7 +92,7 @@ class FusedConv(nn.Module):
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
         self._activation = ACTIVATIONS[type(activation or nn.Identity())]
-        self._how = (_pair(conv.padding), _pair(conv.stride), _pair(conv.dilation), conv.groups)
+        self._how = (conv.padding, conv.stride, conv.dilation, conv.groups)
 
     def forward(
         self,
@@ -124,13 +124,6 @@ class FusedConv(nn.Module):
         return out
 
 
-def _pair(value: object) -> tuple[int, int]:
-    """Return numbers of pixels along y and x: EfficientNet of smp gives a pair, or one number for both."""
-    if isinstance(value, tuple | list) and 1 <= len(value) <= 2:
-        return int(value[0]), int(value[-1])
-    raise TypeError(f"expected numbers of pixels along y and x, got {value!r}")
-
-
 class Level(nn.Module):
     """A level of the decoder: upsample, concatenate the encoder's feature, convolve twice."""
 
@@ -150,17 +143,11 @@ class Level(nn.Module):
         self._beside = FusedConv(beside, nn.ReLU()) if beside else None
         self._conv2 = FusedConv(conv2, nn.ReLU())
 
-    def forward(
-        self,
-        below: torch.Tensor,
-        target_height: int,  # noqa: ARG002 - always twice that of `below`
-        target_width: int,  # noqa: ARG002
-        skip_connection: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def forward(self, below: torch.Tensor, skip: torch.Tensor | None) -> torch.Tensor:
         """Run the level on (N, C, H, W) and an encoder's feature of twice the size."""
         x = upsample_conv.interleaved(self._quarters(below))
         if self._beside:
-            x = self._beside(skip_connection, x)
+            x = self._beside(skip, x)
         out: torch.Tensor = self._conv2(x)
         return out
 
@@ -169,7 +156,7 @@ class Block(nn.Module):
     """An MBConv block: expansion, depthwise convolution, squeeze-and-excitation, projection."""
 
     def __init__(self, block: nn.Module) -> None:
-        """Take over the weights of a block of smp whose batch norms are folded."""
+        """Take over the weights of a block whose batch norms are folded."""
         super().__init__()
         parts = dict(block.named_children())
         expand, depthwise = parts["_expand_conv"], parts["_depthwise_conv"]
@@ -184,16 +171,12 @@ class Block(nn.Module):
         self._padding = padding
         self._depthwise = FusedConv(depthwise, nn.SiLU())
         self._project = FusedConv(project)
-        self._adds = bool(block._has_drop_connect)
+        self._adds = bool(block.adds)
         # Not parameters: they stay in float32 in every precision, and are a thousandth of the work.
         self._reduce = _linear(parts["_se_reduce"])
         self._enlarge = _linear(parts["_se_expand"])
 
-    def forward(
-        self,
-        inputs: torch.Tensor,
-        drop_connect_rate: float | None = None,  # noqa: ARG002 - of training
-    ) -> torch.Tensor:
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Run the block on (N, C, H, W)."""
         out: torch.Tensor
         x = self._depthwise(self._padding(self._expand(inputs)))

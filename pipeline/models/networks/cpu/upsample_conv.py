@@ -86,7 +86,7 @@ def interleaved(quarters: torch.Tensor) -> torch.Tensor:
 
 
 def deepest(net: nn.Module) -> int:
-    """Return the number of channels of the deepest feature of a U-Net of smp, which its decoder upsamples first."""
+    """Return the number of channels of the deepest feature of a U-Net, which its decoder upsamples first."""
     channels = net.get_submodule("encoder").out_channels
     n_deepest = list(channels)[-1]  # type: ignore[arg-type]
     assert isinstance(n_deepest, int)
