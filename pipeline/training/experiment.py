@@ -80,6 +80,8 @@ class DatasetSection(Section):
     """Images whose ids begin so are never trained on: for judging."""
     teacher: str = ""
     """Model whose opinion on cloud narrows labels that leave it open; see `pipeline.training.teacher`."""
+    skies: Share = 0.0
+    """Share of the draws over which simulated clouds hang; see `pipeline.simulate.patches.real`."""
 
 
 class RegionsSection(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from pipeline.datasets import labels, reader_of
 from pipeline.datasets.labels import Labelled
 from pipeline.errors import LabelledDataError
+from pipeline.simulate.bands import Band
 from pipeline.simulate.patches import (
     SENSORS,
+    Ground,
     Patch,
     PatchSettings,
     make_patch,
     make_regional_patch,
+    under_clouds,
 )
 from pipeline.training.experiment import DatasetSection, Experiment, RegionsSection
 from pipeline.training.teacher import Teacher
@@ -74,10 +77,11 @@ class Regions:
 
 
 def _of_patch(patch: Patch) -> Sample:
-    described = [(band.wavelength_um, band.width_um) for band in patch.bands]
-    return Sample(
-        pixels=patch.pixels, labels=patch.labels, bands_um=np.array(described, np.float32)
-    )
+    return Sample(pixels=patch.pixels, labels=patch.labels, bands_um=_described(patch.bands))
+
+
+def _described(bands: Sequence[Band]) -> Floats:
+    return np.array([(band.wavelength_um, band.width_um) for band in bands], np.float32)
 
 
 class Dataset:
@@ -93,8 +97,9 @@ class Dataset:
         ModelError
             There is no such teacher, or it does not fit the images.
         """
+        self._skies, self._size_px = section.skies, 2 * crop_px
         self._scenes = [
-            _as_sample(image, section, crop_px)
+            _as_ground(image, section, crop_px)
             for image in _images(section)
             if (image.labels > labels.NO_DATA).any()
         ]
@@ -105,8 +110,20 @@ class Dataset:
             )
 
     def scene(self, rng: np.random.Generator) -> Sample:
-        """Take one of the images."""
-        return self._scenes[int(rng.integers(len(self._scenes)))]
+        """Take one of the images, or a square of it under simulated clouds."""
+        ground = self._scenes[int(rng.integers(len(self._scenes)))]
+        pixels, drawn = ground.pixels, ground.labels
+        if self._skies and rng.random() < self._skies:
+            pixels, drawn = under_clouds(_square(ground, rng, self._size_px), rng)
+        return Sample(pixels=pixels, labels=drawn, bands_um=_described(ground.bands))
+
+
+def _square(ground: Ground, rng: np.random.Generator, most_px: int) -> Ground:
+    """Cut out a square whose edge is a multiple of 8."""
+    edge = min(*ground.labels.shape, most_px) // 8 * 8
+    top, left = (int(rng.integers(size - edge + 1)) for size in ground.labels.shape)
+    window = slice(top, top + edge), slice(left, left + edge)
+    return replace(ground, pixels=ground.pixels[:, *window], labels=ground.labels[window])
 
 
 def _images(section: DatasetSection) -> Iterator[Labelled]:
@@ -118,7 +135,7 @@ def _images(section: DatasetSection) -> Iterator[Labelled]:
             yield teacher.taught(image) if teacher else image
 
 
-def _as_sample(image: Labelled, section: DatasetSection, crop_px: int) -> Sample:
+def _as_ground(image: Labelled, section: DatasetSection, crop_px: int) -> Ground:
     if image.pixels is None or not image.roles:
         raise LabelledDataError(
             f"data set {section.name}: image {image.id} has none of the bands "
@@ -135,15 +152,16 @@ def _as_sample(image: Labelled, section: DatasetSection, crop_px: int) -> Sample
             f"data set {section.name}: sensor {section.sensor} has no {', '.join(lacking)}; it has "
             f"{', '.join(known)}"
         )
-    described = [(known[role].wavelength_um, known[role].width_um) for role in image.roles]
     missing = np.isnan(image.pixels).any(axis=0)
     drawn = np.where(missing, np.uint8(labels.NO_DATA), image.labels)
     height, width = drawn.shape
     around = ((0, max(0, crop_px - height)), (0, max(0, crop_px - width)))
-    return Sample(
+    return Ground(
         pixels=np.pad(np.nan_to_num(image.pixels), ((0, 0), *around)),
         labels=np.pad(drawn, around, constant_values=labels.NO_DATA),
-        bands_um=np.array(described, np.float32),
+        bands=[known[role] for role in image.roles],
+        pixel_m=image.resolution_m,
+        level="L1C" if image.level == "L1C" else "L2A",
     )
 
 

@@ -116,7 +116,7 @@ def make_patch(seed: int, index: int, settings: PatchSettings | None = None) -> 
     kinds = canvas.weighted(dict(settings.grounds)), canvas.weighted(dict(settings.skies))
     bands = _bands(canvas, sensor, settings)
     laid = recipes.lay(canvas, kinds[0])
-    sky = _sky(canvas, kinds)
+    sky = draw_sky(canvas, kinds[0], kinds[1])
     level = settings.levels[int(rng.integers(len(settings.levels)))]
     clean = laid.reflectance(canvas, bands)
     lit = render.daylight(sky, canvas.pixel_m)
@@ -163,8 +163,8 @@ def _bands(canvas: Canvas, sensor: sensors.Sensor, settings: PatchSettings) -> t
     return tuple(sensor.bands[i] for i in canvas.rng.permutation(len(sensor.bands))[:count])
 
 
-def _sky(canvas: Canvas, kinds: tuple[str, str]) -> render.Sky:
-    on, over = kinds
+def draw_sky(canvas: Canvas, on: str, over: str) -> render.Sky:
+    """Draw sun, air and clouds: `over` is the kind of sky, `on` the kind of ground."""
     # Where snow lies the sun is low; elsewhere any height between dawn and the tropics' noon.
     low, high = (35, 76) if on in ("snow", "sea ice") else (12, 72)
     sun = Sun(

@@ -48,8 +48,11 @@ def codes_of(surface: Codes, tau: Floats | None, light: Floats | None) -> Codes:
 
 def labels_of(surface: Codes, tau: Floats | None, light: Floats | None) -> Codes:
     """Return the set of codes that each pixel may be, as bits (`pipeline.datasets.labels`)."""
-    one = np.uint8(1)
-    clear = one << surface
+    return covered(np.uint8(1) << surface, tau, light)
+
+
+def covered(clear: Codes, tau: Floats | None, light: Floats | None) -> Codes:
+    """Return labels of clear ground with clouds and their shadows over it; see `labels_of`."""
     shadow, thin, thick = (
         np.uint8(1 << code) for code in (Code.CLOUD_SHADOW, Code.THIN_CLOUD, Code.THICK_CLOUD)
     )
