@@ -12,11 +12,20 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
+from pipeline.models.architectures.adversarial import AdaptedShape, GanCdmShape
 from pipeline.models.architectures.convolutional import LevelsShape, SpectralUnetShape, UvShape
 from pipeline.models.architectures.segmented import SegmenterShape, Sensei2Shape, SenseiShape
 from pipeline.models.architectures.shape import Shape
 
-__all__ = ["ARCHITECTURES", "AnyShape", "SenseiShape", "Shape", "SpectralUnetShape"]
+__all__ = [
+    "ARCHITECTURES",
+    "AdaptedShape",
+    "AnyShape",
+    "GanCdmShape",
+    "SenseiShape",
+    "Shape",
+    "SpectralUnetShape",
+]
 
 ARCHITECTURES: Mapping[str, type[Shape]] = {
     "spectral-unet": SpectralUnetShape,
@@ -29,6 +38,8 @@ ARCHITECTURES: Mapping[str, type[Shape]] = {
     "segformer": SegmenterShape,
     "sensei": SenseiShape,
     "sensei-2": Sensei2Shape,
+    "adapted": AdaptedShape,
+    "gan-cdm": GanCdmShape,
 }
 """Kind -> its class."""
 
@@ -49,7 +60,9 @@ AnyShape = Annotated[
     | Annotated[UvShape, Tag("UvShape")]
     | Annotated[SegmenterShape, Tag("SegmenterShape")]
     | Annotated[SenseiShape, Tag("SenseiShape")]
-    | Annotated[Sensei2Shape, Tag("Sensei2Shape")],
+    | Annotated[Sensei2Shape, Tag("Sensei2Shape")]
+    | Annotated[AdaptedShape, Tag("AdaptedShape")]
+    | Annotated[GanCdmShape, Tag("GanCdmShape")],
     Discriminator(
         _kind,
         custom_error_type="kind",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from pipeline.models.wavelengths import ROLE_UM
-from pipeline.types import Lattice
+from pipeline.types import Code, Lattice
 from pipeline.types.settings import Section
 from pipeline.types.values import refuse
 
@@ -32,8 +33,19 @@ FIXED = Lattice(core_px=384, halo_px=64)
 and lie on a fixed lattice."""
 
 
+SEVEN: Mapping[Code, tuple[Code, ...]] = {
+    code: (code,) for code in Code if code != Code.NO_DATA
+}
+"""Every class of the legend by itself; no data is none that a network tells."""
+
+
 class Shape(Section):
     """An architecture and its sizes."""
+
+    classes: ClassVar[Mapping[Code, tuple[Code, ...]]] = SEVEN
+    """The classes that it tells apart, in the order of its scores, and the codes that each stands for."""
+    lowest_px: ClassVar[int] = 1
+    """Edge of the lowest level's image that training needs: norms over a whole image need more than one pixel."""
 
     lattice: ClassVar[Lattice] = WIDE
     """Windows that it runs on: a pixel's scores depend on its window alone, so any partition gives the same mask."""

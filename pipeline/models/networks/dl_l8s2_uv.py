@@ -48,14 +48,16 @@ Tensors = Mapping[str, NDArray[np.float32]]
 class Block(nn.Sequential):
     """One level: two separable convolutions with batch norm and ReLU."""
 
-    def __init__(self, n_in: int, n_out: int) -> None:
+    def __init__(self, n_in: int, n_out: int, dilation: int = 1) -> None:
         """Make a level from (N, n_in, H, W) to (N, n_out, H, W)."""
-        super().__init__(*_separable(n_in, n_out), *_separable(n_out, n_out))
+        super().__init__(
+            *_separable(n_in, n_out, dilation), *_separable(n_out, n_out, dilation)
+        )
 
 
-def _separable(n_in: int, n_out: int) -> tuple[nn.Module, ...]:
+def _separable(n_in: int, n_out: int, dilation: int) -> tuple[nn.Module, ...]:
     return (
-        nn.Conv2d(n_in, n_in, 3, padding=1, groups=n_in, bias=False),
+        nn.Conv2d(n_in, n_in, 3, padding=dilation, dilation=dilation, groups=n_in, bias=False),
         Pointwise(n_in, n_out),
         nn.BatchNorm2d(n_out, eps=EPSILON),
         nn.ReLU(inplace=True),

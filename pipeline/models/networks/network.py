@@ -42,9 +42,13 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
+MEAN, SPREAD = 0.2, 0.25
+"""Of reflectance, about."""
+
+
 def scaled(reflectance: torch.Tensor) -> torch.Tensor:
     """Scale reflectance by a fixed rule, so that most of it lies between -1 and 2."""
-    return (reflectance.clamp(-0.1, 1.8) - 0.2) / 0.25
+    return (reflectance.clamp(-0.1, 1.8) - MEAN) / SPREAD
 
 
 class OfNamedBands(Network):
@@ -67,14 +71,20 @@ class OfNamedBands(Network):
         self, images: torch.Tensor, bands_um: torch.Tensor, present: torch.Tensor
     ) -> torch.Tensor:
         """Score images; see `Network`."""
+        scores: torch.Tensor = self.body(self.take(images, bands_um, present))
+        return scores
+
+    def take(
+        self, images: torch.Tensor, bands_um: torch.Tensor, present: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what the body sees of images: (N, R, H, W) scaled reflectance of its roles; see `Network`."""
         # N B 2 -> N R B
         apart = (bands_um[:, None, :, 0] / self.centres[:, None] - 1).abs()
         distance, index = apart.masked_fill(~present[:, None], torch.inf).min(dim=2)
         found = distance <= NEAR
         height, width = images.shape[2:]
         chosen = images.gather(1, index[..., None, None].expand(-1, -1, height, width))
-        scores: torch.Tensor = self.body(scaled(chosen) * found[..., None, None])
-        return scores
+        return scaled(chosen) * found[..., None, None]
 
     def fixed(self, bands_um: Sequence[tuple[float, float]]) -> nn.Module:
         """Return the network for exactly its bands; see `Network.fixed`."""
