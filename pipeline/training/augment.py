@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import labels
 from pipeline.training.experiment import AugmentSection
-from pipeline.training.samples import Floats, Sample
+from pipeline.training.sample import Floats, Sample
 
 
 def cropped(

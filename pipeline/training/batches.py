@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from pipeline.training.augment import cropped, turned, varied
 from pipeline.training.experiment import Experiment
-from pipeline.training.samples import Floats, Mixture, Sample
+from pipeline.training.sample import Floats, Sample
+from pipeline.training.samples import Mixture
 
 CROPS = 4
 """Crops of a scene."""

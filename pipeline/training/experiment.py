@@ -15,95 +15,29 @@ from pydantic import (
 
 from pipeline.config.files import overridden, read_yaml
 from pipeline.config.mistakes import Location, mistakes, path_of
-from pipeline.datasets import READERS
 from pipeline.errors import ConfigError
 from pipeline.models.architectures import ARCHITECTURES, AnyShape, SpectralUnetShape
-from pipeline.simulate.patches import SENSORS, PatchSettings
+from pipeline.models.architectures.shape import listed
+from pipeline.training.sections import (
+    Count,
+    Positive,
+    Share,
+    SourceSection,
+    StreamSection,
+)
+from pipeline.training.tasks.sections import AnyTask, SupervisedSection
 from pipeline.types import Code
 from pipeline.types.settings import Section
 from pipeline.types.values import refuse
 
 KNOWN_LOSSES = ("cross_entropy", "square", "tversky", "lovasz")
-CLASSES = tuple(code for code in Code if code != Code.NO_DATA)
-"""What a network of ours tells apart."""
 
-
-def _listed(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-
-
-class StreamSection(Section):
-    """The simulator as a source; see `pipeline.simulate.patches.PatchSettings`."""
-
-    sensors: Words = PatchSettings().sensors
-    levels: Annotated[tuple[Literal["L1C", "L2A"], ...], BeforeValidator(_listed)] = (
-        "L1C",
-        "L2A",
-    )
-    pixels_m: Annotated[tuple[Positive, Positive], BeforeValidator(_listed)] = (10.0, 60.0)
-    bands: Annotated[tuple[Count, Count], BeforeValidator(_listed)] = (3, 6)
-    main_bands: Share = 0.5
-    grounds: Mapping[str, float] | None = None
-    """Kind of ground -> how often; none: all but those kept back."""
-    skies: Mapping[str, float] | None = None
-
-    def settings(self, size_px: int) -> PatchSettings:
-        """Return what the simulator takes.
-
-        Raises
-        ------
-        ConfigError
-            It names a sensor, ground or sky that there is not.
-        """
-        given: dict[str, Any] = {
-            key: value for key, value in dict(self).items() if value is not None
-        }
-        return PatchSettings(size_px=size_px, **given)
-
-
-class DatasetSection(Section):
-    """A labelled data set as a source."""
-
-    name: Literal[tuple(READERS)]  # type: ignore[valid-type]
-    path: str
-    sensor: Literal[tuple(SENSORS)]  # type: ignore[valid-type]
-    """Whose wavelengths its bands have."""
-    roles: Words = ("blue", "green", "red", "nir")
-    """Bands to use, where the set has them."""
-    leave_out: Words = ()
-    """Images whose ids begin so are never trained on: for judging."""
-    teacher: str = ""
-    """Model whose opinion on cloud narrows labels that leave it open; see `pipeline.training.teacher`."""
-    skies: Share = 0.0
-    """Share of the draws over which simulated clouds hang; see `pipeline.simulate.patches.real`."""
-
-
-class RegionsSection(Section):
-    """Simulated archives as a source; see `pipeline.simulate.patches.regional`."""
-
-    main_bands: Share = 0.5
-
-
-class SourceSection(Section):
-    """One source of the mixture: a stream, simulated archives, or a data set."""
-
-    weight: Positive = 1.0
-    stream: StreamSection | None = None
-    regions: RegionsSection | None = None
-    dataset: DatasetSection | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> SourceSection:
-        given = [each for each in (self.stream, self.regions, self.dataset) if each is not None]
-        if len(given) != 1:
-            refuse("one of `stream`, `regions` and `dataset`", key="stream", found=None)
-        return self
+TRAINS: Mapping[str, str] = {"cycle-gan": "adapted", "gan-cdm": "gan-cdm"}
+"""Task -> the one network that it trains; others train any."""
+PLAIN: Mapping[str, Any] = {"devices": 1, "compile": False, "precision": "32-true"}
+"""What tasks with a discriminator are trained with."""
+DOMAINS_APART = 7_919
+"""Between the seeds of images and of those that they shall look like: no patch is the other's pair."""
 
 
 class AugmentSection(Section):
@@ -114,7 +48,7 @@ class AugmentSection(Section):
     haze: Annotated[float, Field(ge=0, le=0.3)] = 0.03
     noise: Annotated[float, Field(ge=0, le=0.1)] = 0.006
     blur: Share = 0.15
-    scale: Annotated[tuple[Positive, Positive], BeforeValidator(_listed)] = (0.6, 1.25)
+    scale: Annotated[tuple[Positive, Positive], BeforeValidator(listed)] = (0.6, 1.25)
     gaps: Share = 0.15
     """Share of samples of which a part is no data."""
 
@@ -133,7 +67,7 @@ class LossSection(Section):
     def _some(self) -> LossSection:
         if not any(getattr(self, name) for name in KNOWN_LOSSES):
             refuse("a weight above zero for one of the losses", key="cross_entropy", found=0)
-        known = [code.name.lower() for code in CLASSES]
+        known = [code.name.lower() for code in Code if code != Code.NO_DATA]
         for name in self.class_weights:
             if name not in known:
                 refuse(f"classes among {', '.join(known)}", key="class_weights", found=name)
@@ -181,8 +115,10 @@ class Experiment(Section):
     notes: str = ""
     network: AnyShape = SpectralUnetShape()
     """The architecture and its sizes, by its `kind`."""
+    task: AnyTask = SupervisedSection()
+    """What it learns from, and how, by its `kind`; without one it learns from labels."""
     sources: Annotated[
-        tuple[SourceSection, ...], BeforeValidator(_listed), Field(min_length=1)
+        tuple[SourceSection, ...], BeforeValidator(listed), Field(min_length=1)
     ] = (SourceSection(stream=StreamSection()),)
     augment: AugmentSection = AugmentSection()
     loss: LossSection = LossSection()
@@ -201,7 +137,41 @@ class Experiment(Section):
             refuse(
                 f"at least {fewest} for this network", key="train.batch", found=self.train.batch
             )
+        lowest = self.network.lowest_px * stride
+        if self.train.crop_px < lowest:
+            refuse(
+                f"at least {lowest} for this network",
+                key="train.crop_px",
+                found=self.train.crop_px,
+            )
         return self
+
+    @model_validator(mode="after")
+    def _task_fits(self) -> Experiment:
+        kind = TRAINS.get(self.task.kind)
+        if kind is None:
+            return self
+        if self.network.kind != kind:
+            refuse(
+                f"{kind} for the task {self.task.kind}",
+                key="network.kind",
+                found=self.network.kind,
+            )
+        for name, wanted in PLAIN.items():
+            found = getattr(self.train, name)
+            if found != wanted:
+                refuse(
+                    f"{wanted} for the task {self.task.kind}", key=f"train.{name}", found=found
+                )
+        return self
+
+    @property
+    def domains(self) -> tuple[Experiment, ...]:
+        """What batches are drawn from: this experiment, and one of the sources that its images shall look like."""
+        if not self.task.like:
+            return (self,)
+        like = {"sources": self.task.like, "seed": self.seed + DOMAINS_APART}
+        return self, self.model_copy(update=like)
 
 
 def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from pipeline.evaluate import confusion
 from pipeline.models.networks.network import Network
 from pipeline.simulate.patches import Patch, PatchSettings, make_patch, make_regional_patch
-from pipeline.training.experiment import CLASSES, Experiment
+from pipeline.training.experiment import Experiment
+from pipeline.training.sections import SourceSection
+from pipeline.training.transfer import of_patch
 from pipeline.types import CLOUD, USABLE, Code
 
 SEED_APART = 1_000_003
@@ -61,34 +63,44 @@ def check_patches(experiment: Experiment) -> list[Patch]:
 
     Where it learns from regions, too, every other one is a region's.
     """
-    streams = [each.stream for each in experiment.sources if each.stream is not None]
+    streams = [each for each in experiment.sources if each.stream is not None]
     regions = [each.regions for each in experiment.sources if each.regions is not None]
-    size, count = experiment.train.crop_px, experiment.train.check_patches
-    settings = streams[0].settings(size) if streams else PatchSettings(size_px=size)
     seed = experiment.seed + SEED_APART
     return [
         make_regional_patch(seed, n, regions[0].main_bands)
         if regions and n % 2
-        else make_patch(seed, n, settings)
-        for n in range(count)
+        else _streamed(streams[:1], experiment.train.crop_px, (seed, n))
+        for n in range(experiment.train.check_patches)
     ]
 
 
-def judge(net: Network, patches: Sequence[Patch], device: torch.device) -> Judged:
-    """Count what a network finds on patches, one at a time."""
+def _streamed(first: Sequence[SourceSection], size: int, number: tuple[int, int]) -> Patch:
+    for source in first:
+        if source.stream is not None:
+            patch = make_patch(*number, source.stream.settings(size * source.times))
+            return of_patch(patch) if source.seen_as else patch
+    return make_patch(*number, PatchSettings(size_px=size))
+
+
+def judge(
+    net: Network, patches: Sequence[Patch], device: torch.device, classes: Sequence[Code]
+) -> Judged:
+    """Count what a network that scores some classes finds on patches, one at a time."""
     counts = np.zeros((len(Code), len(Code)), np.int64)
     was_training = net.training
     net.eval()
     with torch.inference_mode():
         for patch in patches:
-            found = _codes(net, patch, device)
+            best = _best(net, patch, device)
+            found = np.array([int(code) for code in classes], np.uint8)[best]
             true = patch.codes[: found.shape[0], : found.shape[1]]
             counts += confusion(true, found, len(Code))
     net.train(was_training)
     return Judged(counts=counts)
 
 
-def _codes(net: Network, patch: Patch, device: torch.device) -> NDArray[np.uint8]:
+def _best(net: Network, patch: Patch, device: torch.device) -> NDArray[np.int64]:
+    """Return the class of the highest score, by its place."""
     described = [(band.wavelength_um, band.width_um) for band in patch.bands]
     height, width = (edge - edge % net.stride_px for edge in patch.codes.shape)
     scores = net(
@@ -96,6 +108,5 @@ def _codes(net: Network, patch: Patch, device: torch.device) -> NDArray[np.uint8
         torch.tensor([described], device=device),
         torch.ones(1, len(described), dtype=torch.bool, device=device),
     )
-    best = scores[0].float().argmax(dim=0).cpu().numpy()
-    codes: NDArray[np.uint8] = np.array([int(code) for code in CLASSES], np.uint8)[best]
-    return codes
+    best: NDArray[np.int64] = scores[0].float().argmax(dim=0).cpu().numpy()
+    return best

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import asdict
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,24 @@ import torch
 from lightning_fabric import Fabric, seed_everything
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from pipeline.errors import ModelError, TrainingError
+from pipeline.errors import TrainingError
 from pipeline.models.networks.network import Network
-from pipeline.models.networks.trained import filled
-from pipeline.models.weights.folder import WEIGHTS, read_card
-from pipeline.training import losses
 from pipeline.training.batches import Batch, batches
-from pipeline.training.experiment import CLASSES, Experiment, LossSection
+from pipeline.training.experiment import Experiment
 from pipeline.training.judging import Judged, check_patches, judge
 from pipeline.training.output import Folder, Progress, Row
 from pipeline.training.pretraining import pretrained
+from pipeline.training.tasks.blocks import Blocks
+from pipeline.training.tasks.cycle_gan import CycleGan
+from pipeline.training.tasks.supervised import BFLOAT16, Supervised
+from pipeline.training.tasks.task import Player, Task, Tensors
 
-BFLOAT16 = "bf16-mixed"
+TASKS: Mapping[str, Callable[[Experiment], Task]] = {
+    "supervised": Supervised,
+    "cycle-gan": CycleGan,
+    "gan-cdm": Blocks,
+}
+"""Kind of a task -> what makes it, of an experiment."""
 
 Tell = Callable[[str], None]
 """Takes a line on how it goes."""
@@ -66,12 +73,21 @@ def train(experiment: Experiment, path: Path, tell: Tell | None = None) -> Path:
     fabric = Fabric(
         accelerator=section.accelerator,
         devices=section.devices,
-        # Fabric's own would give the network wavelengths and dark ground of 8 bits; see `_Training._step`.
+        # The task's own; see `pipeline.training.tasks.supervised`.
         precision="32-true" if section.precision == BFLOAT16 else section.precision,
     )
     fabric.launch()
     seed_everything(experiment.seed, verbose=False)
     return _Training(experiment, path, fabric, tell or (lambda _: None)).run()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Turn:
+    """A player, as Fabric has set it up."""
+
+    player: Player
+    module: torch.nn.Module
+    optimizer: torch.optim.Optimizer
 
 
 class _Training:
@@ -81,47 +97,58 @@ class _Training:
         self.tell = tell
         self.folder = Folder(path, experiment)
         begun = self.folder.begun
+        self.task = TASKS[experiment.task.kind](experiment)
         # On CPUs, convolutions of few channels are a tenth faster so.
-        net = begin(experiment).to(memory_format=torch.channels_last)
+        self.task.weights.to(memory_format=torch.channels_last)
         if not begun:
-            for line in pretrained(experiment, net):
+            for line in pretrained(experiment, self.task.net):
                 tell(line)
-        section = experiment.train
-        optimizer = torch.optim.AdamW(
-            net.parameters(), lr=section.lr, weight_decay=section.weight_decay
+        self.turns = [self._set_up(each) for each in self.task.players]
+        self.average = AveragedModel(
+            self.task.net, multi_avg_fn=_averaging(0.0), use_buffers=True
         )
-        self.inner = net
-        self.loss = combined_loss
-        if section.compile:
-            # In place: what is saved keeps the names of its tensors.
-            net.compile()
-            self.loss = torch.compile(combined_loss)
-        self.net, self.optimizer = fabric.setup(net, optimizer)
-        self.average = AveragedModel(net, multi_avg_fn=_averaging(0.0), use_buffers=True)
         self.progress = Progress()
         self.rows: list[Row] = []
         self._resume()
 
+    def _set_up(self, player: Player) -> _Turn:
+        section = self.experiment.train
+        optimizer = torch.optim.AdamW(
+            player.module.parameters(),
+            lr=section.lr,
+            betas=player.betas,
+            weight_decay=section.weight_decay,
+        )
+        module, optimizer = self.fabric.setup(player.module, optimizer)
+        return _Turn(player=player, module=module, optimizer=optimizer)
+
     def run(self) -> Path:
         patches = check_patches(self.experiment)
         section, fabric = self.experiment.train, self.fabric
-        lost, since = 0.0, time.perf_counter()
-        source = batches(
-            self.experiment,
-            self.progress.step,
-            rank=fabric.global_rank,
-            ranks=fabric.world_size,
-        )
-        with closing(source):
+        lost: defaultdict[str, float] = defaultdict(float)
+        since = time.perf_counter()
+        with ExitStack() as stack:
+            sources = [
+                stack.enter_context(closing(self._batches(each)))
+                for each in self.experiment.domains
+            ]
             while self.progress.step < section.steps and not self._tired():
-                lost += self._step(next(source))
+                for name, value in self._step([next(each) for each in sources]).items():
+                    lost[name] += value
                 if self._due():
                     took = time.perf_counter() - since
                     done = self.progress.step - (self.rows[-1]["step"] if self.rows else 0)
-                    judged = judge(self.kept, patches, fabric.device)
-                    self._note(judged, {"loss": lost / done, "steps_per_s": done / took})
-                    lost, since = 0.0, time.perf_counter()
+                    classes = tuple(self.experiment.network.classes)
+                    judged = judge(self.kept, patches, fabric.device, classes)
+                    means = {name: value / done for name, value in lost.items()}
+                    self._note(judged, means | {"steps_per_s": done / took})
+                    lost.clear()
+                    since = time.perf_counter()
         return self.folder.path
+
+    def _batches(self, experiment: Experiment) -> Generator[Batch, None, None]:
+        rank, ranks = self.fabric.global_rank, self.fabric.world_size
+        return batches(experiment, self.progress.step, rank=rank, ranks=ranks)
 
     @property
     def kept(self) -> Network:
@@ -138,29 +165,28 @@ class _Training:
         patience = self.experiment.train.patience
         return bool(patience) and self.progress.stale >= patience
 
-    def _step(self, batch: Batch) -> float:
-        """Take one step, and return the loss before it."""
-        section = self.experiment.train
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.experiment, self.progress.step)
-        device = self.fabric.device
+    def _step(self, drawn: Sequence[Batch]) -> Mapping[str, float]:
+        """Take one step, a turn of each player, and return the loss of each before it."""
         # What is dropped at random follows from seed and step, too.
         torch.manual_seed(
             self.experiment.seed * 1_000_003
             + self.progress.step * self.fabric.world_size
             + self.fabric.global_rank
         )
-        images, bands, present, labels = (
-            torch.from_numpy(each).to(device)
-            for each in (batch.images, batch.bands_um, batch.present, batch.labels)
-        )
-        with torch.autocast(device.type, torch.bfloat16, enabled=section.precision == BFLOAT16):
-            scores = self.net(images, bands, present)
-        loss = self.loss(self.experiment.loss, scores.float(), labels)
-        if self.inner.recovered is not None:
-            each = images.shape[-1] // self.inner.recovered.shape[-1]
-            lost = losses.recovery(self.inner.recovered, images[..., ::each, ::each], present)
-            loss = loss + self.experiment.network.own_loss * lost
+        tensors = [Tensors.of(each, self.fabric.device) for each in drawn]
+        lost = {turn.player.name: self._turn(turn, tensors) for turn in self.turns}
+        self.progress.step += 1
+        self._keep_average()
+        return lost
+
+    def _turn(self, turn: _Turn, tensors: Sequence[Tensors]) -> float:
+        """Let a player move its weights, and return its loss before it."""
+        section = self.experiment.train
+        for group in turn.optimizer.param_groups:
+            group["lr"] = learning_rate(self.experiment, self.progress.step)
+        # Another's loss may have left gradients on these weights.
+        turn.optimizer.zero_grad()
+        loss = turn.player.loss(turn.module, tensors)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -168,11 +194,8 @@ class _Training:
                 "train.clip or precision 32-true may help; the last checkpoint is still there"
             )
         self.fabric.backward(loss)
-        self.fabric.clip_gradients(self.net, self.optimizer, max_norm=section.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.progress.step += 1
-        self._keep_average()
+        self.fabric.clip_gradients(turn.module, turn.optimizer, max_norm=section.clip)
+        turn.optimizer.step()
         return value
 
     def _keep_average(self) -> None:
@@ -181,7 +204,7 @@ class _Training:
             self.experiment.train.average, self.progress.step / (self.progress.step + 10)
         )
         self.average.multi_avg_fn = _averaging(most)
-        self.average.update_parameters(self.inner)
+        self.average.update_parameters(self.task.net)
 
     def _note(self, judged: Judged, seen: Mapping[str, float]) -> None:
         """Keep what a check found: a row of the curves, a checkpoint, and the model if it is the best yet."""
@@ -201,9 +224,9 @@ class _Training:
 
     def _state(self) -> dict[str, Any]:
         return {
-            "net": self.inner.state_dict(),
+            "net": self.task.weights.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [each.optimizer.state_dict() for each in self.turns],
             "progress": asdict(self.progress),
             "rows": [dict(row) for row in self.rows],
         }
@@ -212,9 +235,12 @@ class _Training:
         state = self.folder.load()
         if state is None:
             return
-        self.inner.load_state_dict(state["net"])
+        self.task.weights.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        # Checkpoints of before there were several have one.
+        optimizers = state["optimizers"] if "optimizers" in state else [state["optimizer"]]
+        for turn, kept in zip(self.turns, optimizers, strict=True):
+            turn.optimizer.load_state_dict(kept)
         self.progress = Progress(**state["progress"])
         self.rows = list(state["rows"])
         self.tell(f"going on from step {self.progress.step}")
@@ -225,28 +251,6 @@ def _averaging(stays: float) -> Callable[..., None]:
     return averaging
 
 
-def begin(experiment: Experiment) -> Network:
-    """Make the network that an experiment begins with: random, or of another model folder.
-
-    Raises
-    ------
-    ModelError
-        That folder holds a network of another shape.
-    """
-    shape = experiment.network
-    net = shape.network(len(CLASSES))
-    if shape.init:
-        folder = Path(shape.init).expanduser()
-        card = read_card(folder)
-        if card.network != shape.bare:
-            raise ModelError(
-                f"network.init: {folder} has {card.network!r}; the experiment {shape.bare!r}"
-            )
-        net.load_state_dict(filled(card, (folder / WEIGHTS).read_bytes()).state_dict())
-        net.requires_grad_(True)
-    return net.train()
-
-
 def learning_rate(experiment: Experiment, step: int) -> float:
     """Return the learning rate of a step, counted from 0: up in a line, then down as a cosine."""
     section = experiment.train
@@ -254,40 +258,3 @@ def learning_rate(experiment: Experiment, step: int) -> float:
         return section.lr * (step + 1) / section.warm_up
     gone = (step - section.warm_up) / max(1, section.steps - section.warm_up)
     return section.lr * (0.01 + 0.99 * (1 + math.cos(math.pi * min(gone, 1))) / 2)
-
-
-def combined_loss(
-    section: LossSection, scores: torch.Tensor, labels: torch.Tensor
-) -> torch.Tensor:
-    """Return the losses of a section, weighted and added up.
-
-    Parameters
-    ----------
-    section
-        Which, and how much each counts.
-    scores
-        (N, K, H, W) logits.
-    labels
-        (N, H, W) uint8 sets of codes as bits.
-    """
-    allowed = losses.allowed_classes(labels, [int(code) for code in CLASSES])
-    weights = torch.tensor(
-        [section.class_weights.get(code.name.lower(), 1.0) for code in CLASSES],
-        device=scores.device,
-    )
-    return sum(
-        _losses(section, scores, allowed, weights), torch.zeros((), device=scores.device)
-    )
-
-
-def _losses(
-    section: LossSection, scores: torch.Tensor, allowed: torch.Tensor, weights: torch.Tensor
-) -> Iterator[torch.Tensor]:
-    if section.cross_entropy:
-        yield section.cross_entropy * losses.ambiguous_cross_entropy(scores, allowed, weights)
-    if section.square:
-        yield section.square * losses.ambiguous_square(scores, allowed, weights)
-    if section.tversky:
-        yield section.tversky * losses.tversky(scores, allowed, weights=weights)
-    if section.lovasz:
-        yield section.lovasz * losses.lovasz(scores, allowed)

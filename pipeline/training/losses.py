@@ -13,21 +13,21 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def allowed_classes(labels: Tensor, codes: Sequence[int]) -> Tensor:
+def allowed_classes(labels: Tensor, classes: Sequence[Sequence[int]]) -> Tensor:
     """Turn sets of codes, as bits, into booleans for each class.
 
     Parameters
     ----------
     labels
         (N, H, W) uint8: bit *n* says whether a pixel may be the code *n* (`pipeline.datasets.labels`).
-    codes
-        The code of each of the K classes.
+    classes
+        The codes that each of the K classes stands for: it is allowed where one of them is.
 
     Returns
     -------
     (N, K, H, W) booleans.
     """
-    bits = [1 << int(code) for code in codes]
+    bits = [sum(1 << int(code) for code in codes) for codes in classes]
     of_each = torch.tensor(bits, device=labels.device, dtype=labels.dtype)
     # Classes side by side in memory, as the scores of a network in channels-last have them.
     return ((labels[..., None] & of_each) > 0).movedim(-1, 1)

@@ -24,7 +24,7 @@ from pipeline.errors import TrainingError
 from pipeline.models.networks.network import Network
 from pipeline.models.networks.trained import as_file
 from pipeline.models.weights.folder import CARD, METRICS, WEIGHTS, FolderCard
-from pipeline.training.experiment import CLASSES, Experiment
+from pipeline.training.experiment import Experiment
 
 CHECKPOINT = "checkpoint.pt"
 CURVES = "curves.csv"
@@ -136,9 +136,10 @@ def _is(experiment: Experiment, known: Path) -> bool:
 
 
 def _card(experiment: Experiment, step: int, measures: Row) -> FolderCard:
-    sets = [each.dataset for each in experiment.sources if each.dataset is not None]
+    learnt = [*experiment.sources, *experiment.task.like]
+    sets = [each.dataset for each in learnt if each.dataset is not None]
     streams = [each.stream for each in experiment.sources if each.stream is not None]
-    regions = any(each.regions is not None for each in experiment.sources)
+    regions = any(each.regions is not None for each in learnt)
     sources = [
         *["the simulator's stream"] * bool(streams),
         *["the simulator's regions"] * regions,
@@ -150,9 +151,11 @@ def _card(experiment: Experiment, step: int, measures: Row) -> FolderCard:
         name=experiment.name,
         version=f"seed {experiment.seed}, step {step}",
         network=experiment.network.bare,
-        classes=tuple(int(code) for code in CLASSES),
+        classes=tuple(int(code) for code in experiment.network.classes),
         levels=tuple(levels),
-        resolution_m=streams[0].pixels_m if streams else (10.0, 60.0),
+        resolution_m=next(
+            (each.pixels_m for each in experiment.sources if each.stream), (10.0, 60.0)
+        ),
         weights=f"trained on {' and '.join(sources)}",
         licence=experiment.licence,
         # A data set may be a source twice, with other bands.

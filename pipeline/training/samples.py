@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.datasets import labels, reader_of
 from pipeline.datasets.labels import Labelled
@@ -23,30 +21,11 @@ from pipeline.simulate.patches import (
     make_regional_patch,
     under_clouds,
 )
-from pipeline.training.experiment import DatasetSection, Experiment, RegionsSection
+from pipeline.training.experiment import Experiment
+from pipeline.training.sample import Floats, Sample, Source
+from pipeline.training.sections import DatasetSection, RegionsSection, SourceSection
 from pipeline.training.teacher import Teacher
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sample:
-    """An image, its labels, and what its bands are."""
-
-    pixels: Floats
-    """(B, Y, X) reflectance, finite."""
-    labels: NDArray[np.uint8]
-    """(Y, X) sets of codes as bits; nothing allowed but no data: not learnt from."""
-    bands_um: Floats
-    """(B, 2) centre and width."""
-
-
-class Source(Protocol):
-    """Something that samples are drawn from."""
-
-    def scene(self, rng: np.random.Generator) -> Sample:
-        """Draw a scene, at least as large as a crop."""
-        ...
+from pipeline.training.transfer import AsProbaV
 
 
 class Stream:
@@ -180,12 +159,8 @@ class Mixture:
         self._seed = experiment.seed
         self._sources: list[Source] = []
         for each in experiment.sources:
-            if each.stream is not None:
-                self._sources.append(Stream(each.stream.settings(2 * crop_px)))
-            if each.regions is not None:
-                self._sources.append(Regions(each.regions))
-            if each.dataset is not None:
-                self._sources.append(Dataset(each.dataset, crop_px))
+            source = _opened(each, each.times * crop_px)
+            self._sources.append(AsProbaV(source) if each.seen_as else source)
         weights = np.array([each.weight for each in experiment.sources])
         self._shares: Sequence[float] = (weights / weights.sum()).tolist()
 
@@ -194,3 +169,12 @@ class Mixture:
         rng = np.random.default_rng([self._seed, 17, number])
         source = self._sources[int(rng.choice(len(self._sources), p=self._shares))]
         return source.scene(rng), rng
+
+
+def _opened(section: SourceSection, crop_px: int) -> Source:
+    if section.stream is not None:
+        return Stream(section.stream.settings(2 * crop_px))
+    if section.dataset is not None:
+        return Dataset(section.dataset, crop_px)
+    assert section.regions is not None
+    return Regions(section.regions)

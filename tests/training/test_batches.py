@@ -12,7 +12,7 @@ from pipeline.training import batches as made
 from pipeline.training.augment import cropped, turned, varied
 from pipeline.training.batches import CROPS, GROUP, batches, together
 from pipeline.training.judging import check_patches
-from pipeline.training.samples import Sample
+from pipeline.training.sample import Sample
 
 
 def sample(size=48, bands=3):

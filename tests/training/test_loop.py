@@ -13,6 +13,7 @@ from pipeline.errors import TrainingError
 from pipeline.models import bytes_needed, check, load, resolve
 from pipeline.models.networks.spectral_unet import SpectralUnet
 from pipeline.training import loop, output
+from pipeline.training.tasks import supervised
 from pipeline.types import Code
 
 
@@ -84,7 +85,7 @@ def test_another_experiment_in_the_same_folder_is_refused(tiny, trained):
 
 def test_a_loss_that_is_no_number_ends_in_words(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        loop, "combined_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True)
+        supervised, "combined_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True)
     )
     with pytest.raises(TrainingError, match="step 1: the loss is nan"):
         loop.train(tiny, tmp_path / "nan")
@@ -101,6 +102,16 @@ def test_a_full_disk_leaves_the_last_checkpoint(tiny, trained, monkeypatch):
         output.Folder(trained, tiny).save({"net": {}}, [])
     assert (trained / output.CHECKPOINT).read_bytes() == before
     assert not list(trained.glob("*.part"))
+
+
+def test_a_checkpoint_of_before_there_were_several_optimizers_is_gone_on_from(tiny, trained):
+    path = trained / output.CHECKPOINT
+    state = torch.load(path, weights_only=True)
+    (state["optimizer"],) = state.pop("optimizers")
+    torch.save(state, path)
+    seen = []
+    loop.train(tiny, trained, seen.append)
+    assert seen == ["going on from step 6"]
 
 
 def test_a_damaged_checkpoint_is_named(tiny, trained):

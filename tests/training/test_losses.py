@@ -117,6 +117,12 @@ def test_recovery_leaves_out_bands_that_are_absent():
 
 def test_bits_become_classes():
     labels = torch.tensor([[[0b0110_0010, 0, 1]]], dtype=torch.uint8)
-    found = losses.allowed_classes(labels, (1, 5, 6))
+    found = losses.allowed_classes(labels, ((1,), (5,), (6,)))
     assert found[0, :, 0, 0].tolist() == [True, True, True]
     assert not found[..., 1:].any()
+
+
+def test_a_class_of_several_codes_is_allowed_where_one_of_them_is():
+    labels = torch.tensor([[[1 << 4, 1 << 6, 1 << 5 | 1 << 2]]], dtype=torch.uint8)
+    found = losses.allowed_classes(labels, ((1, 2, 3, 6), (4, 5)))
+    assert found[0, :, 0].tolist() == [[False, True, True], [True, False, True]]

@@ -9,8 +9,9 @@ from pipeline.models import load, resolve
 from pipeline.models.networks.sensei import Sensei
 from pipeline.training import Experiment, loop
 from pipeline.training.batches import batches
-from pipeline.training.experiment import CLASSES
 from pipeline.training.pretraining import pretrain
+from pipeline.training.tasks.supervised import combined_loss
+from pipeline.training.tasks.task import begin
 from tests.models.networks.test_architectures import KINDS, TINY
 from tests.training.test_loop import Killed, kill_after
 
@@ -65,7 +66,7 @@ def test_killed_it_ends_with_the_same_weights_in_a_folder_that_a_job_uses(kind, 
     assert all(torch.equal(one[name], two[name]) for name in one)
     card = resolve(str(whole), level="L2A", roles=("blue", "green", "red", "nir"))
     scores = load(card).predict(np.random.default_rng(0).random((1, 4, 64, 64), np.float32))
-    assert scores.shape == (1, len(CLASSES), 64, 64)
+    assert scores.shape == (1, len(tiny.network.classes), 64, 64)
     assert np.isfinite(scores).all()
 
 
@@ -73,7 +74,7 @@ def test_killed_it_ends_with_the_same_weights_in_a_folder_that_a_job_uses(kind, 
 def test_the_loss_falls(kind):
     tiny = experiment_of(kind)
     torch.manual_seed(0)
-    net = loop.begin(tiny)
+    net = begin(tiny)
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
     made = next(batches(tiny, 0))
     images, bands, present, labels = (
@@ -82,7 +83,9 @@ def test_the_loss_falls(kind):
     )
     lost = []
     for _ in range(8):
-        loss = loop.combined_loss(tiny.loss, net(images, bands, present), labels)
+        loss = combined_loss(
+            tiny.loss, net(images, bands, present), labels, tiny.network.classes
+        )
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -108,8 +111,8 @@ def test_what_is_recovered_counts(tmp_path):
     torch.manual_seed(0)
     folder = loop.train(tiny, tmp_path / "one")
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
-    names = list(loop.begin(tiny).state_dict())
+    names = list(begin(tiny).state_dict())
     assert any(name.startswith("bands.back") for name in names)
-    steps = state["optimizer"]["state"]
-    moved = [name for name, _ in loop.begin(tiny).named_parameters()]
+    steps = state["optimizers"][0]["state"]
+    moved = [name for name, _ in begin(tiny).named_parameters()]
     assert any(moved[number].startswith("bands.back") for number in steps)
