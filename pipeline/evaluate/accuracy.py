@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.confusion import Agreement, median_skipping, overall_accuracy
+from pipeline.evaluate.confusion import Agreement, median_skipping, overall_accuracy, ratio
 from pipeline.evaluate.statistics import fraction_difference
 from pipeline.evaluate.truth import CLASSES
 from pipeline.wording import counted
@@ -28,9 +28,11 @@ class SceneAccuracy:
     sensor: str
     time: datetime
     matrix: NDArray[np.int64]
-    """(3, 3) pixels that have data and a truth: row = truth, column = prediction, by `CLASSES`."""
+    """(3, 3) pixels that have data and a truth: row = truth, column = prediction, by `CLASSES`. Without thin cloud."""
     away: NDArray[np.int64]
     """The same without the pixels that lie within `BORDER_PX` of another class of the truth."""
+    thin: NDArray[np.int64]
+    """(3,) pixels of thin cloud by prediction: who calls it cloud finds it, and who calls it clear or shadow is not wrong."""
     without_data: int
     """Pixels that have a truth and no data in the mask: not counted above."""
 
@@ -82,22 +84,32 @@ class Accuracy:
 
     def matrix(self, sensor: str | None = None) -> NDArray[np.int64]:
         """Return the confusion matrix of all scenes, or of one sensor's."""
-        return _total(s.matrix for s in self.scenes if sensor in (None, s.sensor))
+        return _total(each.matrix for each in self._of(sensor))
 
     def rows(self) -> list[Row]:
         """Return the accuracy of masks as rows: summaries first, then every scene.
 
         Columns: ``scene``, ``pixels``, precision, recall, F1 and IoU of ``cloud`` and ``shadow``,
-        recall of ``clear``, overall accuracy (all 0 to 1, NaN = nothing out of nothing), and
-        ``cloud_difference``: predicted minus true share of cloud, in percent points.
+        recall of ``clear``, overall accuracy, all without thin cloud; ``thin_recall``: share of thin cloud that is called
+        cloud (all 0 to 1, NaN = nothing out of nothing); and ``cloud_difference``: predicted minus true share of
+        cloud, in percent points.
         """
         sensors = sorted({scene.sensor for scene in self.scenes})
-        rows = [_row("all scenes, pooled", self.matrix())]
+        rows = [self._pooled("all scenes, pooled")]
         rows.append(_row("… 2 px away from borders", _total(s.away for s in self.scenes)))
         if len(sensors) > 1:
-            rows += [_row(f"{sensor}, pooled", self.matrix(sensor)) for sensor in sensors]
-        each = [_row(f"{s.sensor} {s.time:%Y-%m-%d %H:%M}", s.matrix) for s in self.scenes]
+            rows += [self._pooled(f"{sensor}, pooled", sensor) for sensor in sensors]
+        each = [
+            _row(f"{s.sensor} {s.time:%Y-%m-%d %H:%M}", s.matrix, s.thin) for s in self.scenes
+        ]
         return [*rows, _median_row(each), *each] if each else []
+
+    def _pooled(self, name: str, sensor: str | None = None) -> Row:
+        thin = np.sum([each.thin for each in self._of(sensor)], axis=0)
+        return _row(name, self.matrix(sensor), thin if thin.ndim else None)
+
+    def _of(self, sensor: str | None) -> list[SceneAccuracy]:
+        return [each for each in self.scenes if sensor in (None, each.sensor)]
 
     def composite_rows(self) -> list[Row]:
         """Return the accuracy of composites as rows: one for each composite, period and band.
@@ -138,6 +150,7 @@ class Accuracy:
                     "time": _iso(scene.time),
                     "matrix": scene.matrix.tolist(),
                     "matrix_away_from_borders": scene.away.tolist(),
+                    "thin": scene.thin.tolist(),
                     "without_data": scene.without_data,
                 }
                 for scene in self.scenes
@@ -155,7 +168,8 @@ def _total(matrices: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     return total
 
 
-def _row(name: str, matrix: NDArray[np.int64]) -> Row:
+def _row(name: str, matrix: NDArray[np.int64], thin: NDArray[np.int64] | None = None) -> Row:
+    """Return the measures of some pixels; `thin` as of `SceneAccuracy`, None: not known away from borders."""
     pixels = int(matrix.sum())
     scores = {
         f"{name}_{measure}": getattr(Agreement.of(matrix, index), measure)
@@ -167,6 +181,7 @@ def _row(name: str, matrix: NDArray[np.int64]) -> Row:
         "pixels": pixels,
         **scores,
         "clear_recall": Agreement.of(matrix, _CLEAR).recall,
+        "thin_recall": math.nan if thin is None else ratio(int(thin[_CLOUD]), int(thin.sum())),
         "overall_accuracy": overall_accuracy(matrix),
         "cloud_difference": fraction_difference(matrix, _CLOUD),
     }

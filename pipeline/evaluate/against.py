@@ -103,17 +103,20 @@ def against_truth(
 def _score_scene(
     known: Truth, sensor: str, time: np.datetime64, mask: xr.DataArray
 ) -> SceneAccuracy:
-    true = known.classes(known.find(time, sensor), mask.odc.geobox)
+    scene, geobox = known.find(time, sensor), mask.odc.geobox
+    true, thin = known.classes(scene, geobox), known.thin(scene, geobox)
     codes = mask.to_numpy()
     inside = true != OUTSIDE
-    counted = inside & (codes != Code.NO_DATA)
+    seen = inside & (codes != Code.NO_DATA)
+    counted = seen & ~thin
     away = counted & ~_near_border(true)
     return SceneAccuracy(
         sensor=sensor,
         time=_utc(time),
         matrix=confusion(true[counted], _TO_TRUTH[codes[counted]], len(CLASSES)),
         away=confusion(true[away], _TO_TRUTH[codes[away]], len(CLASSES)),
-        without_data=int(np.count_nonzero(inside & ~counted)),
+        thin=np.bincount(_TO_TRUTH[codes[seen & thin]], minlength=len(CLASSES)),
+        without_data=int(np.count_nonzero(inside & ~seen)),
     )
 
 

@@ -29,6 +29,9 @@ OUTSIDE = 255
 CLOUD_OPTICAL_DEPTH = 0.4
 """Optical depth above which a pixel is cloud."""
 
+THIN_OPTICAL_DEPTH = 0.1
+"""Optical depth above which a pixel that is not cloud is thin cloud: its class is clear or shadow."""
+
 SHADOW_LIGHT = 0.80
 """Ground that receives less light than this, under no cloud, is shadow."""
 
@@ -117,6 +120,13 @@ class Truth:
         classes[depth > CLOUD_OPTICAL_DEPTH] = 1
         classes[np.isnan(depth) | np.isnan(light)] = OUTSIDE
         return classes
+
+    def thin(self, scene: int, geobox: GeoBox) -> NDArray[np.bool_]:
+        """Say where a scene has cloud too thin for `classes` to call it cloud, (y, x) on the grid."""
+        depth = on_grid(
+            self._dataset["optical_depth"].isel(time=scene).load(), geobox, "nearest"
+        )
+        return (depth > THIN_OPTICAL_DEPTH) & (depth <= CLOUD_OPTICAL_DEPTH)
 
     def surface(self, role: str, scenes: list[int], geobox: GeoBox) -> NDArray[np.float32]:
         """Return the median of the clean surface over some scenes.
