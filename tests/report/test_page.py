@@ -105,6 +105,7 @@ def test_accuracy_is_shown_where_it_is_known(material, tmp_path):
         **measures,
         "pixels": 1200,
         "clear_recall": 0.9,
+        "thin_recall": 0.314,
         "overall_accuracy": 0.8,
         "cloud_difference": -1.25,
     }
@@ -127,6 +128,7 @@ def test_accuracy_is_shown_where_it_is_known(material, tmp_path):
     for words in (
         "Against the truth",
         "0.943",
+        "0.314",
         "Every scene (1)",
         "0.0123",
         "0.0081",
