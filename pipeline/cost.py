@@ -36,6 +36,8 @@ class Cost:
     """Windows read from source rasters."""
     bytes_spared: int = 0
     """Bytes of reflectance on the grid (float32) that composites did not read, since stored masks show no usable pixel."""
+    bytes_not_needed: int = 0
+    """Bytes of reflectance on the grid that composites did not read of usable pixels: clearer scenes gave `max_observations`."""
     blocks_decoded: int = 0
     """Blocks of source rasters that were read and decoded."""
     blocks_again: int = 0

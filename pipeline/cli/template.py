@@ -29,6 +29,7 @@ composite:  # or `composites:`, a list of several, made from one reading
   period: month  # dekad, season, year, all, {{days: 16}}
   bands: [blue, green, red, nir, swir16]
   # min_observations: 2  # pixels with fewer are no data
+  # max_observations: 8  # take those of the clearest scenes alone
   screen: {{}}  # put aside clouds and shadows that masks missed, by each pixel's other dates
 store: {store}  # a path, s3://…, gs://…
 run: {{overviews: true}}  # smaller copies, for `cloudmask serve`; workers: 2 are threads inside a tile

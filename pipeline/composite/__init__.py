@@ -30,6 +30,7 @@ from pipeline.composite.blocks import compose, nothing
 from pipeline.composite.clouds import cloud_distances, reach_px
 from pipeline.composite.evidence import (
     BRIGHT,
+    CLEAREST,
     DARK,
     EVIDENCE,
     KEPT,
@@ -38,6 +39,7 @@ from pipeline.composite.evidence import (
     UNUSABLE,
     VERSION,
     at_least,
+    clearest,
     history_window,
     screen,
 )
@@ -49,6 +51,7 @@ from pipeline.composite.periods import ALL_TIME, Kind, cut, periods
 __all__ = [
     "ALL_TIME",
     "BRIGHT",
+    "CLEAREST",
     "DARK",
     "EVIDENCE",
     "KEPT",
@@ -64,6 +67,7 @@ __all__ = [
     "at_least",
     "block_px",
     "bytes_needed",
+    "clearest",
     "cloud_distances",
     "compose",
     "cut",

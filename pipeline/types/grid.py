@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
 
+CELL_PX = 64
+"""Edge of the square cells of pixels, on multiples of it from the grid's anchor, in which scenes are compared."""
+
+
 def beside(position_m: float, pixel_m: float) -> float:
     """Return how far a coordinate lies beyond a multiple of the pixel, in metres, rounded to a micrometre."""
     offset = round(position_m % pixel_m, 6)

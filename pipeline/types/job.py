@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.types.grid import CELL_PX
 from pipeline.types.running import RunSettings, StacSettings
 from pipeline.types.settings import (
     CompositeSettings,
@@ -92,6 +93,17 @@ class Job(Section):
                 f"a divisor of grid.chunk_px ({chunk_px}), so that no tile cuts a cell",
                 key="mask.guard.cell_px",
                 found=guard.cell_px,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_cells_of_composites(self) -> Self:
+        limited = any(each.max_observations is not None for each in self.composed)
+        if limited and self.grid.chunk_px % CELL_PX:
+            refuse(
+                f"a multiple of {CELL_PX}, with max_observations: no tile may cut the cells in which scenes are compared",
+                key="grid.chunk_px",
+                found=self.grid.chunk_px,
             )
         return self
 

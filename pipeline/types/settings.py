@@ -226,6 +226,11 @@ class CompositeSettings(Section):
         int, Field(strict=True, ge=1, le=1000, exclude_if=lambda value: value == 1)
     ] = 1
     """Pixels with fewer usable observations in the period are no data. (`screen.min_dates` keeps such pixels, as suspect.)"""
+    max_observations: Annotated[
+        int | None, Field(strict=True, ge=1, le=1000, exclude_if=lambda value: value is None)
+    ] = None
+    """Each pixel takes so many usable observations of the period at most, those of the clearest scenes around it, and the others
+    are not read. None: all."""
     bands: Annotated[
         tuple[ReflectanceRole, ...], Field(min_length=1), AfterValidator(_each_once)
     ] = ("blue", "green", "red", "nir", "swir16")
@@ -243,6 +248,17 @@ class CompositeSettings(Section):
     """Normalise reflectance to a view from nadir, by an item's mean angles, or drop it. None: as each sensor saw it."""
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(exclude_if="auto".__eq__)] = "auto"
     """Where to compose: ``auto`` takes a GPU where there is one and the method can. No part of the fingerprint."""
+
+    @model_validator(mode="after")
+    def _most_is_enough(self) -> Self:
+        most, least = self.max_observations, self.min_observations
+        if most is not None and most < least:
+            refuse(
+                f"at least min_observations ({least}), or no pixel has data",
+                key="max_observations",
+                found=most,
+            )
+        return self
 
     def __hash__(self) -> int:
         """Hash the values; options are a mapping, which has no hash of its own."""

@@ -6,8 +6,10 @@
     spikes.py    its compiled part, a pixel at a time
     states.py    what becomes of an observation
     fewest.py    pixels that too few observations decide
+    clearest.py  the k clearest observations of each pixel, from masks alone
 """
 
+from pipeline.composite.evidence.clearest import CLEAREST, clearest
 from pipeline.composite.evidence.fewest import at_least
 from pipeline.composite.evidence.screen import (
     EVIDENCE,
@@ -20,6 +22,7 @@ from pipeline.composite.evidence.states import BRIGHT, DARK, KEPT, RESTORED, UNU
 
 __all__ = [
     "BRIGHT",
+    "CLEAREST",
     "DARK",
     "EVIDENCE",
     "KEPT",
@@ -28,6 +31,7 @@ __all__ = [
     "UNUSABLE",
     "VERSION",
     "at_least",
+    "clearest",
     "history_window",
     "screen",
 ]

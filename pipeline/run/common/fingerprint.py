@@ -134,6 +134,8 @@ def settings_text(settings: CompositeSettings, guard: GuardSettings | None = Non
     # What its history_days reach is listed scene by scene.
     screened = [["screen", composite.VERSION, screen.min_dates]] if screen else []
     least = [["min_observations", n]] if (n := settings.min_observations) > 1 else []
+    if settings.max_observations is not None:
+        least.append(["max_observations", composite.CLEAREST, settings.max_observations])
     adjust = settings.harmonize, settings.brdf
     # An item's platform and angles are those of the processing that its mask's fingerprint names.
     adjusted = [["adjust", ADJUSTED, *adjust]] if any(adjust) else []

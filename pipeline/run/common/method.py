@@ -145,6 +145,13 @@ def window_of(period: Period, settings: CompositeSettings) -> Period:
     return composite.history_window(period, settings.screen) if settings.screen else period
 
 
+def scenes_held(settings: CompositeSettings, n_scenes: int) -> int:
+    """Return how many scenes' arrays are held to compose a period of so many, at most."""
+    # Those of which a part is composed, and the rest screens it, stand twice.
+    twice = settings.max_observations is not None and settings.screen is not None
+    return 2 * n_scenes if twice else n_scenes
+
+
 def evidence_of(
     method: composite.Method, period: Period, scenes: Sequence[Scene]
 ) -> xr.Dataset:

@@ -11,7 +11,7 @@ from pipeline import composite, cube, mask, models
 from pipeline.mask import read_geobox
 from pipeline.mask.lattice import geobox_cores
 from pipeline.run.common.mask_pixels import mask_pixels
-from pipeline.run.common.method import layers_of
+from pipeline.run.common.method import layers_of, scenes_held
 from pipeline.run.common.threads import most_threads
 from pipeline.types import Grid, Job, ModelCard, Scene, Tile
 
@@ -25,6 +25,9 @@ GUARD_BYTES = 16
 
 MASK_BYTES = 2
 """Bytes of a scene that is composed, for each pixel of a tile: where it shows the ground, and the same among all scenes."""
+
+LIMIT_BYTES = 3
+"""The same with `max_observations`: what is composed, what is not, and both while they are told apart."""
 
 
 def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, composing: int) -> int:
@@ -81,13 +84,15 @@ def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
         return 0
     blocks = composite.bytes_needed(
         grid.tile_px,
-        max_scenes,
+        scenes_held(job.composite, max_scenes),
         len(job.composite.bands),
         job.run.workers,
         n_layers=len(layers_of(job.composite)),
         screened=job.composite.screen is not None,
     )
-    return blocks + MASK_BYTES * max_scenes * grid.tile_px**2
+    limited = job.composite.max_observations is not None
+    flags = MASK_BYTES + (LIMIT_BYTES if limited else 0)
+    return blocks + flags * max_scenes * grid.tile_px**2
 
 
 def bytes_to_mask(

@@ -105,7 +105,7 @@ def made_by(settings: CompositeSettings) -> dict[str, Any]:
 
 
 JUDGED_BY = "judged_by"
-"""Attribute of a composite in the store: ``screen``, ``guard`` and ``min_observations`` of the latest job, as JSON."""
+"""Attribute of a composite in the store: ``screen``, ``guard``, ``min_observations`` and ``max_observations`` of the latest job, as JSON."""
 
 
 def judged_by(settings: CompositeSettings, guard: GuardSettings | None) -> dict[str, str]:
@@ -116,6 +116,8 @@ def judged_by(settings: CompositeSettings, guard: GuardSettings | None) -> dict[
     }
     if settings.min_observations > 1:
         found["min_observations"] = settings.min_observations
+    if settings.max_observations is not None:
+        found["max_observations"] = settings.max_observations
     return {JUDGED_BY: json.dumps(found, sort_keys=True)}
 
 

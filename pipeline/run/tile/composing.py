@@ -15,6 +15,7 @@ from pipeline.run.common.cellstore import CellReader
 from pipeline.run.common.fingerprint import composite_fingerprint
 from pipeline.run.common.method import adjust_of, evidence_of, method_of, window_of
 from pipeline.run.tile.drop_unreadable import Losses, with_items
+from pipeline.run.tile.ground import Ground
 from pipeline.run.tile.guard_history import History
 from pipeline.run.tile.observed import Cells, CellsOf, Observed, stacked
 from pipeline.run.tile.task import TileTask
@@ -52,14 +53,9 @@ class Due:
     period: Period
     cells: CellsOf
     usable: Mapping[Scene, NDArray[np.bool_]]
-    """Where the scenes that are read show the ground, (y, x) each."""
+    """Where the scenes that decide it show the ground, (y, x) each."""
     stored: int
     """Fingerprint of what the store has."""
-
-    def read(self, used: Mapping[Scene, Sequence[int]]) -> dict[Scene, Scene]:
-        """Return the scenes that show any ground, with the items in use."""
-        seen = [scene for scene, shown in self.usable.items() if shown.any()]
-        return with_items(seen, used)
 
 
 @dataclass(frozen=True)
@@ -116,9 +112,8 @@ class Composing:
 
     def observed(
         self,
-        period: Period,
-        read: Mapping[Scene, Scene],
-        usable: Mapping[Scene, NDArray[np.bool_]],
+        ground: Ground,
+        used: Mapping[Scene, Sequence[int]],
         wanted: NDArray[np.bool_] | None = None,
         chunk_px: int | None = None,
     ) -> Observed:
@@ -126,38 +121,44 @@ class Composing:
 
         Parameters
         ----------
-        period
-            At least one of the scenes is inside.
-        read
-            Scenes -> the same with the items to read.
-        usable
-            Where scenes show the ground, (y, x) each.
+        ground
+            Where scenes show the ground; at least one is of the period.
+        used
+            Scene -> the items to read.
         wanted
-            (y, x) pixels to read of every scene; None: of each where it shows the ground.
+            (y, x) pixels to read of every scene; None: of each what is composed or judges it.
         chunk_px
             Edge of the blocks; None: `chunk_px` of these scenes.
         """
-        chosen = {scene: each for scene, each in read.items() if scene.time in period}
-        around = {scene: each for scene, each in read.items() if scene not in chosen}
-        edge = self.chunk_px(len(read)) if chunk_px is None else chunk_px
+        chosen, around = (
+            with_items(
+                [s for s, shown in each.items() if wanted is not None or shown.any()], used
+            )
+            for each in (ground.composed, ground.judging)
+        )
+        edge = self.chunk_px(len(chosen) + len(around)) if chunk_px is None else chunk_px
 
         def opened(
-            scenes: Mapping[Scene, Scene], roles: Sequence[str]
+            scenes: Mapping[Scene, Scene],
+            flags: Mapping[Scene, NDArray[np.bool_]],
+            roles: Sequence[str],
         ) -> tuple[xr.Dataset, xr.DataArray]:
-            shown = stacked(scenes, usable)
+            shown = stacked(scenes, flags)
             asked = shown.values
             if wanted is not None:
                 asked = np.broadcast_to(wanted, asked.shape)
             return self._opened(scenes, asked, roles, edge), shown
 
-        pixels, shown = opened(chosen, self.settings.bands)
+        pixels, shown = opened(chosen, ground.composed, self.settings.bands)
         screen = self.settings.screen
         return Observed(
             scenes=list(chosen.values()),
             around=list(around.values()),
             cube=pixels,
             shown=shown,
-            past=opened(around, composite.EVIDENCE) if screen and around else None,
+            past=opened(around, ground.judging, composite.EVIDENCE)
+            if screen and around
+            else None,
             screen=screen,
         )
 
@@ -192,6 +193,16 @@ class Composing:
             return ()
         window = history_of(period, self.history.settings)
         return [(scene, receipt) for scene, receipt in made if receipt.time in window]
+
+    def ground(
+        self,
+        period: Period,
+        usable: Mapping[Scene, NDArray[np.bool_]],
+        used: Mapping[Scene, Sequence[int]],
+    ) -> Ground:
+        """Return what a period is composed of, and judged by, of the scenes that have an item in use."""
+        shown = {scene: each for scene, each in usable.items() if used[scene]}
+        return Ground.of(period, shown, self.settings)
 
     def usable(self, cells: CellsOf) -> dict[Scene, NDArray[np.bool_]]:
         """Return where the scenes that are read show the ground, (y, x) each."""

@@ -17,6 +17,7 @@ from pipeline.run.common.method import layers_of
 from pipeline.run.common.together import Step, grouped
 from pipeline.run.tile.composing import Composing, Due
 from pipeline.run.tile.drop_unreadable import Losses, inner_threads
+from pipeline.run.tile.ground import Ground
 from pipeline.run.tile.observed import Observed, cells_made
 from pipeline.run.tile.put_aside import screened_counts, screened_in
 from pipeline.run.tile.task import TileTask
@@ -113,8 +114,11 @@ class _Lazy:
     """The composite, counts of unfit pixels, and of observations put aside (None: it is not screened)."""
 
     @classmethod
-    def of(cls, step: Due, read: Mapping[Scene, Scene], chunk_px: int) -> _Lazy:
-        seen = step.composing.observed(step.period, read, step.usable, chunk_px=chunk_px)
+    def of(
+        cls, step: Due, ground: Ground, used: Mapping[Scene, Sequence[int]], chunk_px: int
+    ) -> _Lazy:
+        ground.count_not_needed(step.composing.settings, chunk_px)
+        seen = step.composing.observed(ground, used, chunk_px=chunk_px)
         screened = seen.screened()
         parts = (
             step.composing.composed(step.period, seen, screened),
@@ -128,15 +132,13 @@ def _computed(
     steps: Sequence[Due], used: Mapping[Scene, Sequence[int]], losses: Losses
 ) -> list[xr.Dataset]:
     """Compute all steps in one graph, whose blocks of a scene are read once for all that want them alike."""
-    read = [step.read(used) for step in steps]
-    sees = [
-        any(scene.time in step.period for scene in scenes)
-        for step, scenes in zip(steps, read, strict=True)
+    grounds = [step.composing.ground(step.period, step.usable, used) for step in steps]
+    edges = [
+        step.composing.chunk_px(each.held) for step, each in zip(steps, grounds, strict=True)
     ]
-    edges = [step.composing.chunk_px(len(each)) for step, each in zip(steps, read, strict=True)]
     lazy = [
-        _Lazy.of(step, scenes, min(edges)) if has else None
-        for step, scenes, has in zip(steps, read, sees, strict=True)
+        _Lazy.of(step, each, used, min(edges)) if each.shows else None
+        for step, each in zip(steps, grounds, strict=True)
     ]
     with inner_threads(steps[0].composing.task.job):
         parts = iter(dask.compute(*(each.parts for each in lazy if each is not None)))

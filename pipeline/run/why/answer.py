@@ -11,11 +11,19 @@ from typing import Any, Literal
 from pipeline.types import Dropped, Period
 
 Verdict = Literal[
-    "taken", "composed", "too few", "put aside", "not usable", "no data", "history", "not known"
+    "taken",
+    "composed",
+    "too few",
+    "put aside",
+    "not needed",
+    "not usable",
+    "no data",
+    "history",
+    "not known",
 ]
 """``taken``: the pixel's day and source are its. ``composed``: stands, and another is taken. ``too few``: stands,
 and `composite.min_observations` asks for more. ``put aside``: by
-evidence from time. ``not usable``: its mask shows no ground. ``no data``: usable by its mask, and without a value.
+evidence from time. ``not needed``: usable, and of a scene less clear than `composite.max_observations` others. ``not usable``: its mask shows no ground. ``no data``: usable by its mask, and without a value.
 ``history``: outside of the period. ``not known``: usable by its mask, and its rasters cannot be read."""
 
 Pixel = Mapping[str, float | int | str | None]

@@ -148,6 +148,7 @@ def settings_of(
         bands=tuple(attributes["roles"]),
         screen=None if screen is None else ScreenSettings(**screen),
         min_observations=judged.get("min_observations", 1),
+        max_observations=judged.get("max_observations"),
         sensors=tuple(attributes.get("only_sensors", ())),
         harmonize=attributes.get("harmonize"),
         brdf=attributes.get("brdf"),

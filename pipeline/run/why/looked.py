@@ -17,7 +17,7 @@ from pipeline.cube.metadata.roles import outlines_in
 from pipeline.errors import AccessError, AssetError
 from pipeline.run.common.method import evidence_of
 from pipeline.run.tile.composing import Composing
-from pipeline.run.tile.drop_unreadable import Losses, with_items
+from pipeline.run.tile.drop_unreadable import Losses
 from pipeline.run.tile.observed import CellsOf, Observed, cells_made
 from pipeline.run.tile.task import TileTask
 from pipeline.run.why.asked import Asked
@@ -50,6 +50,8 @@ class Looked:
     codes: Mapping[Scene, int]
     """Scene -> code of its mask."""
     usable: Mapping[Scene, bool]
+    composed: Mapping[Scene, bool]
+    """Scene of the period with an item that can be read -> whether it is among the clearest, of `max_observations`."""
     covering: Mapping[Scene, Sequence[int]]
     """Scene -> positions of those of its items whose outline holds the pixel, in mosaic order."""
     pixels: Pixels | None
@@ -79,6 +81,7 @@ def look(asked: Asked) -> Looked:
     if pixels is None and losses.dropped:
         failure = _first(losses)
     y, x = asked.within
+    ground = composing.ground(asked.period, usable, used)
     scenes = [scene for scene, _ in cells.read]
     stored = store.composite_fingerprint(asked.settings.name, asked.period.start, asked.tile)
     as_made = stored == composing.fingerprint(cells, {} if pixels is None else used)
@@ -94,6 +97,7 @@ def look(asked: Asked) -> Looked:
             for scene in scenes
         },
         usable={scene: bool(usable[scene][y, x]) for scene in scenes},
+        composed={scene: bool(shown[y, x]) for scene, shown in ground.composed.items()},
         covering=_covering(asked, task, scenes),
         pixels=pixels,
         dropped=losses.dropped,
@@ -114,14 +118,14 @@ def _read(
     used: Mapping[Scene, Sequence[int]],
 ) -> Pixels | None:
     """Read and compose; None if no scene of the period has an item that can be read."""
-    read = with_items(list(usable), used)
-    if not any(scene.time in asked.period for scene in read):
+    ground = composing.ground(asked.period, usable, used)
+    if not ground.composed:
         return None
     y, x = asked.within
     here = {"y": slice(y, y + 1), "x": slice(x, x + 1)}
     wanted = np.zeros(asked.block.geobox.shape, np.bool_)
     wanted[y, x] = True
-    whole = composing.observed(asked.period, read, usable, wanted)
+    whole = composing.observed(ground, used, wanted)
     past = None if whole.past is None else whole.past[0].isel(here)
     cube, around = dask.compute(whole.cube.isel(here), past, scheduler="threads")
     seen = dataclasses.replace(

@@ -18,7 +18,7 @@ from pipeline.query.area import Part, area_on, parts
 from pipeline.run.common.block_cache import use_block_cache
 from pipeline.run.plan.earlier import EarlierScenes
 from pipeline.run.tile.composing import Composing
-from pipeline.run.tile.drop_unreadable import Losses, with_items
+from pipeline.run.tile.drop_unreadable import Losses
 from pipeline.run.tile.observed import CellsOf, cells_made
 from pipeline.run.tile.put_aside import KINDS, screened_counts
 from pipeline.run.why.asked import chunks_around, settings_of, the_composite
@@ -158,7 +158,9 @@ class _Looked:
         block = chunks_around(self.archive.grid, tile, part.window)
         task = step.task(block, self._store, scenes, row)
         losses = Losses(task, "composite")
-        composing = Composing.of(task, step.settings, self._store, losses)
+        # All usable pixels are judged, and not just those that a limit leaves to compose.
+        all_of_them = step.settings.replace(max_observations=None)
+        composing = Composing.of(task, all_of_them, self._store, losses)
         cells = composing.cells(step.period, cells_made(task, ()))
         used = composing.used(cells)
         inside = _inside(part, block.window)
@@ -185,7 +187,8 @@ class _Looked:
         stored = self._store.composite_fingerprint(step.settings.name, step.period.start, tile)
         if cells.inside or stored != NEVER:
             self._cells += 1
-            self._differ += stored != composing.fingerprint(cells, used)
+            made = dataclasses.replace(composing, settings=step.settings)
+            self._differ += stored != made.fingerprint(cells, used)
 
 
 def _states(
@@ -195,10 +198,10 @@ def _states(
     used: Mapping[Scene, Sequence[int]],
 ) -> list[tuple[Scene, NDArray[np.int64]]]:
     """Return the scenes of a period with what became of their usable pixels."""
-    read = with_items([scene for scene, shown in usable.items() if shown.any()], used)
-    if not any(scene.time in period for scene in read):
+    ground = composing.ground(period, usable, used)
+    if not ground.shows:
         return []
-    seen = composing.observed(period, read, usable)
+    seen = composing.observed(ground, used)
     judged = seen.screened()
     assert judged is not None
     (counts,) = dask.compute(screened_counts(judged["state"].data), scheduler="threads")

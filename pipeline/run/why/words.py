@@ -101,7 +101,10 @@ class _Words:
         for scenes, cube, name in parts:
             for at, scene in enumerate(scenes):
                 state = KEPT if screened is None else int(screened[name][at, 0, 0])
-                found[scene.sensor, scene.time] = cube, at, state
+                key = scene.sensor, scene.time
+                # What is not composed stands in both, and is judged in the second: in the first it is not usable, 0.
+                first = found.get(key, (cube, at, 0))
+                found[key] = *first[:2], max(first[2], state)
         return found
 
     def _values(self, scene: Scene) -> dict[str, float | None] | None:
@@ -164,6 +167,12 @@ class _Words:
         if not self.looked.usable[scene]:
             return verdicts[not inside], f"its mask says {label}"
         guarded = "" if label in _GROUND else f"{label}, taken for ground by the guard; "
+        if inside and not self.looked.composed.get(scene, True):
+            most = self.asked.settings.max_observations
+            return (
+                "not needed",
+                f"{guarded}usable; {most} of clearer scenes are enough (max_observations)",
+            )
         if values is None:
             return self._unread(scene, item, guarded)
         lacking = [role for role, each in values.items() if each is None]
