@@ -48,6 +48,9 @@ class ServeSettings(BaseModel):
     """Of a request."""
     max_pixels: Count = 150_000_000
     """Pixels of a file: those of its bounding box, times its dates and bands."""
+    max_screened_pixels: Annotated[int, Field(ge=0)] = 0
+    """Pixels of scenes, those of the chunks around all areas of a request, that ``screened=true`` may read from the items'
+    rasters, wherever they lie; 0: none, so that all answers come from the store alone."""
     max_seconds: Positive = 30.0
     """After this a request is given up."""
     refresh_s: Positive = 2.0

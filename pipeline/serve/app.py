@@ -27,6 +27,7 @@ from pipeline.serve.routes import (
     tiles,
     tilesets,
 )
+from pipeline.serve.routes.judging import Judge, judged_by
 from pipeline.serve.stac import add_api
 
 WEB = Path(__file__).parent / "web" / "dist"
@@ -56,7 +57,11 @@ ROUTERS = (
 
 
 def make_app(
-    archives: Mapping[str, str], settings: ServeSettings | None = None, *, web: Path = WEB
+    archives: Mapping[str, str],
+    settings: ServeSettings | None = None,
+    *,
+    web: Path = WEB,
+    judge: Judge | None = None,
 ) -> FastAPI:
     """Make the application that serves some archives.
 
@@ -68,6 +73,8 @@ def make_app(
         What a request may ask for; none: the defaults.
     web
         Folder of the built map, served at ``/``; where it is missing a plain page says how to build it.
+    judge
+        What answers ``screened=true``; none: it is refused.
     """
     app = FastAPI(
         title="cloudmask",
@@ -83,6 +90,7 @@ def make_app(
     app.state.archives = Archives(archives, settings)
     add_api(app, app.state.archives, settings)
     app.state.settings = settings
+    app.state.judge = judged_by(judge, settings)
     app.state.kept_files = KeptFiles(int(app.state.settings.files_bytes))
     problems.handle_errors(app)
     for router in ROUTERS:

@@ -46,6 +46,7 @@ def shown(series: Series, wanted: Wanted) -> Row:
     return {
         "data": sorted(rows, key=lambda row: (row["interval"]["from"], row["sensor"] or "")),
         "summary": _summary(series, wanted),
+        **({"notes": list(series.notes)} if series.notes else {}),
     }
 
 
@@ -121,7 +122,26 @@ def _shares(scenes: Sequence[SceneShares], classes: Sequence[Code]) -> Row:
         "coverage_percent": _percent(seen, pixels),
         "pixels": pixels,
         "counts": {code.name.lower(): n for code, n in counts.items()} | {"unread": unread},
+        **_screened(scenes),
     }
+
+
+SCREENED = ("standing", "aside_cloud", "aside_shadow", "restored")
+
+
+def _screened(scenes: Sequence[SceneShares]) -> Row:
+    """Return what evidence from time leaves of scenes, in pixels; nothing where it was not asked or looks at none."""
+    looked = [each for each in scenes if each.screened is not None]
+    if not looked:
+        return {}
+    kinds = (
+        (each.standing or 0, kinds["cloud"], kinds["shadow"], kinds["restored"])
+        for each in looked
+        if (kinds := each.screened) is not None
+    )
+    sums = dict(zip(SCREENED, map(sum, zip(*kinds, strict=True)), strict=True))
+    percent = _percent(sums["standing"], sum(each.pixels for each in looked))
+    return {"screened": {**sums, "standing_percent": percent}}
 
 
 def _stats(clear: int, seen: int, pixels: int) -> Row:
@@ -189,10 +209,13 @@ def as_csv(features: Sequence[Mapping[str, Any]]) -> str:
     """Return the rows of some series as CSV, a row an interval and feature."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(COLUMNS)
+    more = SCREENED if any("notes" in each for each in features) else ()
+    writer.writerow((*COLUMNS, *more))
     for at, feature in enumerate(features):
         name = at if feature["id"] is None else feature["id"]
-        writer.writerows(_cells(name, row) for row in feature["data"])
+        for row in feature["data"]:
+            judged = row.get("screened", {})
+            writer.writerow([*_cells(name, row), *(judged.get(each, "") for each in more)])
     return out.getvalue()
 
 

@@ -13,6 +13,7 @@ from uvicorn.supervisors import Multiprocess
 from pipeline.config import ServeSettings
 from pipeline.errors import ConfigError
 from pipeline.serve.app import make_app
+from pipeline.serve.routes.judging import Judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +22,12 @@ class Served:
 
     archives: Mapping[str, str]
     settings: ServeSettings
+    judge: Judge | None = None
+    """A function of a module, which processes of workers find by its name; see `make_app`."""
 
     def __call__(self) -> FastAPI:
         """Make the application."""
-        return make_app(self.archives, self.settings)
+        return make_app(self.archives, self.settings, judge=self.judge)
 
 
 def serve(served: Served, *, host: str, port: int, workers: int = 1) -> None:

@@ -163,6 +163,20 @@ def _longest_gap(clear: list[date], asked: Period) -> tuple[date, date] | None:
     return max(gaps, key=lambda gap: (gap[1] - gap[0], -gap[0].toordinal()), default=None)
 
 
+NOT_LOOKED_AT = "not looked at: "
+"""Begins a note of a series: the id of an item and the reason follow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkBounds:
+    """What may be read to look at the pixels of a series again; both raise whatever ends the work."""
+
+    require_few: Callable[[int], None]
+    """Called once, before anything is read, with how many pixels of scenes will be, at most."""
+    require_time: Callable[[], None]
+    """Called before each part of the work."""
+
+
 # -- what statistics are made from ---------------------------------------------------------------
 
 Reader = Callable[[str, tuple[int | slice, ...]], NDArray[Any]]

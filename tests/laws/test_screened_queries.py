@@ -6,11 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geom import point
 from shapely.geometry import box
+from starlette.testclient import TestClient
 
 import cloudmask
 from pipeline import query, run, store
+from pipeline.config import ServeSettings
 from pipeline.errors import QueryError
 from pipeline.run.why import screened, why
+from pipeline.serve import make_app
+from pipeline.serve.routes.describe import written
 from pipeline.testing import WindowMeanModel
 from pipeline.types import (
     USABLE,
@@ -157,3 +161,27 @@ def test_in_python_and_as_rows(made):
         assert row["standing_pct"] == round(100 * scene.standing / scene.pixels, 2)
     assert query.to_dict(series)["notes"] == list(series.notes)
     assert "standing_pct" not in query.to_rows(cloudmask.clear_sky(archive, job.aoi))[0]
+
+
+def test_a_server_answers_the_same(made, tmp_path):
+    _, archive, job = made
+    box_of = ",".join(map(str, job.aoi.bounds))
+    settings = ServeSettings(max_screened_pixels=10**8, max_seconds=600)
+    client = TestClient(make_app({"law": job.store}, settings, web=tmp_path, judge=screened))
+    answer = client.get(
+        "/archives/law/clear-sky", params={"bbox": box_of, "screened": "true"}
+    ).json()
+    expected = asked(archive, job.aoi)
+    assert answer["notes"] == [*expected.notes]
+    found = {
+        (row["sensor"], row["interval"]["from"]): row["screened"]["standing"]
+        for row in answer["data"]
+        if "screened" in row
+    }
+    stands = {
+        (each.sensor, written(each.time)): each.standing
+        for each in expected.scenes
+        if each.is_there and each.screened is not None
+    }
+    assert found == stands
+    assert sum(found.values()) > 0

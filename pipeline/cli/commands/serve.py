@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli import show
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+    from pipeline.store import Archive
+    from pipeline.types import Series
+    from pipeline.types.series import WorkBounds
 
 
 def serve(
@@ -36,10 +43,25 @@ def serve(
     from pipeline.store import open_archive
 
     served = Served(
-        archives=read_archives(stores or [], archives), settings=read_settings().serve
+        archives=read_archives(stores or [], archives),
+        settings=read_settings().serve,
+        judge=_judged,
     )
     for url in served.archives.values():
         open_archive(url)
     shown = f"[{host}]" if ":" in host else host
     show.say(f"{', '.join(served.archives)}: http://{shown}:{port}/ (the API: /api.html)")
     serve(served, host=host, port=port, workers=workers)
+
+
+def _judged(
+    archive: Archive,
+    series: Series,
+    aoi: BaseGeometry | None,
+    name: str | None,
+    bounds: WorkBounds,
+) -> Series:
+    """Judge a series as runs do; imported when first asked, since networks come along."""
+    from pipeline.run.why import screened
+
+    return screened(archive, series, aoi, name, bounds)

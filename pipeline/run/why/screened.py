@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,7 +25,8 @@ from pipeline.run.tile.put_aside import KINDS, screened_counts
 from pipeline.run.why.asked import chunks_around, settings_of, the_composite
 from pipeline.run.why.stored import PublishedCells, Step
 from pipeline.store import Archive
-from pipeline.types import NEVER, Period, Scene, ScreenSettings, Series
+from pipeline.types import NEVER, Period, Scene, ScreenSettings, Series, Tile
+from pipeline.types.series import NOT_LOOKED_AT, WorkBounds
 from pipeline.wording import counted
 
 Key = tuple[str, datetime]
@@ -32,7 +34,11 @@ Key = tuple[str, datetime]
 
 
 def screened(
-    archive: Archive, series: Series, aoi: BaseGeometry | None, name: str | None = None
+    archive: Archive,
+    series: Series,
+    aoi: BaseGeometry | None,
+    name: str | None = None,
+    bounds: WorkBounds | None = None,
 ) -> Series:
     """Add to a series what evidence from time makes of each scene's clear pixels.
 
@@ -45,6 +51,8 @@ def screened(
         An open store, and how clear an area of it was, as `pipeline.query.clear_sky` says.
     name
         Of the composite; none: the store's only one. One that is not screened is judged by the defaults.
+    bounds
+        None: as much is read as it takes.
 
     Returns
     -------
@@ -69,9 +77,13 @@ def screened(
     settings = settings.replace(screen=settings.screen or ScreenSettings())
     wanted = {(each.sensor, each.time) for each in series.scenes}
     looked = _Looked(archive, aoi, is_screened=is_screened)
-    for period in _periods([time for _, time in wanted], settings.period):
-        step = Step(archive=archive, period=period, settings=settings, guard=guard)
-        looked.count(step)
+    looked.count(
+        [
+            Step(archive=archive, period=period, settings=settings, guard=guard)
+            for period in _periods([time for _, time in wanted], settings.period)
+        ],
+        bounds,
+    )
     rows = [
         dataclasses.replace(each, screened=looked.pixels_of((each.sensor, each.time)))
         for each in series.scenes
@@ -126,15 +138,30 @@ class _Looked:
         self._parts = list(parts(area_on(grid.geobox, self.aoi), grid.geobox, grid.tile_px))
         self._tiles = [grid.tile(each.row, each.col) for each in self._parts]
 
-    def count(self, step: Step) -> None:
-        """Count the pixels of one period."""
-        scenes = step.scenes(self._tiles)
-        for row in range(len(self._parts)):
-            for scene, counts in self._judged(step, scenes, row):
-                known = self.counts.setdefault(
-                    (scene.sensor, scene.time), np.zeros(len(KINDS), np.int64)
+    def count(self, steps: Iterable[Step], bounds: WorkBounds | None) -> None:
+        """Count the pixels of some periods."""
+        read = []
+        for step in steps:
+            if bounds is not None:
+                bounds.require_time()
+            read.append((step, step.scenes(self._tiles)))
+        if bounds is not None:
+            bounds.require_few(
+                sum(
+                    len(scenes.in_tile(row)) * math.prod(self._block(row).geobox.shape)
+                    for _, scenes in read
+                    for row in range(len(self._parts))
                 )
-                known += counts
+            )
+        for step, scenes in read:
+            for row in range(len(self._parts)):
+                if bounds is not None:
+                    bounds.require_time()
+                for scene, counts in self._judged(step, scenes, row):
+                    known = self.counts.setdefault(
+                        (scene.sensor, scene.time), np.zeros(len(KINDS), np.int64)
+                    )
+                    known += counts
 
     def pixels_of(self, key: Key) -> Mapping[str, int] | None:
         """Return pixels of each of `KINDS`; none: the composite is not made of the scene."""
@@ -144,18 +171,20 @@ class _Looked:
     def notes(self) -> Iterator[str]:
         """Say what may differ from what runs did."""
         for item_id, reason in self._dropped.items():
-            yield f"not looked at: {item_id}: {reason}"
+            yield f"{NOT_LOOKED_AT}{item_id}: {reason}"
         if self._differ:
             yield (
                 f"{self._differ} of {counted(self._cells, 'cell')} of the composite in this area were made of "
                 "other masks, items or settings than the store has now, or not at all: what was put aside then may differ"
             )
 
+    def _block(self, row: int) -> Tile:
+        return chunks_around(self.archive.grid, self._tiles[row], self._parts[row].window)
+
     def _judged(
         self, step: Step, scenes: EarlierScenes, row: int
     ) -> Iterator[tuple[Scene, NDArray[np.int64]]]:
-        part, tile = self._parts[row], self._tiles[row]
-        block = chunks_around(self.archive.grid, tile, part.window)
+        part, block = self._parts[row], self._block(row)
         task = step.task(block, self._store, scenes, row)
         losses = Losses(task, "composite")
         # All usable pixels are judged, and not just those that a limit leaves to compose.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from shapely.geometry.base import BaseGeometry
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.config import ServeSettings
@@ -16,6 +18,7 @@ from pipeline.serve.archives import Archives
 from pipeline.serve.given import Feature, Parameters
 from pipeline.serve.problems import Refused
 from pipeline.serve.state import State
+from pipeline.types import Series
 
 router = APIRouter(tags=["clear-sky"])
 
@@ -41,6 +44,10 @@ class Asked(Parameters):
     """What counts as clear, by names or numbers; none: clear, water and snow."""
     interval: Literal["scene", "month", "season", "year"] = "scene"
     """A row for each of these."""
+    screened: bool = False
+    """Also what evidence from time leaves of each scene, where the server reads rasters."""
+    composite: str | None = None
+    """With ``screened``: as which composite; not needed if there is one."""
     f: Literal["json", "csv"] | None = None
     """Instead of the header ``Accept``."""
 
@@ -91,8 +98,21 @@ def _answer(
         interval=asked.interval,
     )
 
+    if asked.composite is not None and not asked.screened:
+        raise Refused(422, "composite: expected with screened=true only")
+
     def make(state: State) -> Response:
-        shown = [_series(state, each, wanted, several=features[1]) for each in features[0]]
+        judging = request.app.state.judge() if asked.screened else None
+
+        def found(area: BaseGeometry) -> Series:
+            masks = {each: state.masks(each) for each in state.chosen_sensors(wanted.sensors)}
+            plain = clear_sky(masks, area, wanted.period)
+            if judging is None:
+                return plain
+            judged: Series = judging.series(state.archive, plain, area, asked.composite)
+            return judged
+
+        shown = [_series(found, each, wanted, several=features[1]) for each in features[0]]
         if wants_csv(request, asked.f):
             return Response(series.as_csv(shown), media_type="text/csv")
         if features[1]:
@@ -103,12 +123,15 @@ def _answer(
 
 
 def _series(
-    state: State, feature: Feature, wanted: series.Wanted, *, several: bool
+    find: Callable[[BaseGeometry], Series],
+    feature: Feature,
+    wanted: series.Wanted,
+    *,
+    several: bool,
 ) -> dict[str, Any]:
     """Return the series of a feature; one among several that cannot be answered says why."""
-    masks = {each: state.masks(each) for each in state.chosen_sensors(wanted.sensors)}
     try:
-        found = clear_sky(masks, feature.aoi, wanted.period)
+        found = find(feature.aoi)
     except QueryError as error:
         if not several:
             raise Refused(422, str(error)) from None
