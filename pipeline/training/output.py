@@ -140,10 +140,13 @@ def _card(experiment: Experiment, step: int, measures: Row) -> FolderCard:
     sets = [each.dataset for each in learnt if each.dataset is not None]
     streams = [each.stream for each in experiment.sources if each.stream is not None]
     regions = any(each.regions is not None for each in learnt)
+    archives = [each.archive.sensor for each in learnt if each.archive is not None]
     sources = [
         *["the simulator's stream"] * bool(streams),
         *["the simulator's regions"] * regions,
         *dict.fromkeys(each.name for each in sets),
+        # Where it lies is nobody else's business.
+        *dict.fromkeys(f"masks of an archive of {sensor}" for sensor in archives),
     ]
     levels = sorted({level for each in streams for level in each.levels}) or ["L1C", "L2A"]
     shown = ", ".join(f"{key} {value:.3f}" for key, value in measures.items())

@@ -21,6 +21,7 @@ from pipeline.simulate.patches import (
     make_regional_patch,
     under_clouds,
 )
+from pipeline.training import archives
 from pipeline.training.experiment import Experiment
 from pipeline.training.sample import Floats, Sample, Source
 from pipeline.training.sections import DatasetSection, RegionsSection, SourceSection
@@ -63,38 +64,43 @@ def _described(bands: Sequence[Band]) -> Floats:
     return np.array([(band.wavelength_um, band.width_um) for band in bands], np.float32)
 
 
-class Dataset:
-    """A labelled data set, in memory; images that are kept for judging are left out."""
+class Images:
+    """Real images, in memory."""
 
-    def __init__(self, section: DatasetSection, crop_px: int) -> None:
-        """Read the images.
-
-        Raises
-        ------
-        LabelledDataError
-            A file is missing or malformed, or nothing is left to learn from.
-        ModelError
-            There is no such teacher, or it does not fit the images.
-        """
-        self._skies, self._size_px = section.skies, 2 * crop_px
-        self._scenes = [
-            _as_ground(image, section, crop_px)
-            for image in _images(section)
-            if (image.labels > labels.NO_DATA).any()
-        ]
-        if not self._scenes:
-            raise LabelledDataError(
-                f"data set {section.name} at {section.path}: no image is left to learn from; "
-                f"leave_out names {', '.join(section.leave_out) or 'none'}"
-            )
+    def __init__(self, images: Sequence[Ground], skies: float, size_px: int) -> None:
+        """Draw from images: under simulated clouds in a share of the draws, squares of at most `size_px`."""
+        self._images, self._skies, self._size_px = images, skies, size_px
 
     def scene(self, rng: np.random.Generator) -> Sample:
         """Take one of the images, or a square of it under simulated clouds."""
-        ground = self._scenes[int(rng.integers(len(self._scenes)))]
+        ground = self._images[int(rng.integers(len(self._images)))]
         pixels, drawn = ground.pixels, ground.labels
         if self._skies and rng.random() < self._skies:
             pixels, drawn = under_clouds(_square(ground, rng, self._size_px), rng)
         return Sample(pixels=pixels, labels=drawn, bands_um=_described(ground.bands))
+
+
+def labelled(section: DatasetSection, crop_px: int) -> list[Ground]:
+    """Read a labelled data set without the images that are kept for judging.
+
+    Raises
+    ------
+    LabelledDataError
+        A file is missing or malformed, or nothing is left to learn from.
+    ModelError
+        There is no such teacher, or it does not fit the images.
+    """
+    found = [
+        _as_ground(image, section, crop_px)
+        for image in _images(section)
+        if (image.labels > labels.NO_DATA).any()
+    ]
+    if not found:
+        raise LabelledDataError(
+            f"data set {section.name} at {section.path}: no image is left to learn from; "
+            f"leave_out names {', '.join(section.leave_out) or 'none'}"
+        )
+    return found
 
 
 def _square(ground: Ground, rng: np.random.Generator, most_px: int) -> Ground:
@@ -154,6 +160,8 @@ class Mixture:
         ------
         LabelledDataError
             A data set cannot be read.
+        StoreError, AssetError, AccessError
+            An archive, or a raster of its items, cannot be read.
         """
         crop_px = experiment.train.crop_px
         self._seed = experiment.seed
@@ -174,7 +182,11 @@ class Mixture:
 def _opened(section: SourceSection, crop_px: int) -> Source:
     if section.stream is not None:
         return Stream(section.stream.settings(2 * crop_px))
+    if section.regions is not None:
+        return Regions(section.regions)
     if section.dataset is not None:
-        return Dataset(section.dataset, crop_px)
-    assert section.regions is not None
-    return Regions(section.regions)
+        return Images(labelled(section.dataset, crop_px), section.dataset.skies, 2 * crop_px)
+    assert section.archive is not None
+    return Images(
+        archives.grounds(section.archive, 2 * crop_px), section.archive.skies, 2 * crop_px
+    )

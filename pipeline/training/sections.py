@@ -71,13 +71,30 @@ class RegionsSection(Section):
     main_bands: Share = 0.5
 
 
+class ArchiveSection(Section):
+    """Masks of an archive as a source; see `pipeline.training.archives`."""
+
+    store: str
+    """Path or URL of the archive."""
+    sensor: Literal[tuple(SENSORS)]  # type: ignore[valid-type]
+    """Whose scenes, and whose wavelengths their bands have."""
+    roles: Words = ("blue", "green", "red", "nir")
+    squares: Count = 64
+    """Squares of two crops' edge that are read, and kept in memory."""
+    shadows: bool = False
+    """Whether its masks are believed where they tell shadow from clear ground; else only where they tell cloud."""
+    skies: Share = 0.0
+    """As of a data set."""
+
+
 class SourceSection(Section):
-    """One source of the mixture: a stream, simulated archives, or a data set."""
+    """One source of the mixture: a stream, simulated archives, a data set, or masks of an archive."""
 
     weight: Positive = 1.0
     stream: StreamSection | None = None
     regions: RegionsSection | None = None
     dataset: DatasetSection | None = None
+    archive: ArchiveSection | None = None
     seen_as: Literal["proba-v"] | None = None
     """Sensor that its images, Landsat 8's at 30 m, are made like; see `pipeline.training.transfer`."""
 
@@ -85,12 +102,14 @@ class SourceSection(Section):
     def _landsat(self) -> SourceSection:
         if self.seen_as is None:
             return self
-        if self.dataset is not None and self.dataset.sensor != "landsat-8":
-            refuse(
-                "landsat-8 for images seen as Proba-V's",
-                key="dataset.sensor",
-                found=self.dataset.sensor,
-            )
+        for name in ("dataset", "archive"):
+            given = getattr(self, name)
+            if given is not None and given.sensor != "landsat-8":
+                refuse(
+                    "landsat-8 for images seen as Proba-V's",
+                    key=f"{name}.sensor",
+                    found=given.sensor,
+                )
         if self.regions is not None:
             refuse("no regions to be seen as Proba-V's", key="regions", found=None)
         wanted = {"sensors": ("landsat-8",), "pixels_m": (30, 30), "bands": (7, 7)}
@@ -117,7 +136,9 @@ class SourceSection(Section):
 
     @model_validator(mode="after")
     def _one(self) -> SourceSection:
-        given = [each for each in (self.stream, self.regions, self.dataset) if each is not None]
-        if len(given) != 1:
-            refuse("one of `stream`, `regions` and `dataset`", key="stream", found=None)
+        kinds = (self.stream, self.regions, self.dataset, self.archive)
+        if sum(each is not None for each in kinds) != 1:
+            refuse(
+                "one of `stream`, `regions`, `dataset` and `archive`", key="stream", found=None
+            )
         return self

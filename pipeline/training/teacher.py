@@ -55,12 +55,34 @@ def narrowed(drawn: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.u
     -------
     (y, x) labels.
     """
-    cloud = np.isin(codes, CLOUD)
-    seen = codes != Code.NO_DATA
-    near = np.ones((2 * UNSURE_PX + 1, 2 * UNSURE_PX + 1), bool)
-    sure = ndimage.binary_erosion(cloud, near, border_value=1)
-    never = ndimage.binary_erosion(~cloud & seen, near, border_value=1)
-    opinion = np.where(sure, labels.CLOUD, np.where(never, labels.NOT_CLOUD, 0))
-    opinion = opinion.astype(np.uint8)
-    both = np.where(drawn == labels.IGNORED, opinion, drawn & opinion)
+    said = opinion(codes)
+    both = np.where(drawn == labels.IGNORED, said, drawn & said)
     return np.where(both > 0, both, drawn)
+
+
+def opinion(codes: NDArray[np.uint8], *, shadows: bool = False) -> NDArray[np.uint8]:
+    """Return what a mask says for sure: nothing within `UNSURE_PX` of where it changes its mind.
+
+    Parameters
+    ----------
+    codes
+        (y, x) codes.
+    shadows
+        Whether it is believed where it tells shadow from clear ground, too.
+
+    Returns
+    -------
+    (y, x) labels.
+    """
+    cloud, shadow = np.isin(codes, CLOUD), codes == Code.CLOUD_SHADOW
+    ground = ~cloud & (codes != Code.NO_DATA)
+    groups = [(labels.CLOUD, cloud)]
+    if shadows:
+        groups += [(labels.SHADOW, shadow), (labels.CLEAR, ground & ~shadow)]
+    else:
+        groups += [(labels.NOT_CLOUD, ground)]
+    near = np.ones((2 * UNSURE_PX + 1, 2 * UNSURE_PX + 1), bool)
+    said = np.zeros(codes.shape, np.uint8)
+    for label, where in groups:
+        said[ndimage.binary_erosion(where, near, border_value=1)] = label
+    return said

@@ -48,7 +48,10 @@ def test_committed_recipes_are_sound(path):
             "name: a\nnetwork: {kind: fcn, channels: [8, 8, 8, 8, 8, 8]}\ntrain: {crop_px: 48}\n",
             r"x.yaml:3: train.crop_px: found 48, expected a multiple of the network's stride \(32\)",
         ),
-        ("name: a\nsources: [{weight: 2}]\n", "one of `stream`, `regions` and `dataset`"),
+        (
+            "name: a\nsources: [{weight: 2}]\n",
+            "one of `stream`, `regions`, `dataset` and `archive`",
+        ),
         ("name: a\nsources: [{stream: {sensors: [landsat-6]}}]\n", "there is no landsat-6"),
         ("name: a\nsources: [{dataset: {name: chip, path: x, sensor: venus}}]\n", "name"),
     ],
