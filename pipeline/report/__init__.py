@@ -7,30 +7,11 @@
     tables.py       the record, the series and the accuracy as rows of tables
     words.py        sizes, times, periods and amounts as text
     page.py         renders the page (templates/)
+    profile.py      where a run's time went
+
+Nothing is imported before it is used: a profile needs no pictures.
 """
 
-from pipeline.report.material import Material, choose_example
-from pipeline.report.page import run_of, write_report
-from pipeline.report.pictures import (
-    Stretch,
-    count_png,
-    day_png,
-    mask_png,
-    rgb_jpeg,
-    rgb_png,
-    stretch_of,
-)
+import lazy_loader
 
-__all__ = [
-    "Material",
-    "Stretch",
-    "choose_example",
-    "count_png",
-    "day_png",
-    "mask_png",
-    "rgb_jpeg",
-    "rgb_png",
-    "run_of",
-    "stretch_of",
-    "write_report",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

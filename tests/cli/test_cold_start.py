@@ -29,6 +29,17 @@ HEAVY = (
 )
 LIGHTER = (*HEAVY, "dask", "icechunk", "numpy", "pydantic", "shapely", "zarr")
 
+RECORD = {
+    "run_id": "20260601T120000Z",
+    "started": "2026-06-01T12:00:00+00:00",
+    "finished": "2026-06-01T12:01:00+00:00",
+    "complete": 4,
+    "expected": 4,
+    "items": [],
+    "dropped": [],
+    "stages": {},
+}
+
 
 def heavy_of(words, code=0, heavy=HEAVY):
     """Run a command in a process of its own; return what it imported that is heavy, and its output."""
@@ -51,7 +62,7 @@ def archive(tmp_path_factory) -> str:
         writer.set_scenes("landsat", [(time, "landsat-8", ["a"])])
         for tile in grid.tiles():
             writer.write_mask("landsat", time, tile, np.ones(tile.geobox.shape, np.uint8), 7)
-        writer.publish({})
+        writer.publish(RECORD)
     return url
 
 
@@ -73,7 +84,12 @@ def test_a_mistake_in_a_job_imports_nothing_heavy(tmp_path):
 def test_a_store_is_read_without_anything_heavy(archive):
     # Nothing was searched, so that the query ends with the status of what is not archived, or without.
     area = ["--aoi", "9.001,47.845,9.01,47.85", "--datetime", "2026-06"]
-    for words in (["log", archive], ["query", archive, *area]):
+    for words in (
+        ["log", archive],
+        ["runs", archive],
+        ["runs", archive, "--profile"],
+        ["query", archive, *area],
+    ):
         found, output = heavy_of(words)
         assert found == []
         assert output
