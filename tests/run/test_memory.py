@@ -1,13 +1,16 @@
 """What composing a tile is said to take counts what is held of the whole tile."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import grid
-from pipeline.run.plan.memory import composing_bytes
+from pipeline import grid, models
+from pipeline.run.plan.memory import bytes_needed, composing_bytes
 from pipeline.testing.jobs import make_job
-from pipeline.types import CompositeSettings, GridSettings
+from pipeline.types import CompositeSettings, GridSettings, Items, RunSettings
+from tests.run.test_ahead import item_at
 
+CARD = models.resolve("ukis-csmask", level="L2A", roles=["blue", "green", "red", "nir"])
 JOB = make_job(grid=GridSettings(tile_px=1024), composite=CompositeSettings())
 GRID = grid.make_grid(JOB)
 
@@ -16,3 +19,26 @@ GRID = grid.make_grid(JOB)
 def test_where_scenes_show_the_ground_is_held_for_the_whole_tile(n_scenes):
     """Blocks get smaller with more scenes; masks do not, and stand twice: scene by scene, and as one array."""
     assert composing_bytes(JOB, GRID, max_scenes=n_scenes) >= 2 * n_scenes * GRID.tile_px**2
+
+
+@pytest.mark.parametrize(
+    ("href", "asked", "ahead"),
+    [
+        ("/data/blue.tif", None, 0),
+        ("/data/blue.tif", 3, 3),
+        ("https://example.com/blue.tif", None, 2),
+        ("https://example.com/blue.tif", 0, 0),
+    ],
+)
+def test_windows_read_ahead_are_counted_where_threads_read_ahead(href, asked, ahead):
+    """Each has at least a window of the model, and the blocks that it is cut from."""
+
+    def needed(asked, href):
+        job = JOB.replace(run=RunSettings(workers=2, read_ahead=asked))
+        items = Items(items=(item_at(href),))
+        return bytes_needed(job, [CARD], GRID, items, composing=0)
+
+    more = needed(asked, href) - needed(0, href)
+    each = CARD.lattice.window_px**2 * len(CARD.roles) * 4
+    assert more >= ahead * each
+    assert (more > 0) == (ahead > 0)

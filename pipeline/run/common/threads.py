@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pystac
+
 from pipeline.types import Job, ModelCard
 
 
@@ -36,7 +38,7 @@ class Threads:
         return 2 if self.ahead else 1
 
 
-def threads_of(job: Job, card: ModelCard, hrefs: Iterable[str]) -> Threads:
+def threads_of(job: Job, card: ModelCard, items: Iterable[pystac.Item]) -> Threads:
     """Return the threads that mask a tile.
 
     Parameters
@@ -45,17 +47,14 @@ def threads_of(job: Job, card: ModelCard, hrefs: Iterable[str]) -> Threads:
         Its `run.workers` and `run.read_ahead`.
     card
         The model. One that takes several windows a call computes on a device, for which threads wait.
-    hrefs
-        Where the rasters lie. Without a setting nothing is read ahead where no thread waits, for server or device.
+    items
+        Their rasters are read. Without a setting nothing is read ahead where no thread waits, for server or device.
     """
     asked, workers = job.run.read_ahead, job.run.workers
     if asked is None:
-        waits = card.batch > 1 or any("://" in href for href in hrefs)
-        asked = workers if waits else 0
+        asked = workers if card.batch > 1 or any(map(_lies_on_a_server, items)) else 0
     return Threads(computing=workers, ahead=asked)
 
 
-def most_threads(job: Job) -> Threads:
-    """Return the threads that mask a tile wherever its rasters lie, to reckon with their memory."""
-    asked = job.run.read_ahead
-    return Threads(computing=job.run.workers, ahead=job.run.workers if asked is None else asked)
+def _lies_on_a_server(item: pystac.Item) -> bool:
+    return any("://" in asset.href for asset in item.assets.values())

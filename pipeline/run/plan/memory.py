@@ -12,8 +12,8 @@ from pipeline.mask import read_geobox
 from pipeline.mask.lattice import geobox_cores
 from pipeline.run.common.mask_pixels import mask_pixels
 from pipeline.run.common.method import layers_of, scenes_held
-from pipeline.run.common.threads import most_threads
-from pipeline.types import Grid, Job, ModelCard, Scene, Tile
+from pipeline.run.common.threads import threads_of
+from pipeline.types import Grid, Items, Job, ModelCard, Scene, Tile
 
 BASE_BYTES = 1088 * 2**20
 """The interpreter with torch, GDAL, dask and icechunk imported and warm (820 MiB after a run with a model
@@ -30,7 +30,9 @@ LIMIT_BYTES = 3
 """The same with `max_observations`: what is composed, what is not, and both while they are told apart."""
 
 
-def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, composing: int) -> int:
+def bytes_needed(
+    job: Job, cards: Iterable[ModelCard], grid: Grid, items: Items, *, composing: int
+) -> int:
     """Return the peak memory of a run, in bytes: one tile at a time, masked, then composed.
 
     Parameters
@@ -41,11 +43,12 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, composing:
         The models in use.
     grid
         Tile size.
+    items
+        Where their rasters lie decides whether threads read ahead.
     composing
         What is composed at once needs; see `composing_bytes`.
     """
-    threads = most_threads(job)
-    workers = threads.computing
+    workers = job.run.workers
     tile = next(iter(grid.tiles()))
     stages = [0]
     for card in cards:
@@ -62,7 +65,7 @@ def bytes_needed(job: Job, cards: Iterable[ModelCard], grid: Grid, *, composing:
             workers * read
             + masked
             + models.bytes_needed(card, windows=windows)
-            + threads.ahead * ahead
+            + threads_of(job, card, items).ahead * ahead
         )
     if job.composite is not None:
         guard = GUARD_BYTES * grid.tile_px**2 if job.mask.guard else 0

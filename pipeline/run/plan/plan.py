@@ -140,6 +140,7 @@ class Plan:
             self.job,
             self.cards.values(),
             self.grid,
+            self.items,
             composing=most_together(
                 (view.job.composed[0], period, view.bytes_to_compose)
                 for view in self.views

@@ -103,8 +103,7 @@ class _Masking:
 
     def _threads(self, cells: Sequence[Cell]) -> Threads:
         items = (self.task.items.items[p] for cell in cells for p in cell.items)
-        hrefs = (asset.href for item in items for asset in item.assets.values())
-        return threads_of(self.task.job, self.task.cards[cells[0].scene.sensor], hrefs)
+        return threads_of(self.task.job, self.task.cards[cells[0].scene.sensor], items)
 
     def _masked(self, pool: ThreadPoolExecutor, cells: Sequence[Cell]) -> _Batch:
         used = {cell.scene: list(cell.items) for cell in cells}
