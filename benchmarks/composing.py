@@ -1,9 +1,13 @@
-"""Prints what composing costs: CPU seconds a megapixel, by method, against numpy, geomad and odc-algo.
+"""Prints what composing costs: CPU seconds a megapixel, by method, against numpy and the peers that are installed.
 
 ``python -m benchmarks.composing`` takes one thread and about a minute. Everything is composed of the same
 synthetic observations (whole numbers of 1e-4; a season, light, noise and missed clouds), in turns, and the
 median of the turns is printed with the least. ``--dates``, ``--bands``, ``--masked`` and ``--edge`` change them.
 Residuals are of the geometric median, by the definition in `pipeline.composite.geomedian`.
+
+Peers: geomad; odc-algo; the kernels of S2Mosaic 1 (numbagg) and 2 (its own, uint16; it gives no count, day or
+source, and gets its stack ready made). bestpixel has no kernel that can be called: it composes from a STAC API to the end,
+and takes one observation a pixel, as `best` does.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -92,29 +97,68 @@ def nanmedian(seen: np.ndarray) -> np.ndarray:
         return np.nanmedian(seen, axis=-1)
 
 
-def works(
-    cube: xr.Dataset, usable: xr.DataArray, evidence: xr.Dataset
-) -> dict[str, Callable[[], object]]:
+GEOMAD, ODC = "geomad, eps 1e-4", "odc-algo, quantile .5"
+S2MOSAIC_1, S2MOSAIC_2 = "S2Mosaic 1, numbagg", "S2Mosaic 2, uint16"
+
+Work = Callable[[], object]
+
+
+class Seen(NamedTuple):
+    """The same observations, as peers want them."""
+
+    bands: xr.Dataset
+    """(time, y, x), every one."""
+    usable: xr.DataArray
+    last: np.ndarray
+    """(y, x, band, time), NaN where unusable."""
+
+
+def geomad(seen: Seen) -> Work:
+    from geomad import nangeomedian_pcm  # noqa: PLC0415
+
+    return lambda: nangeomedian_pcm(seen.last, maxiters=1000, eps=1e-4, num_threads=1)
+
+
+def odc_algo(seen: Seen) -> Work:
+    from odc.algo import xr_quantile  # noqa: PLC0415
+
+    shown = seen.bands.where(seen.usable).transpose("time", "y", "x")
+    return lambda: xr_quantile(shown, [0.5], np.nan)
+
+
+def s2mosaic_1(seen: Seen) -> Work:
+    from numbagg import nanquantile  # noqa: PLC0415
+
+    stack = np.moveaxis(seen.last, (3, 2), (0, 1)).copy()
+    nanquantile(stack, 0.5, axis=0)  # compiled once
+    return lambda: nanquantile(stack, 0.5, axis=0)
+
+
+def s2mosaic_2(seen: Seen) -> Work:
+    from s2mosaic.aggregation import _quantile_axis0_u16  # noqa: PLC0415
+
+    steps = [np.rint(np.clip(band.values, 0, 6) * 1e4) for band in seen.bands.values()]
+    stack, valid = np.stack(steps, axis=1).astype(np.uint16), seen.usable.values
+    _quantile_axis0_u16(stack, valid, 0.5)  # compiled once
+    return lambda: _quantile_axis0_u16(stack, valid, 0.5)
+
+
+def works(cube: xr.Dataset, usable: xr.DataArray, evidence: xr.Dataset) -> dict[str, Work]:
     """Return what is timed, by name."""
     roles = [name for name in cube.data_vars if name != "source"]
     seen = np.stack([np.where(usable, cube[role], np.nan) for role in roles], axis=-1)
     seen = np.ascontiguousarray(np.moveaxis(seen, 0, -1), np.float32)
-    found: dict[str, Callable[[], object]] = {"numpy.nanmedian": lambda: nanmedian(seen)}
-    try:
-        import geomad  # noqa: PLC0415
-    except ImportError:
-        print("geomad is not installed: pip install geomad")
-    else:
-        found["geomad, eps 1e-4"] = lambda: geomad.nangeomedian_pcm(
-            seen, maxiters=1000, eps=1e-4, num_threads=1
-        )
-    try:
-        from odc.algo import xr_quantile  # noqa: PLC0415
-    except ImportError:
-        print("odc-algo is not installed: pip install odc-algo")
-    else:
-        bands = cube[roles].where(usable).transpose("time", "y", "x")
-        found["odc-algo, quantile .5"] = lambda: xr_quantile(bands, [0.5], np.nan)
+    found: dict[str, Work] = {"numpy.nanmedian": lambda: nanmedian(seen)}
+    for name, package, peer in (
+        (GEOMAD, "geomad", geomad),
+        (ODC, "odc-algo", odc_algo),
+        (S2MOSAIC_1, "numbagg", s2mosaic_1),
+        (S2MOSAIC_2, "s2mosaic>=2.0.0b7", s2mosaic_2),
+    ):
+        try:
+            found[name] = peer(Seen(cube[roles], usable, seen))
+        except ImportError:
+            print(f"{name}: pip install '{package}'")
     if set(EVIDENCE) <= set(roles):
         found["screening"] = lambda: screen(cube, usable, ScreenSettings())
         found["screening"]()  # compiled once
@@ -124,7 +168,7 @@ def works(
     return found
 
 
-def spent(work: Callable[[], object]) -> float:
+def spent(work: Work) -> float:
     before = time.process_time()
     work()
     return time.process_time() - before
@@ -159,8 +203,10 @@ def main() -> None:
 def print_ratios(turns: dict[str, list[float]]) -> None:
     for ours, peer in (
         ("median", "numpy.nanmedian"),
-        ("median", "odc-algo, quantile .5"),
-        ("geomedian", "geomad, eps 1e-4"),
+        ("median", ODC),
+        ("median", S2MOSAIC_1),
+        ("median", S2MOSAIC_2),
+        ("geomedian", GEOMAD),
         ("median", "screening"),
     ):
         if peer in turns:
@@ -171,17 +217,15 @@ def print_ratios(turns: dict[str, list[float]]) -> None:
             )
 
 
-def print_residuals(
-    cube: xr.Dataset, usable: xr.DataArray, timed: dict[str, Callable[[], object]]
-) -> None:
+def print_residuals(cube: xr.Dataset, usable: xr.DataArray, timed: dict[str, Work]) -> None:
     roles = [name for name in cube.data_vars if name != "source"]
     seen = np.stack([np.where(usable, cube[role], np.nan) for role in roles], axis=-1)
     seen = np.moveaxis(seen, 0, -1).reshape(-1, len(roles), usable.shape[0])
     some = usable.values.any(axis=0).reshape(-1)
     ours = timed["geomedian"]()
     values = {"geomedian": np.stack([ours[role].values for role in roles], axis=-1)}
-    if "geomad, eps 1e-4" in timed:
-        values["geomad, eps 1e-4"] = timed["geomad, eps 1e-4"]()
+    if GEOMAD in timed:
+        values[GEOMAD] = timed[GEOMAD]()
     for name, each in values.items():
         left = residual(seen, each.reshape(-1, len(roles)))[some]
         print(f"residual of {name}: median {np.median(left):.1e}, largest {left.max():.1e}")

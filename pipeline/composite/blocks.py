@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline.composite import ranks
 from pipeline.composite.device.blocks import OnDevice
 from pipeline.composite.distances import nearest
 from pipeline.composite.methods import method as named
@@ -232,15 +233,18 @@ class _Block:
         layers = np.full((len(self.names), ny * nx), NONE, dtype=np.int32)
         layers[: -len(_LAYERS)] = np.float32(np.nan).view(np.int32)
         layers[-len(_LAYERS)] = 0
+        q = ranks.rank(self.method, len(self.days), len(self.roles))
         if self.device is not None:
             own = {each.name: getattr(self, each.name) for each in fields(OnDevice)}
             for part, floats, whole in OnDevice(**own).compose(self.device, flat):
                 layers[:, part] = np.concatenate([floats.view(np.int32), whole])
-            return layers.reshape(len(layers), ny, nx)
-        # Overflow and inf − inf come from what is not usable, or from absurd numbers; both are told apart.
-        with np.errstate(over="ignore", invalid="ignore"):
-            for part in _strips(ny * nx, strip_px(len(self.days), len(self.roles))):
-                self._compose([array[:, part] for array in flat], layers[:, part])
+        elif q is not None:
+            ranks.compose(flat, self.order, self.days, q, layers)
+        else:
+            # Overflow and inf − inf come from what is not usable, or from absurd numbers; both are told apart.
+            with np.errstate(over="ignore", invalid="ignore"):
+                for part in _strips(ny * nx, strip_px(len(self.days), len(self.roles))):
+                    self._compose([array[:, part] for array in flat], layers[:, part])
         return layers.reshape(len(layers), ny, nx)
 
     def _compose(self, arrays: list[NDArray[Any]], layers: NDArray[np.int32]) -> None:

@@ -16,13 +16,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, is_numpy_array
 from numpy.typing import NDArray
 
 from pipeline.composite import device
-from pipeline.composite.observations import Composed, Observations, Plain
+from pipeline.composite.observations import Composed, Method, Observations, Plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,58 @@ class Percentile(Plain):
     def compose(self, seen: Observations) -> Composed:
         """See `pipeline.composite.observations.Method`."""
         return Composed(values=percentile(seen.bands, self.q))
+
+
+_TOGETHER_UP_TO = 256
+"""Dates: of more, a network that sorts the gaps as well has more steps than packing saves."""
+_BANDS = 16
+"""So many the kernel gets, the last ones perhaps empty."""
+
+
+def rank(method: Method, n_times: int, n_bands: int) -> float | None:
+    """Return which percentile a method is, for `compose`, −1 for the median; None: `compose` cannot find it."""
+    if n_times > _TOGETHER_UP_TO or n_bands > _BANDS:
+        return None
+    if isinstance(method, Percentile):
+        return float(method.q)
+    return -1.0 if isinstance(method, Median) else None
+
+
+def compose(
+    arrays: Sequence[NDArray[Any]],
+    order: NDArray[np.intp],
+    days: NDArray[np.int32],
+    q: float,
+    layers: NDArray[np.int32],
+) -> None:
+    """Compose a block, its observations as they lie: to the bit what they give packed, without packing.
+
+    Parameters
+    ----------
+    arrays
+        (T, N): B bands, the source, the usable.
+    order, days
+        (T,) positions by time, and days since 1970-01-01.
+    q
+        As `rank` says.
+    layers
+        (B + 3, N), written: values as the bits of float32; where there are observations count, day and source.
+    """
+    from pipeline.composite.kernels.ranks import Block, percentiles  # noqa: PLC0415 -- numba takes long to import
+
+    n_times, n_bands = len(order), len(arrays) - 2
+    last = n_times // 2 if q < 0 else min(int((n_times - 1) * q / 100) + 1, n_times - 1)
+    none = [np.empty((0, 0), np.float32)] * (_BANDS - n_bands)
+    block = Block(
+        bands=(*(np.ascontiguousarray(each, np.float32) for each in arrays[:n_bands]), *none),
+        n_bands=n_bands,
+        source=np.ascontiguousarray(arrays[n_bands], np.int32),
+        usable=np.ascontiguousarray(arrays[n_bands + 1]),
+        order=order,
+        days=days,
+    )
+    values, whence = layers[:n_bands].view(np.float32), layers[n_bands:]
+    percentiles(block, _selection(n_times, last), q, values, whence)
 
 
 def middle(bands: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -103,3 +156,14 @@ def _network(n: int) -> NDArray[np.int64]:
             d, q, r = q - p, q >> 1, p
         p >>= 1
     return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+@functools.cache
+def _selection(n: int, last: int) -> NDArray[np.int64]:
+    """Return the pairs of `_network` without which the rows up to `last` would not be the least ones in order."""
+    needed, pairs = set(range(last + 1)), []
+    for low, high in reversed(_network(n).tolist()):
+        if low in needed or high in needed:
+            needed |= {low, high}
+            pairs.append((low, high))
+    return np.array(pairs[::-1], np.int64).reshape(-1, 2)
