@@ -47,6 +47,7 @@ from pipeline.composite.memory import block_px, bytes_needed
 from pipeline.composite.methods import METHODS, method, names, on_device
 from pipeline.composite.observations import Composed, Method, Observations
 from pipeline.composite.periods import ALL_TIME, Kind, cut, periods
+from pipeline.composite.ranks import as_they_lie
 
 __all__ = [
     "ALL_TIME",
@@ -64,6 +65,7 @@ __all__ = [
     "Kind",
     "Method",
     "Observations",
+    "as_they_lie",
     "at_least",
     "block_px",
     "bytes_needed",

@@ -59,6 +59,7 @@ def bytes_needed(  # noqa: PLR0913 -- sizes, each by itself
     n_layers: int = 0,
     *,
     screened: bool = False,
+    packed: bool = True,
 ) -> int:
     """Return what composing a tile holds at its peak, reading of the sources not counted.
 
@@ -76,11 +77,14 @@ def bytes_needed(  # noqa: PLR0913 -- sizes, each by itself
         What the method gives besides its values (`Method.layers`).
     screened
         Whether the period is screened.
+    packed
+        Whether the method gets observations packed; of `pipeline.composite.as_they_lie`, not.
     """
     edge = min(tile_px, block_px(n_times, n_roles, budget_bytes, screened=screened))
     blocks = math.ceil(tile_px / edge) ** 2
     block = _block_bytes(edge, n_times, n_roles, screened=screened) + 4 * n_layers * edge**2
-    block += _strip_bytes(min(edge**2, strip_px(n_times, n_roles)), n_times, n_roles)
+    if packed:
+        block += _strip_bytes(min(edge**2, strip_px(n_times, n_roles)), n_times, n_roles)
     composite = tile_px**2 * _composite_bytes(n_roles + n_layers)
     # Either the last blocks are in work, or all are done and joined, when the tile stands twice.
     return composite + max(min(workers, blocks) * block, composite)

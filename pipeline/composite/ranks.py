@@ -66,6 +66,11 @@ def rank(method: Method, n_times: int, n_bands: int) -> float | None:
     return -1.0 if isinstance(method, Median) else None
 
 
+def as_they_lie(method: Method, n_times: int, n_bands: int) -> bool:
+    """Return whether a method composes observations of so many scenes and bands without packing them."""
+    return rank(method, n_times, n_bands) is not None
+
+
 def compose(
     arrays: Sequence[NDArray[Any]],
     order: NDArray[np.intp],

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.composite import compose, nothing
+from pipeline.composite import compose, method, nothing, ranks
 from pipeline.composite.distances import STEPS_PER_UNIT
 
 ROLES = ("blue", "red", "nir")
@@ -226,7 +226,8 @@ def test_by_hand():
     assert set(composite.coords) == {"y", "x"}
 
 
-def test_large_blocks_are_worked_on_in_strips():
+def test_large_blocks_are_worked_on_in_strips(monkeypatch):
+    monkeypatch.setattr(ranks, "rank", lambda *_: None)
     rng = np.random.default_rng(1)
     values = rng.random((3, 5, 61, 700), dtype=np.float32)
     usable = rng.random((5, 61, 700)) < 0.6
@@ -235,6 +236,32 @@ def test_large_blocks_are_worked_on_in_strips():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         np.testing.assert_array_equal(composite["nir"], np.nanmedian(seen, axis=0))
+
+
+@pytest.mark.parametrize(
+    "rule", [("median", {}), ("percentile", {"q": 33.3}), ("percentile", {"q": 100})]
+)
+def test_as_observations_lie_ranks_are_those_of_packed_ones(rule, monkeypatch):
+    """To the bit, whatever a number is: no number, infinite, −0, as large as float32 goes, and equals."""
+    rng, shape = np.random.default_rng(0), (7, 20, 33)
+    odd = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 3e38, -3e38, 1e-42, 0.05], np.float32)
+    values = np.rint(rng.random((3, *shape)) * 50).astype(np.float32) / 500
+    values = np.where(rng.random(values.shape) < 0.1, rng.choice(odd, values.shape), values)
+    dims = ("time", "y", "x")
+    layers = {name: (dims, each) for name, each in zip("abc", values, strict=True)}
+    layers["source"] = (dims, rng.integers(0, 99, shape, dtype=np.int32))
+    days = np.datetime64("2024-01-05", "ns") + rng.permutation(7) * np.timedelta64(5, "D")
+    cube = xr.Dataset(layers, coords={"time": days})
+    usable = xr.DataArray(rng.random(shape) < 0.6, dims=dims)
+    made = method(*rule)
+    lying = compose(cube, usable, made)
+    monkeypatch.setattr(ranks, "rank", lambda *_: None)
+    packed = compose(cube, usable, made)
+    assert (lying["count"] == 0).any()
+    assert (lying["count"] == 5).any()
+    for name, layer in packed.data_vars.items():
+        assert lying[name].dtype == layer.dtype
+        assert lying[name].values.tobytes() == layer.values.tobytes()
 
 
 def test_what_does_not_fit_is_refused():

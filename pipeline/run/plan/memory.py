@@ -11,7 +11,7 @@ from pipeline import composite, cube, mask, models
 from pipeline.mask import read_geobox
 from pipeline.mask.lattice import geobox_cores
 from pipeline.run.common.mask_pixels import mask_pixels
-from pipeline.run.common.method import layers_of, scenes_held
+from pipeline.run.common.method import layers_of, method_of, scenes_held
 from pipeline.run.common.threads import threads_of
 from pipeline.types import Grid, Items, Job, ModelCard, Scene, Tile
 
@@ -85,13 +85,15 @@ def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
     """
     if job.composite is None or not max_scenes:
         return 0
+    n_times, n_bands = scenes_held(job.composite, max_scenes), len(job.composite.bands)
     blocks = composite.bytes_needed(
         grid.tile_px,
-        scenes_held(job.composite, max_scenes),
-        len(job.composite.bands),
+        n_times,
+        n_bands,
         job.run.workers,
         n_layers=len(layers_of(job.composite)),
         screened=job.composite.screen is not None,
+        packed=not composite.as_they_lie(method_of(job.composite), n_times, n_bands),
     )
     limited = job.composite.max_observations is not None
     flags = MASK_BYTES + (LIMIT_BYTES if limited else 0)
