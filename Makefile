@@ -10,7 +10,7 @@ API_INSTALLED := .venv-api/installed
 DOCS_INSTALLED := .venv-docs/installed
 WEB_INSTALLED := .venv-web/installed
 
-.PHONY: demo test coverage check lint types imports house docs wheel release format laws real api web browser notebooks kill nights production slow gpu bench clean
+.PHONY: demo test coverage check lint types imports house docs wheel release format laws real api web browser notebooks kill nights production slow gpu studies bench clean
 
 demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	$(BIN)/cloudmask demo demo
@@ -89,6 +89,9 @@ gpu: $(INSTALLED)  ## models and composites on a GPU against the CPU, and how fa
 	$(BIN)/python -W ignore benchmarks/masking.py --model omnicloudmask --device cuda --size 10980
 	$(BIN)/python -W ignore benchmarks/masking.py --model omnicloudmask --device cuda --size 5490
 	$(BIN)/python -W ignore -m benchmarks.composing_device
+
+studies: $(INSTALLED)  ## trainings compared, each study a night on two cores; stopped, it goes on where it was; figures in docs/studies.md
+	$(BIN)/python -W ignore -m benchmarks.studies $(wildcard benchmarks/studies/*.yaml)
 
 bench: $(INSTALLED)  ## ratios against peers and physical limits
 	$(BIN)/python -W ignore benchmarks/planning.py
