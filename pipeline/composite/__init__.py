@@ -27,7 +27,7 @@ the group ``cloudmask.composites``. Chunks, counts, days and sources are the sam
 """
 
 from pipeline.composite.blocks import compose, nothing
-from pipeline.composite.clouds import cloud_distances, reach_px
+from pipeline.composite.clouds import DISTANCES, cloud_distances, distances_bytes, reach_px
 from pipeline.composite.evidence import (
     BRIGHT,
     CLEAREST,
@@ -54,6 +54,7 @@ __all__ = [
     "BRIGHT",
     "CLEAREST",
     "DARK",
+    "DISTANCES",
     "EVIDENCE",
     "KEPT",
     "METHODS",
@@ -73,6 +74,7 @@ __all__ = [
     "cloud_distances",
     "compose",
     "cut",
+    "distances_bytes",
     "history_window",
     "method",
     "names",

@@ -6,14 +6,22 @@ bit, whatever else of the scene is known: any partition into tiles gives the sam
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from pipeline.types import CLOUD, Code
 
-_CLASSES = {"to_cloud_m": CLOUD, "to_shadow_m": (Code.CLOUD_SHADOW,)}
+DISTANCES: Mapping[str, Sequence[Code]] = {
+    "to_cloud_m": CLOUD,
+    "to_shadow_m": (Code.CLOUD_SHADOW,),
+}
+"""Distance, as `pipeline.composite.observations.Observations` names it -> the classes to which it is measured."""
+
+_WIDE_BYTES, _INNER_BYTES = 10, 24
+"""While a scene is measured: codes, flags and distances along columns of all its pixels; squares and metres of those wanted."""
 
 
 def reach_px(reach_m: float, resolution_m: float) -> int:
@@ -28,6 +36,7 @@ def cloud_distances(
     inner: tuple[slice, slice],
     resolution_m: float,
     reach_m: float,
+    names: Collection[str] = tuple(DISTANCES),
 ) -> xr.Dataset:
     """Measure from each pixel's centre to the centre of the nearest cloud, and of the nearest shadow.
 
@@ -42,6 +51,8 @@ def cloud_distances(
         Edge of a pixel.
     reach_m
         What is farther counts as none: a method's ``reach_m``.
+    names
+        Which distances to measure.
 
     Returns
     -------
@@ -59,11 +70,31 @@ def cloud_distances(
                 ]
             ),
         )
-        for name, classes in _CLASSES.items()
+        for name, classes in DISTANCES.items()
+        if name in names
     }
     return xr.Dataset(
         layers, coords={"time": wanted["time"]} if "time" in wanted.coords else {}
     )
+
+
+def distances_bytes(
+    tile_px: int, reach_m: float, resolution_m: float, n_times: int, n_names: int
+) -> tuple[int, int]:
+    """Return what distances of a tile take, in bytes: those of all scenes, and one scene while it is measured.
+
+    Parameters
+    ----------
+    tile_px
+        Edge of the tile.
+    reach_m, resolution_m
+        As of `cloud_distances`.
+    n_times, n_names
+        Scenes, and how many distances of each.
+    """
+    wide = tile_px + 2 * reach_px(reach_m, resolution_m)
+    held = 4 * n_names * n_times * tile_px**2
+    return held, _WIDE_BYTES * wide**2 + _INNER_BYTES * tile_px**2
 
 
 def _distance_m(
@@ -71,6 +102,14 @@ def _distance_m(
 ) -> NDArray[np.float32]:
     if not found.any():
         return np.full(found[inner].shape, np.inf, np.float32)
+    from pipeline.composite.kernels.nearest_found import squares  # noqa: PLC0415 -- numba takes long to import
+
+    rows, columns = (
+        each.indices(size)[:2] for each, size in zip(inner, found.shape, strict=True)
+    )
+    near = squares(found, rows, columns, reach_px(reach_m, resolution_m))
     # Roots of whole numbers of pixels: the same wherever the array begins.
-    metres = distance_transform_edt(~found)[inner] * resolution_m
-    return np.where(metres <= reach_m, metres, np.inf).astype(np.float32)
+    metres = np.sqrt(near.astype(np.float64))
+    metres *= resolution_m
+    metres[metres > reach_m] = np.inf
+    return metres.astype(np.float32)
