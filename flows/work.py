@@ -90,8 +90,10 @@ def _once(job: Job, options: FlowOptions) -> Record | None:
         options.check(plan)
 
     def do_batch(session: run.Session, tiles: Sequence[Tile]) -> None:
-        receipts = do_tiles(session, tiles, options.limits, _named(tiles))
-        logger.info("%s done: %s", _named(tiles), _in_words(receipts))
+        # Where composites wait for all masks, each tile comes twice.
+        named = f"{'composites of ' if session.composing_later else ''}{_named(tiles)}"
+        receipts = do_tiles(session, tiles, options.limits, named)
+        logger.info("%s done: %s", named, _in_words(receipts))
 
     record = run.execute(plan, FlowProgress(job.name), do_batch)
     emit_published(job, record, options.flow)

@@ -79,31 +79,29 @@ def make_grid(job: Job, auto: str | tuple[float, float] = "crs") -> Grid:
     )
 
 
-def tiles(grid: Grid, aoi: BaseGeometry) -> list[Tile]:
-    """Return the tiles that the AOI touches, row by row."""
+def tiles(grid: Grid, aoi: BaseGeometry, reach_m: float = 0.0) -> list[Tile]:
+    """Return the tiles that the AOI touches, or that have a pixel within reach of one that it touches, row by row."""
     assert grid.geobox.crs is not None
     outline = _project(aoi, grid.geobox.crs).geom
     shapely.prepare(outline)
+    # From the middle of a pixel that the AOI touches to the AOI it is less than a pixel.
+    beyond = reach_m + grid.resolution_m if reach_m else 0.0
     rows, cols = grid.shape_in_tiles
     bounds, edge = grid.geobox.boundingbox, grid.tile_px * grid.resolution_m
     wests = bounds.left + np.arange(cols) * edge
     norths = bounds.top - np.arange(rows) * edge
     # One row of boxes at a time: a grid of the world has millions.
-    return [
-        grid.tile(row, int(col))
-        for row, north in enumerate(norths)
-        for col in np.flatnonzero(
-            shapely.intersects(
-                outline,
-                shapely.box(
-                    wests,
-                    max(north - edge, bounds.bottom),
-                    np.minimum(wests + edge, bounds.right),
-                    north,
-                ),
-            )
+    found = []
+    for row, north in enumerate(norths):
+        south = max(north - edge, bounds.bottom)
+        boxes = shapely.box(wests, south, np.minimum(wests + edge, bounds.right), north)
+        near = (
+            shapely.dwithin(outline, boxes, beyond)
+            if beyond
+            else shapely.intersects(outline, boxes)
         )
-    ]
+        found += [grid.tile(row, int(col)) for col in np.flatnonzero(near)]
+    return found
 
 
 def anchor_of(corners_m: Collection[float]) -> str:

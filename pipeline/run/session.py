@@ -25,7 +25,7 @@ from pipeline.run.plan.steps import wanted_scenes
 from pipeline.run.plan.stored_state import judged_by, made_by
 from pipeline.run.record import metrics
 from pipeline.run.record.record import OTHER, make_record, shortfall
-from pipeline.run.tile.task import StoreSide, make_task
+from pipeline.run.tile.task import StoreSide, TileTask, make_task, reach_m_of_plan
 from pipeline.types import Cost, Record, Tile, TileReceipt
 
 RETRY = RetryPolicy(attempts=3, first_wait_s=0.0)
@@ -47,6 +47,9 @@ class Session:
         unmeasured()
         self._other = Cost()
         self._receipts: dict[str, TileReceipt] = {}
+        self._done: set[str] = set()
+        self.composing_later = False
+        """Whether all tiles are masked, and those that needed that of each other are being composed."""
         self._store_side = self._announce()
 
     def _announce(self) -> StoreSide:
@@ -88,7 +91,16 @@ class Session:
         return find_earlier(self._writer, wanted_scenes(plan), plan.grid, plan.tiles)
 
     def batches(self) -> Iterator[tuple[Tile, ...]]:
-        """Yield the tiles to do, as many together as are committed together."""
+        """Yield the tiles to do, as many together as are committed together.
+
+        Where composites need masks beyond their tile, each comes twice: all are masked before the first is composed.
+        """
+        yield from self._each_once()
+        if reach_m_of_plan(self.plan):
+            self.composing_later, self._done = True, set()
+            yield from self._each_once()
+
+    def _each_once(self) -> Iterator[tuple[Tile, ...]]:
         waiting = list(self.plan.tiles_to_do)
         while waiting:
             size = self._executor.batch
@@ -111,7 +123,7 @@ class Session:
         Parameters
         ----------
         tiles
-            Of `Plan.tiles_to_do`, as `batches` gives them. Those that this session has done are skipped.
+            As `batches` gives them. Those that this session has done since it gave them are skipped.
         last_try
             Drop items whose assets fail for reasons that may pass, instead of raising.
 
@@ -122,9 +134,7 @@ class Session:
             retryable, do the batch again.
         """
         tasks = [
-            make_task(self.plan, tile, self._store_side, last_try=last_try)
-            for tile in tiles
-            if tile.name not in self._receipts
+            self._task(tile, last_try=last_try) for tile in tiles if tile.name not in self._done
         ]
         try:
             results = self._executor.do(tasks, self._writer) if tasks else ()
@@ -134,15 +144,25 @@ class Session:
             self._writer.discard()
             raise
         for receipt in receipts:
-            self._receipts[receipt.tile] = receipt
-            for dropped in receipt.dropped:
-                self._progress.message(
-                    f"tile {receipt.tile}: item {dropped.item_id} dropped: {dropped.reason}"
-                )
+            self._note(receipt)
         for result in results:
             if isinstance(result, CloudmaskError):
                 raise result
         return tuple(self._receipts[tile.name] for tile in tiles)
+
+    def _task(self, tile: Tile, *, last_try: bool) -> TileTask:
+        masked = self._receipts[tile.name] if self.composing_later else None
+        return make_task(self.plan, tile, self._store_side, last_try=last_try, masked=masked)
+
+    def _note(self, receipt: TileReceipt) -> None:
+        """Note what became of a tile, and say what it dropped since it was noted before."""
+        before = self._receipts.get(receipt.tile)
+        self._receipts[receipt.tile] = receipt
+        self._done.add(receipt.tile)
+        for dropped in receipt.dropped[len(before.dropped) if before else 0 :]:
+            self._progress.message(
+                f"tile {receipt.tile}: item {dropped.item_id} dropped: {dropped.reason}"
+            )
 
     def finish(self) -> Record:
         """Check completeness, publish, and return the record.

@@ -66,6 +66,12 @@ def test_only_tiles_that_the_aoi_touches_are_listed():
     for tile in drawn.tiles():
         expected = tile.geobox.extent.intersects(outline)
         assert (tile.name in {each.name for each in touched}) == expected
+    # A pixel that the AOI touches sees as far from its middle: a pixel more than from the AOI.
+    near = grid.tiles(drawn, hook, 3000.0)
+    assert len(touched) < len(near) < len(list(drawn.tiles()))
+    for tile in drawn.tiles():
+        expected = tile.geobox.extent.geom.distance(outline.geom) <= 3020.0
+        assert (tile.name in {each.name for each in near}) == expected
 
 
 def test_two_regions_of_one_crs_share_pixels():

@@ -21,6 +21,7 @@ METHODS = {
     "best": {"weights": {"doy": 1, "haze": 0.3, "sensor": 1}, "sensors": {"landsat": 0.5}},
     "max": {"index": "NDVI"},
     "latest": {},
+    "weighted_mean": {"sensors": {"landsat": 0.5}},
 }
 
 

@@ -31,7 +31,6 @@ OPTIONS = {
     "geomedian": {"mads": True},
     "nearest": {"to": "geomedian"},
 }
-RUNNABLE = sorted({*METHODS} - {"weighted_mean"})
 N_PIXELS = 12
 
 
@@ -103,7 +102,7 @@ def assert_told(archive, found, stored, bands=BANDS):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RUNNABLE)
+@pytest.mark.parametrize("name", sorted(METHODS))
 def test_the_taken_observation_is_the_stored_one(masked, name):
     run.run(composed(masked, name))
     archive = store.open_archive(masked.store)

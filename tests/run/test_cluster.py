@@ -20,8 +20,8 @@ from pipeline.errors import MemoryBudgetError, WorkersError
 from pipeline.run.executors import dask as clusters
 from pipeline.run.tile.task import make_task
 from pipeline.simulate import ArchiveSettings, make_archive
-from pipeline.types import ClusterSettings, MaskSettings
-from tests.laws.conftest import contents, make_job, same
+from pipeline.types import ClusterSettings, CompositeSettings, MaskSettings
+from tests.laws.conftest import BANDS, contents, make_job, same
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,22 @@ def test_workers_of_this_machine_give_what_threads_give(job, expected, tmp_path)
     assert record.complete == before.complete == record.expected
     assert {each.tile for each in record.tiles} == {each.tile for each in before.tiles}
     assert record.stages["mask"].bytes_read == before.stages["mask"].bytes_read
+    assert run.plan_job(there).nothing_to_do
+
+
+@pytest.mark.slow
+def test_workers_mask_all_tiles_before_they_compose_where_clouds_of_others_count(job, tmp_path):
+    far = CompositeSettings(
+        method="best", options={"preset": "griffiths2013"}, bands=tuple(BANDS)
+    )
+    plain = job(tmp_path / "threads", composite=far)
+    there = job(tmp_path / "workers", ClusterSettings(kind="local", workers=2), composite=far)
+    one, other = run.run(plain), run.run(there)
+    same(contents(there.store), contents(plain.store))
+    assert {each.tile: each.composites for each in other.tiles} == {
+        each.tile: each.composites for each in one.tiles
+    }
+    assert other.stages.keys() == one.stages.keys()
     assert run.plan_job(there).nothing_to_do
 
 

@@ -15,6 +15,21 @@ JOB = make_job(grid=GridSettings(tile_px=1024), composite=CompositeSettings())
 GRID = grid.make_grid(JOB)
 
 
+@given(st.integers(1, 1000), st.floats(10, 10_000))
+def test_distances_to_clouds_are_held_for_the_whole_tile(n_scenes, cloud_m):
+    """Both of them, and of each worker's scene the masks around the tile, as far as clouds count."""
+    settings = CompositeSettings(method="best", options={"cloud_m": cloud_m})
+    plain = settings.replace(options={"weights": {"doy": 1.0}})
+    far, none = (
+        composing_bytes(JOB.replace(composite=each), GRID, max_scenes=n_scenes)
+        for each in (settings, plain)
+    )
+    wide = GRID.tile_px + 2 * int(cloud_m / GRID.resolution_m)
+    held = 8 * n_scenes * GRID.tile_px**2
+    assert far - none >= held
+    assert far >= held + JOB.run.workers * wide**2
+
+
 @given(st.integers(1, 1000))
 def test_where_scenes_show_the_ground_is_held_for_the_whole_tile(n_scenes):
     """Blocks get smaller with more scenes; masks do not, and stand twice: scene by scene, and as one array."""

@@ -439,11 +439,14 @@ def test_real_items_of_the_antimeridian(plan, shared_data):
         ("nearest", {"to": "mean"}, "option to of .* is 'mean': expected 'median', "),
         ("max", {"index": "GREEN"}, "no spectral index 'GREEN'"),
         ("max", {"index": "NDMI"}, "needs the bands swir16: add them to composite.bands"),
-        ("best", {}, "needs the distance to clouds and the distance to shadows, which"),
-        ("best", {"weights": {"view": 1}}, "needs view angles, which runs do not compute"),
-        ("best", {"weights": {"confidence": 1}}, "needs the confidence of masks"),
+        ("best", {"weights": {"view": 1}}, "needs view angles, which runs do not have"),
+        (
+            "best",
+            {"weights": {"confidence": 1, "doy": 1}},
+            "needs the confidence of masks, which runs do not have: .* best without confidence,",
+        ),
         ("best", {"weights": {"haze": 1, "doy": 1}, "target_doy": 0}, "target_doy is 0"),
-        ("weighted_mean", {}, "needs the distance to clouds, which"),
+        ("weighted_mean", {"half_days": 0.0}, "half_days 0 must be above 0"),
     ],
 )
 def test_a_method_that_cannot_be_made_is_refused_before_the_search(
@@ -497,6 +500,15 @@ def test_a_method_of_another_package_is_not_sent_to_a_gpu_unasked(plan, monkeypa
     ):
         plan([], composite=settings)
     assert isinstance(method_of(settings.replace(device="auto")), Foreign)
+
+
+def test_a_method_of_another_package_says_how_far_it_looks(plan, monkeypatch):
+    class Foreign:
+        needs, wants, layers = ("to_cloud_m",), (), {}
+
+    monkeypatch.setattr(methods, "_made_by", lambda name: Foreign)
+    with pytest.raises(ConfigError, match="foreign of another package .* attribute reach_m"):
+        plan([], composite=CompositeSettings(method="foreign", bands=("red",)))
 
 
 @pytest.mark.parametrize("name", ["red", "rededge1", "count", "suspect"])

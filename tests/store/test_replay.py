@@ -38,6 +38,7 @@ class Work:
     overviews: bool = False
     confidence: bool = False
     judged_by: str = "{}"
+    reach_m: float = 0.0
 
     @property
     def scenes(self) -> list[int]:
@@ -65,7 +66,11 @@ class Work:
         if self.composed:
             chosen = [PERIODS[n] for n in sorted({period for period, _ in self.composed})]
             writer.set_composite(
-                NAME, ROLES, chosen, {"method": "median", "judged_by": self.judged_by}
+                NAME,
+                ROLES,
+                chosen,
+                {"method": "median", "judged_by": self.judged_by}
+                | ({"reach_m": self.reach_m} if self.reach_m else {}),
             )
         for (period, tile), seed in self.composed.items():
             made = make.composite(TILES[tile], seed)
@@ -247,6 +252,24 @@ def test_masks_that_screen_or_guard_a_period_decide_it(url, judged, period, scen
             late.publish({"run_id": "other"})
             return
         with pytest.raises(StoreConflictError, match="tile r001c000 of composite monthly"):
+            late.publish({"run_id": "other"})
+
+
+@pytest.mark.parametrize(
+    ("reach_m", "tile", "overlap"),
+    [(0.0, 2, False), (20.0, 2, True), (20.0, 3, True), (1280.0, 4, False), (1300.0, 4, True)],
+)
+def test_masks_within_reach_of_a_tile_decide_its_composite(url, reach_m, tile, overlap):
+    """Tiles are of 1 280 m: 2 lies below the one that is composed, 3 beside that, and 4 below 2."""
+    other = Work("other", {(1, 5): 9}, {(0, 0): 3}, reach_m=reach_m)
+    run(url, Work("before", {(0, 0): 1}, {}))
+    with begin(url, other) as late:
+        other.do(late)
+        run(url, Work("one", {(0, tile): 5}, {}))
+        if not overlap:
+            late.publish({"run_id": "other"})
+            return
+        with pytest.raises(StoreConflictError, match="tile r000c000 of composite monthly"):
             late.publish({"run_id": "other"})
 
 

@@ -47,6 +47,7 @@ def composite_fingerprint(
     guard: GuardSettings | None = None,
     history: Sequence[tuple[str, int]] = (),
     around: Sequence[tuple[str, int, Sequence[str]]] = (),
+    beyond: Sequence[Sequence[tuple[int, int, int]]] = (),
 ) -> int:
     """Return the fingerprint of a composite cell.
 
@@ -62,12 +63,15 @@ def composite_fingerprint(
         the fingerprint of its mask.
     around
         As `inputs`, of the scenes before and after the period by which it is screened.
+    beyond
+        For each of `inputs` the masks around the tile; see `beyond_text`. None, where there are none or none counts.
     """
     return composite_fingerprint_of(
         settings_text(settings, guard),
         [scene_text(*one) for one in inputs],
         [scene_text(*one) for one in history],
         [scene_text(*one) for one in around],
+        [beyond_text(one) for one in beyond],
     )
 
 
@@ -125,6 +129,14 @@ def scene_text(time: str, fingerprint: int, unread: Sequence[str] = ()) -> str:
     return _text([_day(time), fingerprint, *([list(unread)] if unread else [])])
 
 
+def beyond_text(masks: Sequence[tuple[int, int, int]]) -> str:
+    """Return the part of a composite's fingerprint that masks of a scene in other tiles decide.
+
+    Each has rows and columns from the composite's tile to its own, and its fingerprint; row by row.
+    """
+    return _text([list(each) for each in masks])
+
+
 def settings_text(settings: CompositeSettings, guard: GuardSettings | None = None) -> str:
     """Return the part of a composite's fingerprint that comes from its settings."""
     # Left out where there are none, so that composites of versions without them keep their fingerprint.
@@ -148,12 +160,15 @@ def composite_fingerprint_of(
     inputs: Sequence[str],
     history: Sequence[str] = (),
     around: Sequence[str] = (),
+    beyond: Sequence[str] = (),
 ) -> int:
     """Return a composite cell's fingerprint from the texts of its settings and its scenes."""
     parts = ['"composite"', _text(PIXEL_VERSION), settings, _listed(inputs)]
     # Left out where there are none, as in composites of versions without them.
-    parts += [_listed(history)] if history or around else []
-    return _hashed(_listed([*parts, _listed(around)] if around else parts))
+    more = [history, around, beyond]
+    while more and not more[-1]:
+        more.pop()
+    return _hashed(_listed([*parts, *map(_listed, more)]))
 
 
 def _day(time: str) -> str:

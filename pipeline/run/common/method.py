@@ -15,12 +15,10 @@ from pipeline.types.roles import REFLECTANCE_ROLES
 
 DAY_S = 86_400.0
 
-GIVEN = ("day", "sensor", "middle")
+GIVEN = ("day", "sensor", "middle", *composite.DISTANCES)
 """What a run knows of each observation."""
 
 LACKING: Mapping[str, str] = {
-    "to_cloud_m": "the distance to clouds",
-    "to_shadow_m": "the distance to shadows",
     "confidence": "the confidence of masks",
     "view_deg": "view angles",
     "reference": "a reference of the season",
@@ -51,8 +49,13 @@ def method_of(settings: CompositeSettings) -> composite.Method:
     if lacking:
         raise ConfigError(
             f"composite.method {settings.method}, with these options, needs {' and '.join(lacking)}, "
-            "which runs do not compute yet: set options that need none, such as weights of best without "
-            "cloud, or take another method"
+            "which runs do not have: set options that need none, such as weights of best without "
+            f"{' and '.join(name for name in made.needs if name not in GIVEN)}, or take another method"
+        )
+    if not reach_m_of(made) and any(name in composite.DISTANCES for name in made.needs):
+        raise ConfigError(
+            f"composite.method {settings.method} of another package needs distances to clouds and does not "
+            "say how far it looks: give it the attribute reach_m, metres"
         )
     if settings.period == "all" and "middle" in made.needs:
         raise ConfigError(
@@ -115,6 +118,16 @@ def layers_of(settings: CompositeSettings) -> Mapping[str, str]:
     return {**method_of(settings).layers, **screened}
 
 
+def reach_m_of(method: composite.Method) -> float:
+    """Return how far from a pixel clouds and shadows count for a method, in metres; 0: nowhere."""
+    return float(getattr(method, "reach_m", 0.0))
+
+
+def reach_of(settings: CompositeSettings) -> float:
+    """Return the same for a composite."""
+    return reach_m_of(method_of(settings))
+
+
 def adjust_of(settings: CompositeSettings | None) -> Adjust:
     """Return how reflectance is adjusted before it is composed; without a composite, not at all."""
     if settings is None:
@@ -153,12 +166,19 @@ def scenes_held(settings: CompositeSettings, n_scenes: int) -> int:
 
 
 def evidence_of(
-    method: composite.Method, period: Period, scenes: Sequence[Scene]
+    method: composite.Method,
+    period: Period,
+    scenes: Sequence[Scene],
+    away: xr.Dataset | None = None,
 ) -> xr.Dataset:
-    """Return what a method needs of scenes beside their pixels; see `pipeline.composite.compose`."""
+    """Return what a method needs of scenes beside their pixels; see `pipeline.composite.compose`.
+
+    `away` are the distances to clouds and shadows of these scenes, where the method needs them.
+    """
     middle = period.start.timestamp() + (period.end - period.start).total_seconds() / 2
     known = {
         "sensor": ("time", [scene.sensor for scene in scenes]),
         "middle": ((), middle / DAY_S),
     }
-    return xr.Dataset({name: each for name, each in known.items() if name in method.needs})
+    found = xr.Dataset({name: each for name, each in known.items() if name in method.needs})
+    return found if away is None else found.assign(away)

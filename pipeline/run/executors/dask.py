@@ -5,6 +5,8 @@
     task, fork ── mask_on_worker (where the job's resources are)
                ── compose_on_worker (anywhere) ──▶ receipt, fork ──▶ merged and committed here
 
+Where composites need masks of other tiles, a batch does one of the two alone: `TileTask.waits`.
+
 A worker writes chunks to the store itself, through a fork of the run's transaction, and sends back what
 it wrote where: kilobytes. Until the batch is merged a worker may be lost without a trace: Dask gives its tiles to
 others. No more than one batch is known to the scheduler at any time.
@@ -59,6 +61,9 @@ LIMITS: Mapping[str, object] = {
 It keeps the last messages to each worker, and waits for ever for a worker that never comes.
 """
 
+MASK = "mask-"
+"""Begins the keys of first halves; Dask groups tasks by what stands before the first dash."""
+
 Made = tuple[TileReceipt, store.Fork]
 
 
@@ -80,6 +85,17 @@ def compose_on_worker(masked: tuple[bytes, Made]) -> Made:
     receipt = compose_tile(pickle.loads(task), receipt, writer)
     writer.flush()
     return receipt, writer
+
+
+def mask_alone_on_worker(task: bytes, fork: bytes) -> Made:
+    """Do the first half of a tile whose second half waits for the masks of others."""
+    return mask_on_worker(task, fork)[1]
+
+
+def compose_later_on_worker(task: bytes, fork: bytes) -> Made:
+    """Do the second half of such a tile, when they are committed."""
+    masked = pickle.loads(task).masked
+    return compose_on_worker((task, (masked, pickle.loads(fork))))
 
 
 class DaskExecutor:
@@ -113,18 +129,21 @@ class DaskExecutor:
         return [each[0] if isinstance(each, tuple) else each for each in results]
 
     def _submit(self, task: TileTask, fork: store.Fork) -> Future:
-        name = task.tile.name
+        named, sent = f"{task.tile.name}-{id(task)}", (pickle.dumps(task), pickle.dumps(fork))
+        if task.masked is not None:
+            return self._client.submit(
+                compose_later_on_worker, *sent, key=f"tile-{named}", pure=False
+            )
         masked = self._client.submit(
-            mask_on_worker,
-            pickle.dumps(task),
-            pickle.dumps(fork),
-            key=f"mask-{name}-{id(task)}",
+            mask_alone_on_worker if task.waits else mask_on_worker,
+            *sent,
+            key=f"{MASK}{named}",
             resources=self._mask_resources or None,
             pure=False,
         )
-        return self._client.submit(
-            compose_on_worker, masked, key=f"tile-{name}-{id(task)}", pure=False
-        )
+        if task.waits:
+            return masked
+        return self._client.submit(compose_on_worker, masked, key=f"tile-{named}", pure=False)
 
     def _collected(
         self, futures: Sequence[Future], names: Mapping[str, str]
@@ -135,7 +154,8 @@ class DaskExecutor:
             name = names[future.key]
             try:
                 made[name] = future.result()
-                self._steps.tile_done(name)
+                if not future.key.startswith(MASK):
+                    self._steps.tile_done(name)
             except CloudmaskError as error:
                 made[name] = error
             except KilledWorker as error:

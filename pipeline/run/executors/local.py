@@ -26,7 +26,9 @@ class LocalExecutor:
         name, step = task.tile.name, self._steps.step
         self._steps.begin(name)
         try:
-            masked = mask_tile(task, writer, lambda: step(CELLS))
+            masked = task.masked or mask_tile(task, writer, lambda: step(CELLS))
+            if task.waits:
+                return [masked]
             receipt = compose_tile(task, masked, writer, lambda: step(PERIODS))
         except CloudmaskError as error:
             writer.discard()

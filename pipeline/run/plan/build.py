@@ -22,6 +22,7 @@ from pipeline.run.common.clock import measured
 from pipeline.run.common.fingerprint import item_text, mask_fingerprint_of, model_text
 from pipeline.run.common.mask_pixels import mask_pixels
 from pipeline.run.common.scenes import Passes, find_passes
+from pipeline.run.plan.neighbours import job_reach_m
 from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.prepare import Inputs, Report, prepare
 from pipeline.run.plan.steps import steps_of, with_begun, with_composites
@@ -71,10 +72,12 @@ def make_plan(job: Job, inputs: Inputs) -> Plan:
     Asks neither a catalogue nor a raster.
     """
     items, stored, cards = inputs.items, inputs.stored, inputs.cards
-    job, *more = job.for_each_composite()
     passes = find_passes(items, stored.scenes, job.period)
     scenes = passes.scenes
-    tiles = tuple(grid.tiles(inputs.grid, job.aoi))
+    # What lies around the AOI is masked where composites look there.
+    reach_m = job_reach_m(job)
+    job, *more = job.for_each_composite()
+    tiles = tuple(grid.tiles(inputs.grid, job.aoi, reach_m))
     region = _Region(inputs.grid, tiles, cards, job.mask)
     plan = Plan(
         job=job,

@@ -11,7 +11,7 @@ from pipeline import composite, cube, mask, models
 from pipeline.mask import read_geobox
 from pipeline.mask.lattice import geobox_cores
 from pipeline.run.common.mask_pixels import mask_pixels
-from pipeline.run.common.method import layers_of, method_of, scenes_held
+from pipeline.run.common.method import layers_of, method_of, reach_m_of, scenes_held
 from pipeline.run.common.threads import threads_of
 from pipeline.types import Grid, Items, Job, ModelCard, Scene, Tile
 
@@ -97,7 +97,29 @@ def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
     )
     limited = job.composite.max_observations is not None
     flags = MASK_BYTES + (LIMIT_BYTES if limited else 0)
-    return blocks + flags * max_scenes * grid.tile_px**2
+    held, measuring, in_work = _distance_bytes(job, grid, max_scenes)
+    # Scenes are measured before the first block is composed.
+    return flags * max_scenes * grid.tile_px**2 + held + max(blocks + in_work, measuring)
+
+
+def _distance_bytes(job: Job, grid: Grid, max_scenes: int) -> tuple[int, int, int]:
+    """Return what distances to clouds take: of the whole tile; while they are measured; in blocks that are composed."""
+    settings = job.composite
+    assert settings is not None
+    method, workers = method_of(settings), job.run.workers
+    reach_m = reach_m_of(method)
+    if not reach_m:
+        return 0, 0, 0
+    n_names = sum(name in method.needs for name in composite.DISTANCES)
+    held, measuring = composite.distances_bytes(
+        grid.tile_px, reach_m, grid.resolution_m, max_scenes, n_names
+    )
+    screened = settings.screen is not None
+    edge = composite.block_px(
+        scenes_held(settings, max_scenes), len(settings.bands), screened=screened
+    )
+    in_work = 4 * n_names * max_scenes * min(edge, grid.tile_px) ** 2
+    return held, workers * measuring, workers * in_work
 
 
 def bytes_to_mask(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 
 from pipeline import composite, store
 from pipeline.mask import history_of
-from pipeline.run.common.cells import STATES, CellTable, CompositeCell
-from pipeline.run.common.fingerprint import composite_fingerprint_of, scene_text, settings_text
-from pipeline.run.common.method import window_of
+from pipeline.run.common.cells import STATES, CompositeCell
+from pipeline.run.common.fingerprint import (
+    beyond_text,
+    composite_fingerprint_of,
+    scene_text,
+    settings_text,
+)
+from pipeline.run.common.method import reach_of, window_of
 from pipeline.run.plan.earlier import EarlierScenes, Wanted, find_earlier, no_scenes
+from pipeline.run.plan.neighbours import Neighbours
 from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.stored_state import Stored
 from pipeline.types import (
@@ -96,7 +102,7 @@ def with_composites(plan: Plan, stored: Stored) -> Plan:
     if stored.archive is not None:
         earlier = find_earlier(stored.archive, wanted_scenes(plan), plan.grid, plan.tiles)
     fingerprints = _earlier_masks(earlier, plan.tiles, stored)
-    masks = _Masks.of(plan.cells, earlier, fingerprints, plan.composed)
+    masks = _Masks.of(plan, earlier, fingerprints, stored)
     return dataclasses.replace(
         plan,
         earlier=earlier,
@@ -140,25 +146,35 @@ class _Masks:
     scenes: Sequence[Scene]
     fingerprints: NDArray[np.uint64]
     """(tile, scene), 0 where no item covers the cell."""
+    neighbours: Neighbours
+    """The same of the tiles around each, where the composite's method looks there."""
 
     @classmethod
     def of(
         cls,
-        cells: CellTable,
+        plan: Plan,
         earlier: EarlierScenes,
-        stored: NDArray[np.uint64],
-        sensors: Collection[str],
+        earlier_masks: NDArray[np.uint64],
+        stored: Stored,
     ) -> _Masks:
-        """Join the cells of the job with the earlier ones, of some sensors."""
+        """Join the cells of the job with the earlier ones, of the sensors that the composite takes."""
+        assert plan.job.composite is not None
+        cells = plan.cells
         own = np.where(cells.covered, cells.fingerprints[cells.chosen], np.uint64(0))
         scenes = [*cells.scenes, *earlier.scenes]
         order = sorted(
-            (n for n, scene in enumerate(scenes) if scene.sensor in sensors),
+            (n for n, scene in enumerate(scenes) if scene.sensor in plan.composed),
             key=lambda each: (scenes[each].time, scenes[each].sensor),
         )
+        sorted_scenes = [scenes[position] for position in order]
+        fingerprints = np.concatenate([own, earlier_masks], axis=1)[:, order]
+        reach_m = reach_of(plan.job.composite)
         return cls(
-            scenes=[scenes[position] for position in order],
-            fingerprints=np.concatenate([own, stored], axis=1)[:, order],
+            scenes=sorted_scenes,
+            fingerprints=fingerprints,
+            neighbours=Neighbours.of(
+                plan.grid, plan.tiles, sorted_scenes, fingerprints, stored.masks, reach_m
+            ),
         )
 
     def within(self, period: Period | None) -> list[int]:
@@ -186,7 +202,7 @@ def _composite_cells(plan: Plan, masks: _Masks, stored: Stored) -> tuple[Composi
 
 
 def _expected(settings: str, masks: _Masks, step: Period, job: Job) -> NDArray[np.uint64]:
-    """Return the fingerprint of one step in each tile; tiles with the same masks share it."""
+    """Return the fingerprint of one step in each tile; tiles with the same masks, and the same around them, share it."""
     assert job.composite is not None
     guard = job.mask.guard
     inside, past = masks.within(step), masks.within(history_of(step, guard) if guard else None)
@@ -195,10 +211,11 @@ def _expected(settings: str, masks: _Masks, step: Period, job: Job) -> NDArray[n
     ]
     columns = [*inside, *past, *around]
     days = [masks.scenes[column].time.isoformat() for column in columns]
+    beyond = masks.neighbours.around(inside)
     made: dict[bytes, int] = {}
     expected = np.empty(len(masks.fingerprints), np.uint64)
     for row, numbers in enumerate(masks.fingerprints[:, columns]):
-        name = numbers.tobytes()
+        name = numbers.tobytes() + beyond[row].tobytes()
         if name not in made:
             texts = [
                 scene_text(day, number) if number else ""
@@ -206,8 +223,22 @@ def _expected(settings: str, masks: _Masks, step: Period, job: Job) -> NDArray[n
             ]
             ends = np.cumsum([len(inside), len(past)])
             parts = texts[: ends[0]], texts[ends[0] : ends[1]], texts[ends[1] :]
-            made[name] = composite_fingerprint_of(
-                settings, *(list(filter(None, part)) for part in parts)
-            )
+            own, counted, screening = (list(filter(None, part)) for part in parts)
+            others = _beyond(masks.neighbours.offsets, beyond[row], numbers)
+            made[name] = composite_fingerprint_of(settings, own, counted, screening, others)
         expected[row] = made[name]
     return expected
+
+
+def _beyond(
+    offsets: Sequence[tuple[int, int]],
+    around: NDArray[np.uint64],
+    own: NDArray[np.uint64],
+) -> list[str]:
+    """Return the texts of masks (offset, scene) around a tile, of those scenes that the tile has (`own`); none: there are none."""
+    found = [
+        [(*place, number) for place, number in zip(offsets, numbers, strict=True) if number]
+        for numbers, there in zip(around.T.tolist(), own.tolist(), strict=False)
+        if there
+    ]
+    return [beyond_text(each) for each in found] if any(found) else []

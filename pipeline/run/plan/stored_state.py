@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline import store
 from pipeline.run.common.cells import states_of
-from pipeline.run.common.method import layers_of
+from pipeline.run.common.method import layers_of, reach_of
 from pipeline.run.common.scenes import KnownScene
 from pipeline.types import CompositeSettings, Grid, GuardSettings, Tile
 
@@ -92,7 +92,7 @@ def made_by(settings: CompositeSettings) -> dict[str, Any]:
     """Return the attributes of a composite in the store that tell how its steps are made."""
     layers = list(layers_of(settings))
     # As text: NetCDF has no mappings. What is not there is left out, as in stores of before.
-    options = json.dumps(settings.options, sort_keys=True)
+    options, reach_m = json.dumps(settings.options, sort_keys=True), reach_of(settings)
     return {
         "method": settings.method,
         "period": str(settings.period),
@@ -101,6 +101,7 @@ def made_by(settings: CompositeSettings) -> dict[str, Any]:
         **({"only_sensors": sorted(settings.sensors)} if settings.sensors else {}),
         **({"harmonize": settings.harmonize} if settings.harmonize else {}),
         **({"brdf": settings.brdf} if settings.brdf else {}),
+        **({"reach_m": reach_m} if reach_m else {}),
     }
 
 

@@ -14,10 +14,11 @@ from pipeline.mask import history_of
 from pipeline.run.common.cellstore import CellReader
 from pipeline.run.common.fingerprint import composite_fingerprint
 from pipeline.run.common.method import adjust_of, evidence_of, method_of, window_of
+from pipeline.run.tile.around import Around
 from pipeline.run.tile.drop_unreadable import Losses, with_items
 from pipeline.run.tile.ground import Ground
 from pipeline.run.tile.guard_history import History
-from pipeline.run.tile.observed import Cells, CellsOf, Observed, stacked
+from pipeline.run.tile.observed import Away, Cells, CellsOf, Observed, stacked
 from pipeline.run.tile.task import TileTask
 from pipeline.types import (
     CellReceipt,
@@ -54,6 +55,8 @@ class Due:
     cells: CellsOf
     usable: Mapping[Scene, NDArray[np.bool_]]
     """Where the scenes that decide it show the ground, (y, x) each."""
+    away: Away | None
+    """How far the pixels of those of the period are from clouds; None: their method does not ask."""
     stored: int
     """Fingerprint of what the store has."""
 
@@ -69,13 +72,17 @@ class Composing:
     losses: Losses
     history: History | None
     """Masks that the guard counts; None without a guard."""
+    around: Around | None
+    """Masks beyond the tile; None where the method does not look there."""
 
     @classmethod
     def of(
         cls, task: TileTask, settings: CompositeSettings, store: CellReader, losses: Losses
     ) -> Composing:
         """Return what composes a task's tile."""
-        return cls(task, settings, method_of(settings), store, losses, _history(task, store))
+        method = method_of(settings)
+        around = Around.of(task, method, store)
+        return cls(task, settings, method, store, losses, _history(task, store), around)
 
     def cells(self, period: Period, made: Cells) -> CellsOf:
         """Return the cells that decide a period, of all those of the tile."""
@@ -89,7 +96,20 @@ class Composing:
         if stored == self.fingerprint(cells, {}):
             return None
         usable = self.usable(cells)
-        return Due(composing=self, period=period, cells=cells, usable=usable, stored=stored)
+        return Due(
+            composing=self,
+            period=period,
+            cells=cells,
+            usable=usable,
+            away=self.away([scene for scene, _ in cells.inside if usable[scene].any()]),
+            stored=stored,
+        )
+
+    def away(self, scenes: Sequence[Scene]) -> Away | None:
+        """Return how far the pixels of some scenes are from their clouds; None: the method does not ask."""
+        if self.around is None:
+            return None
+        return Away(scenes=scenes, distances=self.around.distances(scenes))
 
     def used(self, cells: CellsOf) -> dict[Scene, list[int]]:
         """Return the items of each scene that its mask was made of."""
@@ -104,7 +124,7 @@ class Composing:
         """Return the composite of what was observed and, where it is screened, stands."""
         kept = seen.shown if screened is None else screened["kept"]
         layers = {} if screened is None else {"suspect": screened["suspect"]}
-        evidence = evidence_of(self.method, period, seen.scenes)
+        evidence = evidence_of(self.method, period, seen.scenes, seen.away)
         device = models.composing_device(self.settings.device)
         made = composite.compose(seen.cube, kept, self.method, evidence, device)
         made = made.assign(layers)
@@ -114,6 +134,7 @@ class Composing:
         self,
         ground: Ground,
         used: Mapping[Scene, Sequence[int]],
+        away: Away | None = None,
         wanted: NDArray[np.bool_] | None = None,
         chunk_px: int | None = None,
     ) -> Observed:
@@ -125,6 +146,8 @@ class Composing:
             Where scenes show the ground; at least one is of the period.
         used
             Scene -> the items to read.
+        away
+            How far those of the period are from clouds; None: the method does not ask, or nothing is composed.
         wanted
             (y, x) pixels to read of every scene; None: of each what is composed or judges it.
         chunk_px
@@ -160,6 +183,7 @@ class Composing:
             if screen and around
             else None,
             screen=screen,
+            away=None if away is None else away.of(list(chosen)),
         )
 
     def chunk_px(self, n_scenes: int) -> int:
@@ -236,7 +260,15 @@ class Composing:
             self.task.job.mask.guard,
             [(receipt.time.isoformat(), receipt.fingerprint) for _, receipt in cells.past],
             around,
+            self._beyond(cells),
         )
+
+    def _beyond(self, cells: CellsOf) -> list[list[tuple[int, int, int]]]:
+        """Return the masks around the tile of each scene of the period; none, where there are none."""
+        if self.around is None:
+            return []
+        found = [self.around.fingerprints(scene) for scene, _ in cells.inside]
+        return found if any(found) else []
 
     def _unread(
         self, receipt: CellReceipt, used: Mapping[Scene, Sequence[int]], scene: Scene

@@ -23,8 +23,9 @@ from pipeline import access
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellReader
 from pipeline.run.plan.earlier import EarlierScenes
+from pipeline.run.plan.neighbours import job_reach_m, tiles_near
 from pipeline.run.plan.plan import Plan
-from pipeline.types import UNREADABLE, Items, Job, ModelCard, Period, Tile
+from pipeline.types import UNREADABLE, Items, Job, ModelCard, Period, Tile, TileReceipt
 
 ZSTD = Zstd()
 
@@ -63,6 +64,11 @@ class TileTask:
     """Start of a period -> fingerprint of the composite that the store has."""
     others: tuple[Composition, ...] = ()
     """What the job's further composites are made of; `job`, `earlier`, `periods` and `stored_composites` are the first's."""
+    near: tuple[Tile, ...] = ()
+    """Of `tiles_near`: the tile itself, whole, and those whose masks its composites need. None: they need no other's, and
+    the tile is masked and composed at once."""
+    masked: TileReceipt | None = None
+    """What became of its masks, where others had to be made before it is composed; None: it is not masked yet."""
     last_try: bool
     """Whether an asset that cannot be read for now is dropped instead of tried again later."""
 
@@ -96,6 +102,11 @@ class TileTask:
             *(dataclasses.replace(self, **vars(each), others=()) for each in self.others),
         )
 
+    @property
+    def waits(self) -> bool:
+        """Return whether the tile is to be masked, and composed later, when those around it are masked."""
+        return bool(self.near) and self.masked is None
+
     def item_id(self, position: int) -> str:
         """Return the id of an item."""
         return self.items.items[position].id
@@ -119,7 +130,19 @@ class StoreSide:
     """Of each composite the scenes of the store that it takes beside the plan's."""
 
 
-def make_task(plan: Plan, tile: Tile, side: StoreSide, *, last_try: bool) -> TileTask:
+def reach_m_of_plan(plan: Plan) -> float:
+    """Return how far beyond a tile its composites need masks, in metres; 0: nowhere."""
+    return max(job_reach_m(view.job) for view in plan.views)
+
+
+def make_task(
+    plan: Plan,
+    tile: Tile,
+    side: StoreSide,
+    *,
+    last_try: bool,
+    masked: TileReceipt | None = None,
+) -> TileTask:
     """Take a tile's part of a plan.
 
     Parameters
@@ -128,8 +151,8 @@ def make_task(plan: Plan, tile: Tile, side: StoreSide, *, last_try: bool) -> Til
         The plan, and one of its tiles.
     side
         What the store knows.
-    last_try
-        See `TileTask.last_try`.
+    last_try, masked
+        See `TileTask`.
     """
     cells, used = plan.cells_of(tile), _positions(plan.cells_of(tile))
     gathered = _Gathered([plan.items.items[p] for p in used], side.positions[used].tolist())
@@ -162,6 +185,8 @@ def make_task(plan: Plan, tile: Tile, side: StoreSide, *, last_try: bool) -> Til
             for scene in (cell.scene for cell in cells)
         },
         others=tuple(others),
+        near=tiles_near(plan.grid, tile, reach_m_of_plan(plan)),
+        masked=masked,
         last_try=last_try,
     )
 

@@ -125,7 +125,8 @@ def _read(
     here = {"y": slice(y, y + 1), "x": slice(x, x + 1)}
     wanted = np.zeros(asked.block.geobox.shape, np.bool_)
     wanted[y, x] = True
-    whole = composing.observed(ground, used, wanted)
+    away = composing.away(list(ground.composed))
+    whole = composing.observed(ground, used, away, wanted)
     past = None if whole.past is None else whole.past[0].isel(here)
     cube, around = dask.compute(whole.cube.isel(here), past, scheduler="threads")
     seen = dataclasses.replace(
@@ -133,6 +134,7 @@ def _read(
         cube=cube,
         shown=whole.shown.isel(here),
         past=None if whole.past is None else (around, whole.past[1].isel(here)),
+        away=None if whole.away is None else whole.away.isel(here),
     )
     screened = seen.screened()
     return Pixels(
@@ -149,7 +151,8 @@ def _alone(asked: Asked, composing: Composing, seen: Observed) -> dict[Scene, fl
     scores = {}
     for at, scene in enumerate(seen.scenes):
         one = seen.cube.isel(time=[at])
-        evidence = evidence_of(composing.method, asked.period, [scene])
+        away = None if seen.away is None else seen.away.isel(time=[at])
+        evidence = evidence_of(composing.method, asked.period, [scene], away)
         made = composite.compose(
             one, xr.ones_like(one["source"], bool), composing.method, evidence
         )

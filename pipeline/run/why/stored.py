@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.mask import history_of
-from pipeline.run.common.method import window_of
+from pipeline.run.common.method import reach_of, window_of
 from pipeline.run.plan.earlier import EarlierScenes, Wanted, find_earlier
+from pipeline.run.plan.neighbours import tiles_near
 from pipeline.run.tile.task import TileTask, earlier_cells
 from pipeline.store import Archive
 from pipeline.types import (
@@ -73,6 +74,8 @@ class Step:
             mask=MaskSettings(guard=self.guard),
             composite=self.settings,
         )
+        grid = self.archive.grid
+        near = tiles_near(grid, grid.tile(block.row, block.col), reach_of(self.settings))
         return TileTask(
             job=job,
             tile=block,
@@ -84,6 +87,7 @@ class Step:
             periods=(self.period,),
             stored_masks={},
             stored_composites={},
+            near=near,
             # What cannot be read for now ends the look: the store alone answers then.
             last_try=False,
         )

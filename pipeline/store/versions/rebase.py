@@ -6,12 +6,14 @@ that the run wrote; they are copied as stored bytes to the position that their s
 Nothing is masked or composed again, and no pixel is decoded.
 
 Two runs overlap where both wrote a cell differently, or where one composed a period of a tile whose masks, or masks
-of dates that screen or guard it, the other changed, which the composite would not include. A cell that both made alike is no overlap.
+of dates that screen or guard it, or of tiles within reach of a method that measures distances to clouds, the other
+changed, which the composite would not include. A cell that both made alike is no overlap.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -145,7 +147,8 @@ class Replay:
             places = copy_chunks.places(bounds[:, 0], contents.length(base), group.axis)
             states = copy_chunks.changed_cells(base, mine, theirs, places)
             for at, period in enumerate(_periods(bounds)):
-                states.block_where(at, self._masks_changed(_decided_by(period, mine.attrs)))
+                decided_by = _decided_by(period, mine.attrs)
+                states.block_where(at, self._masks_changed(decided_by, _reach_m(mine.attrs)))
             for at, tile in states.overlaps():
                 when = layout.instants(bounds[at, :1])[0]
                 self._overlap(f"tile {tile} of composite {name}, from {when:%Y-%m-%d}")
@@ -153,13 +156,15 @@ class Replay:
                 mine=mine, group=group, states=states, places=places, positions=positions
             )
 
-    def _masks_changed(self, period: Period) -> NDArray[np.bool_]:
-        """Say of each tile whether the other run changed masks of a period."""
+    def _masks_changed(self, period: Period, reach_m: float) -> NDArray[np.bool_]:
+        """Say of each tile whether the other run changed masks of a period within reach of it."""
         start, end = layout.microseconds([period.start, period.end])
         found = np.zeros(self.grid.shape_in_tiles, bool)
         for times, changed in self._masked.values():
             inside = (times >= start) & (times < end)
             found |= changed[: times.size][inside].any(axis=0)
+        for _ in range(math.ceil(reach_m / (self.grid.resolution_m * self.grid.tile_px))):
+            found = _with_neighbours(found)
         return found
 
     def _item_positions(self) -> NDArray[np.int64]:
@@ -221,6 +226,18 @@ def _decided_by(period: Period, attributes: Mapping[str, Any]) -> Period:
     return Period(
         start=min(period.start - screened, period.end - guarded), end=period.end + screened
     )
+
+
+def _reach_m(attributes: Mapping[str, Any]) -> float:
+    """Return how far from a pixel masks decide a composite."""
+    return float(attributes.get("reach_m", 0.0))
+
+
+def _with_neighbours(tiles: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (tile_y, tile_x) with the eight around each."""
+    wide = np.pad(tiles, 1)
+    rows = wide[:-2] | wide[1:-1] | wide[2:]
+    return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
 
 
 def _periods(bounds: NDArray[np.int64]) -> list[Period]:
