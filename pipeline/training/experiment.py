@@ -101,6 +101,9 @@ class TrainSection(Section):
     """Steps after which it is judged, and a checkpoint written."""
     patience: Annotated[int, Field(ge=0)] = 0
     """Checks without a better score after which it ends; 0: never before `steps`."""
+    keep: Literal["best", "last"] = "best"
+    """Weights that the folder ends with: those of the best check, or of the last where real images count more than the
+    simulated patches of the checks."""
     check_patches: Count = 32
     """Simulated patches that it is judged on: of another seed than those it learns from."""
 

@@ -215,7 +215,7 @@ class _Training:
         lr = learning_rate(self.experiment, progress.step - 1)
         self.rows.append({"step": progress.step, **seen, "lr": lr, **judged.measures})
         if self.fabric.is_global_zero:
-            if better:
+            if better or self.experiment.train.keep == "last":
                 self.folder.publish(self.kept, progress.step, judged.measures)
             self.folder.save(self._state(), self.rows)
         shown = ", ".join(f"{key} {value:.3g}" for key, value in self.rows[-1].items())

@@ -103,3 +103,22 @@ def test_on_real_shadows_that_it_has_not_seen_it_is_seldom_wrong(shared_data):
     clear &= image.labels > labels.NO_DATA
     assert (found & shadow).sum() > 0.85 * (found & (shadow | clear)).sum()
     assert (found & shadow).sum() > 0.6 * shadow.sum()
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_windows_placed_elsewhere_change_next_to_nothing(shared_data):
+    """A halo cut closer than the network sees changes few pixels, beside the window's edge."""
+    card = resolve(NAME, level="L2A", roles=SIX[:4])
+    halo, core = card.lattice.halo_px, 128
+    images = list(reader_of("chips").read(shared_data / "labelled"))
+    net = load(card)
+    changed = []
+    for image in images:
+        whole = net.predict(image.pixels[np.newaxis])[0].argmax(axis=0)
+        for top, left in ((128, 128), (192, 256), (256, 160)):
+            window = (slice(y - halo, y + core + halo) for y in (top, left))
+            cut = net.predict(np.ascontiguousarray(image.pixels[np.newaxis, :, *window]))[0]
+            inner = (slice(halo, halo + core),) * 2
+            there = whole[top : top + core, left : left + core]
+            changed.append((cut.argmax(axis=0)[inner] != there).mean())
+    assert np.mean(changed) < 0.003

@@ -23,9 +23,10 @@ def listed(value: object) -> object:
 
 Channels = Annotated[int, Field(ge=4, le=1024)]
 
-WIDE = Lattice(core_px=768, halo_px=96)
+WIDE = Lattice(core_px=896, halo_px=128)
 """For networks whose pixels see a bounded neighbourhood. Edges are multiples of every stride, so that the pixels of the
-lowest level form one grid over all windows."""
+lowest level form one grid over all windows. Of cloudmask-si, whose pixels see up to 186 px far, windows placed elsewhere
+change .06 % of the pixels of real images with this halo, .5 % with one of 96 px, and none with one of 192 px."""
 
 
 FIXED = Lattice(core_px=384, halo_px=64)
