@@ -57,11 +57,15 @@ class Cost:
 
     def _with(self, other: Cost, operation: Callable[[Any, Any], Any]) -> Cost:
         """Combine each field; what is not known in one of both is not known."""
-        combined: dict[str, Any] = {}
-        for name in (each.name for each in dataclasses.fields(self)):
-            pair = getattr(self, name), getattr(other, name)
-            combined[name] = None if None in pair else operation(*pair)
+        combined: dict[str, Any] = {
+            name: None if one is None or another is None else operation(one, another)
+            for name, one, another in zip(_NAMES, _values(self), _values(other), strict=True)
+        }
         return Cost(**combined)
+
+
+_NAMES = tuple(each.name for each in dataclasses.fields(Cost))
+_values: Callable[[Cost], tuple[Any, ...]] = operator.attrgetter(*_NAMES)
 
 
 class Meter:

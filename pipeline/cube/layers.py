@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,11 +76,42 @@ class ItemLayer:
         cols, rows = np.meshgrid(
             np.arange(geobox.shape.x) + 0.5, np.arange(geobox.shape.y) + 0.5
         )
-        x, y = geobox.transform @ (cols, rows)
+        x, y = (np.asarray(each) for each in geobox.transform @ (cols, rows))
         found = np.zeros(cols.shape, np.uint8)
-        for right, up in ((reach, 0.0), (-reach, 0.0), (0.0, reach), (0.0, -reach)):
-            found += ~shapely.contains_xy(self.outline, x + right, y + up)
+        for cell in _cells(found.shape):
+            # Pixel by pixel along the outline alone: each takes long.
+            place = _box_round(x[cell], y[cell], reach + step)
+            if self.outline.contains(place):
+                continue
+            if not self.outline.intersects(place):
+                found[cell] = len(SIDES)
+                continue
+            for right, up in SIDES:
+                found[cell] += ~shapely.contains_xy(
+                    self.outline, x[cell] + reach * right, y[cell] + reach * up
+                )
         return found
+
+
+SIDES = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
+"""Right and up, of the sides of a pixel."""
+
+CELL_PX = 64
+
+
+def _cells(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+    """Divide rows and columns into squares."""
+    rows, cols = (
+        [slice(start, start + CELL_PX) for start in range(0, size, CELL_PX)] for size in shape
+    )
+    return list(itertools.product(rows, cols))
+
+
+def _box_round(x: NDArray[np.float64], y: NDArray[np.float64], margin: float) -> BaseGeometry:
+    box: BaseGeometry = shapely.box(
+        x.min() - margin, y.min() - margin, x.max() + margin, y.max() + margin
+    )
+    return box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +144,12 @@ def make_layer(item: pystac.Item, geobox: GeoBox, request: CubeRequest) -> ItemL
         _adjusted(item, role, rule, request) for role, rule in zip(roles, rules, strict=True)
     ]
     refs = [asset_ref(item, keys[role], settings.hosts) for role in roles]
+    stated_outline = raster_outline(item)
     facts = {
         ref.href: AssetFacts(
             ref,
             rule.nodata,
-            raster_outline(item),
+            stated_outline,
             nearest=role in CODES,
             bounds=_bounds(item, role, rule, request),
             quality=_quality(item, role, request),

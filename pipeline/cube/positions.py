@@ -7,14 +7,17 @@ fixed in the CRS plane, so that the position of a pixel does not depend on the w
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
+
+T = TypeVar("T")
 
 NODE_PX = 32
 """Pixels between two nodes of the net."""
@@ -38,23 +41,40 @@ class Positions:
     """(y, x), or (y, 1) and (1, x) where `parallel`; not finite: nowhere."""
     parallel: bool
     """Whether rows of the block are parallel to rows of the source, and columns to columns."""
+    notes: dict[Hashable, Any] = field(default_factory=dict)
+    """What was computed from them: see `once`."""
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what a function of these positions returns, computed for the first who asks: bands share it."""
+        if key not in self.notes:
+            self.notes[key] = compute()
+        made: T = self.notes[key]
+        return made
 
     def window(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
         """Return the first and the last-but-one (row, column) that interpolation needs, if any.
 
         It may reach a pixel beyond the source of `height` × `width` pixels.
         """
-        spans = []
-        inside = (
-            (self.rows > -1) & (self.rows < height) & (self.cols > -1) & (self.cols < width)
+        ends = [(axis.min(), axis.max()) for axis in (self.rows, self.cols)]
+        # Not so where a position is NaN.
+        everywhere = all(
+            least > -1 and most < size
+            for (least, most), size in zip(ends, (height, width), strict=True)
         )
-        if not inside.any():
-            return None
-        everywhere = bool(inside.all())
-        for axis in (self.rows, self.cols):
-            axis_inside = axis if everywhere else np.broadcast_to(axis, inside.shape)[inside]
-            spans.append((math.floor(axis_inside.min()), math.floor(axis_inside.max()) + 2))
-        (top, bottom), (left, right) = spans
+        if not everywhere:
+            inside = (
+                (self.rows > -1) & (self.rows < height) & (self.cols > -1) & (self.cols < width)
+            )
+            if not inside.any():
+                return None
+            axes = (
+                np.broadcast_to(each, inside.shape)[inside] for each in (self.rows, self.cols)
+            )
+            ends = [(axis.min(), axis.max()) for axis in axes]
+        (top, bottom), (left, right) = (
+            (math.floor(least), math.floor(most) + 2) for least, most in ends
+        )
         return (top, left), (bottom, right)
 
     def within(self, start: tuple[int, int]) -> Positions:
@@ -62,13 +82,12 @@ class Positions:
         return Positions(self.rows - start[0], self.cols - start[1], self.parallel)
 
 
-@lru_cache(maxsize=4)
 def source_positions(source_crs: CRS, source_transform: Affine, target: GeoBox) -> Positions:
     """Return where the centres of the target's pixels lie in the source.
 
     Between two CRSs, the nodes of a net of `NODE_PX` pixels are projected and positions of pixels interpolated; a mesh
     with an error of more than `NET_ERROR` source pixels in its middle is projected pixel by pixel. The net is fixed in
-    the CRS plane, not in the window, so that positions do not depend on the window. Cached, since bands share them.
+    the CRS plane, not in the window, so that positions do not depend on the window.
     """
     turned = any((target.transform.b, target.transform.d))
     if target.crs != source_crs and not turned:

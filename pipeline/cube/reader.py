@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,8 +118,9 @@ class ExactReader:
             raise ValueError("it has no CRS")
         stated = self._facts.outline
         if stated is not None:
-            key = (str(stated.crs), stated.geom.wkb)
-            elsewhere = raster.once(key, lambda: _elsewhere(raster.geobox, stated))
+            elsewhere = raster.once(
+                self._facts.outline_key, lambda: _elsewhere(raster.geobox, stated)
+            )
             if elsewhere:
                 raise ValueError(elsewhere)
         if self._src.band > raster.count:
@@ -201,22 +202,19 @@ class ExactReader:
             return _no_data((stop[0] - start[0], stop[1] - start[1])), True
         numbers = raster.read(self._src.band, ((top, bottom), (left, right)))
         METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
+        # Whole numbers are compared in no time; not floats, among which may be NaN.
+        ends = (int(numbers.min()), int(numbers.max())) if numbers.dtype.kind in "ui" else None
         inner = numbers.astype(np.float32)
-        missing = numbers == self._facts.nodata
-        if missing.any():
-            inner[missing] = np.nan
+        if ends is None or ends[0] <= self._facts.nodata <= ends[1]:
+            inner[numbers == self._facts.nodata] = np.nan
+        # No number, of no data included, can be unfit.
+        bounds = self._facts.bounds
+        valid = bounds is None or (ends is not None and bounds.surely_valid(*ends))
         if (top, left) == start and (bottom, right) == stop:
-            return inner, self._surely_valid(numbers)
+            return inner, valid
         pixels = _no_data((stop[0] - start[0], stop[1] - start[1]))
         pixels[top - start[0] : bottom - start[0], left - start[1] : right - start[1]] = inner
-        return pixels, self._surely_valid(numbers)
-
-    def _surely_valid(self, numbers: NDArray[Any]) -> bool:
-        """Return whether no number, of no data included, can be unfit: whole numbers are compared in no time."""
-        bounds = self._facts.bounds
-        if bounds is None or numbers.dtype.kind not in "ui":
-            return bounds is None
-        return bounds.surely_valid(int(numbers.min()), int(numbers.max()))
+        return pixels, valid
 
     # -- quality bands --------------------------------------------------------------
 

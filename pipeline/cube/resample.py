@@ -8,6 +8,7 @@ GDAL 3.10: up to 0.02 source pixels, 500 of 10 000 DN at an edge). Here a pixel 
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -66,6 +67,7 @@ def finer(geobox: GeoBox, factor: int) -> GeoBox:
     return GeoBox(shape, geobox.transform @ Affine.scale(1 / factor), geobox.crs)
 
 
+@functools.lru_cache(maxsize=512)
 def aligned_offset(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
     """Return the (row, column) of the source at which the target starts; None if the grids differ."""
     if source.crs != target.crs:
@@ -100,7 +102,9 @@ def bilinear(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.fl
     """
     sample = _sample_parallel if positions.parallel else _sample
     has_data = np.isfinite(pixels)
-    if has_data.all() and _inside(positions, pixels.shape):
+    shape = pixels.shape
+    inside = positions.once(("inside", shape), lambda: _inside(positions, shape))
+    if inside and has_data.all():
         return sample(pixels, positions)
     value = sample(np.where(has_data, pixels, np.float32(0)), positions)
     weight = sample(has_data.astype(np.float32), positions)
@@ -129,53 +133,64 @@ def nearest(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.flo
 
 def _inside(positions: Positions, shape: tuple[int, ...]) -> bool:
     """Return whether every position has four neighbours."""
+    # Not so where one is NaN.
     return all(
-        bool(((axis >= 0) & (axis <= size - 1)).all())
+        bool(axis.min() >= 0 and axis.max() <= size - 1)
         for axis, size in zip((positions.rows, positions.cols), shape, strict=True)
     )
 
 
 SAMPLED_ROWS = 32
-"""Rows of a block that are interpolated at once."""
+"""Rows of a block that are interpolated at once, so that intermediate results stay in the processor's cache."""
 
 
 def _sample(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
     """Interpolate bilinearly; pixels outside count as zeros.
 
-    Equals `scipy.ndimage.map_coordinates` of order 1 in half the time: intermediate results of a few rows at a time
-    stay in the processor's cache.
+    Equals `scipy.ndimage.map_coordinates` of order 1 in a fourth of the time.
     """
-    padded = np.pad(pixels, 1)
-    sampled = np.empty(positions.rows.shape, np.float32)
-    for start in range(0, len(sampled), SAMPLED_ROWS):
-        strip = slice(start, start + SAMPLED_ROWS)
-        sampled[strip] = _sampled_rows(padded, positions.rows[strip], positions.cols[strip])
+    numbers, width = np.pad(pixels, 1).ravel(), pixels.shape[1] + 2
+    first, down, right = positions.once(
+        pixels.shape, lambda: _upper_left(positions, pixels.shape)
+    )
+    sampled = np.empty(first.shape, np.float32)
+    for strip in _strips(len(first)):
+        at, part = first[strip], right[strip]
+        upper, lower = (_between(numbers, each, part) for each in (at, at + width))
+        lower -= upper
+        lower *= down[strip]
+        np.add(upper, lower, out=sampled[strip])
     return sampled
 
 
-def _sampled_rows(
-    padded: NDArray[np.float32], rows: NDArray[np.float64], cols: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Interpolate in pixels that are padded by one pixel of zeros."""
-    row, row_part = _neighbours(rows, padded.shape[0] - 2)
-    col, col_part = _neighbours(cols, padded.shape[1] - 2)
-    numbers, width = padded.ravel(), padded.shape[1]
-    row *= width
-    row += col
-    upper, lower = (_between(numbers, at, col_part) for at in (row, row + width))
-    lower -= upper
-    lower *= row_part
-    upper += lower
-    return upper
+def _upper_left(
+    positions: Positions, shape: tuple[int, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32]]:
+    """Return which of the flattened pixels, padded by one, is the first of four, and the weights of those below and beside."""
+    first = np.empty(positions.rows.shape, np.intp)
+    down, right = (np.empty(first.shape, np.float32) for _ in range(2))
+    for strip in _strips(len(first)):
+        row, down[strip] = _neighbours(positions.rows[strip], shape[0])
+        col, right[strip] = _neighbours(positions.cols[strip], shape[1])
+        row *= shape[1] + 2
+        np.add(row, col, out=first[strip])
+    return first, down, right
+
+
+def _strips(rows: int) -> list[slice]:
+    return [slice(start, start + SAMPLED_ROWS) for start in range(0, rows, SAMPLED_ROWS)]
 
 
 def _between(
-    numbers: NDArray[np.float32], first: NDArray[np.intp], part: NDArray[np.float32]
+    numbers: NDArray[np.float32],
+    first: NDArray[np.intp],
+    part: NDArray[np.float32],
+    axis: int | None = None,
 ) -> NDArray[np.float32]:
-    """Interpolate between numbers and their right neighbours."""
+    """Interpolate between numbers and those after them along an axis; None: there is one."""
     # All indices are valid; mode clip is faster than the check of mode raise.
-    left = numbers.take(first, mode="clip")
-    right = numbers.take(first + 1, mode="clip")
+    left = numbers.take(first, axis, mode="clip")
+    right = numbers.take(first + 1, axis, mode="clip")
     right -= left
     right *= part
     left += right
@@ -185,13 +200,13 @@ def _between(
 def _sample_parallel(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.float32]:
     """Interpolate along columns, then along rows; pixels outside count as zeros."""
     padded = np.pad(pixels, 1)
-    row, row_part = _neighbours(positions.rows[:, 0], pixels.shape[0])
-    col, col_part = _neighbours(positions.cols[0], pixels.shape[1])
-    upper = padded[row]
-    upper += (padded[row + 1] - upper) * row_part[:, None]
-    left = upper[:, col]
-    left += (upper[:, col + 1] - left) * col_part
-    return left
+    row, down = _neighbours(positions.rows[:, 0], pixels.shape[0])
+    col, right = _neighbours(positions.cols[0], pixels.shape[1])
+    sampled = np.empty((len(row), len(col)), np.float32)
+    for strip in _strips(len(row)):
+        between_rows = _between(padded, row[strip], down[strip, None], 0)
+        sampled[strip] = _between(between_rows, col, right, 1)
+    return sampled
 
 
 def _neighbours(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,11 +43,27 @@ class Needed:
 
 
 def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
-    """Return which pixels of a source a geobox needs, if any."""
+    """Return which pixels of a source a geobox needs, if any.
+
+    Where grids differ, a thread's last answer is kept, since the bands of an item share it.
+    """
     source = _in_hemisphere_of(geobox, source)
     start = aligned_offset(source, geobox)
     if start is not None:
         return Needed(start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x), None)
+    asked = source, geobox
+    if getattr(_last, "asked", None) != asked:
+        _last.asked, _last.needed = None, None
+        _last.needed = _placed(source, geobox)
+        _last.asked = asked
+    needed: Needed | None = _last.needed
+    return needed
+
+
+_last = threading.local()
+
+
+def _placed(source: GeoBox, geobox: GeoBox) -> Needed | None:
     assert source.crs is not None
     positions = source_positions(source.crs, source.transform, geobox)
     window = positions.window(source.shape.y, source.shape.x)

@@ -29,6 +29,7 @@ from pipeline.cube.blocks.units import (
     Span,
     Unit,
     copy_part,
+    part_of,
     place,
     rectangles,
     units,
@@ -130,6 +131,9 @@ class BlockRaster:
             return whole
         keys = {(header, band, at): at for at in units(window, header.unit)}
         blocks = BLOCKS.get(list(keys), partial(self._decoded, band))
+        if len(keys) == 1:
+            ((key, at),) = keys.items()
+            return part_of(blocks[key], window, place(at, header.unit, header.shape))
         numbers = np.empty([last - first for first, last in window], header.dtypes[band - 1])
         for key, at in keys.items():
             copy_part(numbers, window, blocks[key], place(at, header.unit, header.shape))

@@ -81,6 +81,17 @@ def _runs(cols: Sequence[int]) -> Iterator[Span]:
             start = col
 
 
+def part_of(
+    block: NDArray[Any], window: Sequence[Span], pixels: Sequence[Span]
+) -> NDArray[Any]:
+    """Return a window that a block, which holds some pixels of a raster, has whole, without a copy."""
+    rows, cols = (
+        slice(start - first, stop - first)
+        for (start, stop), (first, _) in zip(window, pixels, strict=True)
+    )
+    return block[rows, cols]
+
+
 def copy_part(
     target: NDArray[Any], window: Sequence[Span], block: NDArray[Any], pixels: Sequence[Span]
 ) -> None:

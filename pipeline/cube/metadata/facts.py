@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 
 from odc.geo.geom import Geometry
 
@@ -18,9 +19,16 @@ class AssetFacts:
     nodata: int
     outline: Geometry | None
     """The rectangle of its rasters as the item states it; None if it states none."""
+    outline_key: Hashable = field(init=False)
+    """Equal for equal outlines."""
     nearest: bool = False
     """Whether its numbers are codes, which are neither averaged nor interpolated."""
     bounds: Bounds | None = None
     """Range of its valid numbers; None: all."""
     quality: Quality | None = None
     """The quality band of the item that flags its numbers, if any."""
+
+    def __post_init__(self) -> None:
+        # Once, not for each window.
+        key = None if self.outline is None else (str(self.outline.crs), self.outline.geom.wkb)
+        object.__setattr__(self, "outline_key", key)
