@@ -250,7 +250,11 @@ def _scene(
     wanted: NDArray[np.bool_] | None,
 ) -> da.Array:
     """Return one scene's (role + 1, y, x) float32: reflectance, and the items' positions and kinds."""
-    every = {p: make_layer(items.items[p], geobox, request) for p in scene.items}
+    # Of later items what those before leave is read, and of a composite what masks leave.
+    every = {
+        p: make_layer(items.items[p], geobox, request, whole=not (index or request.measured))
+        for index, p in enumerate(scene.items)
+    }
     layers = {position: layer for position, layer in every.items() if layer.touches(geobox)}
     shape = (len(request.roles) + 1, *geobox.shape)
     chunks = normalize_chunks((-1, chunk_px, chunk_px), shape=shape, dtype=np.float32)

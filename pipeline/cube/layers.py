@@ -127,8 +127,10 @@ class CubeRequest:
     """How reflectance is adjusted for a composite of several sensors."""
 
 
-def make_layer(item: pystac.Item, geobox: GeoBox, request: CubeRequest) -> ItemLayer:
-    """Prepare an item for reading on a grid.
+def make_layer(
+    item: pystac.Item, geobox: GeoBox, request: CubeRequest, *, whole: bool = False
+) -> ItemLayer:
+    """Prepare an item for reading on a grid, which is `whole` read of it or in parts.
 
     Raises
     ------
@@ -153,6 +155,7 @@ def make_layer(item: pystac.Item, geobox: GeoBox, request: CubeRequest) -> ItemL
             nearest=role in CODES,
             bounds=_bounds(item, role, rule, request),
             quality=_quality(item, role, request),
+            region=geobox if whole else None,
         )
         for role, rule, ref in zip(roles, rules, refs, strict=True)
     }

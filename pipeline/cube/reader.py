@@ -27,6 +27,7 @@ from pipeline.cube.windows import (
     Needed,
     Overview,
     Window,
+    columns_of,
     nearest_of,
     needed_of,
     source_windows,
@@ -200,7 +201,9 @@ class ExactReader:
         )
         if top >= bottom or left >= right:
             return _no_data((stop[0] - start[0], stop[1] - start[1])), True
-        numbers = raster.read(self._src.band, ((top, bottom), (left, right)))
+        region = self._facts.region
+        columns = None if region is None else columns_of(raster.geobox, region)
+        numbers = raster.read(self._src.band, ((top, bottom), (left, right)), columns)
         METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
         # Whole numbers are compared in no time; not floats, among which may be NaN.
         ends = (int(numbers.min()), int(numbers.max())) if numbers.dtype.kind in "ui" else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import threading
 from dataclasses import dataclass
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.cube.positions import Positions, source_positions
-from pipeline.cube.resample import aligned_offset, finer, nearest
+from pipeline.cube.resample import ALIGNED, aligned_offset, finer, nearest
 
 Window = tuple[tuple[int, int], tuple[int, int]]
 """First (row, column) of a part of a raster, and the first after it."""
@@ -89,6 +91,20 @@ def _in_hemisphere_of(geobox: GeoBox, source: GeoBox) -> GeoBox:
         return source
     shift = FALSE_NORTHING_M if asked > own else -FALSE_NORTHING_M
     return GeoBox(source.shape, Affine.translation(0, shift) @ source.transform, geobox.crs)
+
+
+@functools.lru_cache(maxsize=512)
+def columns_of(source: GeoBox, geobox: GeoBox) -> tuple[int, int] | None:
+    """Return the first column of a source that a geobox needs, and the first after; None: they differ by row, or it needs none."""
+    source = _in_hemisphere_of(geobox, source)
+    turned = (each.transform[at] for each in (source, geobox) for at in (1, 3))
+    if source.crs != geobox.crs or any(turned):
+        return None
+    place = ~source.transform @ geobox.transform
+    ends = sorted((place.c, place.c + place.a * geobox.shape.x))
+    first = max(0, math.floor(ends[0] + ALIGNED))
+    last = min(source.shape.x, math.ceil(ends[1] - ALIGNED))
+    return (first, last) if first < last else None
 
 
 def source_windows(source: GeoBox, geobox: GeoBox, shrink: int) -> dict[Window, GeoBox]:

@@ -114,6 +114,18 @@ def test_bytes_of_one_process_are_those_of_the_blocks(served):
     assert served.fetched() <= 1.02 * size + 4 * 16_384
 
 
+def test_a_server_is_asked_once_for_blocks_that_lie_in_a_row(served):
+    numbers, asked = truth(served.path), []
+    for left in range(0, EDGE, 256):
+        window = ((100, 250), (left, min(left + 200, EDGE)))
+        found = read_blocks(
+            served.ref, lambda raster, window=window: raster.read(1, window, (0, EDGE))
+        )
+        np.testing.assert_array_equal(found, numbers[slice(*window[0]), slice(*window[1])])
+        asked.append(len(served.faulty.log(served.name)))
+    assert asked[0] == asked[-1]
+
+
 spans = st.tuples(st.integers(0, EDGE - 1), st.integers(1, EDGE)).map(
     lambda pair: (min(pair), max(*pair, min(pair) + 1))
 )

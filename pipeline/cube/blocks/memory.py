@@ -33,8 +33,12 @@ class BlockMemory:
         self._pending: dict[Hashable, Future[Blocks]] = {}
         self._lock = threading.Lock()
 
-    def get(self, keys: Sequence[Hashable], decode: Decode) -> Blocks:
+    def get(
+        self, keys: Sequence[Hashable], decode: Decode, beside: Sequence[Hashable] = ()
+    ) -> Blocks:
         """Return the blocks of some keys, those that are not held from `decode`.
+
+        If this thread decodes any, it decodes those `beside` them, too.
 
         Raises
         ------
@@ -42,8 +46,8 @@ class BlockMemory:
             Whatever `decode` raises in this thread. If another thread fails, this one decodes for itself.
         """
         found: dict[Hashable, Block] = {}
-        while len(found) < len(keys):
-            mine, others = self._claim([key for key in keys if key not in found], found)
+        while missing := [key for key in keys if key not in found]:
+            mine, others = self._claim(missing, beside, found)
             if mine:
                 found |= self._decoded(mine, decode)
             for key, decoding in others.items():
@@ -60,7 +64,10 @@ class BlockMemory:
             self._bytes = 0
 
     def _claim(
-        self, keys: Sequence[Hashable], found: dict[Hashable, Block]
+        self,
+        keys: Sequence[Hashable],
+        beside: Sequence[Hashable],
+        found: dict[Hashable, Block],
     ) -> tuple[list[Hashable], dict[Hashable, Future[Blocks]]]:
         """Take what is held, and divide the rest: what this thread decodes, and what others are decoding."""
         mine, others = [], {}
@@ -74,6 +81,13 @@ class BlockMemory:
                 else:
                     mine.append(key)
             if mine:
+                mine += [
+                    key
+                    for key in beside
+                    if key not in (*mine, *others)
+                    and key not in self._held
+                    and key not in self._pending
+                ]
                 self._pending |= dict.fromkeys(mine, Future[Blocks]())
         return mine, others
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
@@ -52,6 +53,9 @@ MEMORY_BYTES = 3 * 2**25
 """Decoded blocks of all rasters in this process. With GDAL's own cache (`pipeline.cube.gdal`) 128 MiB."""
 
 BLOCKS = BlockMemory(MEMORY_BYTES)
+
+BESIDE_BYTES = MEMORY_BYTES // 6
+"""Most that is decoded for a window of a band with what lies beside it: rows of blocks of six bands are kept."""
 
 
 READING = BusyTime(
@@ -118,8 +122,19 @@ class BlockRaster:
             self._header.keep()
         return factors[band]
 
-    def read(self, band: int, window: tuple[Span, Span]) -> NDArray[Any]:
+    def read(
+        self, band: int, window: tuple[Span, Span], columns: Span | None = None
+    ) -> NDArray[Any]:
         """Read the pixels ((top, bottom), (left, right)) of a band, all of them inside the raster.
+
+        Parameters
+        ----------
+        band
+            Which, from 1.
+        window
+            Which pixels.
+        columns
+            Those that will soon be wanted of the same rows: a server is asked for them together; None: not known.
 
         Returns
         -------
@@ -130,7 +145,8 @@ class BlockRaster:
             whole: NDArray[Any] = self._with(lambda raster: raster.read(band, window=window))
             return whole
         keys = {(header, band, at): at for at in units(window, header.unit)}
-        blocks = BLOCKS.get(list(keys), partial(self._decoded, band))
+        beside = () if columns is None else self._beside(band, (window[0], columns))
+        blocks = BLOCKS.get(list(keys), partial(self._decoded, band), beside)
         if len(keys) == 1:
             ((key, at),) = keys.items()
             return part_of(blocks[key], window, place(at, header.unit, header.shape))
@@ -138,6 +154,16 @@ class BlockRaster:
         for key, at in keys.items():
             copy_part(numbers, window, blocks[key], place(at, header.unit, header.shape))
         return numbers
+
+    def _beside(self, band: int, window: tuple[Span, Span]) -> Sequence[Hashable]:
+        """Return the keys of a window of a raster on a server, if its blocks are not too many to be kept."""
+        header = self._header
+        if self._opening.host is None or header.unit is None:
+            return ()
+        keys = [(header, band, at) for at in units(window, header.unit)]
+        itemsize = np.dtype(header.dtypes[band - 1]).itemsize
+        fits = len(keys) * math.prod(header.unit) * itemsize <= BESIDE_BYTES
+        return keys if fits else ()
 
     def _decoded(self, band: int, keys: Sequence[Hashable]) -> Mapping[Hashable, Block]:
         wanted: list[Unit] = [key[2] for key in keys]  # type: ignore[index]

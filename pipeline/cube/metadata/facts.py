@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 
 from pipeline.cube.opening import AssetRef
@@ -27,6 +28,8 @@ class AssetFacts:
     """Range of its valid numbers; None: all."""
     quality: Quality | None = None
     """The quality band of the item that flags its numbers, if any."""
+    region: GeoBox | None = None
+    """The pixels that are read of it, in windows; None: not known, or of some windows nothing."""
 
     def __post_init__(self) -> None:
         # Once, not for each window.

@@ -144,16 +144,23 @@ def test_a_file_that_is_replaced_has_its_own_numbers(tmp_path, rasters):
 @given(
     st.integers(0, 400),
     st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=6, unique=True), max_size=30),
+    st.sets(st.integers(0, 15)),
 )
-def test_the_memory_returns_what_was_asked_for_within_its_bytes(most, requests):
-    memory = BlockMemory(most)
+def test_the_memory_returns_what_was_asked_for_within_its_bytes(most, requests, beside):
+    memory, decoded = BlockMemory(most), []
+
+    def decode(missing):
+        decoded.append(missing)
+        return {key: np.full(key, key, np.uint8) for key in missing}
+
     for keys in requests:
-        found = memory.get(
-            keys, lambda missing: {key: np.full(key, key, np.uint8) for key in missing}
-        )
-        assert {key: block.tolist() for key, block in found.items()} == {
-            key: [key] * key for key in keys
-        }
+        held, before = set(memory._held), len(decoded)
+        found = memory.get(keys, decode, list(beside))
+        assert {key: found[key].tolist() for key in keys} == {key: [key] * key for key in keys}
+        # What lies beside is decoded with what is missing, or not at all.
+        missing = {each for each in keys if each not in held}
+        expected = [sorted((missing | beside) - held)] if missing else []
+        assert [sorted(each) for each in decoded[before:]] == expected
         assert memory._bytes == sum(block.nbytes for block in memory._held.values()) <= most
 
 
