@@ -1,12 +1,15 @@
 """Models against the labelled real images at hand: chips, Biome patches, hand-painted shadows.
 
-``python -m benchmarks.real_data MODEL… [--data ../shared/data] [--only Forest_00,chip_3] [--pixels-m 10,20,30] [--json OUT]``
+``python -m benchmarks.real_data MODEL… [--data ../shared/data] [--only Forest_00,chip_3] [--pixels-m 10,20,30] [--moved]
+[--json OUT]``
 
 MODEL is a name as in `cloudmask models list` or a model folder. Pixels of all images of a set together: precision,
 recall and F1 of cloud, and of shadow on images that have some, and the share of clear ground kept, where labels
 decide them; nothing is buffered.
 With ``--pixels-m 10,20,30``, the model sees means of so large pixels, as with ``mask.resolution_m``, and its classes are compared
 with the labels at their own pixels; images whose pixels do not divide these are left out.
+With ``--moved``, each image is masked a second time, moved by a fraction of a window against the lattice: the share of pixels whose
+class that changes says how much windows show.
 With ``--only``, images whose ids begin so: what a training left out, so that folds by scene are one run each.
 """
 
@@ -74,29 +77,50 @@ def larger(image: Labelled, pixel_m: float | None) -> tuple[Labelled, int] | Non
     return dataclasses.replace(image, pixels=means, resolution_m=pixel_m), factor
 
 
-def codes_of(masker: Masker, image: Labelled, pixel_m: float | None):
+MOVED_PX = 102
+"""Rows and columns by which an image is moved against the lattice of windows, in pixels that the model sees."""
+
+
+def codes_of(masker: Masker, image: Labelled, pixel_m: float | None, moved_px: int = 0):
     """Mask an image from pixels of a size; None: its own do not fit."""
     seen = larger(image, pixel_m)
     if seen is None:
         return None
-    codes = masker.predict(seen[0]).repeat(seen[1], axis=0).repeat(seen[1], axis=1)
+    image_seen, factor = seen
+    if moved_px:
+        beside = [(0, 0), (moved_px, 0), (moved_px, 0)]
+        pixels = np.pad(image_seen.pixels, beside, constant_values=np.nan)
+        image_seen = dataclasses.replace(image_seen, pixels=pixels, geobox=None)
+    codes = masker.predict(image_seen)[moved_px:, moved_px:]
+    codes = codes.repeat(factor, axis=0).repeat(factor, axis=1)
     return codes[: image.labels.shape[0], : image.labels.shape[1]]
 
 
 def measured(
-    model: str, images: Iterator[Labelled], card, pixel_m: float | None = None
+    model: str,
+    images: Iterator[Labelled],
+    card,
+    pixel_m: float | None = None,
+    *,
+    moved: bool = False,
 ) -> dict[str, object]:
     """Mask images and add up what agrees."""
     chosen = resolve(model, level=card.level, roles=card.roles)
     masker = by_model(load(chosen), card)
     sums = {name: Agreement(tp=0, fn=0, fp=0, tn=0) for name in GROUPS}
     clear = kept = count = 0
-    begun = time.process_time()
+    changed = seen = 0
+    spent = 0.0
     worst: list[tuple[float, str]] = []
     for image in images:
+        begun = time.process_time()
         codes = codes_of(masker, image, pixel_m)
+        spent += time.process_time() - begun
         if codes is None:
             continue
+        if moved:
+            changed += int((codes_of(masker, image, pixel_m, MOVED_PX) != codes).sum())
+            seen += int((codes != Code.NO_DATA).sum())
         here = {name: agreement(codes, image.labels, name) for name in GROUPS}
         if not here["shadow"].tp + here["shadow"].fn:
             # Where no shadow is drawn, none was looked for.
@@ -108,7 +132,7 @@ def measured(
         worst.append((1 - f1(here["cloud"]), image.id))
         count += 1
     row: dict[str, object] = {"set": card.name, "model": chosen.name, "images": count}
-    row |= {"pixels_m": pixel_m or "own", "CPU s": round(time.process_time() - begun, 1)}
+    row |= {"pixels_m": pixel_m or "own", "CPU s": round(spent, 1)}
     for name, each in sums.items():
         if each.tp + each.fn:
             row |= {
@@ -118,6 +142,7 @@ def measured(
             }
     return row | {
         "clear kept": part(kept, clear),
+        "moved changes": part(changed, seen),
         "leak": masker.leak,
         "worst": max(worst, default=(0, ""))[1],
     }
@@ -141,6 +166,9 @@ def main() -> None:
     parser.add_argument(
         "--pixels-m", default="", help="pixels that the model sees; left out: the images' own"
     )
+    parser.add_argument(
+        "--moved", action="store_true", help="mask each image again, moved against the windows"
+    )
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     begins = tuple(each for each in given.only.split(",") if each)
@@ -155,7 +183,7 @@ def main() -> None:
                 if each.id.startswith(begins or ("",))
             )
             try:
-                rows.append(measured(model, images, reader.card, pixel_m))
+                rows.append(measured(model, images, reader.card, pixel_m, moved=given.moved))
             except ModelError as error:
                 rows.append({"set": name, "model": model, "images": 0, "leak": str(error)})
             print(json.dumps(rows[-1]))
