@@ -130,6 +130,7 @@ def _example(archive: Archive, series: Series) -> xr.Dataset | None:
     from pipeline.errors import AssetError
     from pipeline.report import choose_example
     from pipeline.run import observations
+    from pipeline.run.common.threads import IN_THREADS
     from pipeline.types import Period
 
     chosen = choose_example(series)
@@ -140,7 +141,7 @@ def _example(archive: Archive, series: Series) -> xr.Dataset | None:
         # Signed links open only during their run, because the store keeps no signatures.
         cube = observations(archive, ("red", "green", "blue"))(instant, archive.grid.geobox)
         (position,) = (cube["sensor"] == chosen.sensor).to_numpy().nonzero()[0]
-        return cube.isel(time=int(position)).compute()
+        return cube.isel(time=int(position)).compute(scheduler=IN_THREADS)
     except AssetError:
         return None
 

@@ -159,7 +159,8 @@ def _map(work: _Block, arrays: list[Any]) -> NDArray[np.int32]:
     _, ys, xs = lazy[0].chunks
     columns = {0: -1, 1: ys, 2: xs}
     blocks = [
-        array.rechunk(columns)
+        # Without a method Dask imports distributed, to look for a client.
+        array.rechunk(columns, method="tasks")
         if isinstance(array, da.Array)
         else da.from_array(array, chunks=(-1, ys, xs))
         for array in arrays

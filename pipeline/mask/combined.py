@@ -113,7 +113,7 @@ def _scored(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
         return _blended(cube, model, geobox)
     parts = [_scored(cube, each, geobox) for each in model.members]
     ys, xs = (_finest([part.chunks[axis] for part in parts]) for axis in (2, 3))
-    parts = [part.rechunk({2: ys, 3: xs}) for part in parts]
+    parts = [part.rechunk({2: ys, 3: xs}, method="tasks") for part in parts]
     return da.map_blocks(
         _Join(model),
         *parts,

@@ -93,3 +93,32 @@ def test_a_store_is_read_without_anything_heavy(archive):
         found, output = heavy_of(words)
         assert found == []
         assert output
+
+
+RUN = """
+import sys
+import pytest
+from pipeline.cli import app
+from tests.faults.small_region import provide
+
+with pytest.MonkeyPatch.context() as patch:
+    provide(patch)
+    try:
+        app(["run", sys.argv[1], "--plain", "--quiet"])
+    except SystemExit as end:
+        assert not end.code
+print(*sorted({"distributed", "prefect", "torch", "uvicorn"} & set(sys.modules)))
+"""
+
+
+def test_a_run_in_one_process_imports_no_cluster(region):
+    """Nor a server, nor torch for a model that does not need it; its report does not either."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, region.job_file()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+    assert list(region.folder.glob("*-report.html"))

@@ -152,7 +152,7 @@ def _mapped(block: _Screening, arrays: Sequence[Any]) -> Any:  # noqa: ANN401 --
         return block(*arrays)
     _, ys, xs = lazy[0].chunks
     columns = [
-        array.rechunk({0: -1, 1: ys, 2: xs})
+        array.rechunk({0: -1, 1: ys, 2: xs}, method="tasks")
         if isinstance(array, da.Array)
         else da.from_array(array, chunks=(-1, ys, xs))
         for array in arrays

@@ -13,9 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import dask.threaded
 import pystac
 
 from pipeline.types import Job, ModelCard
+
+IN_THREADS = dask.threaded.get
+"""Computes Dask's graphs in threads of this process. By its name, ``threads``, Dask would first import distributed, which takes
+half a second, to look for a client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import AssetError
+from pipeline.run.common.threads import IN_THREADS
 from pipeline.run.tile.task import TileTask
 from pipeline.types import UNFIT, Dropped, Job, Scene, Screened, Stage, Unfit
 
@@ -116,4 +117,4 @@ def with_items(
 
 def inner_threads(job: Job) -> dask.config.set:
     """Return the context in which a tile's graph runs on this process's own threads."""
-    return dask.config.set(scheduler="threads", num_workers=job.run.workers)
+    return dask.config.set(scheduler=IN_THREADS, num_workers=job.run.workers)

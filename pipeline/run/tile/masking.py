@@ -23,7 +23,7 @@ from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import mask_fingerprint
 from pipeline.run.common.mask_pixels import mask_pixels
 from pipeline.run.common.postprocess import NIR, finished, roles_needed, sun_over
-from pipeline.run.common.threads import Threads, threads_of
+from pipeline.run.common.threads import IN_THREADS, Threads, threads_of
 from pipeline.run.tile.drop_unreadable import Losses, with_items
 from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.unfit import unfit_counts
@@ -166,7 +166,7 @@ class _Masking:
             *mask_with_confidence(opened, model, wide, shared_windows(model)),
             self._seen(opened, wide),
             unfit_counts(_within(opened, "unfit", pixels.own), pixels.sizes),
-            scheduler="threads",
+            scheduler=IN_THREADS,
             pool=pool,
         )
         self.losses.count_unfit(chosen, unfit)

@@ -16,6 +16,7 @@ from pipeline import composite
 from pipeline.cube.metadata.roles import outlines_in
 from pipeline.errors import AccessError, AssetError
 from pipeline.run.common.method import evidence_of
+from pipeline.run.common.threads import IN_THREADS
 from pipeline.run.tile.composing import Composing
 from pipeline.run.tile.drop_unreadable import Losses
 from pipeline.run.tile.observed import CellsOf, Observed, cells_made
@@ -128,7 +129,7 @@ def _read(
     away = composing.away(list(ground.composed))
     whole = composing.observed(ground, used, away, wanted)
     past = None if whole.past is None else whole.past[0].isel(here)
-    cube, around = dask.compute(whole.cube.isel(here), past, scheduler="threads")
+    cube, around = dask.compute(whole.cube.isel(here), past, scheduler=IN_THREADS)
     seen = dataclasses.replace(
         whole,
         cube=cube,

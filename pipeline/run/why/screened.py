@@ -17,6 +17,7 @@ from pipeline import composite
 from pipeline.errors import QueryError
 from pipeline.query.area import Part, area_on, parts
 from pipeline.run.common.block_cache import use_block_cache
+from pipeline.run.common.threads import IN_THREADS
 from pipeline.run.plan.earlier import EarlierScenes
 from pipeline.run.tile.composing import Composing
 from pipeline.run.tile.drop_unreadable import Losses
@@ -233,7 +234,7 @@ def _states(
     seen = composing.observed(ground, used)
     judged = seen.screened()
     assert judged is not None
-    (counts,) = dask.compute(screened_counts(judged["state"].data), scheduler="threads")
+    (counts,) = dask.compute(screened_counts(judged["state"].data), scheduler=IN_THREADS)
     return list(zip(seen.scenes, counts, strict=True))
 
 
