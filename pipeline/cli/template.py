@@ -21,7 +21,7 @@ grid:
   resolution_m: 20
   tile_px: {tile_px}  # the unit of work, retry and commit; a multiple of 256
 mask:
-  model: ukis-csmask  # `cloudmask models list` says what each needs and cannot do
+  model: ensemble  # the mean of two networks; `cloudmask models list` says what each needs and cannot do
   # clean: {{cloud: {{dilate_m: 60}}}}  # widen clouds
 composite:  # or `composites:`, a list of several, made from one reading
   name: monthly

@@ -45,15 +45,16 @@ OURS = "`cloudmask train`"
 
 def leak(card: ModelCard, dataset: str) -> str:
     """Say whether a model has seen a data set, ensembles by their members; for every table."""
+    # Training writes the names of data sets as separate words.
+    ours = dataset in re.split(r"[^a-z0-9-]+", card.weights)
     if card.source.startswith(OURS):
-        # Training writes the names of data sets as separate words.
-        ours = dataset in re.split(r"[^a-z0-9-]+", card.weights)
         return f"leak: {'' if ours else 'none, '}{card.name} was {card.weights}"
     named = " ".join((card.name, *card.options.values()))
     families = [family for family in TRAINED_ON if family in named]
     if not families:
         return f"leak: not known what {card.name} was trained on"
     seen = [f"{f} was {TRAINED_ON[f][dataset]}" for f in families if dataset in TRAINED_ON[f]]
+    seen += [f"a member was trained on it ({card.weights})"] if ours else []
     if not seen:
         return f"leak: none known between {card.name} and this data set"
     return "leak: " + "; ".join(seen)

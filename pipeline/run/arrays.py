@@ -22,7 +22,7 @@ NO_CRS = "EPSG:3857"
 
 def mask_array(
     cube: xr.Dataset | xr.DataArray,
-    model: str | Model = "ukis-csmask",
+    model: str | Model = "ensemble",
     *,
     level: str = "L2A",
     options: Mapping[str, Any] | None = None,

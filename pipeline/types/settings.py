@@ -175,8 +175,8 @@ class GuardSettings(Section):
 class MaskSettings(Section):
     """Which model masks, and how."""
 
-    model: Text = "ukis-csmask"
-    """Name of a model; `cloudmask models list` names them."""
+    model: Text = "ensemble"
+    """Name of a model; `cloudmask models list` names them. ``ensemble`` without options: the mean of ukis-csmask and cloudmask-si."""
     options: Json = {}
     """Options of the model; `cloudmask models show NAME` lists them."""
     resolution_m: MaskPixel = Field(default=None, exclude_if=lambda value: value is None)

@@ -10,6 +10,7 @@ from pipeline.models.families import provider as providers
 from pipeline.models.families.dl_l8s2_uv import FILES, DlL8s2Uv
 from pipeline.models.families.omnicloudmask import OmniCloudMask
 from pipeline.models.families.product_masks import ProductMasks
+from pipeline.models.families.trained import Trained
 from pipeline.models.families.ukis_csmask import UkisCsmask
 from pipeline.models.weights import files
 from pipeline.models.weights.omnicloudmask_earlier import RELEASES
@@ -17,7 +18,7 @@ from pipeline.models.weights.omnicloudmask_earlier import RELEASES
 
 @pytest.fixture(autouse=True)
 def few_providers(monkeypatch, tmp_path):
-    own = (UkisCsmask(), DlL8s2Uv(), OmniCloudMask(), ProductMasks(), Ensemble())
+    own = (UkisCsmask(), DlL8s2Uv(), OmniCloudMask(), ProductMasks(), Trained(), Ensemble())
     monkeypatch.setattr(providers, "OWN", own)
     monkeypatch.setattr(files, "user_cache_path", lambda name: tmp_path / name)
 
@@ -72,7 +73,7 @@ def test_show_takes_options(cloudmask):
     assert card["options"]["rule"] == "union"
     assert cloudmask("models", "show", "scl", "--option", "rule").exit_code == 2
     assert cloudmask("models", "show", "scl", "--option", "a=[").exit_code == 2
-    assert "needs its option members" in cloudmask("models", "show", "ensemble").stderr
+    assert "cloudmask-si" in cloudmask("models", "show", "ensemble").stdout
 
 
 def test_fetch_prints_the_path_and_the_progress(cloudmask, monkeypatch, tmp_path):

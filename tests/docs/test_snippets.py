@@ -66,7 +66,9 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     make_archive(folder / "demo" / "archive", SETTINGS, workers=1)
     text = example_job(folder / "demo" / "archive")
-    (folder / "demo" / "job.yaml").write_text(text.replace("ukis-csmask", "threshold"))
+    (folder / "demo" / "job.yaml").write_text(
+        text.replace("model: ensemble", "model: threshold")
+    )
     with pytest.MonkeyPatch.context() as patch:
         small.provide(patch)
         patch.chdir(folder)

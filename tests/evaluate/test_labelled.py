@@ -15,6 +15,7 @@ from pipeline.evaluate.labelled import Masker, by_masks, by_model, evaluate_labe
 from pipeline.evaluate.leaks import TRAINED_ON, leak
 from pipeline.evaluate.page import render, write_page
 from pipeline.evaluate.results import Results
+from pipeline.models import registry
 from pipeline.testing.models import ThresholdModel, WindowMeanModel
 from pipeline.types import CleanSettings, Code
 from tests.evaluate import layouts
@@ -238,6 +239,9 @@ def test_leaks():
     )
     assert leak(ours, "chips").startswith("leak: trained-x was trained on")
     assert leak(ours, "sparcs").startswith("leak: none, trained-x")
+    mean = registry.resolve("ensemble", level="L2A", roles=("blue", "green", "red", "nir"))
+    assert leak(mean, "chips").startswith("leak: a member was trained on it")
+    assert leak(mean, "sparcs") == "leak: ukis-csmask was trained on SPARCS"
     both = told("ensemble", "kappaset", members="omnicloudmask, ukis-csmask")
     assert both == "leak: omnicloudmask was trained on KappaSet"
     assert {name for seen in TRAINED_ON.values() for name in seen} <= set(READERS)

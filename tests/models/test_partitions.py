@@ -184,6 +184,7 @@ HEAVY = {
 }
 SLOW = {
     "tta-ukis": of_tta(UKIS["ukis-csmask-4b-l2a"]),
+    "ensemble-of-jobs": of_ensemble("mean", UKIS["ukis-csmask-6b-l1c"], of_cloudmask_si),
     "ensemble-union": of_ensemble("union", UKIS["ukis-csmask-6b-l1c"], of_omnicloudmask),
 }
 EVERY = {**QUICK, **HEAVY, **SLOW}

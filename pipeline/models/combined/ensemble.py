@@ -14,6 +14,9 @@ which kind of it. ``mean`` averages probabilities, ``majority`` counts votes, ``
 sees one, else shadow. ``confirmed`` takes the first member's answer, but its shadows only where another member sees
 shadow or cloud, too. A tie is never ground, and a member without data for a pixel abstains.
 
+Without members it is the mean of `MEMBERS`: the default of a job. Options ``precision`` and ``device`` are given to every
+member that does not say its own.
+
 Each member masks on its own lattice and blends its own windows; their results are then combined pixel by pixel,
 so a member scores exactly as it does alone. The card's lattice only covers the pixels that all of them read.
 """
@@ -24,6 +27,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,6 +41,10 @@ from pipeline.types import Code, Model, ModelCard
 
 NAME = "ensemble"
 RULES = ("mean", "majority", "union", "confirmed")
+MEMBERS = ("ukis-csmask", "cloudmask-si")
+"""Together better than either alone, in cloud and in shadow (docs/evaluation.md)."""
+FOR_ALL = ("precision", "device")
+"""Options that are given to every member."""
 
 
 class EnsembleModel:
@@ -180,9 +188,10 @@ class Ensemble:
             An option is wrong, a member is unknown or does not fit the items, or the members have no
             resolution in common.
         """
-        option.refuse_unknown(NAME, options, ("members", "rule", "weights"))
+        option.refuse_unknown(NAME, options, ("members", "rule", "weights", *FOR_ALL))
         rule = option.one_of(*RULES)(f"option rule of {NAME}", options.get("rule", RULES[0]))
-        members = _members(options.get("members"), level, roles)
+        for_all = {name: options[name] for name in FOR_ALL if name in options}
+        members = _members(options.get("members", MEMBERS), level, roles, for_all)
         weights = _weights(options.get("weights"), len(members))
         return _card(
             combining.placed(members),
@@ -209,14 +218,18 @@ class Ensemble:
         return own + sum(each.bytes_needed(windows) for each in members)
 
 
-def _members(words: object, level: str, roles: Collection[str]) -> list[Member]:
+def _members(
+    words: object,
+    level: str,
+    roles: Collection[str],
+    for_all: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Member]:
     given = combining.from_json(f"option members of {NAME}", words)
     if not isinstance(given, list | tuple) or not given:
         raise ModelError(
-            f"{NAME} needs its option members, a list such as [ukis-csmask, {{model: scl}}]; "
-            f"got {words!r}"
+            f"option members of {NAME} is a list such as [ukis-csmask, {{model: scl}}]; got {words!r}"
         )
-    return [combining.member(NAME, each, level=level, roles=roles) for each in given]
+    return [combining.member(NAME, each, for_all, level=level, roles=roles) for each in given]
 
 
 def _weights(value: object, count: int) -> list[float]:
@@ -261,6 +274,8 @@ def _card(members: Sequence[Member], level: str, options: Mapping[str, str]) -> 
         licence=", ".join(dict.fromkeys(card.licence for card in cards)),
         source="; ".join(dict.fromkeys(card.source for card in cards)),
         accuracy="; ".join(f"{card.name}: {card.accuracy}" for card in cards),
+        caveats="; ".join(f"{card.name}: {card.caveats}" for card in cards if card.caveats),
+        best_m=max((card.best_m for card in cards if card.best_m), default=None),
         # A member with a smaller batch splits this one itself.
         batch=max(card.batch for card in cards),
         options={"members": combining.to_json([each.named() for each in members]), **options},

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,14 @@ class Member:
         return int(provider(self.card.name).bytes_needed(self.card, windows=windows))
 
 
-def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> Member:
+def member(
+    whole: str,
+    words: object,
+    for_all: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    level: str,
+    roles: Collection[str],
+) -> Member:
     """Resolve a member from its entry in a job file or on a card.
 
     Parameters
@@ -70,6 +78,8 @@ def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> 
         Name of the combined model, for messages.
     words
         ``ukis-csmask``, or ``{"model": "ukis-csmask", "options": {...}}``.
+    for_all
+        Options that it is given beside its own, which win.
     level, roles
         As of `pipeline.models.resolve`.
 
@@ -90,9 +100,8 @@ def member(whole: str, words: object, *, level: str, roles: Collection[str]) -> 
             f"a member of {whole} is a name or {{model: NAME, options: {{…}}}}; got {words!r}"
         )
     found = provider(given["model"])
-    card = found.resolve(
-        given["model"], level=level, roles=roles, options=given.get("options", {})
-    )
+    options = {**for_all, **given.get("options", {})}
+    card = found.resolve(given["model"], level=level, roles=roles, options=options)
     # Only models with a bounded receptive field have an alignment.
     alignment = getattr(found, "alignment_px", None)
     return Member(card=card, alignment_px=alignment(card) if alignment else None)

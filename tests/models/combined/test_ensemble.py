@@ -19,9 +19,10 @@ from pipeline.models.families import provider as providers
 from pipeline.models.families.dl_l8s2_uv import DlL8s2Uv
 from pipeline.models.families.omnicloudmask import OmniCloudMask
 from pipeline.models.families.product_masks import ProductMasks
+from pipeline.models.families.trained import Trained
 from pipeline.models.families.ukis_csmask import UkisCsmask
 from pipeline.testing.models import fake_card
-from pipeline.types import Code, Lattice
+from pipeline.types import Code, Lattice, MaskSettings
 
 ROLES = ("blue", "green", "red", "nir", "nir08", "swir16", "swir22", "scl", "qa_pixel")
 LATTICE = Lattice(core_px=8, halo_px=0)
@@ -312,6 +313,29 @@ def test_windows_of_several_sizes_cannot_be_turned():
     assert Tta().resolve("tta", level="L2A", roles=ROLES, options=alike).name == "tta"
 
 
+def test_without_options_it_is_the_default_of_a_job(monkeypatch):
+    monkeypatch.setattr(providers, "OWN", (UkisCsmask(), Trained(), Ensemble()))
+    card = Ensemble().resolve(
+        MaskSettings().model, level="L2A", roles=ROLES, options={"precision": "bfloat16"}
+    )
+    first, second = Ensemble().inside(card)
+    assert (first.card.name, second.card.name) == ("ukis-csmask-6b-l2a", "cloudmask-si")
+    assert {each.card.options["precision"] for each in (first, second)} == {"bfloat16"}
+    assert card.options["rule"] == "mean"
+    assert "cloudmask-si: sea ice" in card.limits
+    assert card.best_m == 20
+
+
+def test_a_member_s_own_option_wins():
+    card = resolve(
+        ["ukis-csmask", {"model": "omnicloudmask", "options": {"precision": "float32"}}],
+        level="L2A",
+        precision="bfloat16",
+    )
+    chosen = [each.card.options["precision"] for each in Ensemble().inside(card)]
+    assert chosen == ["bfloat16", "float32"]
+
+
 def test_all_that_decides_its_pixels_is_on_the_card():
     """The option `weights` alone is no part of a fingerprint: of other models it is a path."""
     versions = {
@@ -324,8 +348,8 @@ def test_all_that_decides_its_pixels_is_on_the_card():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "needs its option members"),
-        ({"members": []}, "needs its option members"),
+        ({"members": 5}, "option members of ensemble is a list"),
+        ({"members": []}, "option members of ensemble is a list"),
         ({"members": "scl"}, "is no JSON"),
         ({"members": [3]}, "a member of ensemble is a name or"),
         ({"members": [{"model": "scl", "weight": 2}]}, "a member of ensemble is a name or"),
@@ -338,7 +362,10 @@ def test_all_that_decides_its_pixels_is_on_the_card():
         ({"members": ["scl"], "weights": [1, 2]}, "one positive number for each of its 1"),
         ({"members": ["scl"], "weights": [0]}, "one positive number"),
         ({"members": ["scl"], "weights": "x"}, "is no JSON"),
-        ({"members": ["scl"], "mode": 1}, "no option 'mode'; it has members, rule, weights"),
+        (
+            {"members": ["scl"], "mode": 1},
+            "no option 'mode'; it has members, rule, weights, precision, device",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(options, message):
