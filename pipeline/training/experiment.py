@@ -26,7 +26,6 @@ from pipeline.training.sections import (
     StreamSection,
 )
 from pipeline.training.tasks.sections import AnyTask, SupervisedSection
-from pipeline.types import Code
 from pipeline.types.settings import Section
 from pipeline.types.values import refuse
 
@@ -67,10 +66,6 @@ class LossSection(Section):
     def _some(self) -> LossSection:
         if not any(getattr(self, name) for name in KNOWN_LOSSES):
             refuse("a weight above zero for one of the losses", key="cross_entropy", found=0)
-        known = [code.name.lower() for code in Code if code != Code.NO_DATA]
-        for name in self.class_weights:
-            if name not in known:
-                refuse(f"classes among {', '.join(known)}", key="class_weights", found=name)
         return self
 
 
@@ -147,6 +142,10 @@ class Experiment(Section):
                 key="train.crop_px",
                 found=self.train.crop_px,
             )
+        told = [code.name.lower() for code in self.network.classes]
+        for name in self.loss.class_weights:
+            if name not in told:
+                refuse(f"classes among {', '.join(told)}", key="loss.class_weights", found=name)
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,9 @@ from pipeline.types import CLOUD, USABLE, Code
 SEED_APART = 1_000_003
 """Between the seed of what is learnt and that of what is judged."""
 
+NEEDS = {"shadow_f1": Code.CLOUD_SHADOW, "water_f1": Code.WATER, "snow_f1": Code.SNOW}
+"""Measure -> the class that a network must tell apart to be measured by it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
@@ -28,10 +31,13 @@ class Judged:
     counts: NDArray[np.int64]
     """(7, 7) pixels by true and found code."""
 
+    classes: Sequence[Code]
+    """What the network tells apart."""
+
     @property
     def measures(self) -> Mapping[str, float]:
-        """Return the measures that a curve shows; 0 where a class does not occur."""
-        return {
+        """Return the measures that a curve shows, of classes that it tells; 0 where a class does not occur."""
+        found = {
             "cloud_f1": self._f1(CLOUD),
             "shadow_f1": self._f1((Code.CLOUD_SHADOW,)),
             "thin_recall": self._found((Code.THIN_CLOUD,), CLOUD),
@@ -39,12 +45,17 @@ class Judged:
             "water_f1": self._f1((Code.WATER,)),
             "snow_f1": self._f1((Code.SNOW,)),
         }
+        return {
+            name: each
+            for name, each in found.items()
+            if NEEDS.get(name) in (None, *self.classes)
+        }
 
     @property
     def score(self) -> float:
-        """Return the one number by which the best step is chosen: the mean F1 of cloud and shadow."""
+        """Return the one number by which the best step is chosen: the mean F1 of cloud and, where it is told, shadow."""
         found = self.measures
-        return (found["cloud_f1"] + found["shadow_f1"]) / 2
+        return (found["cloud_f1"] + found.get("shadow_f1", found["cloud_f1"])) / 2
 
     def _f1(self, codes: Sequence[Code]) -> float:
         inside = np.isin(np.arange(len(Code)), codes)
@@ -96,7 +107,7 @@ def judge(
             true = patch.codes[: found.shape[0], : found.shape[1]]
             counts += confusion(true, found, len(Code))
     net.train(was_training)
-    return Judged(counts=counts)
+    return Judged(counts=counts, classes=classes)
 
 
 def _best(net: Network, patch: Patch, device: torch.device) -> NDArray[np.int64]:

@@ -217,7 +217,12 @@ def test_a_generators_images_are_scored_by_the_segmenter(adapted, segmenter):
 
 
 def test_gan_cdm_tells_cloud_from_clear_by_what_is_reflected(gan_cdm, blocks, drawn):
-    assert read_card(blocks).classes == (Code.CLEAR, Code.THICK_CLOUD)
+    card = read_card(blocks)
+    assert card.classes == (Code.CLEAR, Code.THICK_CLOUD)
+    assert "shadow" not in card.accuracy
+    best = max(float(row["cloud_f1"]) for row in rows(blocks))
+    progress = torch.load(blocks / "checkpoint.pt", weights_only=True)["progress"]
+    assert progress["best"] == pytest.approx(best)
     (batch,) = drawn(gan_cdm)
     net = task_of(gan_cdm).net
     seen = net.take(batch.images, batch.bands_um, batch.present)
@@ -241,6 +246,10 @@ def test_another_segmenter_is_refused(cycle_gan, segmenter, tmp_path, network):
         ({"train": {"precision": "bf16-mixed"}}, "train.precision"),
         ({"train": {"compile": True}}, "train.compile"),
         ({"train": {"crop_px": 64}}, "train.crop_px: found 64, expected at least 128"),
+        (
+            {"loss": {"class_weights": {"snow": 2}}},
+            "found 'snow', expected classes among clear, t",
+        ),
         ({"task": {"kind": "gan"}}, "task"),
         ({"task": {"kind": "cycle-gan"}}, "task.*like"),
     ],
