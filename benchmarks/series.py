@@ -3,7 +3,7 @@
 ``python -m benchmarks.series [--data ../shared/data/timeseries] [--model ukis-csmask] [--png FOLDER]``
 
 A landscape of fields, 640 m, August 2017 to November 2018: 118 dates of Sentinel-2 at 20 m, 26 of Landsat 8. Masks are
-the model's, and the model's where SCL or the QA band agrees. Each month is screened by its history, as in a run.
+the model's, the model's with SCL or the QA band as a second opinion, and the model's where it agrees. Each month is screened by its history, as in a run.
 Of each pixel's NDVI, of the observations that stand:
 
 - jumps: root of the mean square difference of an observation from the median of the pixel's other
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from pipeline.composite import EVIDENCE, history_window, periods, screen
+from pipeline.composite import BRIGHT, EVIDENCE, history_window, periods, screen
 from pipeline.datasets import reader_of
 from pipeline.datasets.labels import Labelled
 from pipeline.evaluate.labelled import by_model
@@ -124,8 +124,8 @@ def masked(series: Series, name: str) -> np.ndarray:
 
 
 def screened(cube: xr.Dataset, usable: np.ndarray) -> np.ndarray:
-    """Return (time, y, x) what stands, each month screened by its history."""
-    shown, kept = xr.DataArray(usable, dims=DIMS), np.zeros_like(usable)
+    """Return (time, y, x) what stands, each month screened by its history; `usable` as `screen` takes it."""
+    shown, kept = xr.DataArray(usable, dims=DIMS), np.zeros(usable.shape, bool)
     settings, evidence = ScreenSettings(), cube[[*EVIDENCE, "source"]]
     for month in periods(ALL, "month"):
         inside = _within(cube, month)
@@ -188,19 +188,28 @@ def main() -> None:
     given = parser.parse_args()
     for series in (sentinel(given.data), landsat(given.data)):
         usable = masked(series, given.model)
-        for words, before in (
-            (given.model, usable),
-            (f"{given.model} and the product's mask", usable & series.agrees),
+        doubted = ~series.agrees
+        for words, before, doubts in (
+            (given.model, usable, None),
+            (f"{given.model}, product's mask as second opinion", usable, doubted),
+            (f"{given.model} and the product's mask", usable & series.agrees, None),
         ):
-            report(series, words, before, given.png)
+            report(series, words, before, doubts, given.png)
 
 
-def report(series: Series, words: str, before: np.ndarray, png: Path | None) -> None:
+def report(
+    series: Series,
+    words: str,
+    before: np.ndarray,
+    doubts: np.ndarray | None,
+    png: Path | None,
+) -> None:
     value, times = ndvi(series.cube), series.cube["time"].values
     roles = [name for name in series.cube.data_vars if name != "source"]
     finite = np.isfinite(np.stack([series.cube[role].values for role in roles])).all(axis=0)
     before = before & finite & np.isfinite(value)
-    after = screened(series.cube, before)
+    judged = before if doubts is None else np.where(before & doubts, BRIGHT, before)
+    after = screened(series.cube, judged.astype(np.uint8))
     spread = [jumps(value, kept, times) for kept in (before, after)]
     high, low = (heights(value, kept, times) for kept in (before, after))
     both = np.isfinite(high) & np.isfinite(low)

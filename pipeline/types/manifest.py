@@ -36,6 +36,8 @@ class Screened:
     suspect: int
     """Pixels with an observation, and of them those that rest on too little evidence."""
     scenes: tuple[ScreenedScene, ...]
+    no_opinion: tuple[str, ...] = ()
+    """Ids of items that lack the mask of `ScreenSettings.second_opinion`, where one is asked for."""
 
 
 def manifest_rows(record: Plain) -> list[dict[str, Any]]:

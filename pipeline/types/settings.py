@@ -207,6 +207,11 @@ class ScreenSettings(Section):
     """How many days before and after a period observations are looked at."""
     min_dates: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
     """Pixels of which fewer dates stand, history included, are suspect."""
+    second_opinion: Annotated[
+        Literal["scl", "qa_pixel", "fmask", "dea_fmask"] | None, Field(exclude_if=operator.not_)
+    ] = None
+    """A mask that the products bring along: what it calls cloud or shadow stands only where the dates beside it confirm ground. Items
+    without one have no second opinion. None: masks alone are judged."""
 
 
 class CompositeSettings(Section):

@@ -13,6 +13,7 @@ from pipeline.composite.evidence.clearest import CLEAREST, clearest
 from pipeline.composite.evidence.fewest import at_least
 from pipeline.composite.evidence.screen import (
     EVIDENCE,
+    SECOND_OPINION,
     SUSPECT,
     VERSION,
     history_window,
@@ -27,6 +28,7 @@ __all__ = [
     "EVIDENCE",
     "KEPT",
     "RESTORED",
+    "SECOND_OPINION",
     "SUSPECT",
     "UNUSABLE",
     "VERSION",

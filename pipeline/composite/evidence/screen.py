@@ -8,6 +8,9 @@ Neighbours may be up to ``history_days`` before or after the period.
 Definition, of the usable observations of a pixel in order of time, with b, n, s their reflectance in
 `EVIDENCE`; all stand at first.
 
+0. Where a mask that the product brings along calls observations cloud or shadow (``second_opinion``), one of them stands only if all of its
+   one or two nearest neighbours that are not called so confirm ground: b ≤ m + .01 + .1 · max(m, 0), n ≥ .9 of theirs − .01 and
+   s ≥ .9 of theirs − .005, with m their blue; without such a neighbour it is put aside.
 1. From the brightest in blue to the darkest (of equals the earliest): one is put aside for cloud if b > m + .02
    + .25 · max(m, 0), with m the larger blue of its one or two neighbours. The brightest go first, so that
    two clouds in a row do not confirm each other unless they are alike.
@@ -58,7 +61,11 @@ SUSPECT = {"suspect": "1 = rests on too little evidence: too few dates, or all w
 VERSION = 1
 """Of the definition; part of the fingerprint of screened composites."""
 
-_LIMITS = (0.02, 0.25, 0.02, 0.2, 0.01, 0.4)
+SECOND_OPINION = 1
+"""Version of step 0; part of the fingerprint where there is a second opinion."""
+
+_LIMITS = (0.02, 0.25, 0.02, 0.2, 0.01, 0.4, 0.01, 0.1, 0.01, 0.1, 0.005)
+"""Of steps 1 to 3, and of step 0."""
 _STRIP_PX = 4000
 """Fits a processor's cache, and is no power of two: dates would take each other's places there."""
 
@@ -81,7 +88,8 @@ def screen(
     ----------
     cube, usable
         As of `pipeline.composite.compose`: the scenes of one period, with the bands `EVIDENCE` at least.
-        What is not finite in all bands is not usable.
+        What is not finite in all bands is not usable. Instead of booleans `usable` may be uint8: `UNUSABLE`, `KEPT`, or, of what is
+        usable, `BRIGHT` (`DARK`) where a second opinion calls it cloud (shadow).
     settings
         Its ``min_dates`` is used.
     history
@@ -225,9 +233,9 @@ class _Screening:
         return bands
 
 
-def _finite(arrays: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
-    """Return where bands are finite and the last array, usable, is true."""
-    found: NDArray[np.bool_] = np.asarray(arrays[-1], np.bool_).copy()
+def _finite(arrays: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
+    """Return the last array, usable, where all bands are finite; elsewhere `UNUSABLE`."""
+    found = np.asarray(arrays[-1]).astype(np.uint8)
     for band in arrays[:-1]:
-        found &= np.isfinite(band)
+        found *= np.isfinite(band)
     return found

@@ -23,7 +23,7 @@ Series = NDArray[np.float64]
 @compiled
 def judge(
     bands: NDArray[np.float32],
-    usable: NDArray[np.bool_],
+    shown: NDArray[np.uint8],
     inside: NDArray[np.bool_],
     limits: NDArray[np.float64],
     min_dates: int,
@@ -34,14 +34,14 @@ def judge(
     ----------
     bands
         (3, T, N) blue, near infrared and shortwave infrared reflectance, by time; finite where usable.
-    usable
-        (T, N).
+    shown
+        (T, N) `UNUSABLE`, `KEPT`, or what a second opinion calls the observation: `BRIGHT` (cloud) or `DARK` (shadow).
     inside
         (T,) which observations are of the period.
     limits
         By how much an observation must stand out: of blue the least and the share of the neighbours'
         blue; of near infrared the least and the share; of shortwave infrared the least; and from which
-        (blue − swir) / (blue + swir) on a pair is snow.
+        (blue − swir) / (blue + swir) on a pair is snow. Then the first five again, for what is doubted.
     min_dates
         A pixel is suspect with fewer observations that stand.
 
@@ -49,21 +49,24 @@ def judge(
     -------
     (T, N) states of `pipeline.composite.evidence.states`; and (N,) whether a pixel is suspect.
     """
-    n_times, n_px = usable.shape
+    n_times, n_px = shown.shape
     state = np.empty((n_times, n_px), np.uint8)
     suspect = np.zeros(n_px, np.bool_)
     series, flags = np.empty((4, n_times + 2)), np.zeros(n_times + 2, np.bool_)
     series[0, 0], series[1, 0], series[2, 0] = _END
     became = np.empty(n_times, np.uint8)
     for p in range(n_px):
-        n = 0
+        n, doubted = 0, False
         for t in range(n_times):
             # Without a branch, which a processor would guess wrong half of the time.
             series[0, n + 1], series[1, n + 1] = bands[0, t, p], bands[1, t, p]
             series[2, n + 1], series[3, n + 1] = bands[2, t, p], t
-            became[t] = usable[t, p]
-            n += usable[t, p]
+            became[t] = shown[t, p]
+            n += became[t] == KEPT
+            doubted |= became[t] > KEPT
         series[0, n + 1], series[1, n + 1], series[2, n + 1] = _END
+        if doubted:
+            n = _confirm(bands, p, series, n, limits[6:], became)
         n = _drop(BRIGHT, series, n, flags, limits, became)
         n = _drop_bright_pairs(series, n, flags, limits, became)
         n = _drop(DARK, series, n, flags, limits, became)
@@ -76,6 +79,41 @@ def judge(
 
 _END = (-np.inf, np.inf, np.inf)
 """Blue, near and shortwave infrared that nothing is compared with."""
+
+
+@compiled
+def _confirm(
+    bands: NDArray[np.float32],
+    p: int,
+    series: Series,
+    n: int,
+    limits: NDArray[np.float64],
+    became: NDArray[np.uint8],
+) -> int:
+    """Let what is doubted stand where the undoubted before and after it confirm it; return how many stand."""
+    k = 0
+    for t in range(len(became)):
+        # The undoubted 1 … k are earlier.
+        while k < n and series[3, k + 1] < t:
+            k += 1
+        if became[t] > KEPT:
+            blue, nir, swir = bands[0, t, p], bands[1, t, p], bands[2, t, p]
+            alike = n > 0
+            for j in range(max(k, 1), min(k + 1, n) + 1):
+                alike &= blue <= _above(series[0, j], limits)
+                alike &= nir >= series[1, j] * (1.0 - limits[3]) - limits[2]
+                alike &= swir >= series[2, j] * (1.0 - limits[3]) - limits[4]
+            if alike:
+                became[t] = KEPT
+    n = 0
+    for t in range(len(became)):
+        if became[t] == KEPT:
+            for row in range(3):
+                series[row, n + 1] = bands[row, t, p]
+            series[3, n + 1] = t
+            n += 1
+    series[0, n + 1], series[1, n + 1], series[2, n + 1] = _END
+    return n
 
 
 @compiled

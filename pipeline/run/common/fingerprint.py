@@ -145,6 +145,8 @@ def settings_text(settings: CompositeSettings, guard: GuardSettings | None = Non
     screen = settings.screen
     # What its history_days reach is listed scene by scene.
     screened = [["screen", composite.VERSION, screen.min_dates]] if screen else []
+    if screen and screen.second_opinion:
+        screened.append(["second_opinion", composite.SECOND_OPINION, screen.second_opinion])
     least = [["min_observations", n]] if (n := settings.min_observations) > 1 else []
     if settings.max_observations is not None:
         least.append(["max_observations", composite.CLEAREST, settings.max_observations])

@@ -158,6 +158,13 @@ def window_of(period: Period, settings: CompositeSettings) -> Period:
     return composite.history_window(period, settings.screen) if settings.screen else period
 
 
+def roles_held(settings: CompositeSettings) -> int:
+    """Return as how many bands of float32 what is read of a scene counts in memory, at most."""
+    # Codes of a second opinion, their items, and what they say.
+    second = settings.screen is not None and settings.screen.second_opinion is not None
+    return len(settings.bands) + (3 if second else 0)
+
+
 def scenes_held(settings: CompositeSettings, n_scenes: int) -> int:
     """Return how many scenes' arrays are held to compose a period of so many, at most."""
     # Those of which a part is composed, and the rest screens it, stand twice.

@@ -11,7 +11,13 @@ from pipeline import composite, cube, mask, models
 from pipeline.mask import read_geobox
 from pipeline.mask.lattice import geobox_cores
 from pipeline.run.common.mask_pixels import mask_pixels
-from pipeline.run.common.method import layers_of, method_of, reach_m_of, scenes_held
+from pipeline.run.common.method import (
+    layers_of,
+    method_of,
+    reach_m_of,
+    roles_held,
+    scenes_held,
+)
 from pipeline.run.common.threads import threads_of
 from pipeline.types import Grid, Items, Job, ModelCard, Scene, Tile
 
@@ -89,7 +95,7 @@ def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
     blocks = composite.bytes_needed(
         grid.tile_px,
         n_times,
-        n_bands,
+        roles_held(job.composite),
         job.run.workers,
         n_layers=len(layers_of(job.composite)),
         screened=job.composite.screen is not None,

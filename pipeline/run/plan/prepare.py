@@ -10,7 +10,12 @@ from pipeline.cube.metadata.roles import corner_m
 from pipeline.errors import ConfigError
 from pipeline.run.common.method import method_of
 from pipeline.run.common.scenes import of_period
-from pipeline.run.plan.selection import choose_models, with_locations, with_roles
+from pipeline.run.plan.selection import (
+    choose_models,
+    require_opinions,
+    with_locations,
+    with_roles,
+)
 from pipeline.run.plan.stored_state import Stored, settled_items
 from pipeline.search import search
 from pipeline.types import Grid, Items, Job, ModelCard
@@ -63,6 +68,7 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     cards = choose_models(job, found)
     known = Stored.look(archive, drawn)
     stored, *others = [known.of(each.composite) for each in job.for_each_composite()]
+    require_opinions(job, found)
     usable = with_locations(job, with_roles(job, found, cards))
     items = of_period(usable, stored.scenes, job.period)
     return Inputs(items=items, grid=drawn, cards=cards, stored=stored, others=tuple(others))

@@ -15,7 +15,7 @@ from pipeline.cube.metadata.outlines import LONLAT, outlines
 from pipeline.cube.metadata.roles import all_misplaced, frame, misplaced
 from pipeline.errors import CloudmaskError, ConfigError, EmptySearchError
 from pipeline.run.common.mask_pixels import with_pixels
-from pipeline.run.common.method import bands_read, lacking
+from pipeline.run.common.method import bands_read, lacking, takes
 from pipeline.run.common.postprocess import roles_needed
 from pipeline.types import Dropped, Items, Job, ModelCard, footprint
 from pipeline.wording import counted
@@ -108,6 +108,24 @@ def with_roles(job: Job, items: Items, cards: Mapping[str, ModelCard]) -> Items:
         unfit = (lacking(each, item) for each in job.composed)
         reasons.append(_lacking(item, roles) or next(filter(None, unfit), None))
     return _without(items, reasons)
+
+
+def require_opinions(job: Job, items: Items) -> None:
+    """Make sure that items bring the masks along that screening asks for a second opinion.
+
+    Raises
+    ------
+    ConfigError
+        No item of a composite has one.
+    """
+    for settings in job.composed:
+        role = settings.screen and settings.screen.second_opinion
+        taken = [each for each in items if takes(settings, sensors.profile(each).sensor)]
+        if role and taken and all(cube.missing_roles(each, [role]) for each in taken):
+            raise ConfigError(
+                f"composite.screen.second_opinion: no item has {role}, the mask of its product; leave it out, or name "
+                "another: scl (Sentinel-2 L2A), qa_pixel (Landsat), fmask (HLS), dea_fmask (Digital Earth Australia)"
+            )
 
 
 def _lacking(item: pystac.Item, needed: Sequence[str]) -> str | None:

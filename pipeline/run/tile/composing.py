@@ -13,12 +13,19 @@ from pipeline import composite, cube, models
 from pipeline.mask import history_of
 from pipeline.run.common.cellstore import CellReader
 from pipeline.run.common.fingerprint import composite_fingerprint
-from pipeline.run.common.method import adjust_of, evidence_of, method_of, window_of
+from pipeline.run.common.method import (
+    adjust_of,
+    evidence_of,
+    method_of,
+    roles_held,
+    window_of,
+)
 from pipeline.run.tile.around import Around
 from pipeline.run.tile.drop_unreadable import Losses, with_items
 from pipeline.run.tile.ground import Ground
 from pipeline.run.tile.guard_history import History
 from pipeline.run.tile.observed import Away, Cells, CellsOf, Observed, stacked
+from pipeline.run.tile.second_opinion import judged
 from pipeline.run.tile.task import TileTask
 from pipeline.types import (
     CellReceipt,
@@ -167,18 +174,26 @@ class Composing:
             roles: Sequence[str],
         ) -> tuple[xr.Dataset, xr.DataArray]:
             shown = stacked(scenes, flags)
-            asked = shown.values
+            if second is not None:
+                shown = judged(self.task, scenes, shown, second, read)
+            return read(scenes, stacked(scenes, flags).values, roles), shown
+
+        def read(
+            scenes: Mapping[Scene, Scene], asked: NDArray[np.bool_], roles: Sequence[str]
+        ) -> xr.Dataset:
             if wanted is not None:
                 asked = np.broadcast_to(wanted, asked.shape)
-            return self._opened(scenes, asked, roles, edge), shown
+            return self._opened(scenes, asked, roles, edge)
 
-        pixels, shown = opened(chosen, ground.composed, self.settings.bands)
         screen = self.settings.screen
+        second = None if screen is None else screen.second_opinion
+        pixels, seen = opened(chosen, ground.composed, self.settings.bands)
         return Observed(
             scenes=list(chosen.values()),
             around=list(around.values()),
             cube=pixels,
-            shown=shown,
+            shown=stacked(chosen, ground.composed),
+            judged=seen,
             past=opened(around, ground.judging, composite.EVIDENCE)
             if screen and around
             else None,
@@ -189,7 +204,7 @@ class Composing:
     def chunk_px(self, n_scenes: int) -> int:
         """Return the edge of the blocks in which so many scenes are composed."""
         return composite.block_px(
-            n_scenes, len(self.settings.bands), screened=self.settings.screen is not None
+            n_scenes, roles_held(self.settings), screened=self.settings.screen is not None
         )
 
     def _opened(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask
@@ -20,6 +20,7 @@ from pipeline.run.tile.drop_unreadable import Losses, inner_threads
 from pipeline.run.tile.ground import Ground
 from pipeline.run.tile.observed import Observed, cells_made
 from pipeline.run.tile.put_aside import screened_counts, screened_in
+from pipeline.run.tile.second_opinion import without_opinion
 from pipeline.run.tile.task import TileTask
 from pipeline.run.tile.unfit import unfit_counts
 from pipeline.types import CellReceipt, Scene
@@ -163,7 +164,10 @@ def _finished(lazy: _Lazy, parts: tuple[Any, Any, Any], losses: Losses) -> xr.Da
     losses.count_unfit(scenes, unfit)
     if aside is not None:
         name, tile = step.composing.settings.name, task.tile.name
-        losses.screened.append(screened_in(name, step.period, tile, scenes, aside, made))
+        counted = screened_in(name, step.period, tile, scenes, aside, made)
+        second = lazy.seen.screen and lazy.seen.screen.second_opinion
+        lacking = without_opinion(task, scenes, second) if second else ()
+        losses.screened.append(replace(counted, no_opinion=lacking))
     source = made["source"].values
     made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))
     return made

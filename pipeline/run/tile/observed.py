@@ -96,8 +96,10 @@ class Observed:
     cube: xr.Dataset
     shown: xr.DataArray
     """(time, y, x), where their masks show the ground."""
+    judged: xr.DataArray
+    """The same, and where a second opinion calls it cloud or shadow (uint8): what screening sees."""
     past: tuple[xr.Dataset, xr.DataArray] | None
-    """The same of `around`, with the bands that screen; None: nothing is screened by it."""
+    """Cube, with the bands that screen, and `judged` of `around`; None: nothing is screened by it."""
     screen: ScreenSettings | None
     away: xr.Dataset | None
     """(time, y, x), how far `scenes` are from clouds and shadows; None: the method does not ask."""
@@ -106,7 +108,7 @@ class Observed:
         """Return what `pipeline.composite.screen` makes of it; None: nothing is screened."""
         if self.screen is None:
             return None
-        return composite.screen(self.cube, self.shown, self.screen, self.past)
+        return composite.screen(self.cube, self.judged, self.screen, self.past)
 
 
 def stacked(scenes: Iterable[Scene], usable: Mapping[Scene, NDArray[np.bool_]]) -> xr.DataArray:

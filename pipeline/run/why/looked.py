@@ -29,6 +29,8 @@ from pipeline.types import (
     Scene,
 )
 
+DOUBTS = {composite.BRIGHT: "cloud", composite.DARK: "shadow"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
@@ -40,6 +42,23 @@ class Pixels:
     """(1, 1), ``source`` as a position in the task's items."""
     alone: Mapping[Scene, float]
     """Scene of the period -> what the method scores it by itself."""
+
+    def doubt(self, scene: Scene) -> str | None:
+        """Say that a second opinion calls a scene cloud or shadow; None: it does not, or none is asked."""
+        parts = [(self.seen.scenes, self.seen.judged)]
+        if self.seen.past is not None:
+            parts.append((self.seen.around, self.seen.past[1]))
+        said = {
+            DOUBTS.get(int(judged[at, 0, 0]))
+            for scenes, judged in parts
+            for at, each in enumerate(scenes)
+            if (each.sensor, each.time) == (scene.sensor, scene.time)
+        }
+        kind = next(filter(None, said), None)
+        if kind is None or self.seen.screen is None:
+            return None
+        mask = self.seen.screen.second_opinion
+        return f"its {mask} calls it {kind}, and the dates beside it do not confirm ground"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +147,16 @@ def _read(
     wanted[y, x] = True
     away = composing.away(list(ground.composed))
     whole = composing.observed(ground, used, away, wanted)
-    past = None if whole.past is None else whole.past[0].isel(here)
-    cube, around = dask.compute(whole.cube.isel(here), past, scheduler=IN_THREADS)
+    past = None if whole.past is None else tuple(each.isel(here) for each in whole.past)
+    cube, judged, around = dask.compute(
+        whole.cube.isel(here), whole.judged.isel(here), past, scheduler=IN_THREADS
+    )
     seen = dataclasses.replace(
         whole,
         cube=cube,
         shown=whole.shown.isel(here),
-        past=None if whole.past is None else (around, whole.past[1].isel(here)),
+        judged=judged,
+        past=around,
         away=None if whole.away is None else whole.away.isel(here),
     )
     screened = seen.screened()

@@ -218,6 +218,8 @@ class _Words:
 
     def _beside(self, scene: Scene, state: int) -> str:
         """Say what an observation stands out of: the nearest dates before and after that stand."""
+        if self._pixels is not None and (doubt := self._pixels.doubt(scene)):
+            return doubt
         role = EVIDENCE[0] if state == BRIGHT else EVIDENCE[1]
 
         def value(each: Scene) -> float:
