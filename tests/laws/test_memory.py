@@ -44,9 +44,11 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def peaks(folder: Path, side: int, **changes: object) -> tuple[int, int, int]:
+def peaks(
+    folder: Path, side: int, model: str = "ukis-csmask", **changes: object
+) -> tuple[int, int, int]:
     """Run over side × side tiles; return what was stated, and the peaks of the run and its workers."""
-    name = "-".join(map(str, (side, *changes)))
+    name = "-".join(map(str, (side, model, *changes)))
     # One step inside, so that no window reaches beyond the archive.
     west, north = WEST_M + STEP_PX * RESOLUTION_M, NORTH_M - STEP_PX * RESOLUTION_M
     edge = side * TILE_PX * RESOLUTION_M
@@ -57,6 +59,7 @@ def peaks(folder: Path, side: int, **changes: object) -> tuple[int, int, int]:
         "datetime": "2023-06-01/2023-08-31",
         "sources": [{"catalog": "archive/catalog.json"}],
         "grid": {"crs": "utm", "resolution_m": RESOLUTION_M, "tile_px": TILE_PX},
+        "mask": {"model": model},
         "composite": {"bands": ["blue", "green", "red", "nir", "swir16"]},
         "store": f"stores/{name}",
         "run": {"workers": 2, **changes},
@@ -80,6 +83,11 @@ def test_peaks_are_what_was_said_however_wide_the_region(folder):
         assert needed / WORST <= own <= needed
     narrow, wide = found[1][1], found[4][1]
     assert abs(wide - narrow) <= 0.1 * narrow
+
+
+def test_two_networks_take_no_more_either(folder):
+    needed, own, _ = peaks(folder, 1, "ensemble")
+    assert own <= needed
 
 
 def test_workers_and_their_coordinator_take_no_more_either(folder):

@@ -62,6 +62,7 @@ class Real:
             "store": str(folder / "store"),
             # Tiles of one window each: seams between tiles would show.
             "grid": {"resolution_m": 60.0, "tile_px": 512},
+            "mask": {"model": "ukis-csmask"},
             "composite": {"name": "all", "period": "all", "bands": list(BANDS)},
         }
         return parse_job(whole | parts, base=folder)
