@@ -20,7 +20,7 @@ DISTANCES: Mapping[str, Sequence[Code]] = {
 }
 """Distance, as `pipeline.composite.observations.Observations` names it -> the classes to which it is measured."""
 
-_WIDE_BYTES, _INNER_BYTES = 10, 24
+_WIDE_BYTES, _INNER_BYTES = 6, 17
 """While a scene is measured: codes, flags and distances along columns of all its pixels; squares and metres of those wanted."""
 
 
@@ -109,7 +109,8 @@ def _distance_m(
     )
     near = squares(found, rows, columns, reach_px(reach_m, resolution_m))
     # Roots of whole numbers of pixels: the same wherever the array begins.
-    metres = np.sqrt(near.astype(np.float64))
+    metres = near.astype(np.float64)
+    np.sqrt(metres, out=metres)
     metres *= resolution_m
     metres[metres > reach_m] = np.inf
     return metres.astype(np.float32)
