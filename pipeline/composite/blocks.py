@@ -1,7 +1,6 @@
 """Cube + usable -> composite, block by block.
 
-Every pixel is decided from its own observations by arithmetic in a fixed order, so that chunks, blocks
-and strips never change a bit of the result.
+Every pixel is decided from its own observations by arithmetic in a fixed order: no chunk, block or strip changes a bit of it.
 """
 
 from __future__ import annotations
