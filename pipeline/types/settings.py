@@ -205,7 +205,7 @@ class ScreenSettings(Section):
 
     history_days: Annotated[int, Field(strict=True, ge=1, le=366)] = 31
     """How many days before and after a period observations are looked at."""
-    min_dates: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
+    min_dates: Annotated[int, Field(strict=True, ge=1, le=100)] = 2
     """Pixels of which fewer dates stand, history included, are suspect."""
     second_opinion: Annotated[
         Literal["scl", "qa_pixel", "fmask", "dea_fmask"] | None, Field(exclude_if=operator.not_)

@@ -164,6 +164,12 @@ def test_no_pixels_are_none():
 GROUND = (0.04, 0.30, 0.20)
 
 
+def test_two_dates_that_agree_are_enough():
+    ground = (0.05, 0.30, 0.20)
+    assert stands(series(ground, ground)) == ([True, True], 0)
+    assert stands(series(ground)) == ([True], 1)
+
+
 def test_a_cloud_and_a_shadow_are_put_aside():
     cloud, shadow = (0.35, 0.5, 0.35), (0.03, 0.12, 0.08)
     assert stands(series(GROUND, cloud, GROUND, shadow, GROUND)) == ([1, 0, 1, 0, 1], 0)
@@ -206,6 +212,48 @@ def test_the_history_of_later_dates_confirms(changed):
     past = xr.concat([before, later], "time")
     history = past, make_usable(np.ones((4, 1, 1)))
     assert stands(series(changed), history=history) == ([True], 0)
+
+
+OLD = np.array([0.05, 0.30, 0.20])
+EVENTS = {
+    "harvest": (0.09, 0.15, 0.30),
+    "snow": (0.75, 0.62, 0.10),
+    "flood": (0.05, 0.03, 0.02),
+    "roof": (0.45, 0.50, 0.45),
+}
+"""Change -> `EVIDENCE` of the new ground."""
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_change_of_the_ground_stands_in_whole_patches(event, seed):
+    """Light, noise, clouds and shadows, of which the mask missed some (4 % of what is usable): in the next period every patch is new."""
+    rng, shape = np.random.default_rng(seed), (14, 40, 40)
+    ground = np.where(np.arange(14)[:, None] < 6, OLD, EVENTS[event])
+    ground = ground * rng.uniform(0.92, 1.08, (14, 1))
+    truly = ground.T[:, :, None, None] + rng.normal(0, 0.004, (3, *shape))
+    weather = rng.choice(4, shape, p=[0.5, 0.48, 0.01, 0.01])
+    veil, shade = rng.uniform(0.1, 0.9, shape), rng.uniform(0.3, 0.8, shape)
+    seen = np.where(weather == 2, truly * (1 - veil) + 0.8 * veil, truly)
+    cube = make(np.where(weather == 3, seen * shade, seen))
+    usable = make_usable(weather != 1)
+    # The ground changes on 31 May; the period is June, with history before and after.
+    june = slice(7, 12)
+    around = np.r_[0:7, 12:14]
+    history = cube.isel(time=around), usable.isel(time=around)
+    kept = screen(cube.isel(time=june), usable.isel(time=june), SETTINGS, history)["kept"]
+    composite = compose(cube.isel(time=june), kept)
+    made = np.stack([composite[role].values for role in EVIDENCE])
+    off = [
+        np.sqrt(((made - np.reshape(each, (3, 1, 1))) ** 2).sum(axis=0))
+        for each in (EVENTS[event], OLD)
+    ]
+    twice = (weather[june] == 0).sum(axis=0) >= 2
+    assert twice.sum() > 800
+    assert (off[0] < off[1])[twice].mean() >= 0.99
+    np.testing.assert_allclose(
+        np.nanmedian(made, axis=(1, 2)), EVENTS[event], atol=0.02, rtol=0.1
+    )
 
 
 def test_alone_or_contradicted_it_stands_and_is_suspect():

@@ -4,6 +4,7 @@
 
     screen.py    a period and its history -> which observations stand, and which pixels are suspect
     spikes.py    its compiled part, a pixel at a time
+    look.py      in which pixels anything may stand out, many at a time
     states.py    what becomes of an observation
     fewest.py    pixels that too few observations decide
     clearest.py  the k clearest observations of each pixel, from masks alone

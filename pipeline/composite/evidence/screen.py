@@ -224,12 +224,12 @@ class _Screening:
         """Return (3, T, pixels of the part) in order of time."""
         bands = np.empty((3, len(self.order), part.stop - part.start), np.float32)
         for band, to in enumerate(bands):
-            both = [
-                each[band].reshape(len(each[band]), -1)[:, part]
-                for each in (inside, past)
-                if each
+            scenes = [
+                each.reshape(len(each), -1) for each in (inside[band], *past[band : band + 1])
             ]
-            np.take(np.concatenate(both), self.order, axis=0, out=to)
+            for row, scene in zip(to, self.order, strict=True):
+                later = int(scene >= self.n_inside)
+                row[:] = scenes[later][scene - later * self.n_inside, part]
         return bands
 
 
