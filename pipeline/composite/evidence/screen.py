@@ -30,7 +30,8 @@ observation that is not usable changes nothing. (5) Haze of less than .02 stays.
 observations alone, so that no partition shows.
 
 The limits were chosen on the simulated archive of seed 7 with the masks of ukis-csmask, and judged on seeds 11 and 23;
-step 2 was added when 23 showed two such clouds (`benchmarks/screening.py`, docs/composites.md). That clouds are outliers of a pixel's series is old (Hagolle
+step 2 was added when 23 showed two such clouds, and ``min_dates`` of 2, since two dates that stand agree, was chosen on all
+three (`benchmarks/screening.py`, docs/composites.md). That clouds are outliers of a pixel's series is old (Hagolle
 et al. 2010, doi:10.1016/j.rse.2010.03.002, compare blue with the last clear date; Tmask, Zhu & Woodcock 2014,
 doi:10.1016/j.rse.2014.06.012, fits a model of the year); this rule is our own, because it needs four dates
 and not a year.
