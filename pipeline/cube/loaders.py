@@ -33,12 +33,20 @@ def _with_odc_stac(
     target: NDArray[np.float32],
 ) -> None:
     """Read the rasters that odc-stac found when it parsed the item."""
-    for index, role in enumerate(roles):
-        source = layer.sources[role]
+    for index in _turned(geobox, len(roles)):
+        source = layer.sources[roles[index]]
         numbers = ExactReader(source, layer.facts[source.uri], found).pixels(geobox)
         # A band at a time, while its numbers are in the processor's cache.
         np.multiply(numbers, layer.scale[index], out=target[index])
         target[index] += layer.offset[index]
+
+
+def _turned(geobox: GeoBox, size: int) -> list[int]:
+    """Return the numbers below a size, in each block from another one on, lest all threads wait for the same raster."""
+    (rows, cols), place = geobox.shape, geobox.transform
+    steps = (cols * (abs(place.a) + abs(place.b)), rows * (abs(place.d) + abs(place.e)))
+    first = round(place.c / steps[0]) - round(place.f / steps[1])
+    return [(first + each) % size for each in range(size)]
 
 
 def _with_stackstac(
