@@ -3,6 +3,7 @@
 ::
 
     screen.py    a period and its history -> which observations stand, and which pixels are suspect
+    gather.py    what it looks at, in order of time, compiled
     spikes.py    its compiled part, a pixel at a time
     look.py      in which pixels anything may stand out, many at a time
     states.py    what becomes of an observation

@@ -198,45 +198,29 @@ class _Screening:
         -------
         (T + 1, Y, X): the state of each observation, the period's first, and then `suspect`.
         """
-        from pipeline.composite.evidence.spikes import judge  # noqa: PLC0415 -- numba takes long to import
+        from pipeline.composite.evidence.gather import admit, gather  # noqa: PLC0415 -- numba takes long to import
+        from pipeline.composite.evidence.spikes import judge  # noqa: PLC0415
 
-        inside, past = arrays[: self.n_bands + 1], arrays[self.n_bands + 1 :]
-        _, ny, nx = inside[0].shape
-        usable = _finite(inside)
-        if past:
-            usable = np.concatenate([usable, _finite(past)])
-        flat = usable.reshape(len(usable), ny * nx)[self.order]
-        of_period = self.order < self.n_inside
-        back = np.argsort(self.order)
-        made = np.empty((len(back) + 1, ny * nx), np.uint8)
-        for start in range(0, ny * nx, _STRIP_PX):
-            part = slice(start, min(start + _STRIP_PX, ny * nx))
-            bands = self._evidence(inside, past, part)
-            shown = np.ascontiguousarray(flat[:, part])
-            state, suspect = judge(bands, shown, of_period, np.array(_LIMITS), self.min_dates)
-            made[:-1, part] = state[back]
+        n_times, (_, ny, nx) = len(self.order), arrays[0].shape
+        flat = [np.ascontiguousarray(each).reshape(len(each), ny * nx) for each in arrays]
+        rows = np.argsort(self.order)
+        parts = [(flat[: self.n_bands + 1], rows[: self.n_inside])]
+        if len(flat) > self.n_bands + 1:
+            parts.append((flat[self.n_bands + 1 :], rows[self.n_inside :]))
+        of_period, limits = self.order < self.n_inside, np.array(_LIMITS)
+        made = np.empty((n_times + 1, ny * nx), np.uint8)
+        for first in range(0, ny * nx, _STRIP_PX):
+            part = slice(first, min(first + _STRIP_PX, ny * nx))
+            bands = np.empty((3, n_times, part.stop - first), np.float32)
+            state = np.empty(bands.shape[1:], np.uint8)
+            for given, to in parts:
+                state[to] = given[-1][:, part]
+                for band, row in zip(given, bands, strict=False):
+                    gather(band, first, to, row, state)
+                for band in given[3:-1]:
+                    admit(band, first, to, state)
+            suspect = judge(bands, state, of_period, limits, self.min_dates)
+            made[:-1, part] = state[rows]
             seen = (state[of_period] != UNUSABLE).any(axis=0)
             made[-1, part] = np.where(seen, suspect, _NOTHING)
         return made.reshape(len(made), ny, nx)
-
-    def _evidence(
-        self, inside: Sequence[NDArray[Any]], past: Sequence[NDArray[Any]], part: slice
-    ) -> NDArray[np.float32]:
-        """Return (3, T, pixels of the part) in order of time."""
-        bands = np.empty((3, len(self.order), part.stop - part.start), np.float32)
-        for band, to in enumerate(bands):
-            scenes = [
-                each.reshape(len(each), -1) for each in (inside[band], *past[band : band + 1])
-            ]
-            for row, scene in zip(to, self.order, strict=True):
-                later = int(scene >= self.n_inside)
-                row[:] = scenes[later][scene - later * self.n_inside, part]
-        return bands
-
-
-def _finite(arrays: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
-    """Return the last array, usable, where all bands are finite; elsewhere `UNUSABLE`."""
-    found = np.asarray(arrays[-1]).astype(np.uint8)
-    for band in arrays[:-1]:
-        found *= np.isfinite(band)
-    return found

@@ -25,19 +25,20 @@ Series = NDArray[np.float64]
 @compiled
 def judge(
     bands: NDArray[np.float32],
-    shown: NDArray[np.uint8],
+    state: NDArray[np.uint8],
     inside: NDArray[np.bool_],
     limits: NDArray[np.float64],
     min_dates: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+) -> NDArray[np.bool_]:
     """Judge the observations of some pixels; see `pipeline.composite.evidence.screen` for the definition.
 
     Parameters
     ----------
     bands
         (3, T, N) blue, near infrared and shortwave infrared reflectance, by time; finite where usable.
-    shown
-        (T, N) `UNUSABLE`, `KEPT`, or what a second opinion calls the observation: `BRIGHT` (cloud) or `DARK` (shadow).
+    state
+        (T, N) `UNUSABLE`, `KEPT`, or what a second opinion calls the observation: `BRIGHT` (cloud) or `DARK` (shadow). Written:
+        states of `pipeline.composite.evidence.states`.
     inside
         (T,) which observations are of the period.
     limits
@@ -49,13 +50,11 @@ def judge(
 
     Returns
     -------
-    (T, N) states of `pipeline.composite.evidence.states`; and (N,) whether a pixel is suspect.
+    (N,) whether a pixel is suspect.
     """
-    n_times, n_px = shown.shape
-    state = np.empty((n_times, n_px), np.uint8)
+    n_times = len(state)
     # What is usable stands, where nothing is put aside.
-    state[:] = shown
-    count, odd = look_over(bands, shown, limits.astype(np.float32))
+    count, odd = look_over(bands, state, limits.astype(np.float32))
     suspect = (count > 0) & (count < min_dates)
     series, flags = np.empty((4, n_times + 2)), np.zeros(n_times + 2, np.bool_)
     series[0, 0], series[1, 0], series[2, 0] = _END
@@ -66,7 +65,7 @@ def judge(
             # Without a branch, which a processor would guess wrong half of the time.
             series[0, n + 1], series[1, n + 1] = bands[0, t, p], bands[1, t, p]
             series[2, n + 1], series[3, n + 1] = bands[2, t, p], t
-            became[t] = shown[t, p]
+            became[t] = state[t, p]
             n += became[t] == KEPT
             doubted |= became[t] > KEPT
         series[0, n + 1], series[1, n + 1], series[2, n + 1] = _END
@@ -79,7 +78,7 @@ def judge(
         suspect[p] = settled or 0 < n < min_dates
         for t in range(n_times):
             state[t, p] = became[t]
-    return state, suspect
+    return suspect
 
 
 _END = (-np.inf, np.inf, np.inf)
@@ -89,7 +88,7 @@ _END = (-np.inf, np.inf, np.inf)
 @compiled
 def _confirm(
     bands: NDArray[np.float32],
-    p: int,
+    p: np.intp,
     series: Series,
     n: int,
     limits: NDArray[np.float64],
@@ -223,7 +222,7 @@ def _settle(
     blue: NDArray[np.float32],
     inside: NDArray[np.bool_],
     became: NDArray[np.uint8],
-    p: int,
+    p: np.intp,
 ) -> bool:
     """Where nothing of the period stands, let the one least blue stand; return whether that was so."""
     best = -1
