@@ -18,7 +18,9 @@ Without members it is the mean of `MEMBERS`: the default of a job. Options ``pre
 member that does not say its own.
 
 Each member masks on its own lattice and blends its own windows; their results are then combined pixel by pixel,
-so a member scores exactly as it does alone. The card's lattice only covers the pixels that all of them read.
+so a member scores exactly as it does alone. The card's lattice only covers the pixels that all of them read. Networks trained
+here that look at a bounded neighbourhood are an exception: they take the windows of the others, score nearly as alone, and nothing
+is read round a tile for them (`Member.step_px`).
 """
 
 from __future__ import annotations

@@ -36,6 +36,9 @@ class Member:
     alignment_px: int | None
     """Moving windows by a multiple of this, or widening their halo, leaves the scores unchanged. None: scores
     depend on the whole window."""
+    step_px: int | None = None
+    """Windows of any lattice that starts them on multiples of this will do: it looks at a bounded neighbourhood, and what a
+    halo cuts off changes few pixels. None: its own windows alone."""
 
     def named(self) -> dict[str, Any]:
         """Return the entry of the combined card for this member, enough to resolve it again."""
@@ -103,8 +106,12 @@ def member(
     options = {**for_all, **given.get("options", {})}
     card = found.resolve(given["model"], level=level, roles=roles, options=options)
     # Only models with a bounded receptive field have an alignment.
-    alignment = getattr(found, "alignment_px", None)
-    return Member(card=card, alignment_px=alignment(card) if alignment else None)
+    alignment, step = (getattr(found, name, None) for name in ("alignment_px", "step_px"))
+    return Member(
+        card=card,
+        alignment_px=alignment(card) if alignment else None,
+        step_px=step(card) if step else None,
+    )
 
 
 def from_json(where: str, value: object) -> Any:  # noqa: ANN401 - whatever was written
@@ -138,11 +145,17 @@ def joint_lattice(members: Sequence[Member]) -> Lattice:
 
 
 def common_lattice(members: Sequence[Member]) -> Lattice | None:
-    """Return a lattice on which every member scores as it does alone; None if there is none.
+    """Return a lattice on which every member scores as it does alone, or nearly (`Member.step_px`); None if there is none.
 
     Members whose scores depend on the whole window must all have that lattice. Another member fits if each pixel
     of a window's support has the member's halo round it, and windows start on the member's alignment.
     """
+    leading = [each for each in members if each.step_px is None]
+    if 0 < len(leading) < len(members):
+        lattice = common_lattice(leading)
+        guests = [each.step_px for each in members if each.step_px is not None]
+        goes = lattice is not None and all(_starts_on(lattice, step) for step in guests)
+        return lattice if goes else None
     fixed = [each for each in members if each.alignment_px is None]
     first = max(fixed or members, key=lambda each: each.card.lattice.halo_px)
     lattice = first.card.lattice
@@ -154,11 +167,15 @@ def common_lattice(members: Sequence[Member]) -> Lattice | None:
 
 
 def _carries(lattice: Lattice, guest: Member) -> bool:
-    step = guest.alignment_px or 1
-    starts = (lattice.core_px, lattice.halo_px, lattice.shift_px)
     # Where windows are blended, pixels beyond the core count too.
     room = lattice.halo_px - lattice.reach_px
-    return room >= guest.card.lattice.halo_px and all(px % step == 0 for px in starts)
+    return room >= guest.card.lattice.halo_px and _starts_on(lattice, guest.alignment_px or 1)
+
+
+def _starts_on(lattice: Lattice, step_px: int) -> bool:
+    """Return whether windows start, and end, on multiples of a step."""
+    starts = (lattice.core_px, lattice.halo_px, lattice.shift_px)
+    return all(px % step_px == 0 for px in starts)
 
 
 def enclosing_lattice(lattices: Sequence[Lattice]) -> Lattice:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
+from pipeline.models.architectures.shape import WIDE
 from pipeline.models.families import options as option
 from pipeline.models.wavelengths import ROLE_UM
 from pipeline.models.weights.files import UserFile, WeightsFile, given
@@ -78,6 +79,11 @@ class Trained:
             )
         bands = _bands(card, roles, chosen["roles"])
         return _card(card, folder, bands, chosen)
+
+    def step_px(self, card: ModelCard) -> int | None:
+        """Return the stride of a network whose pixels see a bounded neighbourhood; see `pipeline.models.combined.members.Member`."""
+        shape = read_card(folder_of(card.name, card.options["weights"])).network
+        return shape.stride_px if shape.lattice == WIDE else None
 
     def load(self, card: ModelCard) -> Model:
         """Load a network; see `pipeline.models.load`."""

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pipeline.datasets import reader_of
 from pipeline.errors import ModelError
+from pipeline.evaluate.labelled import by_model
 from pipeline.models import registry
 from pipeline.models.combined import members as combining
 from pipeline.models.combined.ensemble import RULES, Ensemble, EnsembleModel
@@ -22,7 +24,7 @@ from pipeline.models.families.product_masks import ProductMasks
 from pipeline.models.families.trained import Trained
 from pipeline.models.families.ukis_csmask import UkisCsmask
 from pipeline.testing.models import fake_card
-from pipeline.types import Code, Lattice, MaskSettings
+from pipeline.types import CLOUD, Code, Lattice, MaskSettings
 
 ROLES = ("blue", "green", "red", "nir", "nir08", "swir16", "swir22", "scl", "qa_pixel")
 LATTICE = Lattice(core_px=8, halo_px=0)
@@ -38,7 +40,15 @@ THICK, THIN, SHADOW, NO_DATA = (
 
 @pytest.fixture(autouse=True)
 def all_providers(monkeypatch):
-    own = (UkisCsmask(), DlL8s2Uv(), OmniCloudMask(), ProductMasks(), Tta(), Ensemble())
+    own = (
+        UkisCsmask(),
+        DlL8s2Uv(),
+        OmniCloudMask(),
+        ProductMasks(),
+        Trained(),
+        Tta(),
+        Ensemble(),
+    )
     monkeypatch.setattr(providers, "OWN", own)
 
 
@@ -313,8 +323,7 @@ def test_windows_of_several_sizes_cannot_be_turned():
     assert Tta().resolve("tta", level="L2A", roles=ROLES, options=alike).name == "tta"
 
 
-def test_without_options_it_is_the_default_of_a_job(monkeypatch):
-    monkeypatch.setattr(providers, "OWN", (UkisCsmask(), Trained(), Ensemble()))
+def test_without_options_it_is_the_default_of_a_job():
     card = Ensemble().resolve(
         MaskSettings().model, level="L2A", roles=ROLES, options={"precision": "bfloat16"}
     )
@@ -371,3 +380,33 @@ def test_all_that_decides_its_pixels_is_on_the_card():
 def test_what_is_wrong_is_named(options, message):
     with pytest.raises(ModelError, match=message):
         Ensemble().resolve("ensemble", level="L2A", roles=ROLES, options=options)
+
+
+def test_a_network_of_a_bounded_neighbourhood_takes_the_windows_of_the_others():
+    alone = registry.resolve("ukis-csmask", level="L2A", roles=ROLES)
+    for members in (("ukis-csmask", "cloudmask-si"), ("cloudmask-si", "ukis-csmask")):
+        card = resolve(list(members))
+        assert card.lattice == alone.lattice
+        inside = Ensemble().inside(card)
+        assert all(each.card.lattice == alone.lattice for each in inside)
+    assert resolve(["cloudmask-si"]).lattice.halo_px == 128
+
+
+def test_where_the_others_have_no_common_windows_it_keeps_its_own():
+    members = Ensemble().inside(resolve(["ukis-csmask", "omnicloudmask", "cloudmask-si"]))
+    assert [each.card.lattice.window_px for each in members] == [576, 1152, 1152]
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_its_scores_on_their_windows_are_nearly_its_own(shared_data):
+    """Of the pixels of a real chip few change, though their windows have a quarter of the halo."""
+    reader = reader_of("chips")
+    card = resolve(["ukis-csmask", "cloudmask-si"], roles=reader.card.roles)
+    lent = Ensemble().inside(card)[1]
+    own = registry.resolve("cloudmask-si", level="L2A", roles=reader.card.roles)
+    image = next(iter(reader.read(shared_data / "labelled")))
+    models = lent.load(), registry.load(own)
+    lent_cloud, cloud = (
+        np.isin(by_model(each, reader.card).predict(image), CLOUD) for each in models
+    )
+    assert 0 < (lent_cloud != cloud).mean() < 0.03
