@@ -101,6 +101,7 @@ def test_any_partition_gives_the_same_pixels_once(whole, region, tmp_path, cut, 
     assert cube.METER.total() == read
 
 
+@pytest.mark.slow
 def test_clouds_of_other_tiles_count(whole, region, monkeypatch):
     """The law is not empty: without the masks around a tile its composites are others."""
     near = tasks.tiles_near

@@ -19,6 +19,7 @@ PLAIN = CompositeSettings(name="plain", bands=tuple(BANDS), screen=ScreenSetting
 ASKED = PLAIN.replace(name="asked", screen=ScreenSettings(second_opinion="scl"))
 
 
+@pytest.mark.slow
 def test_a_second_opinion_puts_more_aside_whatever_the_tiles(summer, tmp_path):
     job, record = made(summer, tmp_path, (PLAIN, ASKED))
     plain, asked = composed(job, "plain"), composed(job, "asked")
@@ -59,7 +60,7 @@ def test_what_no_product_brings_along_is_refused(summer, tmp_path):
 
 def test_it_is_written_and_read_and_none_is_as_before(summer, tmp_path):
     job = make_job(summer, tmp_path / "s").replace(composite=PLAIN)
-    assert dump_job(job)["composite"]["screen"] == {"history_days": 31, "min_dates": 3}
+    assert dump_job(job)["composite"]["screen"] == {"history_days": 31, "min_dates": 2}
     asked = job.replace(composite=ASKED)
     assert parse_job(dump_job(asked), base=tmp_path) == asked
     assert "second" not in settings_text(PLAIN)

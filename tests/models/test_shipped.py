@@ -32,6 +32,15 @@ def test_it_is_listed_and_needs_nothing_from_elsewhere():
     assert resolve(card.name, level="L2A", roles=MANY, options=card.options) == card
 
 
+def test_one_that_was_loaded_for_other_bands_is_another():
+    cards = [
+        resolve(NAME, level="L2A", roles=roles) for roles in (SIX, SIX[:4], (*SIX[:3], "nir08"))
+    ]
+    loaded = [load(card) for card in cards]
+    assert [each.card.roles for each in loaded] == [card.roles for card in cards]
+    assert load(cards[0]) is loaded[0]
+
+
 def test_no_path_of_an_installation_is_in_its_fingerprint():
     card = resolve(NAME, level="L1C", roles=MANY)
     assert not card.options["weights"]

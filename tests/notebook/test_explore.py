@@ -5,6 +5,7 @@ import requests
 
 from pipeline.errors import ConfigError
 from pipeline.notebook import explore
+from pipeline.serve.app import make_app
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def shown(archive, page):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(explore, "WEB", page)
         patch.setattr("pipeline.serve.app.WEB", page)
-        patch.setattr("pipeline.serve.app.make_app.__kwdefaults__", {"web": page})
+        patch.setitem(make_app.__kwdefaults__, "web", page)
         made = archive.explore(height=500)
     yield made
     made.close()

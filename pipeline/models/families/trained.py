@@ -78,6 +78,9 @@ class Trained:
                 "the option precision to float32"
             )
         bands = _bands(card, roles, chosen["roles"])
+        if not card.network.wanted:
+            # A network for any bands is another one for each sensor's, and options tell loaded models apart.
+            chosen["roles"] = ",".join(bands)
         return _card(card, folder, bands, chosen)
 
     def step_px(self, card: ModelCard) -> int | None:
