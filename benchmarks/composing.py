@@ -20,10 +20,11 @@ import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
-from pipeline.composite import EVIDENCE, bytes_needed, compose, method, screen
+from pipeline.composite import EVIDENCE, as_they_lie, bytes_needed, compose, method, screen
 from pipeline.types import ScreenSettings
 
 ROLES = (
@@ -232,17 +233,34 @@ def print_residuals(cube: xr.Dataset, usable: xr.DataArray, timed: dict[str, Wor
 
 
 def print_memory(cube: xr.Dataset, usable: xr.DataArray, edge: int) -> None:
-    """Print the peak of composing one block, whose observations are there already, against what is foreseen."""
+    """Print the peak of composing one block that is opened scene by scene, as jobs do, against what is foreseen."""
     n_times, n_roles = cube.sizes["time"], len(cube.data_vars) - 1
-    there = cube.nbytes + usable.nbytes
-    for name in ("median", "geomedian", "medoid"):
+
+    def opened(given: xr.DataArray) -> xr.DataArray:
+        values, chunks = given.values, ((1,) * n_times, (edge,), (edge,))
+
+        def scene(block_info: dict | None = None) -> np.ndarray:
+            at = block_info[None]["chunk-location"][0]
+            return values[at : at + 1].copy()
+
+        meta = np.empty((0, 0, 0), values.dtype)
+        return given.copy(data=da.map_blocks(scene, chunks=chunks, dtype=meta.dtype, meta=meta))
+
+    for name, options in (("median", {}), ("mean", {}), ("geomedian", {"mads": True})):
+        made = method(name, options)
+        composite = compose(cube.map(opened), opened(usable), made)
+        composite.compute(scheduler="synchronous")  # imported and compiled once
         tracemalloc.start()
-        compose(cube, usable, name)
+        composite.compute(scheduler="synchronous")
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        foreseen = bytes_needed(edge, n_times, n_roles, 1)
+        packed = not as_they_lie(made, n_times, n_roles)
+        foreseen = bytes_needed(
+            edge, n_times, n_roles, 1, n_layers=len(made.layers), packed=packed
+        )
         print(
-            f"memory of {name}: {(there + peak) / 2**20:.0f} MiB at its peak, {foreseen / 2**20:.0f} foreseen"
+            f"memory of {name}: {peak / 2**20:.0f} MiB at its peak, {foreseen / 2**20:.0f} foreseen: "
+            f"{foreseen / peak:.2f} times"
         )
 
 

@@ -1,7 +1,7 @@
 """How large a block may be, and what a tile needs: sizes in bytes.
 
 A block in work holds every observation of its pixels. Dask joins the chunks of the time axis band by
-band, so one band stands twice at that moment.
+band, so one band stands twice at that moment; what a method takes, it takes afterwards.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ BLOCK_BUDGET_BYTES = 256 * 2**20
 
 _FINEST_PX = 16
 
-_METHOD_COPIES = 6
+_METHOD_COPIES = 7
 """What a method may hold: so many times the observations that it gets at a time, some in float64."""
 
+_TWICE_BYTES = 4
+"""Of an observation while the chunks of a band are joined."""
 
-_SCREEN_BYTES = 2 * 3 * 4 + 4
-"""Of an observation while it is screened: evidence that stands twice, and flags."""
+_SCREENED_BYTES = 2
+"""Of an observation that was screened: its state, and whether it stands. While that is found it takes no more than `_TWICE_BYTES`:
+evidence is laid out for few pixels at a time."""
+
+_TASK_BYTES = 2560
+"""Of Dask's, for a band of a scene in a block, as tracemalloc tells of small tiles."""
 
 
 def block_px(
     n_times: int,
     n_roles: int,
     budget_bytes: int = BLOCK_BUDGET_BYTES,
-    *,
-    screened: bool = False,
 ) -> int:
     """Return the edge of the blocks to work in: what the cube's (y, x) chunks should be.
 
@@ -39,14 +43,12 @@ def block_px(
         Scenes of the period and of those that screen it, bands of the composite.
     budget_bytes
         What one block may hold.
-    screened
-        Whether the period is screened.
 
     Returns
     -------
     The largest power of two, at least 16, whose square fits: it divides tiles and chunks.
     """
-    edge = math.isqrt(budget_bytes // _block_bytes(1, n_times, n_roles, screened=screened))
+    edge = math.isqrt(budget_bytes // _block_bytes(1, n_times, n_roles))
     return max(_FINEST_PX, 1 << max(edge.bit_length() - 1, 0))
 
 
@@ -80,19 +82,23 @@ def bytes_needed(  # noqa: PLR0913 -- sizes, each by itself
     packed
         Whether the method gets observations packed; of `pipeline.composite.as_they_lie`, not.
     """
-    edge = min(tile_px, block_px(n_times, n_roles, budget_bytes, screened=screened))
+    edge = min(tile_px, block_px(n_times, n_roles, budget_bytes))
     blocks = math.ceil(tile_px / edge) ** 2
-    block = _block_bytes(edge, n_times, n_roles, screened=screened) + 4 * n_layers * edge**2
+    later = _SCREENED_BYTES * n_times * edge**2 if screened else 0
     if packed:
-        block += _strip_bytes(min(edge**2, strip_px(n_times, n_roles)), n_times, n_roles)
+        later += _strip_bytes(min(edge**2, strip_px(n_times, n_roles)), n_times, n_roles)
+    # What is held while bands are joined, and what from then on, follow each other.
+    later = max(later - _TWICE_BYTES * n_times * edge**2, 0)
+    block = _block_bytes(edge, n_times, n_roles) + 4 * n_layers * edge**2 + later
+    tasks = _TASK_BYTES * blocks * n_times * (n_roles + 2)
     composite = tile_px**2 * _composite_bytes(n_roles + n_layers)
     # Either the last blocks are in work, or all are done and joined, when the tile stands twice.
-    return composite + max(min(workers, blocks) * block, composite)
+    return composite + max(tasks + min(workers, blocks) * block, composite)
 
 
-def _block_bytes(edge_px: int, n_times: int, n_roles: int, *, screened: bool) -> int:
+def _block_bytes(edge_px: int, n_times: int, n_roles: int) -> int:
     # Per observation: float32 bands, int32 source, a byte of usable, and the band that stands twice.
-    observations = n_times * (4 * n_roles + 4 + 1 + 4 + (_SCREEN_BYTES if screened else 0))
+    observations = n_times * (4 * n_roles + 4 + 1 + _TWICE_BYTES)
     return edge_px**2 * (observations + _composite_bytes(n_roles))
 
 

@@ -120,10 +120,7 @@ def _distance_bytes(job: Job, grid: Grid, max_scenes: int) -> tuple[int, int, in
     held, measuring = composite.distances_bytes(
         grid.tile_px, reach_m, grid.resolution_m, max_scenes, n_names
     )
-    screened = settings.screen is not None
-    edge = composite.block_px(
-        scenes_held(settings, max_scenes), len(settings.bands), screened=screened
-    )
+    edge = composite.block_px(scenes_held(settings, max_scenes), len(settings.bands))
     in_work = 4 * n_names * max_scenes * min(edge, grid.tile_px) ** 2
     return held, workers * measuring, workers * in_work
 

@@ -203,9 +203,7 @@ class Composing:
 
     def chunk_px(self, n_scenes: int) -> int:
         """Return the edge of the blocks in which so many scenes are composed."""
-        return composite.block_px(
-            n_scenes, roles_held(self.settings), screened=self.settings.screen is not None
-        )
+        return composite.block_px(n_scenes, roles_held(self.settings))
 
     def _opened(
         self,
