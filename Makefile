@@ -96,6 +96,7 @@ studies: $(INSTALLED)  ## trainings compared, each study a night on two cores; s
 bench: $(INSTALLED)  ## ratios against peers and physical limits
 	$(BIN)/python -W ignore benchmarks/planning.py
 	$(BIN)/python -W ignore benchmarks/reading.py
+	$(BIN)/python -W ignore benchmarks/reading_http.py --tile-px 1024 --source-px 512
 	$(BIN)/python -W ignore benchmarks/whole.py
 	$(BIN)/python -W ignore benchmarks/masking.py
 	$(BIN)/python -W ignore benchmarks/scaling.py

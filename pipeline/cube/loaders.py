@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from odc.geo.geobox import GeoBox
 from pipeline.cube.layers import ItemLayer
 from pipeline.cube.reader import ExactReader
 from pipeline.cube.unfit import Found
+from pipeline.cube.windows import shared_positions
 from pipeline.errors import ConfigError
 from pipeline.types import CubeSettings, Grid
 
@@ -33,12 +35,23 @@ def _with_odc_stac(
     target: NDArray[np.float32],
 ) -> None:
     """Read the rasters that odc-stac found when it parsed the item."""
-    for index in _turned(geobox, len(roles)):
-        source = layer.sources[roles[index]]
-        numbers = ExactReader(source, layer.facts[source.uri], found).pixels(geobox)
-        # A band at a time, while its numbers are in the processor's cache.
-        np.multiply(numbers, layer.scale[index], out=target[index])
-        target[index] += layer.offset[index]
+    sources = [layer.sources[role] for role in roles]
+    readers = [ExactReader(each, layer.facts[each.uri], found) for each in sources]
+    order = _turned(geobox, len(roles))
+    # Servers are asked for all bands at once. No thread starts where there are none.
+    with shared_positions(), ThreadPoolExecutor(len(roles) or 1) as pool:
+        fetched = {
+            index: pool.submit(readers[index].fetch, geobox)
+            for index in order[1:]
+            if readers[index].is_remote
+        }
+        for index in order:
+            if index in fetched:
+                fetched[index].result()
+            numbers = readers[index].pixels(geobox)
+            # A band at a time, while its numbers are in the processor's cache.
+            np.multiply(numbers, layer.scale[index], out=target[index])
+            target[index] += layer.offset[index]
 
 
 def _turned(geobox: GeoBox, size: int) -> list[int]:
@@ -86,7 +99,9 @@ def _with_stackstac(
         band_coords=False,
         reader=functools.partial(BlockReader, facts=layer.facts, geobox=geobox, found=found),
     )
-    np.multiply(loaded.data.compute(scheduler="synchronous")[0], layer.scale, out=target)
+    with shared_positions():
+        numbers = loaded.data.compute(scheduler="synchronous")[0]
+    np.multiply(numbers, layer.scale, out=target)
     target += layer.offset
 
 

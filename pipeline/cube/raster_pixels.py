@@ -8,8 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cube.blocks.raster import BlockRaster
+from pipeline.cube.blocks.units import Soon
+from pipeline.cube.metadata.facts import AssetFacts
+from pipeline.cube.meter import METER
 from pipeline.cube.unfit import Kinds
-from pipeline.cube.windows import Window
+from pipeline.cube.windows import Needed, Window, are_parallel, part_in
+from pipeline.types import Cost
 
 Marked = Mapping[Window, Kinds]
 """Flags of a quality band by window of another band; windows without a flag are left out."""
@@ -66,3 +71,52 @@ def stacked(parts: Sequence[RasterPixels]) -> RasterPixels:
         for each in parts
     )
     return RasterPixels(pixels, np.concatenate(list(kinds)))
+
+
+def no_data(shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return pixels without data."""
+    return np.full(shape, np.nan, np.float32)
+
+
+def read_numbers(
+    raster: BlockRaster, band: int, facts: AssetFacts, needed: Needed, margin_px: int = 0
+) -> tuple[NDArray[np.float32], bool]:
+    """Read the rows and columns that are needed, and a margin on all sides.
+
+    Returns
+    -------
+    (y, x) float32 DNs, NaN = no data, also outside the raster; and whether all are surely valid.
+    """
+    needed = needed.grown(margin_px)
+    start, stop = needed.start, needed.stop
+    (top, bottom), (left, right) = (
+        (max(first, 0), min(last, edge))
+        for first, last, edge in zip(start, stop, raster.shape, strict=True)
+    )
+    if top >= bottom or left >= right:
+        return no_data((stop[0] - start[0], stop[1] - start[1])), True
+    soon = soon_of(raster, facts, margin_px)
+    numbers = raster.read(band, ((top, bottom), (left, right)), soon)
+    METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
+    # Whole numbers are compared in no time; not floats, among which may be NaN.
+    ends = (int(numbers.min()), int(numbers.max())) if numbers.dtype.kind in "ui" else None
+    inner = numbers.astype(np.float32)
+    if ends is None or ends[0] <= facts.nodata <= ends[1]:
+        inner[numbers == facts.nodata] = np.nan
+    # No number, of no data included, can be unfit.
+    bounds = facts.bounds
+    valid = bounds is None or (ends is not None and bounds.surely_valid(*ends))
+    if (top, left) == start and (bottom, right) == stop:
+        return inner, valid
+    pixels = no_data((stop[0] - start[0], stop[1] - start[1]))
+    pixels[top - start[0] : bottom - start[0], left - start[1] : right - start[1]] = inner
+    return pixels, valid
+
+
+def soon_of(raster: BlockRaster, facts: AssetFacts, margin_px: int) -> Soon | None:
+    """Return what will be wanted of a raster with a margin; None: that is not known."""
+    region = facts.region
+    part = None if region is None else part_in(raster.geobox, region, margin_px)
+    if region is None or part is None:
+        return None
+    return Soon(part, are_parallel(raster.geobox, region))

@@ -14,26 +14,33 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from odc.geo.geom import Geometry
 from odc.loader.types import RasterSource
 
+from pipeline.access.trust import SCHEMES
 from pipeline.cube.blocks.raster import BlockRaster, read_blocks
 from pipeline.cube.metadata.facts import AssetFacts
-from pipeline.cube.meter import METER
-from pipeline.cube.raster_pixels import Marked, RasterPixels, ReadPlan, stacked
+from pipeline.cube.metadata.outlines import elsewhere
+from pipeline.cube.raster_pixels import (
+    Marked,
+    RasterPixels,
+    ReadPlan,
+    no_data,
+    read_numbers,
+    soon_of,
+    stacked,
+)
 from pipeline.cube.resample import bilinear, block_max, block_mean, finer, shrink_factor
 from pipeline.cube.unfit import INSIDE, MARGIN_PX, Found, Kinds, Quality
 from pipeline.cube.windows import (
     Needed,
     Overview,
     Window,
-    columns_of,
     nearest_of,
     needed_of,
+    part_in,
     source_windows,
     strips,
 )
-from pipeline.types import Cost
 from pipeline.wording import counted
 
 T = TypeVar("T")
@@ -71,6 +78,38 @@ class ExactReader:
         read = self._read_pixels(place)
         self._found.note(read.kinds, (geobox.shape.y, geobox.shape.x), part)
         return read.pixels
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the asset lies on a server."""
+        return self._facts.ref.href.partition(":")[0].lower() in SCHEMES
+
+    def fetch(self, geobox: GeoBox) -> None:
+        """Decode the blocks that `pixels` will want of a geobox, if these are not too many to be kept until then.
+
+        Raises
+        ------
+        AssetError, AssetUnavailableError
+            As of `pixels`.
+        """
+        overview = self._ask(partial(self._fetched, geobox=geobox))
+        if overview is not None:
+            whole = partial(self._fetched_from, geobox=geobox, margin_px=MARGIN_PX)
+            self._ask(whole, overview.level)
+
+    def _fetched(self, raster: BlockRaster, geobox: GeoBox) -> Overview | None:
+        """Fetch a geobox, or return the overview to fetch it from."""
+        self._check(raster)
+        nearest = self._facts.nearest
+        overview = None if nearest else self._overview(raster, _shrink(raster, geobox))
+        if overview is None:
+            self._fetched_from(raster, geobox, 0)
+        return overview
+
+    def _fetched_from(self, raster: BlockRaster, geobox: GeoBox, margin_px: int) -> None:
+        window = part_in(raster.geobox, geobox, margin_px)
+        if window is not None:
+            raster.fetch(self._src.band, window, soon_of(raster, self._facts, margin_px))
 
     def _read_pixels(self, geobox: GeoBox) -> RasterPixels:
         marked = self._marked(geobox, whole=False)
@@ -119,11 +158,11 @@ class ExactReader:
             raise ValueError("it has no CRS")
         stated = self._facts.outline
         if stated is not None:
-            elsewhere = raster.once(
-                self._facts.outline_key, lambda: _elsewhere(raster.geobox, stated)
+            reason = raster.once(
+                self._facts.outline_key, lambda: elsewhere(raster.geobox, stated)
             )
-            if elsewhere:
-                raise ValueError(elsewhere)
+            if reason:
+                raise ValueError(reason)
         if self._src.band > raster.count:
             raise ValueError(
                 f"it has {counted(raster.count, 'band')}, band {self._src.band} was asked for"
@@ -142,7 +181,7 @@ class ExactReader:
         needed, shrink = needed_of(raster.geobox, geobox), plan.shrink
         if needed is None:
             shape = (geobox.shape.y // shrink, geobox.shape.x // shrink)
-            return RasterPixels(_no_data(shape))
+            return RasterPixels(no_data(shape))
         read = self._window(raster, needed, plan)
         pixels, kinds = read.pixels, read.kinds
         if needed.positions is not None:
@@ -166,8 +205,8 @@ class ExactReader:
     def _nearest_of(self, raster: BlockRaster, geobox: GeoBox) -> NDArray[np.float32]:
         needed = needed_of(raster.geobox, geobox)
         if needed is None:
-            return _no_data((geobox.shape.y, geobox.shape.x))
-        codes, _ = self._pixels(raster, needed)
+            return no_data((geobox.shape.y, geobox.shape.x))
+        codes, _ = read_numbers(raster, self._src.band, self._facts, needed)
         return codes if needed.positions is None else nearest_of(codes, needed.positions)
 
     def _window(self, raster: BlockRaster, needed: Needed, plan: ReadPlan) -> RasterPixels:
@@ -175,8 +214,8 @@ class ExactReader:
 
         In an overview these and the pixels round them are only flagged; in the raster itself they are also replaced.
         """
-        pixels, valid = self._pixels(
-            raster, needed.grown(MARGIN_PX) if plan.overview else needed
+        pixels, valid = read_numbers(
+            raster, self._src.band, self._facts, needed, MARGIN_PX if plan.overview else 0
         )
         bounds = None if valid else self._facts.bounds
         if plan.overview:
@@ -191,33 +230,6 @@ class ExactReader:
         if kinds is not None and self._facts.bounds is not None and not plan.overview:
             self._facts.bounds.settle(pixels, kinds)
         return RasterPixels(pixels, kinds)
-
-    def _pixels(self, raster: BlockRaster, needed: Needed) -> tuple[NDArray[np.float32], bool]:
-        """Read rows and columns: DNs, NaN = no data, also outside the raster; and whether all are surely valid."""
-        start, stop = needed.start, needed.stop
-        (top, bottom), (left, right) = (
-            (max(first, 0), min(last, edge))
-            for first, last, edge in zip(start, stop, raster.shape, strict=True)
-        )
-        if top >= bottom or left >= right:
-            return _no_data((stop[0] - start[0], stop[1] - start[1])), True
-        region = self._facts.region
-        columns = None if region is None else columns_of(raster.geobox, region)
-        numbers = raster.read(self._src.band, ((top, bottom), (left, right)), columns)
-        METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
-        # Whole numbers are compared in no time; not floats, among which may be NaN.
-        ends = (int(numbers.min()), int(numbers.max())) if numbers.dtype.kind in "ui" else None
-        inner = numbers.astype(np.float32)
-        if ends is None or ends[0] <= self._facts.nodata <= ends[1]:
-            inner[numbers == self._facts.nodata] = np.nan
-        # No number, of no data included, can be unfit.
-        bounds = self._facts.bounds
-        valid = bounds is None or (ends is not None and bounds.surely_valid(*ends))
-        if (top, left) == start and (bottom, right) == stop:
-            return inner, valid
-        pixels = _no_data((stop[0] - start[0], stop[1] - start[1]))
-        pixels[top - start[0] : bottom - start[0], left - start[1] : right - start[1]] = inner
-        return pixels, valid
 
     # -- quality bands --------------------------------------------------------------
 
@@ -274,23 +286,7 @@ class ExactReader:
         return self._nearest_of(raster, finer(geobox, shrink)), shrink
 
 
-def _no_data(shape: tuple[int, int]) -> NDArray[np.float32]:
-    return np.full(shape, np.nan, np.float32)
-
-
 def _shrink(raster: BlockRaster, geobox: GeoBox) -> int:
     """Return `shrink_factor` of a raster, which does not depend on the window."""
     key = ("shrink", str(geobox.crs), geobox.resolution.x)
     return raster.once(key, lambda: shrink_factor(raster.geobox, geobox))
-
-
-def _elsewhere(source: GeoBox, stated: Geometry) -> str:
-    """Say where a raster lies if that is not where its item says; else return an empty text."""
-    found = source.extent.to_crs(stated.crs)  # type: ignore[arg-type]
-    if found.intersects(stated):
-        return ""
-    return f"it lies at {_bounds(found)} in {stated.crs}, the item says {_bounds(stated)}"
-
-
-def _bounds(outline: Geometry) -> str:
-    return ", ".join(f"{edge:.0f}" for edge in outline.boundingbox)

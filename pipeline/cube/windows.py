@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from pipeline.cube.blocks.units import Part
 from pipeline.cube.positions import Positions, source_positions
 from pipeline.cube.resample import ALIGNED, aligned_offset, finer, nearest
 
@@ -47,7 +50,7 @@ class Needed:
 def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
     """Return which pixels of a source a geobox needs, if any.
 
-    Where grids differ, a thread's last answer is kept, since the bands of an item share it.
+    Where grids differ, a thread's last answer is kept inside `shared_positions`, since the bands of an item share it.
     """
     source = _in_hemisphere_of(geobox, source)
     start = aligned_offset(source, geobox)
@@ -63,6 +66,15 @@ def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
 
 
 _last = threading.local()
+
+
+@contextmanager
+def shared_positions() -> Iterator[None]:
+    """Drop at the end what `needed_of` keeps for this thread, up to 32 bytes a pixel."""
+    try:
+        yield
+    finally:
+        _last.asked = _last.needed = None
 
 
 def _placed(source: GeoBox, geobox: GeoBox) -> Needed | None:
@@ -93,18 +105,44 @@ def _in_hemisphere_of(geobox: GeoBox, source: GeoBox) -> GeoBox:
     return GeoBox(source.shape, Affine.translation(0, shift) @ source.transform, geobox.crs)
 
 
+BOUNDARY_POINTS = 33
+"""Points of an edge that is projected to another CRS."""
+
+
 @functools.lru_cache(maxsize=512)
-def columns_of(source: GeoBox, geobox: GeoBox) -> tuple[int, int] | None:
-    """Return the first column of a source that a geobox needs, and the first after; None: they differ by row, or it needs none."""
+def part_in(source: GeoBox, geobox: GeoBox, margin_px: int = 0) -> Part | None:
+    """Return the rows and columns of a source that a geobox and a margin need, cut at its edges; None: none.
+
+    To ask for them early, not to choose pixels: between CRSs only the outline is projected.
+    """
+    source = _in_hemisphere_of(geobox, source)
+    if aligned_offset(source, geobox) is None:
+        # What is interpolated needs a pixel more.
+        margin_px += 1
+    cols, rows = geobox.boundary(BOUNDARY_POINTS).T
+    x, y = (np.asarray(each) for each in geobox.transform @ (cols, rows))
+    if geobox.crs != source.crs:
+        assert geobox.crs is not None
+        assert source.crs is not None
+        x, y = geobox.crs.transformer_to_crs(source.crs)(x, y)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    cols, rows = (np.asarray(each) for each in ~source.transform @ (x, y))
+    (top, bottom), (left, right) = (
+        (
+            max(0, math.floor(axis.min() + ALIGNED) - margin_px),
+            min(size, math.ceil(axis.max() - ALIGNED) + margin_px),
+        )
+        for axis, size in zip((rows, cols), source.shape, strict=True)
+    )
+    return ((top, bottom), (left, right)) if top < bottom and left < right else None
+
+
+def are_parallel(source: GeoBox, geobox: GeoBox) -> bool:
+    """Return whether rows of a geobox lie along rows of a source."""
     source = _in_hemisphere_of(geobox, source)
     turned = (each.transform[at] for each in (source, geobox) for at in (1, 3))
-    if source.crs != geobox.crs or any(turned):
-        return None
-    place = ~source.transform @ geobox.transform
-    ends = sorted((place.c, place.c + place.a * geobox.shape.x))
-    first = max(0, math.floor(ends[0] + ALIGNED))
-    last = min(source.shape.x, math.ceil(ends[1] - ALIGNED))
-    return (first, last) if first < last else None
+    return source.crs == geobox.crs and not any(turned)
 
 
 def source_windows(source: GeoBox, geobox: GeoBox, shrink: int) -> dict[Window, GeoBox]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from pipeline.cube.layers import ItemLayer
-from pipeline.cube.windows import columns_of, needed_of
+from pipeline.cube.windows import are_parallel, needed_of, part_in
 
 GRID = GeoBox((150, 170), Affine(10, 0, 600_000, 0, -10, 5_400_000), "EPSG:32632")
 
@@ -42,22 +42,37 @@ def test_open_sides_are_those_of_each_pixel(shift, angle, edge):
 
 @pytest.mark.parametrize("pixel", [5, 10, 20, 60])
 @pytest.mark.parametrize("shift", [-2000, -400, 0, 3, 640, 1699])
-def test_columns_of_a_raster_are_those_that_its_windows_need(pixel, shift):
-    source = GeoBox((80, 90), Affine(pixel, 0, 600_000 + shift, 0, -pixel, 5_400_000), GRID.crs)
+@pytest.mark.parametrize("crs", [32632, 32633, 32732, 3857])
+@pytest.mark.parametrize("margin_px", [0, 4])
+def test_what_is_asked_for_early_is_what_windows_need(pixel, shift, crs, margin_px):
+    grid = GRID.to_crs(f"EPSG:{crs}") if crs != 32632 else GRID
+    corner = grid.transform.c + shift, grid.transform.f
+    source = GeoBox((80, 90), Affine(pixel, 0, corner[0], 0, -pixel, corner[1]), grid.crs)
     needed = needed_of(source, GRID)
-    columns = columns_of(source, GRID)
+    part = part_in(source, GRID, margin_px)
     if needed is None:
-        assert columns is None or columns[1] - columns[0] == 1
+        # Beside the grid, but for what is interpolated at its edge and the margin.
+        assert (
+            part is None
+            or min(last - first for first, last in part) <= 2 + margin_px
+            or crs != 32632
+        )
         return
-    if columns is None:
-        # Beside the grid, but for what is interpolated at its edge.
-        assert needed.stop[1] <= 1 or needed.start[1] >= 89
+    grown = needed.grown(margin_px)
+    wanted = [
+        (max(first, 0), min(last, size))
+        for first, last, size in zip(grown.start, grown.stop, (80, 90), strict=True)
+    ]
+    if any(first >= last for first, last in wanted):
+        assert part is None
         return
-    first, last = max(needed.start[1], 0), min(needed.stop[1], 90)
-    # Interpolation may want one more at each end.
-    assert first <= columns[0] <= first + 1
-    assert last - 2 <= columns[1] <= last
+    # Of a turned grid the box round its outline.
+    most = 2 if crs == 32632 else 30
+    for (first, last), (asked, end) in zip(wanted, part, strict=True):
+        assert asked - 1 <= first <= asked + most
+        assert end - most <= last <= end + 1
 
 
-def test_columns_of_a_raster_in_another_zone_differ_by_row():
-    assert columns_of(GRID, GeoBox((9, 9), GRID.transform, "EPSG:32633")) is None
+def test_rows_lie_along_those_of_a_raster_in_the_same_zone_alone():
+    assert are_parallel(GRID, GRID[3:, 5:])
+    assert not are_parallel(GRID, GeoBox((9, 9), GRID.transform, "EPSG:32633"))

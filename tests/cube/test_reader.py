@@ -11,8 +11,9 @@ from odc.loader.types import RasterSource
 from pyproj import Transformer
 
 from pipeline.cube.metadata.facts import AssetFacts
+from pipeline.cube.meter import METER
 from pipeline.cube.opening import AssetRef
-from pipeline.cube.reader import METER, ExactReader
+from pipeline.cube.reader import ExactReader
 from pipeline.errors import AssetError
 
 SHAPE = (700, 640)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -16,6 +17,7 @@ from odc.geo.gcp import GCPGeoBox
 from odc.geo.geobox import GeoBox
 from rasterio.io import DatasetReader
 
+from pipeline import access
 from pipeline.cube.blocks.memory import Block
 from pipeline.cube.blocks.remote import Entries
 from pipeline.cube.blocks.units import Shape, Unit, place, unit_shape
@@ -203,3 +205,14 @@ class Headers:
 
 
 HEADERS = Headers(MOST_HEADERS)
+
+
+def file_version(opening: access.Opening) -> Hashable:
+    """Return a key that changes when a file of this machine is replaced; None: it is remote, or not there."""
+    if opening.host is not None:
+        return None
+    try:
+        found = os.stat(opening.path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

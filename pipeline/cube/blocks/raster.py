@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -20,13 +19,16 @@ from pipeline.cube import datasets
 from pipeline.cube.blocks.headers import (
     HEADERS,
     Header,
+    file_version,
     header_of,
     kept_header,
 )
 from pipeline.cube.blocks.memory import Block, BlockMemory, Seen
 from pipeline.cube.blocks.remote import Entries, disk
 from pipeline.cube.blocks.units import (
+    Part,
     Shape,
+    Soon,
     Span,
     Unit,
     copy_part,
@@ -57,6 +59,9 @@ BLOCKS = BlockMemory(MEMORY_BYTES)
 BESIDE_BYTES = MEMORY_BYTES // 6
 """Most that is decoded for a window of a band with what lies beside it: rows of blocks of six bands are kept."""
 
+AHEAD_BYTES = BESIDE_BYTES // 2
+"""Most of a band that is decoded before it is wanted, whose blocks stay longer: six bands of two scenes are kept."""
+
 
 READING = BusyTime(
     lambda wall, cpu: METER.add(Cost(reading_seconds=wall, decoding_cpu_seconds=cpu))
@@ -74,7 +79,7 @@ class BlockRaster:
 
     def __init__(self, opening: access.Opening, level: int | None, href: str) -> None:
         self._opening, self._level, self._href = opening, level, href
-        self._version = _version(opening)
+        self._version = file_version(opening)
         self._header = HEADERS.get((opening.path, level, self._version), self._asked)
 
     @property
@@ -122,9 +127,7 @@ class BlockRaster:
             self._header.keep()
         return factors[band]
 
-    def read(
-        self, band: int, window: tuple[Span, Span], columns: Span | None = None
-    ) -> NDArray[Any]:
+    def read(self, band: int, window: Part, soon: Soon | None = None) -> NDArray[Any]:
         """Read the pixels ((top, bottom), (left, right)) of a band, all of them inside the raster.
 
         Parameters
@@ -133,8 +136,8 @@ class BlockRaster:
             Which, from 1.
         window
             Which pixels.
-        columns
-            Those that will soon be wanted of the same rows: a server is asked for them together; None: not known.
+        soon
+            What will be wanted beside it; None: not known.
 
         Returns
         -------
@@ -145,7 +148,7 @@ class BlockRaster:
             whole: NDArray[Any] = self._with(lambda raster: raster.read(band, window=window))
             return whole
         keys = {(header, band, at): at for at in units(window, header.unit)}
-        beside = () if columns is None else self._beside(band, (window[0], columns))
+        beside = self._beside(band, window, soon)
         blocks = BLOCKS.get(list(keys), partial(self._decoded, band), beside)
         if len(keys) == 1:
             ((key, at),) = keys.items()
@@ -155,14 +158,32 @@ class BlockRaster:
             copy_part(numbers, window, blocks[key], place(at, header.unit, header.shape))
         return numbers
 
-    def _beside(self, band: int, window: tuple[Span, Span]) -> Sequence[Hashable]:
-        """Return the keys of a window of a raster on a server, if its blocks are not too many to be kept."""
+    def fetch(self, band: int, window: Part, soon: Soon | None = None) -> None:
+        """Decode what `read` will need of a raster on a server, if it is not too much to be kept until then."""
+        keys = self._keys(band, window, AHEAD_BYTES)
+        if keys:
+            decode = partial(self._decoded, band)
+            BLOCKS.get(keys, decode, self._beside(band, window, soon))
+
+    def _beside(self, band: int, window: Part, soon: Soon | None) -> Sequence[Hashable]:
+        """Return the keys of what is decoded with a window."""
+        if soon is None:
+            return ()
+        # All rows at once: GDAL takes rows that are asked for one after another for a file read in sequence, and
+        # fetches twice what it is asked for.
+        every = self._keys(band, soon.part, AHEAD_BYTES)
+        if every or not soon.in_rows:
+            return every
+        return self._keys(band, (window[0], soon.part[1]), BESIDE_BYTES)
+
+    def _keys(self, band: int, window: Part, most_bytes: int) -> Sequence[Hashable]:
+        """Return the keys of a window of a raster on a server, if its blocks have at most so many bytes."""
         header = self._header
         if self._opening.host is None or header.unit is None:
             return ()
         keys = [(header, band, at) for at in units(window, header.unit)]
         itemsize = np.dtype(header.dtypes[band - 1]).itemsize
-        fits = len(keys) * math.prod(header.unit) * itemsize <= BESIDE_BYTES
+        fits = len(keys) * math.prod(header.unit) * itemsize <= most_bytes
         return keys if fits else ()
 
     def _decoded(self, band: int, keys: Sequence[Hashable]) -> Mapping[Hashable, Block]:
@@ -267,14 +288,3 @@ def _alone(at: Unit) -> tuple[Span, Span]:
     """Return one unit as a rectangle: without a server, fewer reads save nothing, and blocks need no copy."""
     row, col = at
     return (row, row + 1), (col, col + 1)
-
-
-def _version(opening: access.Opening) -> Hashable:
-    """Return a key that changes when a file of this machine is replaced; None: it is remote, or not there."""
-    if opening.host is not None:
-        return None
-    try:
-        found = os.stat(opening.path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

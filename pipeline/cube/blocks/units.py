@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,19 @@ from numpy.typing import NDArray
 Shape = tuple[int, int]
 Span = tuple[int, int]
 """First, and first after."""
+Part = tuple[Span, Span]
+"""Rows and columns of a raster."""
 Unit = tuple[int, int]
 """Row and column of a unit."""
+
+
+class Soon(NamedTuple):
+    """What will soon be wanted of a raster, in windows: of a server it is asked for together, if it is little."""
+
+    part: Part
+    in_rows: bool
+    """Whether otherwise its columns in the rows of a window are asked for together."""
+
 
 SMALLEST_PX = 2**14
 """A unit has at least so many pixels, lest a window be made of thousands: a block of 128 × 128, or two rows of a scene."""

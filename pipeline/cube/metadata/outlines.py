@@ -208,3 +208,15 @@ def _sides(ring: NDArray[np.float64]) -> list[BaseGeometry]:
         box(*(side.min(axis=0) - usual), *(side.max(axis=0) + usual))
         for side in np.split(ordered, np.flatnonzero(gaps) + 1)
     ]
+
+
+def elsewhere(source: GeoBox, stated: Geometry) -> str:
+    """Say where a raster lies if that is not where its item says; else return an empty text."""
+    found = source.extent.to_crs(stated.crs)  # type: ignore[arg-type]
+    if found.intersects(stated):
+        return ""
+    return f"it lies at {_corners(found)} in {stated.crs}, the item says {_corners(stated)}"
+
+
+def _corners(outline: Geometry) -> str:
+    return ", ".join(f"{edge:.0f}" for edge in outline.boundingbox)

@@ -5,7 +5,8 @@
     run.workers      are inside a model at once, where it computes on the processor; a call takes one thread of torch
     run.read_ahead   more of them read and decode windows while those wait or compute
 
-GDAL decodes in the thread that reads, and starts none of its own. Composites are made by `run.workers` threads.
+GDAL decodes in the thread that reads, and starts none of its own; of a server the bands of a block are asked for at once, by a
+thread each, which mostly wait. Composites are made by `run.workers` threads.
 """
 
 from __future__ import annotations
