@@ -1,5 +1,6 @@
 """Blocks of remote rasters on disk: read once, of one version, and the same pixels whatever becomes of the files."""
 
+import itertools
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from pipeline.cube.blocks import raster as blocks
 from pipeline.cube.blocks.memory import BlockMemory
 from pipeline.cube.blocks.raster import read_blocks
 from pipeline.cube.blocks.remote import version
+from pipeline.cube.blocks.units import Soon
 from pipeline.cube.opening import AssetRef
 from pipeline.errors import AssetError
 from tests.faults.faulty import HOST
@@ -114,16 +116,23 @@ def test_bytes_of_one_process_are_those_of_the_blocks(served):
     assert served.fetched() <= 1.02 * size + 4 * 16_384
 
 
-def test_a_server_is_asked_once_for_blocks_that_lie_in_a_row(served):
+@pytest.mark.parametrize("whole", [False, True], ids=["rows", "whole"])
+def test_a_server_is_asked_once_for_blocks_that_lie_in_a_row(served, monkeypatch, whole):
+    if not whole:
+        monkeypatch.setattr(blocks, "AHEAD_BYTES", 0)
     numbers, asked = truth(served.path), []
-    for left in range(0, EDGE, 256):
-        window = ((100, 250), (left, min(left + 200, EDGE)))
+    soon = Soon(((0, EDGE), (0, EDGE)), in_rows=True)
+    for top, left in itertools.product((100, EDGE - 150), range(0, EDGE, 256)):
+        window = ((top, top + 150), (left, min(left + 200, EDGE)))
         found = read_blocks(
-            served.ref, lambda raster, window=window: raster.read(1, window, (0, EDGE))
+            served.ref, lambda raster, window=window: raster.read(1, window, soon)
         )
         np.testing.assert_array_equal(found, numbers[slice(*window[0]), slice(*window[1])])
         asked.append(len(served.faulty.log(served.name)))
-    assert asked[0] == asked[-1]
+    row = len(asked) // 2
+    assert asked[0] == asked[row - 1]
+    assert asked[row] == asked[-1]
+    assert (asked[0] == asked[-1]) is whole
 
 
 spans = st.tuples(st.integers(0, EDGE - 1), st.integers(1, EDGE)).map(
