@@ -6,8 +6,8 @@ score = Σ w_i s_i / Σ w_i over the criteria that have a weight, each s_i from 
 - ``cloud``: sigmoid in metres to the nearest cloud or shadow;
 - ``haze``: sigmoid in the haze optimised transform of blue and red;
 - ``sensor``: as `Best.sensors` says, 1 where it says nothing;
-- ``confidence``: the mask's, per cent / 100;
-- ``view``: sigmoid in the view zenith angle.
+- ``confidence``: the mask's, per cent / 100; 0 where none is recorded;
+- ``view``: sigmoid in the view zenith angle; 0 where it is unknown.
 
 Scores are compared in whole steps of 1e-6; the earliest of equals is taken.
 

@@ -5,7 +5,7 @@ Every pixel is decided from its own observations by arithmetic in a fixed order:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -19,7 +19,14 @@ from pipeline.composite.device.blocks import OnDevice
 from pipeline.composite.distances import nearest
 from pipeline.composite.methods import method as named
 from pipeline.composite.methods import on_device
-from pipeline.composite.observations import Group, Method, Observations, equally_often
+from pipeline.composite.observations import (
+    Group,
+    Method,
+    Observations,
+    equally_often,
+    on_pixels,
+    strips,
+)
 from pipeline.types import Device
 
 NONE = -1
@@ -38,8 +45,8 @@ _LAYERS: Mapping[str, str] = {
 }
 """What every composite has besides its bands and its method's layers, as whole numbers."""
 
-_OF_PIXELS = ("to_cloud_m", "to_shadow_m", "confidence")
-_OF_SCENES = ("day", "sensor", "view_deg")
+_OF_PIXELS = ("to_cloud_m", "to_shadow_m", "confidence", "view_deg")
+_OF_SCENES = ("day", "sensor")
 
 
 def compose(
@@ -63,7 +70,7 @@ def compose(
         A name in `pipeline.composite.METHODS`, or what `pipeline.composite.method` made.
     evidence
         What the method needs besides, named like the fields of `Observations`: ``to_cloud_m``,
-        ``to_shadow_m``, ``confidence`` (time, y, x); ``sensor``, ``view_deg`` (time); ``middle`` ().
+        ``to_shadow_m``, ``confidence``, ``view_deg`` (time, y, x) or of all pixels (time); ``sensor`` (time); ``middle`` ().
     device
         Where to compose; None: on the processor, as is what has no way on a device (`methods.on_device`).
 
@@ -110,9 +117,8 @@ def compose(
         order=np.argsort(times, kind="stable"),
         device=device if on_device(made) else None,
     )
-    more = [given[name].transpose("time", "y", "x") for name in of_pixels]
-    layers = _map(work, [array.data for array in [*inputs, usable, *more]])
-    return _unpack(layers, work, cube)
+    inputs += [usable, *(on_pixels(given[name], usable) for name in of_pixels)]
+    return _unpack(_map(work, [array.data for array in inputs]), work, cube)
 
 
 def _require(method: Method, roles: Sequence[str], given: xr.Dataset) -> None:
@@ -243,7 +249,7 @@ class _Block:
         else:
             # Overflow and inf − inf come from what is not usable, or from absurd numbers; both are told apart.
             with np.errstate(over="ignore", invalid="ignore"):
-                for part in _strips(ny * nx, strip_px(len(self.days), len(self.roles))):
+                for part in strips(ny * nx, strip_px(len(self.days), len(self.roles))):
                     self._compose([array[:, part] for array in flat], layers[:, part])
         return layers.reshape(len(layers), ny, nx)
 
@@ -292,9 +298,3 @@ class _Block:
 def strip_px(n_times: int, n_roles: int) -> int:
     """Return how many pixels are worked on at a time."""
     return min(max(STRIP_BYTES // (4 * n_times * n_roles), 1024), 2**15)
-
-
-def _strips(n_px: int, step: int) -> Iterator[slice]:
-    """Yield the pixels of a block, a few at a time."""
-    for start in range(0, n_px, step):
-        yield slice(start, min(start + step, n_px))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
@@ -56,9 +57,9 @@ class Observations:
     to_shadow_m: NDArray[np.float32] | None = None
     """(T, N) metres to the nearest cloud shadow."""
     confidence: NDArray[np.uint8] | None = None
-    """(T, N) per-cent probability of the mask's class."""
+    """(T, N) per-cent probability of the mask's class; 0 = not recorded."""
     view_deg: NDArray[np.float32] | None = None
-    """(T, N) view zenith angle in degrees."""
+    """(T, N) view zenith angle in degrees; NaN = unknown."""
     reference: NDArray[np.float32] | None = None
     """(B, N) what the ground looks like in this season."""
     middle: float | None = None
@@ -147,6 +148,14 @@ class Group:
     """(n, K) positions of the observations in the strip's flat (T, N)."""
 
 
+def on_pixels(known: xr.DataArray, usable: xr.DataArray) -> xr.DataArray:
+    """Return (time, y, x) of what is known of each pixel, or of each scene."""
+    if known.dims != ("time",):
+        return known.transpose("time", "y", "x")
+    each = known.to_numpy()[:, np.newaxis, np.newaxis]
+    return xr.DataArray(np.broadcast_to(each, usable.shape), dims=usable.dims)
+
+
 def equally_often(strip: Observations) -> Iterator[Group]:
     """Yield the pixels of a strip that have one usable observation, two, and so on.
 
@@ -176,6 +185,12 @@ def equally_often(strip: Observations) -> Iterator[Group]:
                     **_optional(strip, at[:, few], pixels[few]),
                 ),
             )
+
+
+def strips(n_px: int, step: int) -> Iterator[slice]:
+    """Yield the pixels of a block, a few at a time."""
+    for start in range(0, n_px, step):
+        yield slice(start, min(start + step, n_px))
 
 
 def _pieces(bands: NDArray[np.float32]) -> Iterator[slice]:

@@ -60,8 +60,11 @@ def of_haze(seen: Observations, threshold: float) -> NDArray[np.float64]:
 
 
 def of_view(degrees: NDArray[np.float32], required_deg: float) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(10/r · (v − r/2))), FORCE's score of the view zenith angle."""
-    return _sigmoid((required_deg / 2 - _double(degrees)) * (10 / required_deg))
+    """Return 1 / (1 + exp(10/r · (v − r/2))), FORCE's score of the view zenith angle; 0 where it is unknown (NaN)."""
+    xp, angle = array_namespace(degrees), _double(degrees)
+    known = _sigmoid((required_deg / 2 - angle) * (10 / required_deg))
+    found: NDArray[np.float64] = xp.where(xp.isnan(angle), xp.zeros_like(known), known)
+    return found
 
 
 def by_sensor(seen: Observations, scores: Mapping[str, float]) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ offset that they have already applied to the pixels.
 
 from pipeline.sensors.acquisitions import acquisitions, newest, processing_rank
 from pipeline.sensors.adjust.adjustment import Adjust
-from pipeline.sensors.metadata import origin, processing_baseline, sun
+from pipeline.sensors.metadata import origin, processing_baseline, sun, view_zenith
 from pipeline.sensors.names import is_name
 from pipeline.sensors.passes import (
     FAMILIES,
@@ -74,5 +74,6 @@ __all__ = [
     "sun",
     "two_codes",
     "unrecorded",
+    "view_zenith",
     "was_unread",
 ]

@@ -159,6 +159,18 @@ def view(item: pystac.Item, family: str) -> tuple[float, float] | None:
     return (0.0, 0.0) if family == "landsat" and off_nadir == 0 else None
 
 
+def view_zenith(item: pystac.Item, family: str) -> float | None:
+    """Return the view zenith angle of an item in degrees, as seen from the ground in the mean of its pixels; None: unknown.
+
+    ``view:off_nadir`` counts for Landsat alone; see `view`. Beside nadir, where the satellite was turned, it is up to a
+    tenth less than the angle on the ground.
+    """
+    zenith = _first_number(item.properties, ("view:incidence_angle",))
+    if zenith is None and family == "landsat":
+        zenith = _first_number(item.properties, ("view:off_nadir", "eo:off_nadir"))
+    return zenith if zenith is not None and 0 <= zenith < 90 else None
+
+
 def _first_number(properties: Mapping[str, Any], names: Iterable[str]) -> float | None:
     found = (_number(properties.get(name)) for name in names)
     return next((value for value in found if value is not None), None)

@@ -237,6 +237,10 @@ class StoredMasks:
         """Return the class codes (y, x) of the scene at a position in `scenes`."""
         return self.reader("mask", (self.scenes[at].position, *window))
 
+    def confidence(self, at: int, window: tuple[slice, slice]) -> NDArray[np.uint8]:
+        """Return the same of the masks' confidence in per cent, 0 = not recorded; only where it is stored."""
+        return self.reader("confidence", (self.scenes[at].position, *window))
+
     def runs_of(self, scenes: Sequence[int], row: int, col: int) -> list[NDArray[np.uint32]]:
         """Return a chunk of class codes, in some scenes by their position in `scenes`, as runs, row by row.
 

@@ -360,6 +360,10 @@ def test_single_criteria_choose_what_they_say():
 
     assert source(weights={"confidence": 1}) == 1  # the earliest of equals
     assert source(weights={"view": 1}) == 3
+    # What is not known scores 0, also by pixels instead of by scenes.
+    angles = np.array([9, 8, 20, np.nan], np.float32)
+    evidence["view_deg"] = ("time", "y", "x"), angles[:, None, None]
+    assert source(weights={"view": 1}) == 1
     assert source(weights={"sensor": 1}, sensors={"a": 0.5, "b": 0.2}) == 2
     # 1, 6, 11 and 16 May; days of the year go round.
     assert source(weights={"doy": 1}, target_doy=132) == 2

@@ -30,6 +30,22 @@ def test_distances_to_clouds_are_held_for_the_whole_tile(n_scenes, cloud_m):
     assert far >= held + JOB.run.workers * wide**2
 
 
+@given(st.integers(1, 300))
+def test_confidence_is_held_for_the_whole_tile_and_angles_in_blocks(n_scenes):
+    doy, confidence, view = (
+        composing_bytes(
+            JOB.replace(
+                composite=CompositeSettings(method="best", options={"weights": {each: 1.0}})
+            ),
+            GRID,
+            max_scenes=n_scenes,
+        )
+        for each in ("doy", "confidence", "view")
+    )
+    assert confidence - doy > n_scenes * GRID.tile_px**2
+    assert view - doy >= 4 * n_scenes * 16**2
+
+
 @given(st.integers(1, 1000))
 def test_where_scenes_show_the_ground_is_held_for_the_whole_tile(n_scenes):
     """Blocks get smaller with more scenes; masks do not, and stand twice: scene by scene, and as one array."""

@@ -439,11 +439,10 @@ def test_real_items_of_the_antimeridian(plan, shared_data):
         ("nearest", {"to": "mean"}, "option to of .* is 'mean': expected 'median', "),
         ("max", {"index": "GREEN"}, "no spectral index 'GREEN'"),
         ("max", {"index": "NDMI"}, "needs the bands swir16: add them to composite.bands"),
-        ("best", {"weights": {"view": 1}}, "needs view angles, which runs do not have"),
         (
             "best",
             {"weights": {"confidence": 1, "doy": 1}},
-            "needs the confidence of masks, which runs do not have: .* best without confidence,",
+            "weighs the confidence of masks, which this job does not keep: set mask.confidence: true",
         ),
         ("best", {"weights": {"haze": 1, "doy": 1}, "target_doy": 0}, "target_doy is 0"),
         ("weighted_mean", {"half_days": 0.0}, "half_days 0 must be above 0"),

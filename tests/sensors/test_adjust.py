@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sensors import Adjust
+from pipeline.sensors import Adjust, view_zenith
 from pipeline.sensors.adjust import brdf
 from pipeline.sensors.adjust.bandpass import BANDPASS
 from pipeline.sensors.adjust.brdf import PARAMETERS, Angles, c_factor, li_sparse, ross_thick
@@ -119,6 +119,14 @@ def test_the_view_comes_before_the_band_pass():
     factor = c_factor("red", stands)
     assert BOTH.line(item(), "red") == (slope * factor, offset)
     assert NADIR.line(item(), "red") == (factor, 0)
+
+
+def test_the_zenith_angle_needs_no_azimuth_and_off_nadir_is_believed_of_landsat_alone():
+    off = {"view:azimuth": None, "view:incidence_angle": None, "view:off_nadir": 4.5}
+    assert view_zenith(item(**{"view:azimuth": None}), "sentinel-2") == 8.0
+    assert view_zenith(item(**off), "sentinel-2") is None
+    assert view_zenith(item("landsat-8", "landsat-c2-l2", **off), "landsat") == 4.5
+    assert view_zenith(item(**{"view:incidence_angle": 91.0}), "sentinel-2") is None
 
 
 def test_landsat_s_mean_view_is_nadir():

@@ -30,6 +30,12 @@ class CellReader(Protocol):
         """Return masks of a tile, (time, y, x), including those not committed yet."""
         ...
 
+    def read_confidence(
+        self, sensor: str, times: Sequence[datetime], tile: Tile
+    ) -> NDArray[np.uint8]:
+        """Return their confidence in per cent, (time, y, x); 0 = not recorded."""
+        ...
+
 
 class CellStore(CellReader, Protocol):
     """What a tile's work needs of a store: a writer, or a fork of one in a worker."""

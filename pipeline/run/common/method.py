@@ -10,17 +10,15 @@ import xarray as xr
 from pipeline import composite
 from pipeline.errors import ConfigError
 from pipeline.sensors import PROFILES, Adjust, profile
-from pipeline.types import CompositeSettings, Period, Scene
+from pipeline.types import CompositeSettings, MaskSettings, Period, Scene
 from pipeline.types.roles import REFLECTANCE_ROLES
 
 DAY_S = 86_400.0
 
-GIVEN = ("day", "sensor", "middle", *composite.DISTANCES)
+GIVEN = ("day", "sensor", "middle", "confidence", "view_deg", *composite.DISTANCES)
 """What a run knows of each observation."""
 
 LACKING: Mapping[str, str] = {
-    "confidence": "the confidence of masks",
-    "view_deg": "view angles",
     "reference": "a reference of the season",
 }
 """The rest of what a method may need, in words."""
@@ -49,8 +47,7 @@ def method_of(settings: CompositeSettings) -> composite.Method:
     if lacking:
         raise ConfigError(
             f"composite.method {settings.method}, with these options, needs {' and '.join(lacking)}, "
-            "which runs do not have: set options that need none, such as weights of best without "
-            f"{' and '.join(name for name in made.needs if name not in GIVEN)}, or take another method"
+            "which runs do not have: set options that need none, or take another method"
         )
     if not reach_m_of(made) and any(name in composite.DISTANCES for name in made.needs):
         raise ConfigError(
@@ -128,6 +125,21 @@ def reach_of(settings: CompositeSettings) -> float:
     return reach_m_of(method_of(settings))
 
 
+def require_confidence(settings: CompositeSettings, mask: MaskSettings) -> None:
+    """Make sure that masks have the confidence that a composite weighs.
+
+    Raises
+    ------
+    ConfigError
+        The job's masks are made without.
+    """
+    if "confidence" in method_of(settings).needs and not mask.confidence:
+        raise ConfigError(
+            f"composite.method {settings.method}, with these options, weighs the confidence of masks, which this "
+            "job does not keep: set mask.confidence: true, or leave confidence out of composite.options.weights"
+        )
+
+
 def adjust_of(settings: CompositeSettings | None) -> Adjust:
     """Return how reflectance is adjusted before it is composed; without a composite, not at all."""
     if settings is None:
@@ -176,11 +188,11 @@ def evidence_of(
     method: composite.Method,
     period: Period,
     scenes: Sequence[Scene],
-    away: xr.Dataset | None = None,
+    beside: xr.Dataset,
 ) -> xr.Dataset:
     """Return what a method needs of scenes beside their pixels; see `pipeline.composite.compose`.
 
-    `away` are the distances to clouds and shadows of these scenes, where the method needs them.
+    `beside` is what it needs of each pixel of these scenes: see `pipeline.run.tile.beside`.
     """
     middle = period.start.timestamp() + (period.end - period.start).total_seconds() / 2
     known = {
@@ -188,4 +200,4 @@ def evidence_of(
         "middle": ((), middle / DAY_S),
     }
     found = xr.Dataset({name: each for name, each in known.items() if name in method.needs})
-    return found if away is None else found.assign(away)
+    return found.assign(beside)

@@ -103,25 +103,28 @@ def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
     )
     limited = job.composite.max_observations is not None
     flags = MASK_BYTES + (LIMIT_BYTES if limited else 0)
-    held, measuring, in_work = _distance_bytes(job, grid, max_scenes)
+    held, measuring, in_work = _beside_bytes(job, grid, max_scenes)
     # Scenes are measured before the first block is composed.
     return flags * max_scenes * grid.tile_px**2 + held + max(blocks + in_work, measuring)
 
 
-def _distance_bytes(job: Job, grid: Grid, max_scenes: int) -> tuple[int, int, int]:
-    """Return what distances to clouds take: of the whole tile; while they are measured; in blocks that are composed."""
+def _beside_bytes(job: Job, grid: Grid, max_scenes: int) -> tuple[int, int, int]:
+    """Return what distances, confidence and angles take: of the whole tile; while they are measured; in blocks in work."""
     settings = job.composite
     assert settings is not None
     method, workers = method_of(settings), job.run.workers
     reach_m = reach_m_of(method)
-    if not reach_m:
-        return 0, 0, 0
-    n_names = sum(name in method.needs for name in composite.DISTANCES)
-    held, measuring = composite.distances_bytes(
-        grid.tile_px, reach_m, grid.resolution_m, max_scenes, n_names
-    )
+    n_names = sum(name in method.needs for name in composite.DISTANCES) if reach_m else 0
+    held = measuring = 0
+    if reach_m:
+        held, measuring = composite.distances_bytes(
+            grid.tile_px, reach_m, grid.resolution_m, max_scenes, n_names
+        )
+    confidence, angle = ("confidence" in method.needs) * 1, ("view_deg" in method.needs) * 4
+    held += confidence * max_scenes * grid.tile_px**2
     edge = composite.block_px(scenes_held(settings, max_scenes), len(settings.bands))
-    in_work = 4 * n_names * max_scenes * min(edge, grid.tile_px) ** 2
+    each = 4 * n_names + confidence + angle
+    in_work = each * max_scenes * min(edge, grid.tile_px) ** 2
     return held, workers * measuring, workers * in_work
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pipeline import cube, grid, store
 from pipeline.cube.metadata.roles import corner_m
 from pipeline.errors import ConfigError
-from pipeline.run.common.method import method_of
+from pipeline.run.common.method import require_confidence
 from pipeline.run.common.scenes import of_period
 from pipeline.run.plan.selection import (
     choose_models,
+    require_angles,
     require_opinions,
     with_locations,
     with_roles,
@@ -69,6 +70,7 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     known = Stored.look(archive, drawn)
     stored, *others = [known.of(each.composite) for each in job.for_each_composite()]
     require_opinions(job, found)
+    require_angles(job, found)
     usable = with_locations(job, with_roles(job, found, cards))
     items = of_period(usable, stored.scenes, job.period)
     return Inputs(items=items, grid=drawn, cards=cards, stored=stored, others=tuple(others))
@@ -77,7 +79,7 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
 def _require_methods(job: Job) -> None:
     for settings in job.composed:
         try:
-            method_of(settings)
+            require_confidence(settings, job.mask)
         except ConfigError as error:
             if not job.composites:
                 raise

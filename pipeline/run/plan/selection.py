@@ -15,7 +15,7 @@ from pipeline.cube.metadata.outlines import LONLAT, outlines
 from pipeline.cube.metadata.roles import all_misplaced, frame, misplaced
 from pipeline.errors import CloudmaskError, ConfigError, EmptySearchError
 from pipeline.run.common.mask_pixels import with_pixels
-from pipeline.run.common.method import bands_read, lacking, takes
+from pipeline.run.common.method import bands_read, lacking, method_of, takes
 from pipeline.run.common.postprocess import roles_needed
 from pipeline.types import Dropped, Items, Job, ModelCard, footprint
 from pipeline.wording import counted
@@ -125,6 +125,27 @@ def require_opinions(job: Job, items: Items) -> None:
             raise ConfigError(
                 f"composite.screen.second_opinion: no item has {role}, the mask of its product; leave it out, or name "
                 "another: scl (Sentinel-2 L2A), qa_pixel (Landsat), fmask (HLS), dea_fmask (Digital Earth Australia)"
+            )
+
+
+def require_angles(job: Job, items: Items) -> None:
+    """Make sure that items state the view angle that a composite weighs.
+
+    Raises
+    ------
+    ConfigError
+        No item of a composite states one.
+    """
+    for settings in job.composed:
+        if "view_deg" not in method_of(settings).needs:
+            continue
+        profiles = ((each, sensors.profile(each)) for each in items)
+        taken = [(e, p.family) for e, p in profiles if takes(settings, p.sensor)]
+        if taken and all(sensors.view_zenith(*each) is None for each in taken):
+            raise ConfigError(
+                f"composite.method {settings.method}, with these options, weighs the view angle, and no item states "
+                "view:incidence_angle (of Landsat, view:off_nadir will do): leave view out of "
+                "composite.options.weights, or take a catalogue that states it"
             )
 
 

@@ -21,10 +21,11 @@ from pipeline.run.common.method import (
     window_of,
 )
 from pipeline.run.tile.around import Around
+from pipeline.run.tile.beside import Beside, view_angles
 from pipeline.run.tile.drop_unreadable import Losses, with_items
 from pipeline.run.tile.ground import Ground
 from pipeline.run.tile.guard_history import History
-from pipeline.run.tile.observed import Away, Cells, CellsOf, Observed, stacked
+from pipeline.run.tile.observed import Cells, CellsOf, Observed, stacked
 from pipeline.run.tile.second_opinion import judged
 from pipeline.run.tile.task import TileTask
 from pipeline.types import (
@@ -62,8 +63,8 @@ class Due:
     cells: CellsOf
     usable: Mapping[Scene, NDArray[np.bool_]]
     """Where the scenes that decide it show the ground, (y, x) each."""
-    away: Away | None
-    """How far the pixels of those of the period are from clouds; None: their method does not ask."""
+    beside: Beside
+    """What their masks tell of those of the period besides."""
     stored: int
     """Fingerprint of what the store has."""
 
@@ -108,15 +109,13 @@ class Composing:
             period=period,
             cells=cells,
             usable=usable,
-            away=self.away([scene for scene, _ in cells.inside if usable[scene].any()]),
+            beside=self.beside([scene for scene, _ in cells.inside if usable[scene].any()]),
             stored=stored,
         )
 
-    def away(self, scenes: Sequence[Scene]) -> Away | None:
-        """Return how far the pixels of some scenes are from their clouds; None: the method does not ask."""
-        if self.around is None:
-            return None
-        return Away(scenes=scenes, distances=self.around.distances(scenes))
+    def beside(self, scenes: Sequence[Scene]) -> Beside:
+        """Return what the masks of some scenes tell besides where the ground is, as far as the method asks."""
+        return Beside.read(scenes, self.method, self.around, self.store, self.task.tile)
 
     def used(self, cells: CellsOf) -> dict[Scene, list[int]]:
         """Return the items of each scene that its mask was made of."""
@@ -131,7 +130,7 @@ class Composing:
         """Return the composite of what was observed and, where it is screened, stands."""
         kept = seen.shown if screened is None else screened["kept"]
         layers = {} if screened is None else {"suspect": screened["suspect"]}
-        evidence = evidence_of(self.method, period, seen.scenes, seen.away)
+        evidence = evidence_of(self.method, period, seen.scenes, seen.beside)
         device = models.composing_device(self.settings.device)
         made = composite.compose(seen.cube, kept, self.method, evidence, device)
         made = made.assign(layers)
@@ -141,7 +140,7 @@ class Composing:
         self,
         ground: Ground,
         used: Mapping[Scene, Sequence[int]],
-        away: Away | None = None,
+        beside: Beside | None = None,
         wanted: NDArray[np.bool_] | None = None,
         chunk_px: int | None = None,
     ) -> Observed:
@@ -153,8 +152,8 @@ class Composing:
             Where scenes show the ground; at least one is of the period.
         used
             Scene -> the items to read.
-        away
-            How far those of the period are from clouds; None: the method does not ask, or nothing is composed.
+        beside
+            What masks tell of those of the period besides; None: nothing is composed.
         wanted
             (y, x) pixels to read of every scene; None: of each what is composed or judges it.
         chunk_px
@@ -188,6 +187,9 @@ class Composing:
         screen = self.settings.screen
         second = None if screen is None else screen.second_opinion
         pixels, seen = opened(chosen, ground.composed, self.settings.bands)
+        known = xr.Dataset() if beside is None else beside.of(list(chosen))
+        if "view_deg" in self.method.needs:
+            known = known.assign(view_deg=view_angles(pixels["source"], self.task.items))
         return Observed(
             scenes=list(chosen.values()),
             around=list(around.values()),
@@ -198,7 +200,7 @@ class Composing:
             if screen and around
             else None,
             screen=screen,
-            away=None if away is None else away.of(list(chosen)),
+            beside=known,
         )
 
     def chunk_px(self, n_scenes: int) -> int:

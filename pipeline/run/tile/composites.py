@@ -119,7 +119,7 @@ class _Lazy:
         cls, step: Due, ground: Ground, used: Mapping[Scene, Sequence[int]], chunk_px: int
     ) -> _Lazy:
         ground.count_not_needed(step.composing.settings, chunk_px)
-        seen = step.composing.observed(ground, used, step.away, chunk_px=chunk_px)
+        seen = step.composing.observed(ground, used, step.beside, chunk_px=chunk_px)
         screened = seen.screened()
         parts = (
             step.composing.composed(step.period, seen, screened),

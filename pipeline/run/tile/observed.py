@@ -70,22 +70,6 @@ class CellsOf:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Away:
-    """How far the pixels of scenes are from clouds and shadows."""
-
-    scenes: Sequence[Scene]
-    distances: xr.Dataset
-    """(time, y, x), scene by scene."""
-
-    def of(self, scenes: Sequence[Scene]) -> xr.Dataset:
-        """Return those of some of the scenes, in this order."""
-        # As a rule all are wanted, and hundreds of megabytes need no copy.
-        if list(scenes) == list(self.scenes):
-            return self.distances
-        return self.distances.isel(time=[self.scenes.index(each) for each in scenes])
-
-
-@dataclass(frozen=True, kw_only=True)
 class Observed:
     """What a period is composed of, lazy."""
 
@@ -101,8 +85,8 @@ class Observed:
     past: tuple[xr.Dataset, xr.DataArray] | None
     """Cube, with the bands that screen, and `judged` of `around`; None: nothing is screened by it."""
     screen: ScreenSettings | None
-    away: xr.Dataset | None
-    """(time, y, x), how far `scenes` are from clouds and shadows; None: the method does not ask."""
+    beside: xr.Dataset
+    """(time, y, x), what the method weighs of `scenes` besides their pixels; empty: nothing."""
 
     def screened(self) -> xr.Dataset | None:
         """Return what `pipeline.composite.screen` makes of it; None: nothing is screened."""

@@ -145,11 +145,12 @@ def _read(
     here = {"y": slice(y, y + 1), "x": slice(x, x + 1)}
     wanted = np.zeros(asked.block.geobox.shape, np.bool_)
     wanted[y, x] = True
-    away = composing.away(list(ground.composed))
-    whole = composing.observed(ground, used, away, wanted)
+    beside = composing.beside(list(ground.composed))
+    whole = composing.observed(ground, used, beside, wanted)
     past = None if whole.past is None else tuple(each.isel(here) for each in whole.past)
-    cube, judged, around = dask.compute(
-        whole.cube.isel(here), whole.judged.isel(here), past, scheduler=IN_THREADS
+    known = whole.beside.isel(here, missing_dims="ignore")
+    cube, judged, around, known = dask.compute(
+        whole.cube.isel(here), whole.judged.isel(here), past, known, scheduler=IN_THREADS
     )
     seen = dataclasses.replace(
         whole,
@@ -157,7 +158,7 @@ def _read(
         shown=whole.shown.isel(here),
         judged=judged,
         past=around,
-        away=None if whole.away is None else whole.away.isel(here),
+        beside=known,
     )
     screened = seen.screened()
     return Pixels(
@@ -174,8 +175,8 @@ def _alone(asked: Asked, composing: Composing, seen: Observed) -> dict[Scene, fl
     scores = {}
     for at, scene in enumerate(seen.scenes):
         one = seen.cube.isel(time=[at])
-        away = None if seen.away is None else seen.away.isel(time=[at])
-        evidence = evidence_of(composing.method, asked.period, [scene], away)
+        beside = seen.beside.isel(time=[at], missing_dims="ignore")
+        evidence = evidence_of(composing.method, asked.period, [scene], beside)
         made = composite.compose(
             one, xr.ones_like(one["source"], bool), composing.method, evidence
         )

@@ -116,6 +116,15 @@ class PublishedCells:
         stored, at = self._masks[sensor]
         return np.stack([stored.codes(at[time], tile.window) for time in times])
 
+    def read_confidence(
+        self, sensor: str, times: Sequence[datetime], tile: Tile
+    ) -> NDArray[np.uint8]:
+        """Return the confidence of masks in per cent, (time, y, x); 0 = not recorded."""
+        stored, at = self._masks[sensor]
+        if "confidence" not in self.archive.arrays("masks", sensor):
+            return np.zeros((len(times), *tile.geobox.shape), np.uint8)
+        return np.stack([stored.confidence(at[time], tile.window) for time in times])
+
     @cached_property
     def _fingerprints(self) -> dict[str, dict[datetime, NDArray[np.uint64]]]:
         archive = self.archive

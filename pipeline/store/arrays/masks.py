@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import zarr
@@ -177,11 +177,22 @@ class MaskGroup(CellGroup):
 
     def read(self, times: Iterable[datetime], tile: Tile) -> NDArray[np.uint8]:
         """Return the masks (time, y, x) of a tile, in the order of `times`."""
+        return self._pixels_of(self._mask, times, tile)
+
+    def read_confidence(self, times: Iterable[datetime], tile: Tile) -> NDArray[np.uint8]:
+        """Return the confidence (time, y, x) of a tile's masks in per cent, in the order of `times`; 0 = not recorded."""
+        if self._confidence is None:
+            return np.zeros((len(list(times)), *tile.geobox.shape), np.uint8)
+        return self._pixels_of(self._confidence, times, tile)
+
+    def _pixels_of(
+        self, array: zarr.Array[Any], times: Iterable[datetime], tile: Tile
+    ) -> NDArray[np.uint8]:
         wanted = [self._at(time) for time in times]
         codes = np.zeros((len(wanted), *tile.geobox.shape), np.uint8)
         # One scene after the other: fancy indexing of a sharded array takes ten times as long.
         for n, at in enumerate(wanted):
-            codes[n] = read(self._mask, (at, *tile.window))
+            codes[n] = read(array, (at, *tile.window))
         return codes
 
 

@@ -83,6 +83,13 @@ class TileStore(ABC):
         with explained(f"cannot read masks of {sensor}, tile {tile.name}"):
             return self._groups().masks(sensor).read(times, tile)
 
+    def read_confidence(
+        self, sensor: str, times: Sequence[datetime], tile: Tile
+    ) -> NDArray[np.uint8]:
+        """Return the confidence of masks in per cent, as `read_mask` does; 0 = not recorded."""
+        with explained(f"cannot read confidences of {sensor}, tile {tile.name}"):
+            return self._groups().masks(sensor).read_confidence(times, tile)
+
     # -- composites ----------------------------------------------------------------------------
 
     def composite_fingerprints(self, name: str) -> dict[datetime, NDArray[np.uint64]]:
