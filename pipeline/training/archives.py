@@ -89,7 +89,7 @@ def grounds(section: ArchiveSection, edge_px: int) -> list[Ground]:
 def _drawn(
     archive: Archive, section: ArchiveSection, edge_px: int
 ) -> Iterator[tuple[Scene, Tile, EarlierScenes, NDArray[np.uint8]]]:
-    """Yield scenes, and a square of each that they have pixels in, at random and without end of one scene before another."""
+    """Yield scenes in random order, each with a square in which it has pixels, all scenes, and the mask there."""
     rng = np.random.default_rng(section.squares)
     wanted = Wanted(
         found=frozenset(),

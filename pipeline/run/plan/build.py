@@ -13,7 +13,7 @@ import pystac
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from pipeline import grid, sensors
+from pipeline import grid, models, sensors
 from pipeline.cube.metadata.roles import outlines_in
 from pipeline.errors import MemoryBudgetError, RadiometryError
 from pipeline.run.common.block_cache import use_block_cache
@@ -58,6 +58,8 @@ def plan_job(job: Job, report: Report = lambda _: None) -> Plan:
         As `pipeline.errors` says.
     """
     stages: dict[str, Cost] = {}
+    # Before libraries start threads: each would keep a heap of its own, and what it frees there nobody else could use.
+    models.prepare_process()
     # Before any raster is read: what is kept must be of the version that its server tells first.
     use_block_cache()
     with measured(stages, "plan"):
