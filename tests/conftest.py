@@ -1,7 +1,9 @@
 """What every test stands on: real data if it is there, no network, a quick hypothesis profile."""
 
 import contextlib
+import dataclasses
 import os
+import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -69,15 +71,33 @@ def threshold(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(pristine, tmp_path_factory):
-    """Contents of the store that a plain run makes of the small region."""
+def plain_run(pristine, tmp_path_factory):
+    """The small region with the store of a plain run, and the record of that run: `ran` is a copy."""
     from pipeline import run  # noqa: PLC0415
-    from tests.faults.small_region import contents, copy_of, provide  # noqa: PLC0415
+    from tests.faults.small_region import copy_of, provide  # noqa: PLC0415
 
-    region = copy_of(pristine, tmp_path_factory.mktemp("undisturbed"))
+    region = copy_of(pristine, tmp_path_factory.mktemp("plain"))
     with pytest.MonkeyPatch.context() as patch:
         provide(patch)
-        run.run(region.job())
+        for name in ("PRICES", "METRICS_FOLDER"):
+            patch.delenv(f"CLOUDMASK_{name}", raising=False)
+        return region, run.run(region.job())
+
+
+@pytest.fixture
+def ran(plain_run, tmp_path):
+    """Return a copy of the small region that has had a plain run, for what comes after the first."""
+    region, _ = plain_run
+    shutil.copytree(region.folder, tmp_path, dirs_exist_ok=True)
+    return dataclasses.replace(region, folder=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(plain_run):
+    """Contents of the store that a plain run makes of the small region."""
+    from tests.faults.small_region import contents  # noqa: PLC0415
+
+    region, _ = plain_run
     return contents(region)
 
 

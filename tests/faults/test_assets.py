@@ -255,47 +255,44 @@ def test_too_little_to_publish_at_first(cloudmask, region):
     assert archive.records() == []
 
 
-def test_too_little_to_publish_leaves_what_was_there(region, undisturbed):
-    run.run(region.job())
-    before = snapshot(region)
-    break_all(region)
+def test_too_little_to_publish_leaves_what_was_there(ran, undisturbed):
+    before = snapshot(ran)
+    break_all(ran)
     with pytest.raises(IncompleteError, match="nothing is published"):
-        run.run(region.job())
-    assert snapshot(region) == before
-    assert_same(contents(region), undisturbed)
+        run.run(ran.job())
+    assert snapshot(ran) == before
+    assert_same(contents(ran), undisturbed)
 
 
 def test_what_was_not_published_is_not_published_by_a_run_with_nothing_to_do(
-    region, pristine, undisturbed
+    ran, pristine, undisturbed
 ):
-    run.run(region.job())
-    break_all(region)
+    break_all(ran)
     with pytest.raises(IncompleteError):
-        run.run(region.job())
-    shutil.rmtree(region.archive)
-    shutil.copytree(pristine, region.archive)
-    assert run.plan_job(region.job()).nothing_to_do
-    assert run.run(region.job()).snapshot is None
-    assert_same(contents(region), undisturbed)
+        run.run(ran.job())
+    shutil.rmtree(ran.archive)
+    shutil.copytree(pristine, ran.archive)
+    assert run.plan_job(ran.job()).nothing_to_do
+    assert run.run(ran.job()).snapshot is None
+    assert_same(contents(ran), undisturbed)
 
 
 @pytest.mark.slow
 def test_what_was_not_published_is_not_published_by_a_run_elsewhere(
-    cloudmask, region, pristine, undisturbed
+    cloudmask, ran, pristine, undisturbed
 ):
-    run.run(region.job())
-    break_all(region)
+    break_all(ran)
     with pytest.raises(IncompleteError):
-        run.run(region.job())
-    shutil.rmtree(region.archive)
-    shutil.copytree(pristine, region.archive)
+        run.run(ran.job())
+    shutil.rmtree(ran.archive)
+    shutil.copytree(pristine, ran.archive)
     # Something new in the western tile, and a job for that tile alone.
-    region.edit(WEST, remade)
+    ran.edit(WEST, remade)
     west = str([*AOI[:2], 11.655, AOI[3]])
-    path = region.job_file((str(list(AOI)), west))
+    path = ran.job_file((str(list(AOI)), west))
     result = cloudmask("run", path, "--plain", "--no-report", "--quiet")
     assert result.exit_code == 0, result.stderr
-    found = contents(region)
+    found = contents(ran)
     for name in ("mask", "fingerprint"):
         key = f"masks/sentinel-2/{name}"
         east = (slice(None), slice(None), slice(1 if name == "fingerprint" else 128, None))

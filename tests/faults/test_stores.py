@@ -82,30 +82,28 @@ def test_asking_a_store_that_is_not_there(cloudmask, region):
 # -- the store is another's --------------------------------------------------------------------
 
 
-def test_a_store_of_another_grid(cloudmask, region):
-    run.run(region.job())
-    before = snapshot(region)
-    path = region.job_file(("resolution_m: 10.0", "resolution_m: 20.0"))
+def test_a_store_of_another_grid(cloudmask, ran):
+    before = snapshot(ran)
+    path = ran.job_file(("resolution_m: 10.0", "resolution_m: 20.0"))
     refused(
         cloudmask("run", path, *RUN),
         6,
         "another grid",
         "resolution_m is 10.0, the job has 20.0",
     )
-    assert snapshot(region) == before
+    assert snapshot(ran) == before
 
 
-def test_a_store_that_another_run_writes(cloudmask, region):
-    run.run(region.job())
-    changed(region)
-    plan = run.plan_job(region.job())
-    with store.open_writer(str(region.store), plan.grid, title="other", run_key="other"):
-        refused(cloudmask("run", region.job_file(), *RUN), 6, "another run writes to")
+def test_a_store_that_another_run_writes(cloudmask, ran):
+    changed(ran)
+    plan = run.plan_job(ran.job())
+    with store.open_writer(str(ran.store), plan.grid, title="other", run_key="other"):
+        refused(cloudmask("run", ran.job_file(), *RUN), 6, "another run writes to")
         with pytest.raises(StoreConflictError) as caught:
             run.execute(plan)
         assert caught.value.retryable
         # Readers need no lock.
-        assert store.open_archive(str(region.store)).sensors
+        assert store.open_archive(str(ran.store)).sensors
     assert run.execute(plan).snapshot
 
 
@@ -130,11 +128,10 @@ def rubbish(region, part):
         "chunks",
     ],
 )
-def test_a_damaged_store(cloudmask, region, part):
-    run.run(region.job())
-    changed(region)
-    rubbish(region, f"/{part}")
-    refused(cloudmask("run", region.job_file(), *RUN), 6, str(region.store))
+def test_a_damaged_store(cloudmask, ran, part):
+    changed(ran)
+    rubbish(ran, f"/{part}")
+    refused(cloudmask("run", ran.job_file(), *RUN), 6, str(ran.store))
 
 
 # -- the model ---------------------------------------------------------------------------------
@@ -171,11 +168,10 @@ def test_a_model_that_fails_in_one_window(cloudmask, region, threshold, undistur
     assert_same(contents(region), undisturbed)
 
 
-def test_a_model_that_fails_leaves_what_was_there(region, threshold):
-    run.run(region.job())
-    before = snapshot(region)
-    changed(region)
+def test_a_model_that_fails_leaves_what_was_there(ran, threshold):
+    before = snapshot(ran)
+    changed(ran)
     break_model(threshold, ModelError("no"), at=1)
     with pytest.raises(ModelError):
-        run.run(region.job())
-    assert snapshot(region) == before
+        run.run(ran.job())
+    assert snapshot(ran) == before

@@ -35,15 +35,14 @@ def test_what_runs_made_is_whole(region, kind):
         sound(url)
 
 
-def test_the_next_run_makes_again_what_was_damaged(region, undisturbed):
-    url = str(region.store)
-    run.run(region.job())
-    chunks = sorted((region.store / "chunks").iterdir(), key=lambda each: each.stat().st_size)
+def test_the_next_run_makes_again_what_was_damaged(ran, undisturbed):
+    url = str(ran.store)
+    chunks = sorted((ran.store / "chunks").iterdir(), key=lambda each: each.stat().st_size)
     # The largest are pixels; not all of them, so that others show that they are left alone.
     for file in chunks[-6:]:
         flip(file, 4 * file.stat().st_size)
     found = store.verify(url, mend=True)
     assert {each.mend for each in found.damages} >= {"again"}
-    run.run(region.job())
-    assert_same(contents(region), undisturbed)
+    run.run(ran.job())
+    assert_same(contents(ran), undisturbed)
     sound(url)

@@ -107,9 +107,9 @@ def check_against_the_plan(plan, record):
     assert record.complete == sum(row.complete for row in record.manifest)
 
 
-def test_the_manifest_lists_the_items_of_every_tile_and_period(region):
+def test_the_manifest_lists_the_items_of_every_tile_and_period(region, plain_run):
     plan = run.plan_job(region.job())
-    record = run.execute(plan)
+    _, record = plain_run
     check_against_the_plan(plan, record)
     rows = manifest_rows(json.loads(json.dumps(record.to_dict())))
     assert [(row["tile"], row["period"]) for row in rows] == [
@@ -156,10 +156,9 @@ def test_an_item_dropped_at_the_search_is_expected(region):
     assert [row["cells"] - row["complete"] for row in lacking] == [1, 1]
 
 
-def test_a_second_run_lists_all_tiles_and_only_its_own_cells(region):
-    run.run(region.job())
-    reprocess(region, WEST)
-    plan = run.plan_job(region.job())
+def test_a_second_run_lists_all_tiles_and_only_its_own_cells(ran):
+    reprocess(ran, WEST)
+    plan = run.plan_job(ran.job())
     assert [tile.name for tile in plan.tiles_to_do] == ["r000c000"]
     record = run.execute(plan)
     check_against_the_plan(plan, record)
@@ -169,8 +168,9 @@ def test_a_second_run_lists_all_tiles_and_only_its_own_cells(region):
     assert {cell.status for cell in record.tiles[0].cells} == {"masked", "unchanged"}
 
 
-def test_masked_cells_count_their_classes_as_the_store_does(region):
-    cells = [cell for tile in run.run(region.job()).tiles for cell in tile.cells]
+def test_masked_cells_count_their_classes_as_the_store_does(plain_run):
+    region, record = plain_run
+    cells = [cell for tile in record.tiles for cell in tile.cells]
     archive = store.open_archive(str(region.store))
     for cell in cells:
         masks = archive.stored_masks(cell.sensor)
@@ -445,8 +445,8 @@ class SimpleModel:
         return self._model.predict(windows)
 
 
-def test_a_run_records_the_cost_of_each_stage(region):
-    record = run.run(region.job())
+def test_a_run_records_the_cost_of_each_stage(plain_run):
+    _, record = plain_run
     assert {"plan", "mask", "composite", "other"} <= set(record.stages)
     stages = record.stages.values()
     took = (record.finished - record.started).total_seconds()
@@ -464,16 +464,16 @@ def test_a_run_records_the_cost_of_each_stage(region):
 # -- ground and money --------------------------------------------------------------------------
 
 
-def test_ground_is_that_of_the_tiles_worked_on(region):
-    record = run.run(region.job())
+def test_ground_is_that_of_the_tiles_worked_on(plain_run, ran):
+    _, record = plain_run
     assert (record.expected, record.area_km2) == (6, pytest.approx(2 * 1.28**2, rel=0.5))
-    plan = run.plan_job(region.job())
+    plan = run.plan_job(ran.job())
     sizes = {t.name: math.prod(t.geobox.shape) * 100 / 1e6 for t in plan.tiles}
     assert record.area_km2 == pytest.approx(sum(sizes.values()))
     masked = [c.tile for tile in record.tiles for c in tile.cells if c.status == "masked"]
     assert len(masked) == 6
     assert record.scene_km2 == pytest.approx(sum(sizes[name] for name in masked))
-    nothing = run.run(region.job())
+    nothing = run.run(ran.job())
     assert (nothing.area_km2, nothing.scene_km2, nothing.outcome) == (0, 0, "unchanged")
 
 
@@ -523,14 +523,15 @@ def test_prices_from_the_environment_make_a_bill_in_the_record_and_the_list(
         run.run(region.job())
 
 
-def test_the_store_is_measured_if_storage_has_a_price(region, monkeypatch):
-    assert run.run(region.job()).bytes_stored is None
+def test_the_store_is_measured_if_storage_has_a_price(plain_run, ran, monkeypatch):
+    _, first = plain_run
+    assert first.bytes_stored is None
     monkeypatch.setenv("CLOUDMASK_PRICES", '{"currency": "EUR", "gb_month_stored": 1000}')
-    region.truncate(EAST)
-    reprocess(region, EAST)
-    record = run.run(region.job())
+    ran.truncate(EAST)
+    reprocess(ran, EAST)
+    record = run.run(ran.job())
     # Chunks of this run and of the one before, which can still be read.
-    on_disk = sum(path.stat().st_size for path in (region.store / "chunks").iterdir())
+    on_disk = sum(path.stat().st_size for path in (ran.store / "chunks").iterdir())
     assert 0.9 * on_disk < record.bytes_stored <= on_disk
     assert record.bill.stored_a_month == pytest.approx(record.bytes_stored / 1e6)
     assert record.bill.total == 0
@@ -539,21 +540,20 @@ def test_the_store_is_measured_if_storage_has_a_price(region, monkeypatch):
 # -- a run that fails --------------------------------------------------------------------------
 
 
-def test_a_run_below_the_threshold_fails_and_leaves_its_record(region):
+def test_a_run_below_the_threshold_fails_and_leaves_its_record(ran):
     """By the command line: exit code, nothing published, and the failed run is listed."""
-    path = region.job_file()
+    path = ran.job_file()
     options = ("--plain", "--no-report", "--quiet")
-    assert cloudmask("run", path, *options).exit_code == 0
-    before, published = small.snapshot(region), small.contents(region)
-    break_all(region)
-    reprocess(region, *(item.stem for item in region.archive.glob("sentinel-2-l2a/*/*.json")))
+    before, published = small.snapshot(ran), small.contents(ran)
+    break_all(ran)
+    reprocess(ran, *(item.stem for item in ran.archive.glob("sentinel-2-l2a/*/*.json")))
     ended = cloudmask("run", path, *options)
     small.refused(ended, 7, "only 2 of 6 cells (33.3%)", "nothing is published")
-    assert small.snapshot(region) == before
-    small.assert_same(small.contents(region), published)
-    assert len(store.open_archive(str(region.store)).records()) == 1
+    assert small.snapshot(ran) == before
+    small.assert_same(small.contents(ran), published)
+    assert len(store.open_archive(str(ran.store)).records()) == 1
 
-    failed, good = runs(region)
+    failed, good = runs(ran)
     assert (failed["outcome"], good["outcome"]) == ("failed", "published")
     assert failed["failure"].startswith("only 2 of 6 cells")
     assert failed["snapshot"] is None
@@ -561,17 +561,17 @@ def test_a_run_below_the_threshold_fails_and_leaves_its_record(region):
     assert {EAST, WEST} <= {name for row in failed["manifest"] for name in row["dropped"]}
     assert sum(row["unreadable"] for row in failed["manifest"]) == 4
     assert sum(cost["reads"] for cost in failed["stages"].values()) > 0
-    table = cloudmask("runs", region.store).stdout
+    table = cloudmask("runs", ran.store).stdout
     assert "failed" in table
     assert "2/6" in table
-    alone = cloudmask("runs", region.store, "--run", failed["run_id"]).stdout
+    alone = cloudmask("runs", ran.store, "--run", failed["run_id"]).stdout
     assert alone.count("only 2 of 6 cells") == 1
     assert "cannot be read" in alone
 
     # It outlives old states, and does not keep them from expiring.
-    store.expire(str(region.store), datetime.now(UTC) + timedelta(days=1))
-    assert [each["run_id"] for each in failed_records(str(region.store))] == [failed["run_id"]]
-    small.assert_same(small.contents(region), published)
+    store.expire(str(ran.store), datetime.now(UTC) + timedelta(days=1))
+    assert [each["run_id"] for each in failed_records(str(ran.store))] == [failed["run_id"]]
+    small.assert_same(small.contents(ran), published)
 
 
 def test_in_a_failed_run_tiles_that_were_not_done_are_incomplete(region):
@@ -614,15 +614,14 @@ def test_a_plan_counts_what_a_killed_run_has_left(region):
     assert run.plan_job(region.job()).n_begun == 0
 
 
-def test_a_run_with_nothing_to_do_makes_a_missing_report(region):
+def test_a_run_with_nothing_to_do_makes_a_missing_report(ran):
     """The run had published; its next start has nothing to do but that."""
-    path, report = region.job_file(), region.store.parent / "report.html"
+    path, report = ran.job_file(), ran.store.parent / "report.html"
     options = ("--plain", "--report", report)
-    assert cloudmask("run", path, "--plain", "--no-report").exit_code == 0
     again = cloudmask("run", path, *options)
     assert again.exit_code == 0, again.output
     assert "report:" in again.stderr
-    assert store.open_archive(str(region.store)).records()[-1]["run_id"] in report.read_text()
+    assert store.open_archive(str(ran.store)).records()[-1]["run_id"] in report.read_text()
     made = report.stat().st_mtime_ns
     assert "report:" not in cloudmask("run", path, *options).stderr
     assert report.stat().st_mtime_ns == made

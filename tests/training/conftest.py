@@ -3,7 +3,7 @@ import pytest
 from pipeline.training import Experiment
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Experiment:
     """A training of seconds: a narrow network on small patches of forests under cumulus."""
     return Experiment.model_validate(

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pipeline import run
 from pipeline.datasets import labels
 from pipeline.errors import LabelledDataError, StoreError
 from pipeline.store import open_archive
@@ -16,10 +15,10 @@ from pipeline.training.sections import ArchiveSection
 BANDS = ("blue", "green", "red")
 
 
-@pytest.fixture
-def masked(region, threshold):
+@pytest.fixture(scope="module")
+def masked(plain_run):
     """Return the store of the small region, masked by a threshold."""
-    run.run(region.job())
+    region, _ = plain_run
     return str(region.store)
 
 

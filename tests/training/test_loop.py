@@ -36,9 +36,15 @@ def curves(folder):
     return list(csv.DictReader((folder / "curves.csv").read_text().splitlines()))
 
 
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """The folder of a training, made once: tests change copies of it."""
+    return loop.train(tiny, tmp_path_factory.mktemp("whole"))
+
+
 @pytest.fixture
-def trained(tiny, tmp_path):
-    return loop.train(tiny, tmp_path / "whole")
+def trained(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "whole")
 
 
 def test_killed_and_started_again_it_ends_with_the_same_weights(tiny, tmp_path, trained):
