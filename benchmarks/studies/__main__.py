@@ -2,8 +2,10 @@
 
 ``python -m benchmarks.studies STUDY.yaml ... [--out build/studies] [--page docs/studies.md]``
 
-A study names its arms: a committed recipe each, and what is changed of it. What is done is not done again: killed, it goes on
-in the middle of a training. When all arms are through, its table stands in the page and its figure beside it.
+A study names its arms: a committed recipe each, and what is changed of it. An arm may instead be another one (`of`), judged by
+several `views` of each patch (`while_noisy`: by the rule of ``tta``) or, as an `ensemble`, by the networks of all seeds but its own
+together. What is done is not done again: killed, it goes on in the middle of a training. When all arms are through, its table
+stands in the page and its figure beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ import torch
 import yaml
 
 import pipeline.training
+from benchmarks.studies.judged import Together, Views
 from benchmarks.studies.page import Result, write_section
+from pipeline.models.networks.network import Network
 from pipeline.models.networks.trained import filled
 from pipeline.models.weights.folder import WEIGHTS, read_card
 from pipeline.simulate.patches import Patch, make_patch
@@ -42,6 +46,8 @@ def patches(judged: Mapping[str, Any]) -> list[Patch]:
 def experiment_of(study: Mapping[str, Any], arm: str, seed: int, out: Path) -> Experiment:
     """Return the experiment of an arm and a seed: its recipe, and what study and arm change of it."""
     how = study["arms"][arm]
+    if "of" in how:
+        return experiment_of(study, how["of"], seed, out)
     changes = {**study.get("set", {}), **how.get("set", {}), "seed": seed}
     if "after" in how:
         changes["task.segmenter"] = str(folder_of(out, how["after"], seed))
@@ -53,41 +59,71 @@ def folder_of(out: Path, arm: str, seed: int) -> Path:
     return out / arm.replace(" ", "-") / str(seed)
 
 
-def counted(folder: Path, judged: list[Patch]) -> list[Any]:
-    """Return the counts of each patch, rows the true codes, by the model of a folder."""
-    card = read_card(folder)
-    net = filled(card, (folder / WEIGHTS).read_bytes())
-    classes = tuple(card.network.classes)
-    return [
-        judge(net, [patch], torch.device("cpu"), classes).counts.tolist() for patch in judged
-    ]
+def network_of(study: Mapping[str, Any], arm: str, seed: int, out: Path) -> Network:
+    """Return what is judged as an arm of a seed."""
+    how = study["arms"][arm]
+    if "of" not in how:
+        folder = folder_of(out, arm, seed)
+        return filled(read_card(folder), (folder / WEIGHTS).read_bytes())
+    if how.get("ensemble"):
+        others = [each for each in study["seeds"] if each != seed]
+        return Together([network_of(study, how["of"], each, out) for each in others])
+    net = network_of(study, how["of"], seed, out)
+    return Views(net, how["views"], while_noisy=how.get("while_noisy", False))
 
 
 def results(study: Mapping[str, Any], out: Path) -> Iterator[Result]:
     """Train what is not trained yet, judge what is not judged yet, and yield all results."""
-    judged: list[Patch] = []
+    spent = {}
     for seed in study["seeds"]:
         for arm in study["arms"]:
-            folder = folder_of(out, arm, seed)
-            experiment = experiment_of(study, arm, seed, out)
-            # Another experiment in the folder is refused here, results or not.
+            if "of" in study["arms"][arm]:
+                continue
             began = time.process_time()
-            train(experiment, folder, lambda line, arm=arm, seed=seed: print(arm, seed, line))
-            path = folder / "judged.json"
-            if not path.exists():
-                judged = judged or patches(study["judged"])
-                found = {
-                    "judged": study["judged"],
-                    "counts": counted(folder, judged),
-                    "cpu_s": round(time.process_time() - began, 1),
-                }
-                part = path.with_suffix(".part")
-                part.write_text(json.dumps(found))
-                part.replace(path)
-            found = json.loads(path.read_text())
-            if found["judged"] != study["judged"]:
-                raise SystemExit(f"{path} was judged on other patches: delete it")
-            yield Result(arm=arm, seed=seed, counts=found["counts"], cpu_s=found["cpu_s"])
+            # Another experiment in the folder is refused here, results or not.
+            train(
+                experiment_of(study, arm, seed, out),
+                folder_of(out, arm, seed),
+                lambda line, arm=arm, seed=seed: print(arm, seed, line),
+            )
+            spent[arm, seed] = time.process_time() - began
+    judged: dict[str, list[Patch]] = {}
+    for seed in study["seeds"]:
+        for arm in study["arms"]:
+            yield judged_once(study, arm, seed, out, judged, spent.get((arm, seed), 0))
+
+
+def judged_once(
+    study: Mapping[str, Any],
+    arm: str,
+    seed: int,
+    out: Path,
+    judged: dict[str, list[Patch]],
+    spent: float,
+) -> Result:
+    """Judge an arm of a seed, or read how it was judged; patches are made once."""
+    path = folder_of(out, arm, seed) / "judged.json"
+    on = {**study["judged"], **study["arms"][arm].get("judged", {})}
+    if not path.exists():
+        key = json.dumps(on)
+        if key not in judged:
+            judged[key] = patches(on)
+        began = time.process_time()
+        net = network_of(study, arm, seed, out)
+        classes = tuple(experiment_of(study, arm, seed, out).network.classes)
+        counts = [
+            judge(net, [each], torch.device("cpu"), classes).counts.tolist()
+            for each in judged[key]
+        ]
+        cpu_s = round(spent + time.process_time() - began, 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"judged": on, "counts": counts, "cpu_s": cpu_s}))
+        part.replace(path)
+    found = json.loads(path.read_text())
+    if found["judged"] != on:
+        raise SystemExit(f"{path} was judged on other patches: delete it")
+    return Result(arm=arm, seed=seed, counts=found["counts"], cpu_s=found["cpu_s"])
 
 
 def run(path: Path, out: Path, page: Path) -> None:

@@ -64,13 +64,28 @@ def measures(result: Result) -> dict[str, float]:
     """Return the measures of a training, pixels of all patches together, and the median of patches."""
     whole = np.sum(result.counts, axis=0)
     cloud, shadow = agreement(whole, CLOUD), agreement(whole, (Code.CLOUD_SHADOW,))
+    quarters = np.nanquantile(per_patch(result), (0.25, 0.5, 0.75))
+    thin = whole[Code.THIN_CLOUD]
+    right = [np.trace(each) / np.sum(each) for each in result.counts]
     return {
         "cloud F1": cloud.f1,
-        "median patch": float(np.nanmedian(per_patch(result))),
+        "median patch": float(quarters[1]),
+        "lower quarter of patches": float(quarters[0]),
+        "upper quarter of patches": float(quarters[2]),
         "shadow F1": shadow.f1,
+        "thin cloud found": ratio(int(thin[list(CLOUD)].sum()), int(thin.sum())),
+        "thin F1": agreement(whole, (Code.THIN_CLOUD,)).f1,
+        "water F1": agreement(whole, (Code.WATER,)).f1,
+        "snow F1": agreement(whole, (Code.SNOW,)).f1,
+        "right of seven classes": ratio(int(np.trace(whole)), int(whole.sum())),
+        "right of seven, median patch": float(np.median(right)),
         "CAD": 100 * ratio(cloud.fp - cloud.fn, cloud.total),
         **statistics(cloud),
     }
+
+
+SHORT = ("cloud F1", "median patch", "shadow F1", "thin cloud found", "ACC", "BA", "PPV", "TPR")
+"""What is shown of a study that does not say otherwise in `shown`; `all`: everything."""
 
 
 def per_patch(result: Result) -> list[float]:
@@ -89,6 +104,8 @@ def section(study: Mapping[str, Any], results: Sequence[Result]) -> str:
     arms = list(dict.fromkeys(each.arm for each in results))
     found = {arm: [measures(each) for each in results if each.arm == arm] for arm in arms}
     names = list(found[arms[0]][0])
+    shown = study.get("shown", SHORT)
+    names = names if shown == "all" else [name for name in names if name in shown]
     seeds = sorted({each.seed for each in results})
     rows = [
         f"| {name} | "
@@ -101,13 +118,16 @@ def section(study: Mapping[str, Any], results: Sequence[Result]) -> str:
         f"{arm} {np.mean([each.cpu_s for each in results if each.arm == arm]):.0f}"
         for arm in arms
     )
-    changed = "; ".join(f"{key} {value}" for key, value in study.get("set", {}).items())
+    changed = "; ".join(
+        f"{key} {value}" for key, value in study.get("set", {}).items() if key != "sources"
+    )
     return "\n".join(
         [
             f"## {study['name']}",
             "",
             f"{study['asks']}",
             "",
+            *([f"**Found:** {study['found'].strip()}", ""] if "found" in study else []),
             f"Seeds {', '.join(map(str, seeds))}; {study['judged']['patches']} simulated patches that none of them has learnt from. Each recipe with "
             f"{changed or 'nothing changed'}. Mean over the seeds, least and greatest in brackets; of cloud against the rest where nothing else is said, CAD in per "
             f"cent of all pixels. CPU seconds of a training, without the processes that make samples: {cost}. {study.get('notes', '')}".rstrip(),

@@ -12,6 +12,9 @@ from pipeline.datasets import labels
 from pipeline.training.experiment import AugmentSection
 from pipeline.training.sample import Floats, Sample
 
+SUNLIT_UM = 3.0
+"""Bands below this see the sun's light."""
+
 
 def cropped(
     sample: Sample, rng: np.random.Generator, crop_px: int, scale: tuple[float, float]
@@ -62,7 +65,13 @@ def varied(sample: Sample, rng: np.random.Generator, how: AugmentSection) -> Sam
     gain = 1 + how.gain * rng.normal() + how.band_gain * rng.normal(size=count)
     # Haze falls with wavelength: by a power between that of dust and that of molecules.
     slope = rng.uniform(1, 4)
-    haze = how.haze * rng.normal() * (sample.bands_um[:, 0] / 0.49) ** -slope
+    centre = sample.bands_um[:, 0]
+    lit = (centre > 0) & (centre < SUNLIT_UM)
+    # Neither heat nor radar nor height knows the sun's light, or haze.
+    haze = np.where(
+        lit, how.haze * rng.normal() * (np.where(lit, centre, 1) / 0.49) ** -slope, 0
+    )
+    gain = np.where(lit, gain, 1)
     pixels = sample.pixels * np.clip(gain, 0.5, 1.5).astype(np.float32)[:, None, None]
     pixels += haze.astype(np.float32)[:, None, None]
     if rng.random() < how.blur:

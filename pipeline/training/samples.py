@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets import labels, reader_of
+from pipeline.datasets import labels, partial, reader_of
 from pipeline.datasets.labels import Labelled
 from pipeline.errors import LabelledDataError
 from pipeline.simulate.bands import Band
@@ -62,6 +62,27 @@ def _of_patch(patch: Patch) -> Sample:
 
 def _described(bands: Sequence[Band]) -> Floats:
     return np.array([(band.wavelength_um, band.width_um) for band in bands], np.float32)
+
+
+class Relabelled:
+    """Another source, its labels seen through those of data sets, or of three classes."""
+
+    def __init__(self, source: Source, section: SourceSection) -> None:
+        """See a source as its section says."""
+        self._source = source
+        names = section.labels_of
+        views = [partial.view(reader_of(name).card.known) for name in names] or [
+            np.arange(256, dtype=np.uint8)
+        ]
+        last = partial.view(partial.THREE) if section.three_classes else np.arange(256)
+        self._views = [np.asarray(last[each], np.uint8) for each in views]
+
+    def scene(self, rng: np.random.Generator) -> Sample:
+        """Draw a scene, the same as without this, and whose labels it has."""
+        sample = self._source.scene(rng)
+        # A generator of its own: crops are the same, too.
+        view = self._views[int(rng.spawn(1)[0].integers(len(self._views)))]
+        return replace(sample, labels=view[sample.labels])
 
 
 class Images:
@@ -168,7 +189,9 @@ class Mixture:
         self._sources: list[Source] = []
         for each in experiment.sources:
             source = _opened(each, each.times * crop_px)
-            self._sources.append(AsProbaV(source) if each.seen_as else source)
+            source = AsProbaV(source) if each.seen_as else source
+            relabelled = each.labels_of or each.three_classes
+            self._sources.append(Relabelled(source, each) if relabelled else source)
         weights = np.array([each.weight for each in experiment.sources])
         self._shares: Sequence[float] = (weights / weights.sum()).tolist()
 

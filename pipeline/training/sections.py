@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from pipeline.datasets import READERS
+from pipeline.datasets import READERS, partial
 from pipeline.models.architectures.shape import listed
 from pipeline.simulate.patches import SENSORS, PatchSettings
 from pipeline.types.settings import Section
@@ -33,6 +33,8 @@ class StreamSection(Section):
     grounds: Mapping[str, float] | None = None
     """Kind of ground -> how often; none: all but those kept back."""
     skies: Mapping[str, float] | None = None
+    roles: Words = ()
+    """Just these bands, in this order, of every patch; none: `bands` and `main_bands` say how many are drawn."""
 
     def settings(self, size_px: int) -> PatchSettings:
         """Return what the simulator takes.
@@ -97,6 +99,21 @@ class SourceSection(Section):
     archive: ArchiveSection | None = None
     seen_as: Literal["proba-v"] | None = None
     """Sensor that its images, Landsat 8's at 30 m, are made like; see `pipeline.training.transfer`."""
+    labels_of: Words = ()
+    """Data sets through whose labels it is seen, one of them, drawn anew, for each scene; see `pipeline.datasets.partial`."""
+    three_classes: bool = False
+    """Whether its labels, or what `labels_of` leaves of them, tell clear ground, shadow and cloud alone."""
+
+    @field_validator("labels_of")
+    @classmethod
+    def _say(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        able = [name for name, reader in READERS.items() if partial.says(reader.card)]
+        for name in names:
+            if name not in able:
+                refuse(
+                    f"data sets that label every class: {', '.join(able)}", key="", found=name
+                )
+        return names
 
     @model_validator(mode="after")
     def _landsat(self) -> SourceSection:

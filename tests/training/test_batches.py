@@ -5,12 +5,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from pipeline.datasets import partial
+from pipeline.datasets.labels import CLOUD, NO_DATA, NOT_CLOUD
+from pipeline.datasets.readers.sparcs import TABLE as SPARCS
 from pipeline.errors import LabelledDataError
 from pipeline.training import Experiment
 from pipeline.training import batches as made
 from pipeline.training.augment import cropped, turned, varied
 from pipeline.training.batches import CROPS, GROUP, batches, together
+from pipeline.training.experiment import AugmentSection
 from pipeline.training.judging import check_patches
 from pipeline.training.sample import Sample
 
@@ -47,6 +52,35 @@ def test_every_crop_is_used_once_and_batches_in_a_row_have_other_scenes(tiny, mo
     assert np.ravel(scenes[GROUP:]).min() > in_group.max()
     alike = sum(one == other for one, other in pairwise(scenes))
     assert alike < GROUP / 4
+
+
+def test_labels_of_data_sets_are_seen_on_the_same_images(tiny):
+    def first(**how):
+        sources = [{"stream": tiny.sources[0].stream.model_dump(), **how}]
+        given = tiny.model_dump(exclude={"sources"}) | {"sources": sources}
+        return next(batches(Experiment.model_validate(given), 0))
+
+    full = first()
+    for how, table in (
+        ({"labels_of": ["sparcs"]}, partial.view(SPARCS.values())),
+        ({"three_classes": True}, partial.view(partial.THREE)),
+    ):
+        seen = first(**how)
+        np.testing.assert_array_equal(seen.images, full.images)
+        np.testing.assert_array_equal(seen.labels, table[full.labels])
+    both = first(labels_of=["38cloud"], three_classes=True)
+    assert set(np.unique(both.labels)) <= {NO_DATA, NOT_CLOUD, CLOUD, CLOUD | NOT_CLOUD}
+    with pytest.raises(ValidationError, match="label every class"):
+        first(labels_of=["unlabelled-chips"])
+
+
+def test_neither_heat_nor_radar_nor_height_is_made_brighter_or_hazier():
+    bare = sample(bands=4)
+    described = np.array([(0.49, 0.06), (10.9, 0.6), (55_466, 27_733), (0, 0)], np.float32)
+    how = AugmentSection(noise=0, blur=0, gaps=0)
+    found = varied(replace(bare, bands_um=described), np.random.default_rng(1), how)
+    np.testing.assert_array_equal(found.pixels[1:], bare.pixels[1:])
+    assert not np.allclose(found.pixels[0], bare.pixels[0], atol=1e-3)
 
 
 def test_regions_are_learnt_from_like_other_patches(tiny):

@@ -1,14 +1,17 @@
 """Studies: the committed ones are sound, and a tiny one runs to its section of the page, once however often it is run."""
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import benchmarks.studies.__main__ as studies
 from benchmarks.studies import page
+from benchmarks.studies.judged import Together, Views
 from pipeline.evaluate.confusion import Agreement
 from pipeline.types import CLOUD, Code
 
@@ -90,7 +93,12 @@ TINY = {
         "sources": [{"stream": WORLD}],
     },
     "judged": {"patches": 3, "size_px": 32, "stream": WORLD},
-    "arms": {"U-Net": {"recipe": "unmask"}, "an FCN": {"recipe": "fcnmask"}},
+    "arms": {
+        "U-Net": {"recipe": "unmask"},
+        "an FCN": {"recipe": "fcnmask"},
+        "8 views": {"of": "U-Net", "views": 8},
+        "the other": {"of": "U-Net", "ensemble": True},
+    },
 }
 
 
@@ -104,18 +112,58 @@ def test_a_study_runs_once_and_its_section_stands_once(tmp_path, capsys):
     assert first.startswith("# Studies\n\n<!-- other -->\nkept\n<!-- end of other -->\n")
     assert first.count("## tiny\n") == 1
     assert "| cloud F1 | 0." in first
+    assert "| water F1" not in first
+    assert not (tmp_path / "out/tiny/8-views/1/model.safetensors").exists()
+    # Of two seeds, the ensemble of all others is the other one.
+    counts_of = {
+        (arm, seed): json.loads((tmp_path / f"out/tiny/{arm}/{seed}/judged.json").read_text())[
+            "counts"
+        ]
+        for arm in ("U-Net", "the-other")
+        for seed in (1, 2)
+    }
+    assert counts_of["the-other", 1] == counts_of["U-Net", 2]
     assert (tmp_path / "studies/tiny.png").stat().st_size > 1000
     studies.run(path, tmp_path / "out", text)
     assert text.read_text() == first
     assert "steps_per_s" not in capsys.readouterr().out
 
 
+class East(torch.nn.Module):
+    """Scores how much brighter a pixel is than the next to the west, and the opposite."""
+
+    stride_px = 1
+
+    def forward(self, images, bands_um, present):
+        rise = images[:, :1] - images[:, :1].roll(1, -1)
+        return torch.cat([rise, -rise], dim=1)
+
+
+def test_views_are_turned_back_and_eight_of_them_know_no_direction():
+    images = torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    one = Views(East(), 1, while_noisy=False)(images, None, None)
+    torch.testing.assert_close(one, East()(images, None, None).softmax(dim=1))
+    eight = Views(East(), 8, while_noisy=False)
+    turned = eight(images.rot90(1, (-2, -1)), None, None)
+    torch.testing.assert_close(turned, eight(images, None, None).rot90(1, (-2, -1)))
+    mirrored = eight(images.flip(-1), None, None)
+    torch.testing.assert_close(mirrored, eight(images, None, None).flip(-1))
+
+
+def test_views_stop_where_nothing_is_isolated():
+    flat = torch.ones(1, 1, 6, 6)
+    once = East()(flat, None, None).softmax(dim=1)
+    torch.testing.assert_close(Views(East(), 8, while_noisy=True)(flat, None, None), once)
+    torch.testing.assert_close(Together([East(), East()])(flat, None, None), once)
+
+
 def test_results_on_other_patches_are_not_mixed(tmp_path):
     path, text = tmp_path / "tiny.yaml", tmp_path / "studies.md"
     text.write_text("# Studies\n")
-    small = TINY | {"seeds": [1], "arms": {"U-Net": {"recipe": "unmask"}}}
+    small = TINY | {"seeds": [1], "arms": {"U-Net": {"recipe": "unmask"}}, "found": "Nothing."}
     path.write_text(yaml.safe_dump(small))
     studies.run(path, tmp_path / "out", text)
+    assert "**Found:** Nothing." in text.read_text()
     path.write_text(yaml.safe_dump(small | {"judged": TINY["judged"] | {"patches": 2}}))
     with pytest.raises(SystemExit, match="judged on other patches"):
         studies.run(path, tmp_path / "out", text)

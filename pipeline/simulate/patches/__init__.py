@@ -6,6 +6,7 @@
       sensors   bands of sensors, by centre and width         spectra   surfaces, and what a band sees of them
       ground    what lies on a patch; recipes: of many kinds  clouds    what hangs over it
       fields    random fields on a small torus                render    sun, shadow, air, sensor
+      unlit     heat, radar and height beside them
       truth     optical depth, light and ground ─▶ codes, and labels that say where they are in doubt
       regional  instead: the ground, clouds and sensors of a simulated archive
       real      instead: such a sky over a real image

@@ -57,6 +57,8 @@ class Ground:
     snow: Where | None = None
     glint: Floats | None = None
     """Reflectance that waves and foam add over water, at all wavelengths."""
+    height_m: Floats | None = None
+    """Of the relief, about a mean of zero."""
 
     def paint(self, where: Where, first: str, second: str | None = None) -> None:
         """Cover some pixels with one material."""

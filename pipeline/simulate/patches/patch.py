@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.simulate.bands import Band
-from pipeline.simulate.patches import clouds, ground, recipes, render, sensors, truth
+from pipeline.simulate.patches import clouds, ground, recipes, render, sensors, truth, unlit
 from pipeline.simulate.patches.fields import Canvas
 from pipeline.simulate.physics.atmosphere import Air, band_air, surface_reflectance
 from pipeline.simulate.physics.noise import Floats
@@ -19,6 +19,9 @@ from pipeline.simulate.physics.sun import Sun
 
 MAIN_ROLES = ("blue", "green", "red", "nir", "nir08")
 """The bands that nearly every sensor has; near infrared by either name."""
+
+TRUTH = sensors.band("", 1000 * render.TRUTH_UM, 20)
+"""Where light on the ground is compared with that of a clear sky."""
 
 Level = Literal["L1C", "L2A"]
 
@@ -39,6 +42,9 @@ class PatchSettings:
     """Share of patches that have just the bands of `MAIN_ROLES`."""
     grounds: Mapping[str, float] = field(default_factory=lambda: ground.GROUNDS)
     skies: Mapping[str, float] = field(default_factory=lambda: clouds.WEATHER)
+    roles: tuple[str, ...] = ()
+    """Just these bands, of each sensor or of `pipeline.simulate.patches.unlit`, in this order; none: some are drawn. Ground, sky
+    and truth do not depend on them."""
 
     def __post_init__(self) -> None:
         self._known("sensors", self.sensors, sensors.SENSORS)
@@ -50,8 +56,18 @@ class PatchSettings:
             raise ConfigError(
                 f"size_px: a multiple of 8 from 32 on is expected; got {self.size_px}"
             )
+        self._have_roles()
         if not 1 <= self.bands[0] <= self.bands[1]:
             raise ConfigError(f"bands: fewest and most are expected; got {self.bands}")
+
+    def _have_roles(self) -> None:
+        for name in self.sensors if self.roles else ():
+            optical = [band.role for band in sensors.SENSORS[name].bands]
+            self._known("roles", self.roles, dict.fromkeys([*optical, *unlit.BANDS]))
+            if not set(self.roles) & set(optical):
+                raise ConfigError(
+                    f"roles: a band that sees the sun's light is expected; got {', '.join(self.roles)}"
+                )
 
     @staticmethod
     def _known(name: str, given: Sequence[str] | Mapping[str, float], known: object) -> None:
@@ -115,14 +131,25 @@ def make_patch(seed: int, index: int, settings: PatchSettings | None = None) -> 
     canvas = Canvas(rng, settings.size_px, _pixel(rng, sensor, settings))
     kinds = canvas.weighted(dict(settings.grounds)), canvas.weighted(dict(settings.skies))
     bands = _bands(canvas, sensor, settings)
+    optical = tuple(each for each in bands if each.role not in unlit.BANDS)
     laid = recipes.lay(canvas, kinds[0])
     sky = draw_sky(canvas, kinds[0], kinds[1])
     level = settings.levels[int(rng.integers(len(settings.levels)))]
-    clean = laid.reflectance(canvas, bands)
+    # Given roles, what is true must not depend on them.
+    compared = (*optical, TRUTH) if settings.roles else optical
+    clean = laid.reflectance(canvas, compared)
     lit = render.daylight(sky, canvas.pixel_m)
-    light = render.shade(lit, sky.air, _albedo(clean, bands))
-    view = render.look(sky, lit, laid.illumination(sky.sun), canvas.pixel_m)
-    pixels = _seen(canvas, view, (sensor, level), list(zip(bands, clean, strict=True)))
+    light = render.shade(lit, sky.air, _albedo(clean, compared))
+    relief = laid.illumination(sky.sun)
+    view = render.look(sky, lit, relief, canvas.pixel_m)
+    pixels = _seen(canvas, view, (sensor, level), list(zip(optical, clean, strict=False)))
+    if len(optical) < len(bands):
+        scene = unlit.Scene(
+            ground=laid, sky=sky, illumination=relief[0], light=light, pixel_m=canvas.pixel_m
+        )
+        planes = unlit.seen(np.random.default_rng([seed, index, 71]), scene)
+        own = dict(zip((each.role for each in optical), pixels, strict=True)) | planes
+        pixels = np.stack([own[each.role] for each in bands])
     surface = truth.surface_codes(pixels.shape[1:], laid.water, laid.snow)
     return Patch(
         pixels=pixels,
@@ -151,7 +178,10 @@ def _pixel(rng: np.random.Generator, sensor: sensors.Sensor, settings: PatchSett
 
 
 def _bands(canvas: Canvas, sensor: sensors.Sensor, settings: PatchSettings) -> tuple[Band, ...]:
-    """Draw some bands of a sensor, in any order."""
+    """Draw some bands of a sensor, in any order, or take those of the settings."""
+    if settings.roles:
+        own = {each.role: each for each in sensor.bands} | unlit.BANDS
+        return tuple(own[role] for role in settings.roles)
     fewest, most = (min(each, len(sensor.bands)) for each in settings.bands)
     main = [each for each in sensor.bands if each.role in MAIN_ROLES]
     if {"nir", "nir08"} <= {each.role for each in main}:

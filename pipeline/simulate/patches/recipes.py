@@ -21,12 +21,14 @@ def lay(canvas: Canvas, kind: str) -> Ground:
     steep = canvas.log_between(*_STEEPNESS.get(kind, (0.01, 0.08)))
     relief = canvas.noise(canvas.between(4.0, 4.8), canvas.log_between(1500, 8000))
     east, north = _slopes(relief, steep)
+    rise = relief * (_scale(_rises(relief)[0], steep) * np.float32(2 * canvas.pixel_m))
     ground = Ground(
         labels=np.zeros((size, size), np.int16),
         blend=np.clip(blend, 0, 1),
         texture=np.exp(texture),
         slope_east=east,
         slope_north=north,
+        height_m=rise,
     )
     _KINDS[kind](canvas, ground, relief)
     if ground.water is not None:
@@ -54,10 +56,20 @@ _STEEPNESS: Mapping[str, tuple[float, float]] = {
 
 
 def _slopes(relief: Floats, steep: float) -> tuple[Floats, Floats]:
+    east, north = _rises(relief)
+    scale = _scale(east, steep)
+    return east * scale, north * scale
+
+
+def _rises(relief: Floats) -> tuple[Floats, Floats]:
+    """Return by how much a plane rises over two pixels, to the east and to the north."""
     east = np.roll(relief, -1, axis=1) - np.roll(relief, 1, axis=1)
     north = np.roll(relief, 1, axis=0) - np.roll(relief, -1, axis=0)
-    scale = np.float32(steep / max(float(np.sqrt((east[::3, ::3] ** 2).mean() * 2)), 1e-9))
-    return east * scale, north * scale
+    return east, north
+
+
+def _scale(east: Floats, steep: float) -> np.float32:
+    return np.float32(steep / max(float(np.sqrt((east[::3, ::3] ** 2).mean() * 2)), 1e-9))
 
 
 def _top(plane: Floats, share: float) -> Where:

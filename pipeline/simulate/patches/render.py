@@ -97,7 +97,7 @@ def _slant(cloud: Cloud, sun: Sun, pixel_m: float) -> Floats:
     slices = int(np.clip(math.ceil(cloud.depth_m * sun.tangent / (3 * pixel_m)), 1, 6))
     if slices == 1:
         return _cast(cloud.tau, cloud.base_m + cloud.depth_m / 2, sun, pixel_m)
-    top = _height(cloud)
+    top = height(cloud)
     density = cloud.tau / np.maximum(top, 1.0)
     thickness = cloud.depth_m / slices
     total = np.zeros_like(cloud.tau)
@@ -107,7 +107,8 @@ def _slant(cloud: Cloud, sun: Sun, pixel_m: float) -> Floats:
     return total
 
 
-def _height(cloud: Cloud) -> Floats:
+def height(cloud: Cloud) -> Floats:
+    """Return the geometric thickness of a cloud, (Y, X) metres."""
     highest = max(float(cloud.tau.max()), 1e-3)
     return np.asarray(np.sqrt(cloud.tau / highest) * cloud.depth_m, np.float32)
 
@@ -190,7 +191,7 @@ def _flanks(cloud: Cloud, sun: Sun, pixel_m: float) -> Floats | None:
     """Return how much brighter flanks towards the sun are than those away from it; none: a flat top."""
     if cloud.depth_m < 120 or cloud.ice:
         return None
-    top = smooth(_height(cloud), 1.5)
+    top = smooth(height(cloud), 1.5)
     east = (np.roll(top, -1, axis=1) - np.roll(top, 1, axis=1)) / np.float32(2 * pixel_m)
     north = (np.roll(top, 1, axis=0) - np.roll(top, -1, axis=0)) / np.float32(2 * pixel_m)
     east *= np.float32(math.sin(sun.azimuth) * 0.55 * sun.tangent)
