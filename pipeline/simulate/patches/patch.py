@@ -148,7 +148,7 @@ def make_patch(seed: int, index: int, settings: PatchSettings | None = None) -> 
             ground=laid, sky=sky, illumination=relief[0], light=light, pixel_m=canvas.pixel_m
         )
         planes = unlit.seen(np.random.default_rng([seed, index, 71]), scene)
-        own = dict(zip((each.role for each in optical), pixels, strict=True)) | planes
+        own = {**dict(zip((each.role for each in optical), pixels, strict=True)), **planes}
         pixels = np.stack([own[each.role] for each in bands])
     surface = truth.surface_codes(pixels.shape[1:], laid.water, laid.snow)
     return Patch(
@@ -180,7 +180,7 @@ def _pixel(rng: np.random.Generator, sensor: sensors.Sensor, settings: PatchSett
 def _bands(canvas: Canvas, sensor: sensors.Sensor, settings: PatchSettings) -> tuple[Band, ...]:
     """Draw some bands of a sensor, in any order, or take those of the settings."""
     if settings.roles:
-        own = {each.role: each for each in sensor.bands} | unlit.BANDS
+        own = {**{each.role: each for each in sensor.bands}, **unlit.BANDS}
         return tuple(own[role] for role in settings.roles)
     fewest, most = (min(each, len(sensor.bands)) for each in settings.bands)
     main = [each for each in sensor.bands if each.role in MAIN_ROLES]
