@@ -62,7 +62,7 @@ def turned(sample: Sample, rng: np.random.Generator) -> Sample:
 def varied(sample: Sample, rng: np.random.Generator, how: AugmentSection) -> Sample:
     """Change brightness, haze, sharpness and noise of a sample, and take a part of it away."""
     count = sample.pixels.shape[0]
-    gain = 1 + how.gain * rng.normal() + how.band_gain * rng.normal(size=count)
+    drawn_gain = 1 + how.gain * rng.normal() + how.band_gain * rng.normal(size=count)
     # Haze falls with wavelength: by a power between that of dust and that of molecules.
     slope = rng.uniform(1, 4)
     centre = sample.bands_um[:, 0]
@@ -71,7 +71,7 @@ def varied(sample: Sample, rng: np.random.Generator, how: AugmentSection) -> Sam
     haze = np.where(
         lit, how.haze * rng.normal() * (np.where(lit, centre, 1) / 0.49) ** -slope, 0
     )
-    gain = np.where(lit, gain, 1)
+    gain = np.where(lit, drawn_gain, 1)
     pixels = sample.pixels * np.clip(gain, 0.5, 1.5).astype(np.float32)[:, None, None]
     pixels += haze.astype(np.float32)[:, None, None]
     if rng.random() < how.blur:
