@@ -17,11 +17,11 @@ demo: $(INSTALLED)  ## simulate an archive, mask it, compose it, report on it
 	@$(MAKE) --no-print-directory web || echo "without the map: npm said above why it was not built"
 
 test: $(INSTALLED)  ## the quick tests
-	$(BIN)/pytest -m "not slow and not integration" -n auto --dist loadfile
+	$(BIN)/pytest -m "not slow and not integration" -n auto --dist loadfile --no-loadscope-reorder
 
 coverage: $(INSTALLED)  ## the quick tests, and which lines and branches they ran; processes of tests are counted
 	mkdir -p build
-	$(BIN)/pytest -m "not slow and not integration" -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0 $(TESTS)
+	$(BIN)/pytest -m "not slow and not integration" -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0 $(TESTS)
 	$(BIN)/coverage json --quiet --fail-under=0 -o build/coverage.json
 	$(BIN)/python benchmarks/covered.py build/coverage.json
 

@@ -18,6 +18,10 @@ settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=200)
 # Nothing is kept in the cache of who runs the tests; those of the cache set it.
 os.environ["CLOUDMASK_BLOCK_CACHE__SIZE"] = "0"
+# Every worker has a core; threads beyond it would burn it waiting for each other. Numpy and torch read this when they
+# are first imported.
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
@@ -34,6 +38,16 @@ def pytest_collection_modifyitems(items):
         for number, item in enumerate(found):
             if number not in kept:
                 item.add_marker(pytest.mark.slow)
+    items.sort(key=_turn)
+
+
+LONGEST = ("laws", "flows", "faults", "models", "run", "training", "store", "composite", "cube")
+"""Folders in whose files a test takes long: first, so that no worker is left alone with one at the end."""
+
+
+def _turn(item) -> int:
+    rooms = item.nodeid.split("/")[:-1]
+    return next((turn for turn, room in enumerate(LONGEST) if room in rooms), len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -69,8 +69,6 @@ def run_why(archive, place, period):
 
 def test_pixels_are_read_once_for_all(summer, tmp_path):
     one, _ = read(listed(summer, tmp_path, MONTHLY))
-    both, _ = read(listed(summer, tmp_path, MONTHLY, BEST))
-    assert both == one
     # In the season's period its months are composed together with it.
     three, _ = read(listed(summer, tmp_path, MONTHLY, BEST, SEASONAL))
     assert three == one

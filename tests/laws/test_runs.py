@@ -34,6 +34,8 @@ few = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+DEATHS = max(2, settings().max_examples // 40)
+"""How often a run may die; each costs a run."""
 counter = itertools.count()
 
 
@@ -137,7 +139,7 @@ class Killed(BaseException):
 
 
 @few
-@given(st.lists(st.integers(1, 45), min_size=1, max_size=5))
+@given(st.lists(st.integers(1, 45), min_size=1, max_size=DEATHS))
 def test_killed_anywhere_and_finished_is_undisturbed(
     undisturbed, summer, tmp_path, monkeypatch, deaths
 ):

@@ -1,5 +1,7 @@
 """What a reader has in memory stays of use after a publish, as far as nothing wrote it again."""
 
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,11 +16,17 @@ from tests.serve.region import START, Region, fill
 SENSOR = "sentinel-2"
 
 
-@pytest.fixture
-def region(tmp_path):
-    made = Region(str(tmp_path / "store"))
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A store made once: tests change copies of it."""
+    made = Region(str(tmp_path_factory.mktemp("filled") / "store"))
     fill(made, overviews=False, confidence=False)
     return made
+
+
+@pytest.fixture
+def region(filled, tmp_path):
+    return replace(filled, url=str(shutil.copytree(filled.url, tmp_path / "store")))
 
 
 @pytest.fixture
