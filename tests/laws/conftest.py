@@ -16,6 +16,8 @@ from pipeline.testing import WindowMeanModel
 from pipeline.types import Job, Lattice, ModelCard
 
 BANDS = ["blue", "green", "red", "nir", "swir16"]
+LATTICE = Lattice(core_px=192, halo_px=16)
+"""Several windows in the landscape, and each in several tiles: what a run costs grows with their number."""
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +30,7 @@ def summer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def window_model(monkeypatch: pytest.MonkeyPatch) -> WindowMeanModel:
     """Put a model in the networks' place whose every pixel depends on its whole window."""
-    model = WindowMeanModel(Lattice(core_px=96, halo_px=16))
+    model = WindowMeanModel(LATTICE)
     use(monkeypatch.setattr, model)
     return model
 
@@ -88,7 +90,7 @@ def undisturbed(
 ) -> tuple[Job, dict[str, xr.Dataset]]:
     """Return the job of an undisturbed run in four tiles, and what its store holds."""
     with pytest.MonkeyPatch.context() as patch:
-        use(patch.setattr, WindowMeanModel(Lattice(core_px=96, halo_px=16)))
+        use(patch.setattr, WindowMeanModel(LATTICE))
         job = make_job(summer, tmp_path_factory.mktemp("undisturbed") / "store", tile_px=256)
         run.run(job)
     return job, contents(job.store)

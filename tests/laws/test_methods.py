@@ -8,8 +8,8 @@ from pipeline.composite import method
 from pipeline.errors import StoreError
 from pipeline.models.engine.device import TorchDevice
 from pipeline.testing import WindowMeanModel
-from pipeline.types import CompositeSettings, Lattice
-from tests.laws.conftest import BANDS, make_job, use
+from pipeline.types import CompositeSettings
+from tests.laws.conftest import BANDS, LATTICE, make_job, use
 from tests.laws.test_runs import in_aoi
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ METHODS = {
 def jobs(summer, tmp_path_factory):
     """Return jobs on two stores, in one tile and in many, that have the masks already."""
     with pytest.MonkeyPatch.context() as patch:
-        use(patch.setattr, WindowMeanModel(Lattice(core_px=96, halo_px=16)))
+        use(patch.setattr, WindowMeanModel(LATTICE))
         where = tmp_path_factory.mktemp("methods")
         cuts = ((512, 256, 1), (256, 128, 3))
         made = [

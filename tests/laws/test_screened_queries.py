@@ -20,12 +20,11 @@ from pipeline.types import (
     USABLE,
     CompositeSettings,
     GuardSettings,
-    Lattice,
     Period,
     ScreenSettings,
 )
 from pipeline.types.manifest import screened_rows
-from tests.laws.conftest import BANDS, make_job, use
+from tests.laws.conftest import BANDS, LATTICE, make_job, use
 
 ASIDE = CompositeSettings(name="aside", bands=tuple(BANDS), screen=ScreenSettings())
 
@@ -34,7 +33,7 @@ ASIDE = CompositeSettings(name="aside", bands=tuple(BANDS), screen=ScreenSetting
 def made(summer, tmp_path_factory):
     """Return the record and the archive of a guarded, screened run, its job."""
     with pytest.MonkeyPatch.context() as patch:
-        use(patch.setattr, WindowMeanModel(Lattice(core_px=96, halo_px=16)))
+        use(patch.setattr, WindowMeanModel(LATTICE))
         where = tmp_path_factory.mktemp("screened")
         job = make_job(summer, where / "store", tile_px=256, chunk_px=128)
         guard = GuardSettings(cell_px=64, min_dates=2, share=0.5)
@@ -133,7 +132,7 @@ def test_some_dates_are_judged_by_all_of_their_period(made):
 
 def test_it_says_what_it_cannot_know(summer, made, tmp_path, monkeypatch):
     _, _, job = made
-    use(monkeypatch.setattr, WindowMeanModel(Lattice(core_px=96, halo_px=16)))
+    use(monkeypatch.setattr, WindowMeanModel(LATTICE))
     other = job.replace(store=str(tmp_path / "other"))
     one = CompositeSettings(name="plain", bands=tuple(BANDS), sensors=("sentinel-2",))
     run.run(other.replace(composite=one))

@@ -19,12 +19,11 @@ from pipeline.types import (
     USABLE,
     CompositeSettings,
     GuardSettings,
-    Lattice,
     Period,
     ScreenSettings,
 )
 from pipeline.types.manifest import screened_rows
-from tests.laws.conftest import BANDS, make_job, use
+from tests.laws.conftest import BANDS, LATTICE, make_job, use
 
 OPTIONS = {
     "best": {"weights": {"doy": 1, "haze": 0.3, "sensor": 1}, "sensors": {"landsat": 0.5}},
@@ -45,7 +44,7 @@ def composed(job, method, **changes):
 def masked(summer, tmp_path_factory):
     """Return a job whose store has the masks, and the model's stand-in."""
     with pytest.MonkeyPatch.context() as patch:
-        use(patch.setattr, WindowMeanModel(Lattice(core_px=96, halo_px=16)))
+        use(patch.setattr, WindowMeanModel(LATTICE))
         where = tmp_path_factory.mktemp("why") / "store"
         job = make_job(summer, where, tile_px=256, chunk_px=128)
         run.run(job)
@@ -186,7 +185,7 @@ def test_without_the_rasters_the_store_alone_answers(summer, masked, tmp_path):
     away = tmp_path / "away"
     shutil.copytree(summer.parent, away)
     with pytest.MonkeyPatch.context() as patch:
-        use(patch.setattr, WindowMeanModel(Lattice(core_px=96, halo_px=16)))
+        use(patch.setattr, WindowMeanModel(LATTICE))
         job = make_job(away / summer.name, tmp_path / "store", tile_px=256, chunk_px=128)
         run.run(job)
     archive = store.open_archive(job.store)

@@ -1,14 +1,32 @@
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.store.making import Make
+from tests.store.flipping import fill
+from tests.store.making import Make, MakeTwoTiles
 from tests.store.object_store import ObjectStore, serving
 
 
 @pytest.fixture
 def make() -> Make:
     return Make()
+
+
+@pytest.fixture(scope="session")
+def put_filled(tmp_path_factory) -> Callable[[str], None]:
+    """Return what puts a local store of two tiles at a URL: each kind is filled once, and copied."""
+    filled = {}
+
+    def put(url: str) -> None:
+        kind = "zarr+" if url.startswith("zarr+") else ""
+        if kind not in filled:
+            filled[kind] = tmp_path_factory.mktemp("filled") / "store"
+            fill(f"{kind}{filled[kind]}", MakeTwoTiles())
+        shutil.copytree(filled[kind], url.removeprefix("zarr+").removeprefix("file://"))
+
+    return put
 
 
 @pytest.fixture(scope="session")

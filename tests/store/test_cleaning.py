@@ -13,7 +13,6 @@ from pipeline.cli import app
 from pipeline.store.arrays import items_and_records
 from pipeline.store.versions.failed_runs import failed_records
 from tests.finding import Planted
-from tests.store.flipping import fill
 from tests.store.making import MakeTwoTiles
 
 make = MakeTwoTiles()
@@ -83,11 +82,11 @@ def write_as_before(url: str, planted: Planted, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["", "zarr+file://"])
-def test_repair_cleans_all_that_a_store_holds(tmp_path, planted, monkeypatch, kind):
+def test_repair_cleans_all_that_a_store_holds(put_filled, tmp_path, planted, monkeypatch, kind):
     """The records, those of failed runs, names and settings were left as they were."""
     path = tmp_path / "store"
     url = f"{kind}{path}"
-    fill(url, make)
+    put_filled(url)
     whole = read(url)
     write_as_before(url, planted, monkeypatch)
     # There is something to find, of every kind.
@@ -126,9 +125,9 @@ def read(url: str) -> dict:
     }  # fmt: skip
 
 
-def test_a_clean_store_is_left_alone(tmp_path):
+def test_a_clean_store_is_left_alone(put_filled, tmp_path):
     url = str(tmp_path / "store")
-    fill(url, make)
+    put_filled(url)
     found = store.verify(url, mend=True)
     assert (found.repaired, found.cleaned) == ("", ())
 

@@ -11,15 +11,15 @@ import zarr
 from pipeline import store
 from pipeline.errors import StoreDamagedError, StoreError
 from pipeline.store.base.location import locate_store
-from tests.store.flipping import choose, content, fill, flipped
+from tests.store.flipping import choose, content, flipped
 from tests.store.making import MakeTwoTiles
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory) -> Path:
+def filled(put_filled, tmp_path_factory) -> Path:
     """A store that each test leaves as it was."""
     path = tmp_path_factory.mktemp("damage") / "store"
-    fill(str(path), MakeTwoTiles())
+    put_filled(str(path))
     return path
 
 
@@ -128,23 +128,23 @@ def test_no_flipped_bit_of_a_snapshot_makes_a_store_empty(filled):
             store.find_archive(str(filled))
 
 
-def test_a_lost_branch_is_no_missing_store(tmp_path, make):
+def test_a_lost_branch_is_no_missing_store(put_filled, tmp_path):
     url = str(tmp_path / "store")
-    fill(url, make)
+    put_filled(url)
     (tmp_path / "store/refs/branch.main/ref.json").unlink()
     for look in (store.open_archive, store.find_archive):
         with pytest.raises(StoreDamagedError, match=r"branch\.main"):
             look(url)
     with (
         pytest.raises(StoreDamagedError, match=r"branch\.main"),
-        store.open_writer(url, make.grid(), title="t", run_key="new"),
+        store.open_writer(url, MakeTwoTiles().grid(), title="t", run_key="new"),
     ):
         pass
 
 
-def test_a_lost_root_of_a_plain_store_is_no_missing_store(tmp_path, make):
+def test_a_lost_root_of_a_plain_store_is_no_missing_store(put_filled, tmp_path):
     url = f"zarr+{tmp_path / 'store'}"
-    fill(url, make)
+    put_filled(url)
     (tmp_path / "store/zarr.json").unlink()
     for look in (store.open_archive, store.find_archive):
         with pytest.raises(StoreDamagedError, match=r"zarr\.json"):

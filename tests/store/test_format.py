@@ -1,6 +1,7 @@
 """Stores of an older format: read, with a word about it; not written."""
 
 import logging
+import shutil
 
 import pytest
 import zarr
@@ -10,18 +11,24 @@ from pipeline.errors import StoreError
 from pipeline.store.arrays import layout, stored_grid
 from pipeline.store.base.location import PUBLISHED, locate_store
 from tests.store.flipping import content, fill
+from tests.store.making import Make
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> str:
+    """A store as format 1 was written: no checksums, and its number."""
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr(layout, "COMPRESSORS", layout.COMPRESSORS[:1])
+        url = str(tmp_path_factory.mktemp("written") / "old")
+        fill(url, Make())
+    renumbered(url, 1)
+    return url
 
 
 @pytest.fixture
-def old(tmp_path, make, monkeypatch) -> str:
-    """A store as format 1 was written: no checksums, and its number."""
+def old(written, tmp_path) -> str:
     stored_grid.warn_once.cache_clear()
-    with monkeypatch.context() as before:
-        before.setattr(layout, "COMPRESSORS", layout.COMPRESSORS[:1])
-        url = str(tmp_path / "old")
-        fill(url, make)
-    renumbered(url, 1)
-    return url
+    return str(shutil.copytree(written, tmp_path / "old"))
 
 
 def renumbered(url: str, number: int) -> None:
@@ -30,8 +37,8 @@ def renumbered(url: str, number: int) -> None:
     session.commit("as it was", metadata=PUBLISHED)
 
 
-def test_what_is_written_has_the_number_2(path, make):
-    fill(path, make)
+def test_what_is_written_has_the_number_2(path, put_filled):
+    put_filled(path)
     assert store.open_archive(path).format == 2
 
 

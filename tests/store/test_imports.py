@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-from tests.store.flipping import fill
-
 READ = """
 import sys
 from pipeline import store
@@ -15,8 +13,8 @@ print(*sorted(heavy & set(sys.modules)))
 """
 
 
-def test_reading_what_is_no_pixel_imports_nothing_heavy(path, make):
-    fill(path, make)
+def test_reading_what_is_no_pixel_imports_nothing_heavy(path, put_filled):
+    put_filled(path)
     done = subprocess.run(
         [sys.executable, "-c", READ, path], capture_output=True, text=True, check=False
     )

@@ -13,16 +13,16 @@ from pipeline.errors import StoreDamagedError, StoreError
 from pipeline.store.base.checksums import arrays
 from pipeline.store.base.location import PUBLISHED, locate_store
 from pipeline.store.base.reading import chunk_slices
-from tests.store.flipping import choose, content, fill, fill_cells, flip
+from tests.store.flipping import choose, content, fill_cells, flip
 from tests.store.making import MakeTwoTiles
 
 make = MakeTwoTiles()
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
+def undisturbed(put_filled, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("undisturbed") / "store"
-    fill(str(path), make)
+    put_filled(str(path))
     return path
 
 
@@ -173,10 +173,10 @@ def test_what_follows_from_the_rest_is_made_anew_at_once(damaged, undisturbed, a
     assert store.verify(str(damaged)).damages == ()
 
 
-def test_counts_of_squares_are_counted_again(tmp_path):
+def test_counts_of_squares_are_counted_again(put_filled, tmp_path):
     """In a plain store, whose small chunks are files of their own."""
     url = f"zarr+{tmp_path / 'store'}"
-    fill(url, make)
+    put_filled(url)
     flip(tmp_path / "store/masks/sentinel-2/blocks/c/0/1/0/0/0", 99)
     (found,) = store.verify(url, mend=True).damages
     assert (found.path, found.mend) == ("masks/sentinel-2/blocks", "histogram")
@@ -279,9 +279,9 @@ def test_what_contradicts_the_rest_is_found(damaged, undisturbed, array, where, 
     assert_restored(damaged, undisturbed)
 
 
-def test_a_plain_store_is_read_and_mended_too(tmp_path):
+def test_a_plain_store_is_read_and_mended_too(put_filled, tmp_path):
     url = f"zarr+{tmp_path / 'store'}"
-    fill(url, make)
+    put_filled(url)
     want = content(url)
     flip(tmp_path / "store/masks/sentinel-2/mask/c/2/1/0", 999)
     (found,) = store.verify(url).damages

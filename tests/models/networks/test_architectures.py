@@ -134,13 +134,13 @@ def test_the_engine_gives_the_networks_scores(folder, net):
 def test_any_partition_gives_the_same_mask(folder, kind, world):
     model = load(resolve(str(folder), level="L2A", roles=ROLES))
     small = Smaller(model, Lattice(core_px=64, halo_px=32))
-    whole = masked(world, small, box(-150, -150, 300, 300), 300)
+    whole = masked(world, small, box(-100, -100, 200, 200), 200)
     for top, left, height, width, chunk in (
-        (-150, -150, 131, 300, 70),
-        (-19, 30, 169, 120, 300),
+        (-100, -100, 87, 200, 70),
+        (-13, 20, 113, 80, 200),
     ):
         part = masked(world, small, box(top, left, height, width), chunk)
-        same = whole[:, top + 150 : top + 150 + height, left + 150 : left + 150 + width]
+        same = whole[:, top + 100 : top + 100 + height, left + 100 : left + 100 + width]
         np.testing.assert_array_equal(part, same)
 
 
