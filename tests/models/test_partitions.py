@@ -312,7 +312,7 @@ def test_a_cut_of_a_real_scene_gives_the_same_mask_and_confidence(scenes, name):
 
 
 @pytest.mark.parametrize("name", QUICK)
-@few(4)
+@few(2)
 @given(world=st.sampled_from(["simulated", "real"]), part=parts(LARGE), how=means)
 def test_any_partition_gives_the_same_mask_and_confidence(scenes, name, world, part, how):
     check(scenes, name, world, LARGE, part, how)
