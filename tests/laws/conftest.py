@@ -16,15 +16,15 @@ from pipeline.testing import WindowMeanModel
 from pipeline.types import Job, Lattice, ModelCard
 
 BANDS = ["blue", "green", "red", "nir", "swir16"]
-LATTICE = Lattice(core_px=192, halo_px=16)
-"""Several windows in the landscape, and each in several tiles: what a run costs grows with their number."""
+LATTICE = Lattice(core_px=96, halo_px=16)
+"""What a run costs grows with the number of windows, by the graph of its reads."""
 
 
 @pytest.fixture(scope="session")
 def summer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the catalogue of an archive of 3.8 km: five Sentinel-2 dates and one of Landsat."""
     settings = ArchiveSettings(size_px=384, sentinel2_dates=5, landsat_dates=1)
-    return make_archive(tmp_path_factory.mktemp("archive"), settings)
+    return make_archive(tmp_path_factory.mktemp("archive"), settings, workers=1)
 
 
 @pytest.fixture
