@@ -6,6 +6,7 @@
     layout.py       which windows make one block                    (pure integers)
     blocks.py       cube and model -> lazy mask and confidence      (Dask graph)
     combined.py     the same for a model made of several models     (Dask graph)
+    joint.py        a combined model whose members share one lattice (Dask graph)
     tasks.py        the tasks of that graph
     queue.py        batches for a device, filled by all threads
     decide.py       scores -> class codes, on a CPU or a device     (array API)

@@ -12,7 +12,7 @@ edges of one row of blocks, not a scene.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,7 +27,8 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import ModelError
 from pipeline.mask.lattice import geobox_cores, origin_px, read_geobox
-from pipeline.mask.layout import Layout
+from pipeline.mask.layout import Layout, cuts
+from pipeline.mask.overlap_add import Choose, by_card
 from pipeline.mask.shared import SharedWindows
 from pipeline.mask.tasks import AddAbove, AddLeft, Decider, Piece, Scorer, bottoms
 from pipeline.types import Lattice, Model, ModelCard
@@ -89,15 +90,24 @@ def _kept(
     confidence: bool,
 ) -> da.Array:
     """Return (time, plane, y, x) codes, and confidence if asked, of a geobox."""
-    card = model.card
-    _check(cube, card, geobox)
-    layout = Layout.of(card, geobox_cores(card.lattice, geobox))
-    tasks = BlockTasks(
-        Decider(model, layout, shared, confidence=confidence),
-        AddLeft(card, confidence),
-        bottoms,
-        AddAbove(card, confidence),
-    )
+    layout = Layout.of(model.card, geobox_cores(model.card.lattice, geobox))
+    decider = Decider(model, layout, shared, confidence=confidence)
+    chosen = by_card(model.card, confidence=confidence)
+    return decided(cube, layout, decider, chosen, geobox, confidence=confidence)
+
+
+def decided(
+    cube: xr.Dataset,
+    layout: Layout,
+    decider: Decider,
+    chosen: Choose,
+    geobox: GeoBox,
+    *,
+    confidence: bool,
+) -> da.Array:
+    """Return (time, plane, y, x) of a geobox: windows that a decider decides, their overlaps chosen from sums of scores."""
+    check(cube, decider.card, geobox)
+    tasks = BlockTasks(decider, AddLeft(layout.lattice, chosen), bottoms, AddAbove(chosen))
     made = np.empty((0, 2 if confidence else 1, 0, 0), np.uint8)
     return drawn(f"mask-{confidence}", cube, layout, tasks, geobox, made)
 
@@ -127,7 +137,14 @@ def bytes_needed(card: ModelCard, rows: int, cols: int, workers: int) -> int:
     return stacked + waiting + workers * card.batch * window * (2 * n_roles + 4 * n_classes)
 
 
-def _check(cube: xr.Dataset, card: ModelCard, geobox: GeoBox) -> None:
+def check(cube: xr.Dataset, card: ModelCard, geobox: GeoBox) -> None:
+    """Refuse a cube that lacks a role of a model, or covers other pixels than it reads for a geobox.
+
+    Raises
+    ------
+    ModelError
+        It does.
+    """
     missing = [role for role in card.roles if role not in cube]
     if missing:
         raise ModelError(f"model {card.name} needs {', '.join(missing)}, which the cube lacks")
@@ -262,24 +279,13 @@ def _pieces(
     chunks: tuple[tuple[int, ...], ...], wanted: tuple[slice, ...]
 ) -> tuple[list[tuple[int, ...]], list[Piece]]:
     """Return the positions of the blocks that overlap a box, and the slices to take from each."""
-    along = [list(_cuts(sizes, span)) for sizes, span in zip(chunks, wanted, strict=True)]
+    along = [list(cuts(sizes, span)) for sizes, span in zip(chunks, wanted, strict=True)]
     positions: list[tuple[int, ...]] = []
     places: list[Piece] = []
-    for cuts in itertools.product(*along):
-        positions.append(tuple(index for index, _, _ in cuts))
-        places.append((tuple(taken for _, taken, _ in cuts), tuple(put for _, _, put in cuts)))
+    for cut in itertools.product(*along):
+        positions.append(tuple(index for index, _, _ in cut))
+        places.append((tuple(taken for _, taken, _ in cut), tuple(put for _, _, put in cut)))
     return positions, places
-
-
-def _cuts(sizes: tuple[int, ...], wanted: slice) -> Iterator[tuple[int, slice, slice]]:
-    """Yield, for each chunk of an axis that overlaps a span, its position, the source and the target slice."""
-    start = 0
-    for index, size in enumerate(sizes):
-        first, last = max(start, wanted.start), min(start + size, wanted.stop)
-        if first < last:
-            put = slice(first - wanted.start, last - wanted.start)
-            yield index, slice(first - start, last - start), put
-        start += size
 
 
 def _identity(card: ModelCard) -> tuple[str, ...]:

@@ -6,7 +6,8 @@
          ── member, its own windows ──▶ blended scores ──┴─ combined ──▶ codes, confidence
 
 Members need no common lattice: a member's scores do not depend on how the region is partitioned, so neither does a
-result that is computed from them pixel by pixel.
+result that is computed from them pixel by pixel. Members that share one are asked window by window instead, to the same bits
+(`pipeline.mask.joint`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import dask.array as da
 import numpy as np
@@ -23,9 +23,9 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.errors import CloudmaskError, ModelError
 from pipeline.mask import blocks
 from pipeline.mask.decide import choose
+from pipeline.mask.joint import Combination, combine, joint_windows, share_windows
 from pipeline.mask.lattice import geobox_cores
 from pipeline.mask.layout import Layout
 from pipeline.mask.shared import SharedWindows
@@ -33,31 +33,6 @@ from pipeline.mask.tasks import AddAboveScores, AddLeftScores, BottomScores, Sco
 from pipeline.types import Model, ModelCard
 
 FloatArray = NDArray[np.float32]
-
-
-@runtime_checkable
-class Combination(Protocol):
-    """A `Model` made of other models, such as `pipeline.models.combined.ensemble`.
-
-    For any rectangle, its card's lattice reads at least the pixels that the lattice of each member reads.
-    """
-
-    card: ModelCard
-    members: Sequence[Model]
-
-    def combine(self, scores: Sequence[FloatArray]) -> FloatArray:
-        """Combine the members' scores of the same pixels.
-
-        Parameters
-        ----------
-        scores
-            For each member (N, K, H, W) float32, finite, of its classes; see its card.
-
-        Returns
-        -------
-        (N, C, H, W) float32, finite, for the classes of the combination; each pixel is combined independently.
-        """
-        ...
 
 
 def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
@@ -82,7 +57,7 @@ def mask_with_confidence(
     geobox
         The pixels to classify, e.g. those of a tile.
     shared
-        As of `pipeline.mask.blocks.mask_with_confidence`; not used by a `Combination`.
+        As of `pipeline.mask.blocks.mask_with_confidence`; a `Combination` uses it if its members share one lattice.
 
     Returns
     -------
@@ -95,7 +70,10 @@ def mask_with_confidence(
     """
     if not isinstance(model, Combination):
         return blocks.mask_with_confidence(cube, model, geobox, shared)
-    blocks._check(cube, model.card, geobox)
+    if share_windows(model):
+        made = joint_windows(cube, model, geobox, shared)
+        return made[:, 0], made[:, 1]
+    blocks.check(cube, model.card, geobox)
     scores = _scored(cube, model, geobox)
     made = da.map_blocks(
         _Choice(model.card),
@@ -156,29 +134,7 @@ class _Join:
     def __call__(self, *scores: FloatArray) -> FloatArray:
         missing = np.logical_or.reduce([np.isnan(each[:, :1]) for each in scores])
         filled = [np.where(missing, np.float32(0), each) for each in scores]
-        joined = self._combined(filled)
-        expected = (1, len(self.model.card.classes), *missing.shape[2:])
-        if joined.shape != expected or joined.dtype != np.float32:
-            raise ModelError(
-                f"model {self.model.card.name} combined its members' scores to {joined.dtype} of shape "
-                f"{joined.shape}, expected float32 of {expected}"
-            )
-        if not np.isfinite(joined).all():
-            raise ModelError(
-                f"model {self.model.card.name} combined its members' scores to numbers that are not finite"
-            )
-        return np.where(missing, np.float32(np.nan), joined)
-
-    def _combined(self, scores: list[FloatArray]) -> FloatArray:
-        try:
-            return self.model.combine(scores)
-        except CloudmaskError:
-            raise
-        except Exception as error:
-            raise ModelError(
-                f"model {self.model.card.name} failed to combine its members' scores: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        return np.where(missing, np.float32(np.nan), combine(self.model, filled))
 
 
 @dataclass(frozen=True, slots=True)

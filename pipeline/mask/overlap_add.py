@@ -18,17 +18,26 @@ Of a row only the bottom edge, `2 · reach` lines of scores, is kept for the nex
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.mask import scores
 from pipeline.mask.decide import choose
-from pipeline.types import Code, ModelCard
+from pipeline.types import Code, Lattice, ModelCard
 
 FloatArray = NDArray[np.float32]
 Codes = NDArray[np.uint8]
+Choose = Callable[[FloatArray, NDArray[np.bool_]], Codes]
+"""Takes blended scores (K, y, x) and where there is no data (y, x); returns (plane, y, x) codes and, if asked, confidence."""
+
+
+def by_card(card: ModelCard, *, confidence: bool) -> Choose:
+    """Return how one model's scores are decided: `pipeline.mask.decide.choose`."""
+    return partial(choose, card, confidence=confidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,9 +56,9 @@ class WindowResult:
     """Likewise of the last columns."""
 
 
-def empty_result(card: ModelCard, *, confidence: bool) -> WindowResult:
-    """Return the result of a window without data."""
-    core, width, n_classes = card.lattice.core_px, card.lattice.blend_px, len(card.classes)
+def empty_result(lattice: Lattice, n_classes: int, *, confidence: bool) -> WindowResult:
+    """Return the result of a window without data; its edges have so many planes of scores."""
+    core, width = lattice.core_px, lattice.blend_px
     lying = np.full((n_classes, width, core + width), np.nan, np.float32)
     standing = np.full((n_classes, core - width, width), np.nan, np.float32)
     codes = np.zeros((2 if confidence else 1, core - width, core - width), np.uint8)
@@ -74,25 +83,22 @@ class RowResult:
 
 
 def add_left(
-    card: ModelCard, left: WindowResult | None, own: WindowResult, *, confidence: bool
+    lattice: Lattice, chosen: Choose, left: WindowResult | None, own: WindowResult
 ) -> RowResult:
     """Decide the overlap of a window with the one to its left, if there is one."""
     codes = own.codes
     if left is not None:
-        codes = np.concatenate(
-            [_chosen(card, left.right + own.left, confidence=confidence), codes], axis=2
-        )
+        sums = left.right + own.left
+        codes = np.concatenate([chosen(sums, np.isnan(sums[0])), codes], axis=2)
     before = (left.top, left.bottom) if left else (None, None)
     top, bottom = (
-        scores.following(one, other, card.lattice.blend_px, axis=2)
+        scores.following(one, other, lattice.blend_px, axis=2)
         for one, other in zip(before, (own.top, own.bottom), strict=True)
     )
     return RowResult(codes=codes, top=top, bottom=bottom)
 
 
-def add_above(
-    card: ModelCard, above: FloatArray | None, own: RowResult, *, confidence: bool
-) -> Codes:
+def add_above(chosen: Choose, above: FloatArray | None, own: RowResult) -> Codes:
     """Decide the overlap of a row with the bottom edge of the one above, if there is one.
 
     Returns
@@ -101,10 +107,5 @@ def add_above(
     """
     if above is None:
         return own.codes
-    shared = _chosen(card, above + own.top, confidence=confidence)
-    return np.concatenate([shared, own.codes], axis=1)
-
-
-def _chosen(card: ModelCard, sums: FloatArray, *, confidence: bool) -> Codes:
-    codes: Codes = choose(card, sums, np.isnan(sums[0]), confidence=confidence)
-    return codes
+    sums = above + own.top
+    return np.concatenate([chosen(sums, np.isnan(sums[0])), own.codes], axis=1)

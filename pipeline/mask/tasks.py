@@ -16,7 +16,14 @@ from pipeline.mask import queue, scores, shared
 from pipeline.mask.decide import decide
 from pipeline.mask.lattice import support
 from pipeline.mask.layout import Layout
-from pipeline.mask.overlap_add import RowResult, WindowResult, add_above, add_left, empty_result
+from pipeline.mask.overlap_add import (
+    Choose,
+    RowResult,
+    WindowResult,
+    add_above,
+    add_left,
+    empty_result,
+)
 from pipeline.mask.shared import SharedWindows
 from pipeline.types import DeviceModel, Lattice, Model, ModelCard, Then
 
@@ -133,8 +140,9 @@ class Scorer:
         self,
         windows: list[WindowPixels],
         ask: Callable[[list[WindowPixels]], Sequence[_Answer]],
+        name: str | None = None,
     ) -> Sequence[_Answer]:
-        """Call the model with windows; its errors become a `ModelError` that names one of them."""
+        """Call the model, or one of another name, with windows; its errors become a `ModelError` that names one of them."""
         if not windows:
             return []
         try:
@@ -143,7 +151,7 @@ class Scorer:
             raise
         except Exception as error:
             raise ModelError(
-                f"model {self._model.card.name} failed {windows[0].name} or in another window of its batch: "
+                f"model {name or self.card.name} failed {windows[0].name} or in another window of its batch: "
                 f"{type(error).__name__}: {error}"
             ) from error
 
@@ -174,10 +182,15 @@ class Decider(Scorer):
     def _known(self, window: WindowPixels) -> WindowResult | None:
         """Return a window's result if it needs no model: it has no data, or the result is cached."""
         if window.empty:
-            return empty_result(self.card, confidence=self._confidence)
+            return empty_result(self.card.lattice, self._n_scores, confidence=self._confidence)
         if self._shared is None or not window.edges[0]:
             return None
         return self._shared.recall(shared.window_key(window.image, confidence=self._confidence))
+
+    @property
+    def _n_scores(self) -> int:
+        """How many scores a pixel has where windows overlap."""
+        return len(self.card.classes)
 
     def _decided(self, windows: list[WindowPixels]) -> list[WindowResult]:
         """Decide windows, and cache the results that neighbouring tiles may need."""
@@ -216,8 +229,8 @@ class Decider(Scorer):
 class AddLeft:
     """A block's windows, and those of the block to its left if there is one -> rows."""
 
-    card: ModelCard
-    confidence: bool
+    lattice: Lattice
+    chosen: Choose
 
     def __call__(
         self, left: list[WindowResult] | None, own: list[WindowResult]
@@ -225,8 +238,7 @@ class AddLeft:
         """Decide the overlaps of windows in a row."""
         before = [left[-1] if left else None, *own[:-1]]
         return [
-            add_left(self.card, *each, confidence=self.confidence)
-            for each in zip(before, own, strict=True)
+            add_left(self.lattice, self.chosen, *each) for each in zip(before, own, strict=True)
         ]
 
 
@@ -239,15 +251,14 @@ def bottoms(own: list[RowResult]) -> list[FloatArray]:
 class AddAbove:
     """A block's rows, and the bottom edges of those above if there are any -> (1, plane, y, x) codes, confidence."""
 
-    card: ModelCard
-    confidence: bool
+    chosen: Choose
 
     def __call__(
         self, above: list[FloatArray] | None, own: list[RowResult]
     ) -> NDArray[np.uint8]:
         """Decide the overlaps of rows."""
         decided = [
-            add_above(self.card, *each, confidence=self.confidence)
+            add_above(self.chosen, *each)
             for each in zip(above or itertools.repeat(None, len(own)), own, strict=True)
         ]
         return np.concatenate(decided, axis=2)[np.newaxis]

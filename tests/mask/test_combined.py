@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
 from pipeline.mask import read_geobox
-from pipeline.mask.combined import Combination, mask_with_confidence
+from pipeline.mask.combined import mask_with_confidence
+from pipeline.mask.joint import Combination
 from pipeline.mask.lattice import geobox_cores, origin_px, weights
 from pipeline.models.combined import members as combining
 from pipeline.models.combined.ensemble import EnsembleModel

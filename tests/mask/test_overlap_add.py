@@ -22,6 +22,7 @@ LATTICES = [
 def test_edges_are_enough(lattice, seed, there):
     """One window with the one to its left, those above, or both, against whole scores, to the bit."""
     card = WindowMeanModel(lattice).card
+    chosen = overlap_add.by_card(card, confidence=True)
     rng = np.random.default_rng(seed)
     n_classes, core, shared = len(card.classes), lattice.core_px, lattice.blend_px
     ground = rng.random((2 * core + shared,) * 2) < 0.1
@@ -38,9 +39,9 @@ def test_edges_are_enough(lattice, seed, there):
             windows.append(overlap_add.WindowResult(*parts))
         total += across
         left = windows[0] if len(cols) == 2 else None
-        results.append(overlap_add.add_left(card, left, windows[-1], confidence=True))
+        results.append(overlap_add.add_left(lattice, chosen, left, windows[-1]))
     above = results[0].bottom if len(rows) == 2 else None
-    found = overlap_add.add_above(card, above, results[-1], confidence=True)
+    found = overlap_add.add_above(chosen, above, results[-1])
     # Up to where windows to the right and below would have a say.
     own = tuple(
         slice(core if len(each) == 2 else core + shared, 2 * core) for each in (rows, cols)
@@ -57,6 +58,6 @@ def test_a_window_without_data_is_as_one_all_missing(lattice, confidence):
     edge = lattice.core_px + lattice.blend_px
     given = np.ones((len(card.classes), *(lattice.window_px,) * 2), np.float32)
     _, *parts = decide(card, given, np.ones((edge, edge), bool), confidence=confidence)
-    other = overlap_add.empty_result(card, confidence=confidence)
+    other = overlap_add.empty_result(lattice, len(card.classes), confidence=confidence)
     for name, part in zip(("codes", "top", "bottom", "left", "right"), parts, strict=True):
         np.testing.assert_array_equal(part, getattr(other, name))

@@ -52,7 +52,7 @@ FOR_ALL = ("precision", "device")
 class EnsembleModel:
     """Members and a rule; thread-safe if its members are.
 
-    It is a `pipeline.mask.combined.Combination`: the mask room runs the members one by one.
+    It is a `pipeline.mask.joint.Combination`: the mask room runs the members one by one.
     """
 
     def __init__(self, card: ModelCard, members: Sequence[Model]) -> None:
