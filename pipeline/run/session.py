@@ -48,6 +48,9 @@ class Session:
         self._other = Cost()
         self._receipts: dict[str, TileReceipt] = {}
         self._done: set[str] = set()
+        self._coming: tuple[Tile, ...] = ()
+        # Tasks of tiles that the executor was told to expect: it is handed the same objects.
+        self._expected: dict[str, TileTask] = {}
         self.composing_later = False
         """Whether all tiles are masked, and those that needed that of each other are being composed."""
         self._store_side = self._announce()
@@ -104,8 +107,10 @@ class Session:
         waiting = list(self.plan.tiles_to_do)
         while waiting:
             size = self._executor.batch
-            yield tuple(waiting[:size])
+            tiles = tuple(waiting[:size])
             del waiting[:size]
+            self._coming = tuple(waiting[: self._executor.ahead])
+            yield tiles
 
     def try_tiles(self, tiles: Sequence[Tile]) -> tuple[TileReceipt, ...]:
         """Do a batch and retry temporary failures; the last attempt drops the items that still fail."""
@@ -136,8 +141,13 @@ class Session:
         tasks = [
             self._task(tile, last_try=last_try) for tile in tiles if tile.name not in self._done
         ]
+        # The next batch is expected to be tried as this one was first.
+        for tile in () if self.composing_later else self._coming:
+            if tile.name not in self._expected:
+                self._expected[tile.name] = self._made(tile, last_try=last_try)
+        coming = tuple(self._expected.values())
         try:
-            results = self._executor.do(tasks, self._writer) if tasks else ()
+            results = self._executor.do(tasks, self._writer, coming) if tasks else ()
             receipts = [each for each in results if isinstance(each, TileReceipt)]
             self._writer.commit(f"tiles {', '.join(each.tile for each in receipts)}")
         except BaseException:
@@ -151,6 +161,12 @@ class Session:
         return tuple(self._receipts[tile.name] for tile in tiles)
 
     def _task(self, tile: Tile, *, last_try: bool) -> TileTask:
+        expected = self._expected.pop(tile.name, None)
+        if expected is not None and expected.last_try == last_try:
+            return expected
+        return self._made(tile, last_try=last_try)
+
+    def _made(self, tile: Tile, *, last_try: bool) -> TileTask:
         masked = self._receipts[tile.name] if self.composing_later else None
         return make_task(self.plan, tile, self._store_side, last_try=last_try, masked=masked)
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pystac
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.mask.queue import Turns
-from pipeline.run.common.ahead import in_order
+from pipeline.run.common.ahead import Ahead, in_order
 from pipeline.run.common.threads import threads_of
 from pipeline.testing import ThresholdModel
 from pipeline.testing.jobs import make_job
@@ -57,24 +58,46 @@ def test_results_come_in_order_and_never_too_many_are_made(durations, most):
 @few
 @given(st.integers(0, 5), st.integers(1, 3))
 def test_an_error_comes_in_its_turn_and_stops_the_rest(broken, most):
-    making, found, stopped = Making({broken}), [], []
-    results = in_order(
-        making, ((n, 1) for n in range(9)), most=most, stop=lambda: stopped.append(True)
-    )
+    making, found = Making({broken}), []
     with pytest.raises(OSError, match=f"thing {broken}$"):
-        found.extend(results)
+        found.extend(in_order(making, ((n, 1) for n in range(9)), most=most))
     assert found == list(range(broken))
-    assert stopped == [True]
     assert max(making.begun) < broken + most
+
+
+@few
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), max_size=8), st.data())
+def test_whoever_adds_more_gets_all_in_order_and_no_more_are_made_than_each_allows(
+    things, data
+):
+    """Each thing says how many may be under way once it is begun; some are added while results are used."""
+    making, found, added = Making(), [], 0
+    with closing(Ahead(making, most=lambda each: things[each[0]][1])) as ahead:
+        while len(found) < len(things):
+            if added == len(found) or data.draw(st.booleans()):
+                ahead.add([(added, things[added][0])] if added < len(things) else [])
+                added = min(added + 1, len(things))
+                continue
+            found.append(ahead.take())
+            assert len(making.begun) <= max(len(found), most_begun(things, len(found)))
+            making.use()
+    assert found == list(range(len(things)))
+
+
+def most_begun(things, taken):
+    """Return how many may be begun when so many were taken, the last of which is still used."""
+    begun = taken
+    while begun < len(things) and begun - (taken - 1) < things[begun][1]:
+        begun += 1
+    return begun
 
 
 def test_who_wants_no_more_waits_for_nothing_that_has_not_begun():
     making, stopped = Making(), []
-    results = in_order(
-        making, ((n, 1) for n in range(9)), most=2, stop=lambda: stopped.append(True)
-    )
-    assert next(results) == 0
-    results.close()
+    ahead = Ahead(making, most=lambda _: 2, stop=lambda: stopped.append(True))
+    ahead.add((n, 1) for n in range(9))
+    assert ahead.take() == 0
+    ahead.close()
     assert stopped == [True]
     assert max(making.begun) <= 2
 

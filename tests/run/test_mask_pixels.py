@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.mask import coarser, finer
 from pipeline.run.common.fingerprint import model_text
 from pipeline.run.common.mask_pixels import mask_pixels, with_pixels
-from pipeline.run.tile.unfit import unfit_counts
+from pipeline.run.tile.drop_unreadable import unfit_counts
 from pipeline.testing import ThresholdModel
 from pipeline.types import UNFIT, CleanSettings, GridSettings, Lattice, MaskSettings
 

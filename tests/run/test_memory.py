@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import grid, models
-from pipeline.run.plan.memory import bytes_needed, composing_bytes
+from pipeline.run.plan.memory import composing_bytes, memory_of
 from pipeline.testing.jobs import make_job
 from pipeline.types import CompositeSettings, GridSettings, Items, RunSettings
 from tests.run.test_ahead import item_at
@@ -67,9 +67,31 @@ def test_windows_read_ahead_are_counted_where_threads_read_ahead(href, asked, ah
     def needed(asked, href):
         job = JOB.replace(run=RunSettings(workers=2, read_ahead=asked))
         items = Items(items=(item_at(href),))
-        return bytes_needed(job, [CARD], GRID, items, composing=0)
+        return memory_of(job, [CARD], GRID, items, composing=0, available=0).needed
 
     more = needed(asked, href) - needed(0, href)
     each = CARD.lattice.window_px**2 * len(CARD.roles) * 4
     assert more >= ahead * each
     assert (more > 0) == (ahead > 0)
+
+
+@given(
+    st.integers(0, 2**34), st.integers(0, 2**35), st.sampled_from(["/data", "https://x.org"])
+)
+def test_both_halves_are_counted_where_tiles_overlap_and_none_does_without_room(
+    composing, available, folder
+):
+    items = Items(items=(item_at(f"{folder}/blue.tif"),))
+    apart, found, masking = (
+        memory_of(JOB, [CARD], GRID, items, composing=each, available=most)
+        for each, most in ((composing, 0), (composing, available), (0, 0))
+    )
+    assert not apart.across_tiles
+    if found.across_tiles:
+        assert folder != "/data"
+        assert masking.needed + composing < found.needed <= available
+    else:
+        assert found == apart
+        # Nothing is given up that there is room for.
+        held = 2 * JOB.run.workers * GRID.tile_px**2
+        assert folder == "/data" or masking.needed + composing + held > available

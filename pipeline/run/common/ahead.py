@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -16,7 +16,6 @@ def in_order(
     things: Iterable[Given],
     *,
     most: int,
-    stop: Callable[[], object] = lambda: None,
 ) -> Iterator[Made]:
     """Yield what a function makes of each thing, in order, while it works on the next.
 
@@ -28,8 +27,6 @@ def in_order(
         Taken one by one, as late as possible.
     most
         Results that are made or wait at once. 1: nothing is made while a result is used.
-    stop
-        Called if the results are no longer wanted, before what is being made is waited for.
 
     Raises
     ------
@@ -46,6 +43,60 @@ def in_order(
             while waiting:
                 yield waiting.popleft().result()
         except BaseException:
-            stop()
             threads.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+class Ahead(Generic[Given, Made]):
+    """Makes things in threads, in the order in which they are added, a little ahead of whoever takes the results.
+
+    For one thread that adds and takes.
+    """
+
+    def __init__(
+        self,
+        do: Callable[[Given], Made],
+        *,
+        most: Callable[[Given], int],
+        stop: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Begin with nothing to make.
+
+        Parameters
+        ----------
+        do
+            Called in a thread.
+        most
+            Says of a thing how many results, its own and those before it, may be made, wait or be used at once; 1: it is not made
+            while another is used.
+        stop
+            Called if results are no longer wanted, before what is being made is waited for.
+        """
+        self._do, self._most, self._stop = do, most, stop
+        self._coming: deque[Given] = deque()
+        self._begun: deque[Future[Made]] = deque()
+        # As many threads are started as `most` lets work.
+        self._threads = ThreadPoolExecutor(64)
+
+    def add(self, things: Iterable[Given]) -> None:
+        """Make some things after all that were added before; none is begun here."""
+        self._coming.extend(things)
+
+    def take(self) -> Made:
+        """Return the next result; before, begin as many of the next things as may be.
+
+        Raises
+        ------
+        Exception
+            The error of the thing whose turn it is.
+        """
+        while self._coming and len(self._begun) < self._most(self._coming[0]):
+            self._begun.append(self._threads.submit(self._do, self._coming.popleft()))
+        return self._begun.popleft().result()
+
+    def close(self) -> None:
+        """Make nothing more, and wait for what is being made."""
+        self._coming.clear()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._stop()
+        self._threads.shutdown()

@@ -22,8 +22,28 @@ class Executor(Protocol):
         """How many tiles to hand over at once: they are committed together."""
         ...
 
-    def do(self, tasks: Sequence[TileTask], writer: store.Writer) -> Sequence[Result]:
+    @property
+    def ahead(self) -> int:
+        """How many of the tiles after these to tell of: it begins them early."""
+        ...
+
+    def do(
+        self,
+        tasks: Sequence[TileTask],
+        writer: store.Writer,
+        coming: Sequence[TileTask] = (),
+        /,
+    ) -> Sequence[Result]:
         """Do tiles, and leave what they wrote in the writer, not committed.
+
+        Parameters
+        ----------
+        tasks
+            The tiles.
+        writer
+            The run's writer.
+        coming
+            What is handed over next, if nothing goes wrong: the same objects. They touch no store before.
 
         Returns
         -------

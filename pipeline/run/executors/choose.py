@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from pipeline.run.common.progress import CELLS, PERIODS, TILES, Progress, Steps
 from pipeline.run.executors.base import Executor
@@ -28,7 +28,8 @@ def open_executor(plan: Plan, progress: Progress) -> Iterator[Executor]:
         progress.start(CELLS, plan.cells_to_mask)
         if plan.n_steps:
             progress.start(PERIODS, tiles * plan.n_steps)
-        yield LocalExecutor(steps)
+        with closing(LocalExecutor(steps, ahead=int(plan.memory.across_tiles))) as local:
+            yield local
         return
     # Starting Dask takes a second that a run on threads must not pay.
     from pipeline.run.executors.dask import open_cluster  # noqa: PLC0415

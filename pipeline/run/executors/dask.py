@@ -113,12 +113,14 @@ class DaskExecutor:
         """See `pipeline.run.executors.base.Executor`: it follows the workers that come and go."""
         return TILES_A_WORKER * max(1, len(_workers(self._client)))
 
-    def do(self, tasks: Sequence[TileTask], writer: store.Writer) -> Sequence[Result]:
+    ahead = 0
+
+    def do(
+        self, tasks: Sequence[TileTask], writer: store.Writer, _: Sequence[TileTask] = (), /
+    ) -> Sequence[Result]:
         """See `pipeline.run.executors.base.Executor`."""
         futures = [self._submit(task, writer.fork()) for task in tasks]
-        names = {
-            future.key: task.tile.name for future, task in zip(futures, tasks, strict=True)
-        }
+        names = {each.key: task.tile.name for each, task in zip(futures, tasks, strict=True)}
         try:
             made = self._collected(futures, names)
         finally:

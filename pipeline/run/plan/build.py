@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 import pystac
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
@@ -22,6 +21,7 @@ from pipeline.run.common.clock import measured
 from pipeline.run.common.fingerprint import item_text, mask_fingerprint_of, model_text
 from pipeline.run.common.mask_pixels import mask_pixels
 from pipeline.run.common.scenes import Passes, find_passes
+from pipeline.run.plan.memory import available_bytes
 from pipeline.run.plan.neighbours import job_reach_m
 from pipeline.run.plan.plan import Plan
 from pipeline.run.plan.prepare import Inputs, Report, prepare
@@ -226,7 +226,7 @@ def _gone(job: Job, scenes: Sequence[Scene], stored: Stored) -> tuple[Dropped, .
 
 def _check_memory(plan: Plan) -> None:
     limit = plan.job.run.memory_bytes
-    budget = limit or psutil.virtual_memory().available
+    budget = available_bytes(plan.job)
     if plan.bytes_needed > budget:
         allowed = "run.memory_bytes allows" if limit else "this machine has free"
         apart = ", or jobs of fewer composites" if plan.others else ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from pipeline import composite, cube, mask, models
@@ -36,10 +38,35 @@ LIMIT_BYTES = 3
 """The same with `max_observations`: what is composed, what is not, and both while they are told apart."""
 
 
-def bytes_needed(
-    job: Job, cards: Iterable[ModelCard], grid: Grid, items: Items, *, composing: int
-) -> int:
-    """Return the peak memory of a run, in bytes: one tile at a time, masked, then composed.
+AHEAD_BYTES = 2
+"""Codes and confidence of a scene that is masked before its tile's turn, for each pixel of a tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a run needs."""
+
+    needed: int
+    """Bytes at its peak."""
+    across_tiles: bool
+    """Whether the next tile's first scenes are masked while a tile is composed."""
+
+
+def available_bytes(job: Job) -> int:
+    """Return the memory that a run may use: as its job says, or what the machine has free."""
+    return job.run.memory_bytes or psutil.virtual_memory().available
+
+
+def memory_of(
+    job: Job,
+    cards: Iterable[ModelCard],
+    grid: Grid,
+    items: Items,
+    *,
+    composing: int,
+    available: int | None = None,
+) -> Memory:
+    """State what a run needs: one tile at a time, masked, then composed.
 
     Parameters
     ----------
@@ -52,31 +79,42 @@ def bytes_needed(
     items
         Where their rasters lie decides whether threads read ahead.
     composing
-        What is composed at once needs; see `composing_bytes`.
+        What is composed at once needs, in bytes; see `composing_bytes`.
+    available
+        Bytes that the run may use, by default `available_bytes`: where threads read ahead, and it is enough for both, the next tile is masked while one is composed.
     """
-    workers = job.run.workers
-    tile = next(iter(grid.tiles()))
-    stages = [0]
-    for card in cards:
-        cores = geobox_cores(card.lattice, mask_pixels(tile.geobox, card, job.mask).wide)
-        rows, cols = cores.rows * card.lattice.core_px, cores.cols * card.lattice.core_px
-        halo = 2 * card.lattice.halo_px
-        read = cube.bytes_needed(rows + halo, cols + halo, len(card.roles))
-        masked = mask.bytes_needed(card, cores.rows, cores.cols, workers)
-        windows = max(workers, card.batch)
-        # A thread that reads ahead has a block of windows, and the blocks of the cube from which it is cut.
-        edge = card.batch * card.lattice.core_px + card.lattice.core_px + halo
-        ahead = cube.bytes_needed(card.lattice.core_px + halo, edge, len(card.roles))
-        stages.append(
-            workers * read
-            + masked
-            + models.bytes_needed(card, windows=windows)
-            + threads_of(job, card, items).ahead * ahead
-        )
-    if job.composite is not None:
-        guard = GUARD_BYTES * grid.tile_px**2 if job.mask.guard else 0
-        stages.append(composing + guard)
-    return BASE_BYTES + max(stages)
+    in_use = [*cards]
+    masking = max((_masking_bytes(job, each, grid, items) for each in in_use), default=0)
+    if job.composite is None:
+        composing = 0
+    elif job.mask.guard:
+        composing += GUARD_BYTES * grid.tile_px**2
+    if any(threads_of(job, each, items).ahead for each in in_use):
+        held = AHEAD_BYTES * job.run.workers * grid.tile_px**2
+        together = BASE_BYTES + masking + composing + held
+        if together <= (available_bytes(job) if available is None else available):
+            return Memory(together, across_tiles=True)
+    return Memory(BASE_BYTES + max(masking, composing), across_tiles=False)
+
+
+def _masking_bytes(job: Job, card: ModelCard, grid: Grid, items: Items) -> int:
+    """Return what masking a tile with one model needs."""
+    workers, tile = job.run.workers, next(iter(grid.tiles()))
+    cores = geobox_cores(card.lattice, mask_pixels(tile.geobox, card, job.mask).wide)
+    rows, cols = cores.rows * card.lattice.core_px, cores.cols * card.lattice.core_px
+    halo = 2 * card.lattice.halo_px
+    read = cube.bytes_needed(rows + halo, cols + halo, len(card.roles))
+    masked = mask.bytes_needed(card, cores.rows, cores.cols, workers)
+    windows = max(workers, card.batch)
+    # A thread that reads ahead has a block of windows, and the blocks of the cube from which it is cut.
+    edge = card.batch * card.lattice.core_px + card.lattice.core_px + halo
+    ahead = cube.bytes_needed(card.lattice.core_px + halo, edge, len(card.roles))
+    return (
+        workers * read
+        + masked
+        + models.bytes_needed(card, windows=windows)
+        + threads_of(job, card, items).ahead * ahead
+    )
 
 
 def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:

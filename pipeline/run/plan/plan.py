@@ -17,7 +17,7 @@ from pipeline.run.common.cells import DOES, STATES, Cell, CellTable, CompositeCe
 from pipeline.run.common.method import window_of
 from pipeline.run.common.together import most_together
 from pipeline.run.plan.earlier import EarlierScenes, no_scenes
-from pipeline.run.plan.memory import bytes_needed, bytes_to_mask, composing_bytes
+from pipeline.run.plan.memory import Memory, bytes_to_mask, composing_bytes, memory_of
 from pipeline.types import (
     Cost,
     Dropped,
@@ -133,10 +133,15 @@ class Plan:
     def _rows(self) -> dict[str, int]:
         return {tile.name: row for row, tile in enumerate(self.tiles)}
 
-    @cached_property
+    @property
     def bytes_needed(self) -> int:
         """Peak memory of the run, in bytes."""
-        return bytes_needed(
+        return self.memory.needed
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What the run needs, and what it does with it."""
+        return memory_of(
             self.job,
             self.cards.values(),
             self.grid,
@@ -168,11 +173,9 @@ class Plan:
     def _composed_scenes(self, period: Period) -> NDArray[np.int64]:
         """Count the scenes of a period in each tile."""
         own = self.cells.covered[:, self.scenes_in(period)].sum(axis=1)
-        if not self.earlier.scenes:
-            return np.asarray(own)
-        return np.asarray(
-            own + (self.earlier_masks[:, self.earlier_in(period)] > 0).sum(axis=1)
-        )
+        if self.earlier.scenes:
+            own = own + (self.earlier_masks[:, self.earlier_in(period)] > 0).sum(axis=1)
+        return np.asarray(own)
 
     @property
     def bytes_to_read(self) -> int:
@@ -263,9 +266,7 @@ class Plan:
 
     @property
     def _begun(self) -> NDArray[np.bool_]:
-        if self.begun is None:
-            return np.zeros(self.cells.states.shape, np.bool_)
-        return self.begun
+        return np.zeros(self.cells.states.shape, bool) if self.begun is None else self.begun
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""

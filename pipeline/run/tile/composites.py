@@ -16,13 +16,12 @@ from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.method import layers_of
 from pipeline.run.common.together import Step, grouped
 from pipeline.run.tile.composing import Composing, Due
-from pipeline.run.tile.drop_unreadable import Losses, inner_threads
+from pipeline.run.tile.drop_unreadable import Losses, inner_threads, unfit_counts
 from pipeline.run.tile.ground import Ground
 from pipeline.run.tile.observed import Observed, cells_made
 from pipeline.run.tile.put_aside import screened_counts, screened_in
 from pipeline.run.tile.second_opinion import without_opinion
 from pipeline.run.tile.task import TileTask
-from pipeline.run.tile.unfit import unfit_counts
 from pipeline.types import CellReceipt, Scene
 
 

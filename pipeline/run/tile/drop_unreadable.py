@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 import dask
+import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
@@ -118,3 +119,17 @@ def with_items(
 def inner_threads(job: Job) -> dask.config.set:
     """Return the context in which a tile's graph runs on this process's own threads."""
     return dask.config.set(scheduler=IN_THREADS, num_workers=job.run.workers)
+
+
+def unfit_counts(
+    kinds: da.Array, weights: NDArray[np.bool_] | NDArray[np.int32] | None = None
+) -> da.Array:
+    """Count pixels by kind, lazily: (time, y, x) as a cube's ``unfit`` -> (time, kind of `UNFIT`).
+
+    `weights`, (time, y, x) or (y, x), says which pixels count, or for how many; none: each for one.
+    """
+    each: da.Array | int = 1
+    if weights is not None:
+        each = da.from_array(weights, chunks=kinds.chunks[-weights.ndim :])
+    sums = [((kinds == code) * each).sum(axis=(1, 2)) for code in range(1, len(UNFIT) + 1)]
+    return da.stack(sums, axis=1)

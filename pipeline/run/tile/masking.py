@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 
-import dask
-import dask.array as da
 import numpy as np
-import xarray as xr
-from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
-from pipeline import cube, models
-from pipeline.mask import TURNS, Sun, mask_with_confidence, read_geobox, shared_windows
-from pipeline.run.common.ahead import in_order
+from pipeline.mask import TURNS
+from pipeline.run.common.ahead import Ahead
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import mask_fingerprint
-from pipeline.run.common.mask_pixels import mask_pixels
-from pipeline.run.common.postprocess import NIR, finished, roles_needed, sun_over
-from pipeline.run.common.threads import IN_THREADS, Threads, threads_of
-from pipeline.run.tile.drop_unreadable import Losses, with_items
+from pipeline.run.tile.drop_unreadable import Losses
+from pipeline.run.tile.making import Batch, Making, Pixels, parts, stored_fingerprint
 from pipeline.run.tile.task import TileTask
-from pipeline.run.tile.unfit import unfit_counts
 from pipeline.types import CLOUD, UNREADABLE, CellReceipt, CellStatus, Code, Scene
-
-Pixels = NDArray[np.uint8]
-Masks = Mapping[Scene, tuple[Pixels, Pixels]]
-"""Codes and confidence of a tile, scene by scene."""
 
 
 def mask_cells(
-    task: TileTask, store: CellStore, losses: Losses, on_cell: Callable[[], None]
+    task: TileTask,
+    store: CellStore,
+    losses: Losses,
+    on_cell: Callable[[], None],
+    masker: Masker,
 ) -> list[CellReceipt]:
     """Mask the cells of a tile that are missing in the store or stored with another fingerprint.
 
@@ -45,43 +35,87 @@ def mask_cells(
     -------
     A receipt for every cell of the task, in order.
     """
-    return _Masking(task, store, losses, on_cell).do()
+    return _Writing(task, store, losses, on_cell).do(masker)
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """A few cells of one sensor, masked and not written yet."""
+class Masker:
+    """Masks the cells of tiles, a few together so that no thread is idle.
 
-    cells: Sequence[Cell]
-    used: Mapping[Scene, Sequence[int]]
-    """The items of each scene, without those that could not be read."""
-    made: Masks
-    losses: Losses
+    Where threads wait for servers or a device, the next few are masked while the last are written: also those of the next tile, of
+    which it is told by `expect`, while this one is written, composed and committed. It touches no store: what is masked ahead and
+    not taken is lost, and costs time alone.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._expected: deque[tuple[TileTask, int]] = deque()
+        self._pools: dict[int, ThreadPoolExecutor] = {}
+        self._ahead = Ahead[Making, Batch](
+            self._masked, most=lambda each: each.threads.batches, stop=self._stop
+        )
+
+    def expect(self, task: TileTask) -> None:
+        """Mask a tile after those that are expected already, as early as there is room for it."""
+        if any(each is task for each, _ in self._expected):
+            return
+        wanted = [*parts(task)]
+        for part in wanted:
+            TURNS.allow(part.threads.computing)
+            n_threads = part.threads.all
+            if n_threads not in self._pools:
+                self._pools[n_threads] = ThreadPoolExecutor(n_threads)
+        self._expected.append((task, len(wanted)))
+        self._ahead.add(wanted)
+
+    def batches(self, task: TileTask) -> Iterator[Batch]:
+        """Yield what a tile lacks, sensor by sensor."""
+        if self._expected and self._expected[0][0] is not task:
+            self.forget()
+        self.expect(task)
+        _, count = self._expected.popleft()
+        for _ in range(count):
+            yield self._ahead.take()
+
+    def forget(self) -> None:
+        """Stop, and expect nothing any more: after an error, whose tile is tried again or not at all."""
+        self.close()
+        self._begin()
+
+    def close(self) -> None:
+        """Stop what is masked for nobody, and wait for its threads."""
+        self._ahead.close()
+        for pool in self._pools.values():
+            pool.shutdown()
+
+    def _masked(self, part: Making) -> Batch:
+        return part.do(self._pools[part.threads.all])
+
+    def _stop(self) -> None:
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True)
-class _Masking:
+class _Writing:
+    """Writes what is masked of a tile, in the thread of the tile: of a store there is one writer."""
+
     task: TileTask
     store: CellStore
     losses: Losses
     on_cell: Callable[[], None]
 
-    def do(self) -> list[CellReceipt]:
+    def do(self, masker: Masker) -> list[CellReceipt]:
         receipts: dict[Scene, CellReceipt] = {}
-        pending: dict[str, list[Cell]] = {}
         for cell in self.task.cells:
-            stored = self._stored(cell)
+            stored = stored_fingerprint(self.task, cell)
             if stored == cell.fingerprint:
                 receipts[cell.scene] = self._receipt(cell, cell.items, stored, unchanged=True)
                 self._report([cell])
-            else:
-                pending.setdefault(cell.scene.sensor, []).append(cell)
-        for cells in pending.values():
-            # Closed at once if a batch cannot be written, lest the next be masked for nobody.
-            with closing(self._batches(cells)) as batches:
-                for batch in batches:
-                    receipts.update(self._written(batch))
-                    self._report(batch.cells)
+        for batch in masker.batches(self.task):
+            receipts.update(self._written(batch))
+            self._report(batch.cells)
         return [receipts[cell.scene] for cell in self.task.cells]
 
     def _report(self, done: Sequence[Cell]) -> None:
@@ -89,32 +123,8 @@ class _Masking:
             if cell.covered and cell.state != "unchanged":
                 self.on_cell()
 
-    def _batches(self, cells: Sequence[Cell]) -> Generator[_Batch]:
-        """Mask the cells of one sensor, a few together so that no thread is idle, and the next while the last are written."""
-        threads = self._threads(cells)
-        TURNS.allow(threads.computing)
-        with ThreadPoolExecutor(threads.all) as pool:
-            yield from in_order(
-                partial(self._masked, pool),
-                _few(cells, threads.computing),
-                most=threads.batches,
-                stop=partial(pool.shutdown, wait=False, cancel_futures=True),
-            )
-
-    def _threads(self, cells: Sequence[Cell]) -> Threads:
-        items = (self.task.items.items[p] for cell in cells for p in cell.items)
-        return threads_of(self.task.job, self.task.cards[cells[0].scene.sensor], items)
-
-    def _masked(self, pool: ThreadPoolExecutor, cells: Sequence[Cell]) -> _Batch:
-        used = {cell.scene: list(cell.items) for cell in cells}
-        read = [cell.scene for cell in cells if cell.items]
-        losses = self.losses.apart()
-        part = replace(self, losses=losses)
-        made = losses.without_unreadable(used, lambda: part._masks(read, used, pool))
-        return _Batch(cells, used, made, losses)
-
-    def _written(self, batch: _Batch) -> dict[Scene, CellReceipt]:
-        """Write a batch, in the thread of the tile: of a store there is one writer."""
+    def _written(self, batch: Batch) -> dict[Scene, CellReceipt]:
+        """Write a batch."""
         task, tile = self.task, self.task.tile
         cells, used, made = batch.cells, batch.used, batch.made
         self.losses.add(batch.losses)
@@ -129,7 +139,7 @@ class _Masking:
             if cell.items and not items:
                 fingerprint = UNREADABLE
             receipts[cell.scene] = _counted(self._receipt(cell, items, fingerprint), codes)
-            if self._stored(cell) != fingerprint:
+            if stored_fingerprint(task, cell) != fingerprint:
                 self.store.write_mask(
                     sensor,
                     cell.scene.time,
@@ -139,70 +149,6 @@ class _Masking:
                     confidence=confidence if task.job.mask.confidence else None,
                 )
         return receipts
-
-    def _masks(
-        self,
-        scenes: Sequence[Scene],
-        used: Mapping[Scene, Sequence[int]],
-        pool: ThreadPoolExecutor,
-    ) -> Masks:
-        """Return codes and confidence of the tile, scene by scene."""
-        chosen = with_items(scenes, used)
-        if not chosen:
-            return {}
-        job, card = self.task.job, self.task.cards[scenes[0].sensor]
-        model = models.load(card)
-        pixels = mask_pixels(self.task.tile.geobox, card, job.mask)
-        wide = pixels.wide
-        opened = cube.open_cube(
-            list(chosen.values()),
-            self.task.items,
-            read_geobox(card.lattice, wide),
-            roles_needed(job.mask, card.roles),
-            chunk_px=card.lattice.core_px,
-            settings=job.cube,
-        )
-        codes, confidence, seen, unfit = dask.compute(
-            *mask_with_confidence(opened, model, wide, shared_windows(model)),
-            self._seen(opened, wide),
-            unfit_counts(_within(opened, "unfit", pixels.own), pixels.sizes),
-            scheduler=IN_THREADS,
-            pool=pool,
-        )
-        self.losses.count_unfit(chosen, unfit)
-        made = {}
-        for step, scene in enumerate(chosen):
-            done = finished(
-                codes[step],
-                {name: each[step] for name, each in seen.items()},
-                self._suns(used[scene]),
-                job.mask,
-                wide.resolution.x,
-            )
-            # A class that the postprocessing has changed has no probability from the model.
-            sure = np.where(done == codes[step], confidence[step], np.uint8(0))
-            made[scene] = pixels.on_grid(done), pixels.on_grid(sure)
-        return made
-
-    def _seen(self, opened: xr.Dataset, geobox: GeoBox) -> dict[str, da.Array]:
-        """Return the arrays that shadows are checked by, (time, y, x) each; none where they are not checked."""
-        shadows = self.task.job.mask.shadows
-        if shadows is None:
-            return {}
-        names = ("source", NIR) if shadows.add else ("source",)
-        return {name: _within(opened, name, geobox) for name in names}
-
-    def _suns(self, items: Sequence[int]) -> dict[int, Sun]:
-        """Return the sun over each item that states it; none where shadows are not checked."""
-        if self.task.job.mask.shadows is None:
-            return {}
-        crs = self.task.tile.geobox.crs
-        assert crs is not None
-        suns = {p: sun_over(self.task.items.items[p], crs) for p in items}
-        return {position: sun for position, sun in suns.items() if sun is not None}
-
-    def _stored(self, cell: Cell) -> int:
-        return self.task.stored_masks[cell.scene.sensor, cell.scene.time]
 
     def _receipt(
         self,
@@ -236,16 +182,3 @@ def _counted(receipt: CellReceipt, codes: Pixels) -> CellReceipt:
         cloud=int(counts[list(CLOUD)].sum()),
         shadow=int(counts[Code.CLOUD_SHADOW]),
     )
-
-
-def _within(opened: xr.Dataset, name: str, geobox: GeoBox) -> da.Array:
-    """Return the part (time, y, x) of a variable that lies in a geobox."""
-    corner = ~opened.odc.geobox.transform @ geobox.transform
-    left, top = round(corner.c), round(corner.f)
-    rows, cols = slice(top, top + geobox.shape.y), slice(left, left + geobox.shape.x)
-    return opened[name].data[:, rows, cols]
-
-
-def _few(cells: Sequence[Cell], size: int) -> Iterator[Sequence[Cell]]:
-    for start in range(0, len(cells), size):
-        yield cells[start : start + size]

@@ -9,23 +9,33 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.clock import measured
 from pipeline.run.tile.composites import compose_periods
 from pipeline.run.tile.drop_unreadable import Losses
-from pipeline.run.tile.masking import mask_cells
+from pipeline.run.tile.masking import Masker, mask_cells
 from pipeline.run.tile.task import TileTask
 from pipeline.types import Cost, TileReceipt
 
 
 def mask_tile(
-    task: TileTask, store: CellStore, on_cell: Callable[[], None] = lambda: None
+    task: TileTask,
+    store: CellStore,
+    on_cell: Callable[[], None] = lambda: None,
+    masker: Masker | None = None,
 ) -> TileReceipt:
-    """Do the first half of a task; `on_cell` is called for each cell."""
+    """Do the first half of a task; `on_cell` is called for each cell.
+
+    A masker may have begun before, and go on with the next tile; if it raises, it is to be told to forget that.
+    """
     losses, stages = Losses(task, "mask"), dict[str, Cost]()
-    with measured(stages, "mask"):
-        cells = mask_cells(task, store, losses, on_cell)
+    with (
+        closing(Masker()) if masker is None else nullcontext(masker) as own,
+        measured(stages, "mask"),
+    ):
+        cells = mask_cells(task, store, losses, on_cell, own)
     return TileReceipt(
         tile=task.tile.name,
         cells=tuple(cells),
