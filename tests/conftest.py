@@ -41,13 +41,17 @@ def pytest_collection_modifyitems(items):
     items.sort(key=_turn)
 
 
-LONGEST = ("laws", "flows", "faults", "models", "run", "training", "store", "composite", "cube")
-"""Folders in whose files a test takes long: first, so that no worker is left alone with one at the end."""
+FIRST = (
+    *("composite/test_methods.py", "composite/test_screen.py"),
+    *("models/", "training/", "laws/", "flows/", "faults/", "run/", "store/", "cube/"),
+)
+"""What is run first. Two files that compile all kernels, so that other workers find them on disk; then the folders in
+whose files a test takes long, models before them, which need no kernels. No worker is left alone with a long file."""
 
 
 def _turn(item) -> int:
-    rooms = item.nodeid.split("/")[:-1]
-    return next((turn for turn, room in enumerate(LONGEST) if room in rooms), len(LONGEST))
+    name = item.nodeid.removeprefix("tests/")
+    return next((n for n, start in enumerate(FIRST) if name.startswith(start)), len(FIRST))
 
 
 @pytest.fixture(scope="session")
