@@ -13,7 +13,7 @@ import time
 
 import psutil
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from pipeline import cube, run
 from pipeline.errors import MemoryBudgetError, WorkersError
@@ -28,7 +28,7 @@ from tests.laws.conftest import contents, make_job, same
 def week(tmp_path_factory):
     """Return the catalogue of an archive of 3.8 km and three dates."""
     settings = ArchiveSettings(size_px=384, sentinel2_dates=3, landsat_dates=0)
-    return make_archive(tmp_path_factory.mktemp("archive"), settings)
+    return make_archive(tmp_path_factory.mktemp("archive"), settings, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -255,12 +255,15 @@ def test_a_run_does_not_wait_for_ever_for_a_worker_that_is_gone(job, tmp_path, m
         run.run(job(tmp_path / "store", settings))
 
 
-def test_workers_too_small_for_a_tile_are_refused(job, cluster, tmp_path, monkeypatch):
+def test_workers_too_small_for_a_tile_are_refused(job, tmp_path, monkeypatch):
+    """Before any has to work, so that one in a thread of this process will do."""
     small = {"tcp://one": {"resources": {}, "memory_limit": 2**20}}
     monkeypatch.setattr(clusters, "_workers", lambda _: small)
-    settings = ClusterSettings(kind="address", address=cluster.address)
-    with pytest.raises(MemoryBudgetError, match="tcp://one"):
-        run.run(job(tmp_path / "store", settings))
+    thread = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "protocol": "tcp"}
+    with LocalCluster(host="127.0.0.1", dashboard_address=None, **thread) as here:
+        settings = ClusterSettings(kind="address", address=here.scheduler_address)
+        with pytest.raises(MemoryBudgetError, match="tcp://one"):
+            run.run(job(tmp_path / "store", settings))
 
 
 @pytest.mark.slow
