@@ -143,18 +143,21 @@ def section(study: Mapping[str, Any], results: Sequence[Result]) -> str:
 
 
 def figure(study: Mapping[str, Any], results: Sequence[Result], path: Path) -> None:
-    """Draw F1 of cloud of every patch, a box for each training."""
+    """Draw F1 of cloud of every patch, a box for each arm and seed: quartiles, and whiskers to the least and the greatest."""
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 -- after its back end is chosen
 
-    drawn, axis = plt.subplots(figsize=(8, 0.4 * len(results) + 1.2), layout="constrained")
-    known = [[each for each in per_patch(one) if not math.isnan(each)] for one in results]
-    labels = [f"{each.arm}, {each.seed}" for each in results]
-    axis.boxplot(known, orientation="horizontal", tick_labels=labels)
-    axis.set_xlabel("F1 of cloud on a patch")
+    drawn, axis = plt.subplots(figsize=(8, 0.25 * len(results) + 1.2), layout="constrained")
+    arms = list(dict.fromkeys(each.arm for each in results))
+    ordered = sorted(results, key=lambda each: (arms.index(each.arm), each.seed))
+    known = [[each for each in per_patch(one) if not math.isnan(each)] for one in ordered]
+    labels = [f"{each.arm}, {each.seed}" for each in ordered]
+    axis.boxplot(known, orientation="horizontal", tick_labels=labels, whis=(0, 100))
+    axis.invert_yaxis()
+    axis.set_xlabel("F1 of cloud on a patch: quartiles and range, by arm and seed")
     axis.set_title(study["name"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.savefig(path, dpi=110, metadata={"Software": None})
+    drawn.savefig(path, dpi=80, metadata={"Software": None})
     plt.close(drawn)
 
 
