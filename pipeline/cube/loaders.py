@@ -11,20 +11,69 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from pipeline.cube.blocks.raster import BlockRaster
 from pipeline.cube.layers import ItemLayer
-from pipeline.cube.reader import ExactReader
-from pipeline.cube.unfit import Found
-from pipeline.cube.windows import shared_positions
+from pipeline.cube.raster_pixels import Reflectance, put_numbers
+from pipeline.cube.reader import ExactReader, shrink_of
+from pipeline.cube.unfit import MARGIN_PX, Found
+from pipeline.cube.windows import Overview, needed_of, shared_positions
 from pipeline.errors import ConfigError
 from pipeline.types import CubeSettings, Grid
 
-Loader = Callable[[ItemLayer, Sequence[str], GeoBox, Found, NDArray[np.float32]], None]
-"""(layer, roles, block of the grid, record of unfit numbers, (role, y, x) to fill): reflectance, NaN = no data."""
+Loader = Callable[[ItemLayer, Sequence[str], GeoBox, Found, NDArray[np.float32]], bool]
+"""(layer, roles, block of the grid, record of unfit numbers, (role, y, x) to fill): reflectance, NaN = no data. Returns
+whether all pixels surely have data."""
+
+
+class _Filler(ExactReader):
+    """Reads windows of one asset as reflectance, into place."""
+
+    def fill(self, geobox: GeoBox, into: Reflectance) -> bool:
+        """Read a geobox as `pixels` does; return whether all pixels surely have data.
+
+        Where the geobox has the raster's own pixels, all of them fit, they go straight from decoded blocks into place.
+
+        Raises
+        ------
+        AssetError, AssetUnavailableError
+            As of `pixels`.
+        """
+        marked = self._marked(geobox)
+        if not marked:
+            done = self._ask(partial(self._put, geobox=geobox, into=into))
+            if isinstance(done, Overview):
+                put = partial(self._put_from, geobox=geobox, margin_px=MARGIN_PX, into=into)
+                done = self._ask(put, done.level)
+            if done is not None:
+                return done
+        into.put(self._noted(geobox, None, self._read_pixels(geobox, marked)))
+        return False
+
+    def _put(
+        self, raster: BlockRaster, geobox: GeoBox, into: Reflectance
+    ) -> bool | Overview | None:
+        """Fill a geobox if it has the raster's own pixels, or return the overview that has them."""
+        self._check(raster)
+        shrink = shrink_of(raster, geobox)
+        overview = None if self._facts.nearest else self._overview(raster, shrink)
+        if overview is not None:
+            return overview if overview.shrink == 1 else None
+        return self._put_from(raster, geobox, 0, into) if shrink == 1 else None
+
+    def _put_from(
+        self, raster: BlockRaster, geobox: GeoBox, margin_px: int, into: Reflectance
+    ) -> bool | None:
+        needed = needed_of(raster.geobox, geobox)
+        if needed is None or needed.positions is not None:
+            return None
+        return put_numbers(raster, self._src.band, self._facts, needed, margin_px, into)
 
 
 def _with_odc_stac(
@@ -33,25 +82,25 @@ def _with_odc_stac(
     geobox: GeoBox,
     found: Found,
     target: NDArray[np.float32],
-) -> None:
+) -> bool:
     """Read the rasters that odc-stac found when it parsed the item."""
     sources = [layer.sources[role] for role in roles]
-    readers = [ExactReader(each, layer.facts[each.uri], found) for each in sources]
+    readers = [_Filler(each, layer.facts[each.uri], found) for each in sources]
     order = _turned(geobox, len(roles))
-    # Servers are asked for all bands at once. No thread starts where there are none.
-    with shared_positions(), ThreadPoolExecutor(len(roles) or 1) as pool:
-        fetched = {
-            index: pool.submit(readers[index].fetch, geobox)
-            for index in order[1:]
-            if readers[index].is_remote
-        }
+    remote = [index for index in order[1:] if readers[index].is_remote]
+    full = True
+    with shared_positions(), ExitStack() as held:
+        fetched = {}
+        if remote:
+            # Servers are asked for all bands at once.
+            pool = held.enter_context(ThreadPoolExecutor(len(remote)))
+            fetched = {index: pool.submit(readers[index].fetch, geobox) for index in remote}
         for index in order:
             if index in fetched:
                 fetched[index].result()
-            numbers = readers[index].pixels(geobox)
-            # A band at a time, while its numbers are in the processor's cache.
-            np.multiply(numbers, layer.scale[index], out=target[index])
-            target[index] += layer.offset[index]
+            into = Reflectance(layer.scale[index], layer.offset[index], target[index])
+            full &= readers[index].fill(geobox, into)
+    return full
 
 
 def _turned(geobox: GeoBox, size: int) -> list[int]:
@@ -68,7 +117,7 @@ def _with_stackstac(
     geobox: GeoBox,
     found: Found,
     target: NDArray[np.float32],
-) -> None:
+) -> bool:
     """Read by stackstac 0.5.
 
     By default stackstac reads only ``proj:epsg``, guesses and snaps a grid, and applies scale and offset; here the grid
@@ -103,6 +152,7 @@ def _with_stackstac(
         numbers = loaded.data.compute(scheduler="synchronous")[0]
     np.multiply(numbers, layer.scale, out=target)
     target += layer.offset
+    return False
 
 
 def require_loader(settings: CubeSettings, grid: Grid) -> None:

@@ -29,6 +29,10 @@ class CubeMeter:
         """Add a cost; thread-safe."""
         COUNTED.add(cost)
 
+    def count(self, **amounts: int) -> None:
+        """Add whole numbers of fields of `Cost`; thread-safe."""
+        COUNTED.count(**amounts)
+
     def total(self) -> Cost:
         """Return the total so far; the difference of two calls is the cost between them."""
         return COUNTED.total() + _network()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.meter import METER
 from pipeline.cube.unfit import Kinds
 from pipeline.cube.windows import Needed, Window, are_parallel, part_in
-from pipeline.types import Cost
 
 Marked = Mapping[Window, Kinds]
 """Flags of a quality band by window of another band; windows without a flag are left out."""
@@ -97,9 +97,8 @@ def read_numbers(
         return no_data((stop[0] - start[0], stop[1] - start[1])), True
     soon = soon_of(raster, facts, margin_px)
     numbers = raster.read(band, ((top, bottom), (left, right)), soon)
-    METER.add(Cost(bytes_read=numbers.nbytes, reads=1))
-    # Whole numbers are compared in no time; not floats, among which may be NaN.
-    ends = (int(numbers.min()), int(numbers.max())) if numbers.dtype.kind in "ui" else None
+    METER.count(bytes_read=numbers.nbytes, reads=1)
+    ends = _ends(numbers)
     inner = numbers.astype(np.float32)
     if ends is None or ends[0] <= facts.nodata <= ends[1]:
         inner[numbers == facts.nodata] = np.nan
@@ -113,10 +112,71 @@ def read_numbers(
     return pixels, valid
 
 
+def _ends(numbers: NDArray[Any]) -> tuple[int, int] | None:
+    """Return the least and the largest of whole numbers, which takes no time; None: floats, among which may be NaN."""
+    return (int(numbers.min()), int(numbers.max())) if numbers.dtype.kind in "ui" else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reflectance:
+    """Where the reflectance of a band is put."""
+
+    scale: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    """(1, 1) each: reflectance = DN · scale + offset."""
+    target: NDArray[np.float32]
+    """(y, x), filled in place; NaN = no data."""
+
+    def put(self, numbers: NDArray[Any]) -> None:
+        """Fill it from DNs, whole or float32, in the arithmetic of float32."""
+        # Whole numbers become floats a few thousand at a time, in the processor's cache.
+        target = self.target
+        np.multiply(numbers, self.scale, out=target, dtype=np.float32, casting="unsafe")
+        target += self.offset
+
+
+def put_numbers(
+    raster: BlockRaster,
+    band: int,
+    facts: AssetFacts,
+    needed: Needed,
+    margin_px: int,
+    into: Reflectance,
+) -> bool | None:
+    """Fill reflectance from the rows and columns that are needed, if nothing among them or in a margin can be unfit.
+
+    Returns
+    -------
+    Whether all pixels surely have data; None: nothing is filled, since there may be unfit numbers or pixels outside the
+    raster.
+    """
+    wide = needed.grown(margin_px)
+    (top, left), (bottom, right) = wide.start, wide.stop
+    height, width = raster.shape
+    if top < 0 or left < 0 or bottom > height or right > width:
+        return None
+    soon = soon_of(raster, facts, margin_px)
+    numbers = raster.read(band, ((top, bottom), (left, right)), soon)
+    ends = _ends(numbers)
+    bounds = facts.bounds
+    if ends is None or not (bounds is None or bounds.surely_valid(*ends)):
+        return None
+    METER.count(bytes_read=numbers.nbytes, reads=1)
+    inner = numbers[margin_px : bottom - top - margin_px, margin_px : right - left - margin_px]
+    into.put(inner)
+    if not ends[0] <= facts.nodata <= ends[1]:
+        return True
+    into.target[inner == facts.nodata] = np.nan
+    return False
+
+
 def soon_of(raster: BlockRaster, facts: AssetFacts, margin_px: int) -> Soon | None:
     """Return what will be wanted of a raster with a margin; None: that is not known."""
     region = facts.region
-    part = None if region is None else part_in(raster.geobox, region, margin_px)
-    if region is None or part is None:
+    # Of files of this machine nothing is asked for early.
+    if region is None or not raster.is_remote:
+        return None
+    part = part_in(raster.geobox, region, margin_px)
+    if part is None:
         return None
     return Soon(part, are_parallel(raster.geobox, region))

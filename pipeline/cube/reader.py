@@ -34,6 +34,7 @@ from pipeline.cube.unfit import INSIDE, MARGIN_PX, Found, Kinds, Quality
 from pipeline.cube.windows import (
     Needed,
     Overview,
+    Place,
     Window,
     nearest_of,
     needed_of,
@@ -75,9 +76,7 @@ class ExactReader:
             The asset cannot be read: see `opening.read_asset`.
         """
         place = geobox if part is None else geobox[part]
-        read = self._read_pixels(place)
-        self._found.note(read.kinds, (geobox.shape.y, geobox.shape.x), part)
-        return read.pixels
+        return self._noted(geobox, part, self._read_pixels(place, self._marked(place)))
 
     @property
     def is_remote(self) -> bool:
@@ -101,7 +100,7 @@ class ExactReader:
         """Fetch a geobox, or return the overview to fetch it from."""
         self._check(raster)
         nearest = self._facts.nearest
-        overview = None if nearest else self._overview(raster, _shrink(raster, geobox))
+        overview = None if nearest else self._overview(raster, shrink_of(raster, geobox))
         if overview is None:
             self._fetched_from(raster, geobox, 0)
         return overview
@@ -111,8 +110,13 @@ class ExactReader:
         if window is not None:
             raster.fetch(self._src.band, window, soon_of(raster, self._facts, margin_px))
 
-    def _read_pixels(self, geobox: GeoBox) -> RasterPixels:
-        marked = self._marked(geobox, whole=False)
+    def _noted(
+        self, geobox: GeoBox, part: tuple[slice, slice] | None, read: RasterPixels
+    ) -> NDArray[np.float32]:
+        self._found.note(read.kinds, (geobox.shape.y, geobox.shape.x), part)
+        return read.pixels
+
+    def _read_pixels(self, geobox: GeoBox, marked: Marked) -> RasterPixels:
         read = self._ask(partial(self._read, geobox=geobox, marked=marked))
         if not isinstance(read, Overview):
             return read
@@ -137,7 +141,7 @@ class ExactReader:
     ) -> RasterPixels | Overview:
         """Read a geobox, or return the overview to read it from."""
         self._check(raster)
-        shrink = _shrink(raster, geobox)
+        shrink = shrink_of(raster, geobox)
         if self._facts.nearest:
             return RasterPixels(self._nearest(raster, geobox, shrink))
         plan = ReadPlan(shrink=shrink, marked=marked, overview=False)
@@ -233,7 +237,7 @@ class ExactReader:
 
     # -- quality bands --------------------------------------------------------------
 
-    def _marked(self, geobox: GeoBox, *, whole: bool) -> Marked:
+    def _marked(self, geobox: GeoBox, *, whole: bool = False) -> Marked:
         """Read the quality band in the windows of the source that a geobox needs.
 
         It is read before the band itself is opened, since only one raster may be open at a time. The windows are those
@@ -255,13 +259,13 @@ class ExactReader:
         self, raster: BlockRaster, geobox: GeoBox, *, whole: bool
     ) -> dict[Window, GeoBox] | Overview:
         self._check(raster)
-        shrink = _shrink(raster, geobox)
+        shrink = shrink_of(raster, geobox)
         overview = None if whole else self._overview(raster, shrink)
         return overview or source_windows(raster.geobox, geobox, shrink)
 
     def _flags(self, quality: Quality, window: GeoBox) -> Kinds:
         """Return the kind that the quality band flags in each pixel of a window; the worst one if it has several."""
-        found, key = self._found, (quality.href, window)
+        found, key = self._found, (quality.href, Place(window))
         if key not in found.codes:
             ref = dataclasses.replace(self._facts.ref, asset=quality.asset, href=quality.href)
             facts = dataclasses.replace(
@@ -269,10 +273,11 @@ class ExactReader:
             )
             reader = ExactReader(RasterSource(quality.href), facts, found)
             found.codes[key] = reader.codes(window)
-        if (quality.key, window) not in found.flags:
+        flagged = (quality.key, key[1])
+        if flagged not in found.flags:
             codes, shrink = found.codes[key]
-            found.flags[quality.key, window] = block_max(quality.kinds(codes), shrink)
-        return found.flags[quality.key, window]
+            found.flags[flagged] = block_max(quality.kinds(codes), shrink)
+        return found.flags[flagged]
 
     def codes(self, geobox: GeoBox) -> tuple[NDArray[np.float32], int]:
         """Read the codes in a geobox on a finer grid, and the factor by which it is finer along an edge."""
@@ -282,11 +287,11 @@ class ExactReader:
         self, raster: BlockRaster, geobox: GeoBox
     ) -> tuple[NDArray[np.float32], int]:
         self._check(raster)
-        shrink = _shrink(raster, geobox)
+        shrink = shrink_of(raster, geobox)
         return self._nearest_of(raster, finer(geobox, shrink)), shrink
 
 
-def _shrink(raster: BlockRaster, geobox: GeoBox) -> int:
+def shrink_of(raster: BlockRaster, geobox: GeoBox) -> int:
     """Return `shrink_factor` of a raster, which does not depend on the window."""
     key = ("shrink", str(geobox.crs), geobox.resolution.x)
     return raster.once(key, lambda: shrink_factor(raster.geobox, geobox))

@@ -8,7 +8,6 @@ GDAL 3.10: up to 0.02 source pixels, 500 of 10 000 DN at an edge). Here a pixel 
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
@@ -67,7 +66,6 @@ def finer(geobox: GeoBox, factor: int) -> GeoBox:
     return GeoBox(shape, geobox.transform @ Affine.scale(1 / factor), geobox.crs)
 
 
-@functools.lru_cache(maxsize=512)
 def aligned_offset(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
     """Return the (row, column) of the source at which the target starts; None if the grids differ."""
     if source.crs != target.crs:

@@ -8,13 +8,12 @@ them contributes to a pixel of the grid.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from pipeline import sensors
 from pipeline.types import UNFIT
@@ -154,12 +153,14 @@ class Found:
 
     kinds: Kinds | None = None
     """Of the block; none: nothing."""
-    codes: dict[tuple[str, GeoBox], tuple[NDArray[np.float32], int]] = field(
+    codes: dict[tuple[str, Hashable], tuple[NDArray[np.float32], int]] = field(
         default_factory=dict
     )
-    """Codes of quality bands, cached because several bands need them: href, geobox -> `ExactReader.codes`."""
-    flags: dict[tuple[tuple[str, _Values, _Bits], GeoBox], Kinds] = field(default_factory=dict)
-    """Cached flags: `Quality.key`, geobox -> kinds."""
+    """Codes of quality bands, cached because several bands need them: href, place -> `ExactReader.codes`."""
+    flags: dict[tuple[tuple[str, _Values, _Bits], Hashable], Kinds] = field(
+        default_factory=dict
+    )
+    """Cached flags: `Quality.key`, place -> kinds."""
 
     def note(
         self, kinds: Kinds | None, shape: tuple[int, int], part: tuple[slice, slice] | None

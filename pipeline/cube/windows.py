@@ -50,19 +50,22 @@ class Needed:
 def needed_of(source: GeoBox, geobox: GeoBox) -> Needed | None:
     """Return which pixels of a source a geobox needs, if any.
 
-    Where grids differ, a thread's last answer is kept inside `shared_positions`, since the bands of an item share it.
+    A thread's last answer is kept inside `shared_positions`, since the bands of an item share it.
     """
-    source = _in_hemisphere_of(geobox, source)
-    start = aligned_offset(source, geobox)
-    if start is not None:
-        return Needed(start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x), None)
     asked = source, geobox
-    if getattr(_last, "asked", None) != asked:
+    if not _are_same(getattr(_last, "asked", None), asked):
         _last.asked, _last.needed = None, None
-        _last.needed = _placed(source, geobox)
+        _last.needed = _placed(_in_hemisphere_of(geobox, source), geobox)
         _last.asked = asked
     needed: Needed | None = _last.needed
     return needed
+
+
+def _are_same(one: tuple[GeoBox, GeoBox] | None, other: tuple[GeoBox, GeoBox]) -> bool:
+    """Compare pairs; most of them are the same objects, and a CRS takes long to compare."""
+    return one is not None and all(
+        first is second or first == second for first, second in zip(one, other, strict=True)
+    )
 
 
 _last = threading.local()
@@ -78,6 +81,9 @@ def shared_positions() -> Iterator[None]:
 
 
 def _placed(source: GeoBox, geobox: GeoBox) -> Needed | None:
+    start = aligned_offset(source, geobox)
+    if start is not None:
+        return Needed(start, (start[0] + geobox.shape.y, start[1] + geobox.shape.x), None)
     assert source.crs is not None
     positions = source_positions(source.crs, source.transform, geobox)
     window = positions.window(source.shape.y, source.shape.x)
@@ -109,12 +115,33 @@ BOUNDARY_POINTS = 33
 """Points of an edge that is projected to another CRS."""
 
 
-@functools.lru_cache(maxsize=512)
+class Place:
+    """A geobox as a key: its own hash spells its CRS out as WKT, which takes longer than a window of a band."""
+
+    __slots__ = ("_hash", "geobox")
+
+    def __init__(self, geobox: GeoBox) -> None:
+        self.geobox = geobox
+        self._hash = hash((*geobox.shape, *geobox.transform, str(geobox.crs)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and self.geobox == other.geobox
+
+
 def part_in(source: GeoBox, geobox: GeoBox, margin_px: int = 0) -> Part | None:
     """Return the rows and columns of a source that a geobox and a margin need, cut at its edges; None: none.
 
     To ask for them early, not to choose pixels: between CRSs only the outline is projected.
     """
+    return _part_in(Place(source), Place(geobox), margin_px)
+
+
+@functools.lru_cache(maxsize=512)
+def _part_in(lies: Place, wanted: Place, margin_px: int) -> Part | None:
+    source, geobox = lies.geobox, wanted.geobox
     source = _in_hemisphere_of(geobox, source)
     if aligned_offset(source, geobox) is None:
         # What is interpolated needs a pixel more.

@@ -40,6 +40,34 @@ def test_open_sides_are_those_of_each_pixel(shift, angle, edge):
     np.testing.assert_array_equal(0 if found is None else found, expected)
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 400), st.floats(0, 90), st.floats(1500, 4000), st.data())
+def test_of_an_item_that_surrounds_a_grid_no_part_has_open_sides(shift, angle, edge, data):
+    x, y = 600_850 + shift, 5_399_250 + shift
+    square = shapely.box(x - edge / 2, y - edge / 2, x + edge / 2, y + edge / 2)
+    nothing = np.zeros((0, 1, 1), "f4")
+    layer = ItemLayer(
+        item=None,
+        sources={},
+        facts={},
+        scale=nothing,
+        offset=nothing,
+        outline=shapely.affinity.rotate(square, angle),
+        reach_m=15.0,
+    )
+    rows, cols = (
+        sorted(data.draw(st.tuples(st.integers(0, size - 1), st.integers(0, size - 1))))
+        for size in GRID.shape
+    )
+    part = GRID[rows[0] : rows[1] + 1, cols[0] : cols[1] + 1]
+    if layer.surrounds(GRID):
+        assert layer.touches(part)
+        assert layer.open_sides(part) is None
+    else:
+        # The whole is looked at with the margin of what is extrapolated.
+        assert not layer.outline.contains(GRID.pad(2).extent.geom)
+
+
 @pytest.mark.parametrize("pixel", [5, 10, 20, 60])
 @pytest.mark.parametrize("shift", [-2000, -400, 0, 3, 640, 1699])
 @pytest.mark.parametrize("crs", [32632, 32633, 32732, 3857])

@@ -97,6 +97,11 @@ class BlockRaster:
         return geobox
 
     @property
+    def is_remote(self) -> bool:
+        """Whether it lies on a server."""
+        return self._opening.host is not None
+
+    @property
     def has_crs(self) -> bool:
         """Whether it states a CRS."""
         return self._header.has_crs
