@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
@@ -90,7 +90,7 @@ def _with_odc_stac(
     remote = [index for index in order[1:] if readers[index].is_remote]
     full = True
     with shared_positions(), ExitStack() as held:
-        fetched = {}
+        fetched = dict[int, Future[None]]()
         if remote:
             # Servers are asked for all bands at once.
             pool = held.enter_context(ThreadPoolExecutor(len(remote)))

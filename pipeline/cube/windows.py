@@ -128,7 +128,7 @@ class Place:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Place) and self.geobox == other.geobox
+        return isinstance(other, Place) and bool(self.geobox == other.geobox)
 
 
 def part_in(source: GeoBox, geobox: GeoBox, margin_px: int = 0) -> Part | None:
