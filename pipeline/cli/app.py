@@ -140,10 +140,13 @@ def _cloudmask(
 ) -> None:
     """Mask clouds and their shadows in satellite archives, and make composites of what is clear."""
     # Importing `access` registers the credentials of the environment, so that no output shows them.
-    from pipeline import access  # noqa: F401
-    from pipeline.config import read_settings
+    from pipeline import access, config  # noqa: F401
     from pipeline.watch import watch_output
 
     watch_output()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    set_log_level("DEBUG" if debug else read_settings().log_level)
+    # Settings are checked by what takes long to import.
+    if debug or not config.has_settings():
+        set_log_level("DEBUG" if debug else config.LOG_LEVEL)
+    else:
+        set_log_level(config.read_settings().log_level)

@@ -1,4 +1,5 @@
 from .aoi import AOI_FORMS, read_aoi
+from .environment import LOG_LEVEL, has_settings
 from .jobs import dump_job, job_schema, load_job, parse_job
 from .paths import store_url
 from .periods import PERIOD_FORMS, read_period
@@ -12,10 +13,12 @@ from .settings import (
 
 __all__ = [
     "AOI_FORMS",
+    "LOG_LEVEL",
     "PERIOD_FORMS",
     "ServeSettings",
     "Settings",
     "dump_job",
+    "has_settings",
     "job_schema",
     "load_job",
     "parse_job",

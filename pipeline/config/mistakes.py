@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from pipeline.config.paths import holds_secret
 from pipeline.shown import shown
 from pipeline.wording import did_you_mean
 
@@ -62,11 +63,6 @@ def show(value: object) -> str:
     # Secrets first: in half a URL they would not be recognised.
     seen = shown(value) if isinstance(value, str) else value
     return "nothing" if value is None else _SHORT.repr(seen)
-
-
-def holds_secret(text: str) -> bool:
-    """Tell whether a text is a URL with a login, or with a parameter that is not known to be harmless."""
-    return "://" in text and shown(text) != text
 
 
 def path_of(location: Location) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.catalogs import CATALOGS
-from pipeline.config.mistakes import holds_secret
-from pipeline.config.vector_files import exists
+from pipeline.shown import shown
 from pipeline.wording import did_you_mean
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -95,6 +94,19 @@ def require_apart(out: Path, store: str, catalogues: Iterable[str] = ()) -> None
             raise ValueError(
                 f"a path apart from the catalogue {read}, which is read: {path} would replace it"
             )
+
+
+def exists(path: Path) -> bool:
+    """Tell whether a file exists; a text that cannot be a path does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def holds_secret(text: str) -> bool:
+    """Tell whether a text is a URL with a login, or with a parameter that is not known to be harmless."""
+    return "://" in text and shown(text) != text
 
 
 def _absolute(text: str, base: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Settings from the environment, which only this module reads."""
+"""Settings from the environment, which only this module and `environment` read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, Val
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.config.environment import LOG_LEVEL, PREFIX
 from pipeline.config.mistakes import Location, describe
 from pipeline.config.serving import ServeSettings
 from pipeline.errors import ConfigError
 from pipeline.types.values import refuse
 from pipeline.wording import did_you_mean
 
-_PREFIX = "CLOUDMASK_"
 _NESTED = "__"
 
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -68,10 +68,10 @@ class Settings(BaseSettings):
     """Settings of a machine rather than of a job: ``CLOUDMASK_LOG_LEVEL`` and so on."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter=_NESTED, frozen=True
+        env_prefix=PREFIX, env_nested_delimiter=_NESTED, frozen=True
     )
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = LOG_LEVEL
     memory_bytes: ByteSize | None = Field(default=None, gt=0)
     """What runs may use on this machine, e.g. ``4 GiB``; replaces the job file's."""
     prices: Prices | None = None
@@ -109,7 +109,7 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
 
 
 def _variable(location: Location) -> str:
-    return _PREFIX + _NESTED.join(str(each).upper() for each in location)
+    return PREFIX + _NESTED.join(str(each).upper() for each in location)
 
 
 def _mistake(error: ErrorDetails) -> str:

@@ -15,6 +15,7 @@ import shapely
 from shapely.geometry import Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from pipeline.config.paths import exists
 from pipeline.config.vector_layers import Layer, layers_of, parts
 from pipeline.types.lonlat import cut
 
@@ -78,14 +79,6 @@ def read_shapes(text: str, base: Path) -> list[BaseGeometry]:
     for layer in layers:
         _warn_of_omissions(layer)
     return [each for layer in layers if layer.shapes is not None for each in _to_lonlat(layer)]
-
-
-def exists(path: Path) -> bool:
-    """Tell whether a file exists; a text that cannot be a path does not."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 # -- files -------------------------------------------------------------------------------------

@@ -23,120 +23,13 @@ Composite
     ``count`` uint16 (usable observations), ``day`` int32 (days since 1970-01-01, -1 = none) and
     ``source`` int32 (as in the cube, -1 = none) of the observation nearest to the value. Where the method
     gives more (``attrs["layers"]``), float32, NaN = no data.
+
+Nothing is imported before it is used: what only reads a store needs no models of jobs.
 """
 
-from pipeline.cost import Cost
-from pipeline.types.grid import Grid, Tile
-from pipeline.types.items import Dropped, Items, Scene, footprint
-from pipeline.types.job import Job, Period, Source
-from pipeline.types.legend import (
-    CLOUD,
-    LEGEND,
-    NEVER,
-    PIXEL_VERSION,
-    UNCOVERED,
-    UNFIT,
-    UNREADABLE,
-    USABLE,
-    Code,
-    LegendEntry,
-    is_usable,
-)
-from pipeline.types.manifest import Screened, ScreenedScene
-from pipeline.types.model import Device, DeviceModel, Lattice, Model, ModelCard, Scores, Then
-from pipeline.types.record import (
-    CellReceipt,
-    CellStatus,
-    Doubtful,
-    Record,
-    Stage,
-    Step,
-    TileReceipt,
-    Unfit,
-)
-from pipeline.types.running import ClusterSettings, RunSettings, StacSettings
-from pipeline.types.searched import Searched, outline_of
-from pipeline.types.series import (
-    SceneShares,
-    Series,
-    State,
-    StoredMasks,
-    StoredScene,
-    Stretch,
-    Summary,
-)
-from pipeline.types.settings import (
-    CleanGroup,
-    CleanSettings,
-    CompositeSettings,
-    CubeSettings,
-    GridSettings,
-    GuardSettings,
-    MaskSettings,
-    ScreenSettings,
-    ShadowSettings,
-)
-from pipeline.types.values import Days
+import lazy_loader
 
-__all__ = [
-    "CLOUD",
-    "LEGEND",
-    "NEVER",
-    "PIXEL_VERSION",
-    "UNCOVERED",
-    "UNFIT",
-    "UNREADABLE",
-    "USABLE",
-    "CellReceipt",
-    "CellStatus",
-    "CleanGroup",
-    "CleanSettings",
-    "ClusterSettings",
-    "Code",
-    "CompositeSettings",
-    "Cost",
-    "CubeSettings",
-    "Days",
-    "Device",
-    "DeviceModel",
-    "Doubtful",
-    "Dropped",
-    "Grid",
-    "GridSettings",
-    "GuardSettings",
-    "Items",
-    "Job",
-    "Lattice",
-    "LegendEntry",
-    "MaskSettings",
-    "Model",
-    "ModelCard",
-    "Period",
-    "Record",
-    "RunSettings",
-    "Scene",
-    "SceneShares",
-    "Scores",
-    "ScreenSettings",
-    "Screened",
-    "ScreenedScene",
-    "Searched",
-    "Series",
-    "ShadowSettings",
-    "Source",
-    "StacSettings",
-    "Stage",
-    "State",
-    "Step",
-    "StoredMasks",
-    "StoredScene",
-    "Stretch",
-    "Summary",
-    "Then",
-    "Tile",
-    "TileReceipt",
-    "Unfit",
-    "footprint",
-    "is_usable",
-    "outline_of",
-]
+from pipeline.cost import Cost
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["Cost"]

@@ -1,10 +1,8 @@
-"""A job: its period, its sources, and the settings of each section."""
+"""A job: its sources, and the settings of each section."""
 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -12,6 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.types.grid import CELL_PX
 from pipeline.types.running import RunSettings, StacSettings
+from pipeline.types.searched import Period
 from pipeline.types.settings import (
     CompositeSettings,
     CubeSettings,
@@ -20,28 +19,6 @@ from pipeline.types.settings import (
     Section,
 )
 from pipeline.types.values import Json, Slug, Text, refuse
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """A half-open span of time, UTC."""
-
-    start: datetime
-    """First instant inside; timezone-aware, UTC."""
-    end: datetime
-    """First instant after; timezone-aware, UTC."""
-
-    def __post_init__(self) -> None:
-        if self.start.tzinfo is None or self.end.tzinfo is None:
-            raise ValueError(f"a period is in UTC: {self.start} to {self.end} has no time zone")
-        if self.start >= self.end:
-            raise ValueError(f"a period ends after its start: {self.start} to {self.end}")
-
-    def __contains__(self, instant: datetime) -> bool:
-        return self.start <= instant < self.end
-
-    def __str__(self) -> str:
-        return f"{self.start:%Y-%m-%dT%H:%M:%SZ}/{self.end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 class Source(Section):

@@ -1,4 +1,4 @@
-"""Where and when a run searched for scenes, whether or not it found any."""
+"""A span of time; and where and when a run searched for scenes, whether or not it found any."""
 
 from __future__ import annotations
 
@@ -10,12 +10,32 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.types.job import Period
-
 MANY_VERTICES = 1000
 """Outlines with more are simplified: every record has one."""
 ROUGHLY_DEGREES = 1e-4
 """About 10 m."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A half-open span of time, UTC."""
+
+    start: datetime
+    """First instant inside; timezone-aware, UTC."""
+    end: datetime
+    """First instant after; timezone-aware, UTC."""
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError(f"a period is in UTC: {self.start} to {self.end} has no time zone")
+        if self.start >= self.end:
+            raise ValueError(f"a period ends after its start: {self.start} to {self.end}")
+
+    def __contains__(self, instant: datetime) -> bool:
+        return self.start <= instant < self.end
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%dT%H:%M:%SZ}/{self.end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.types.job import Period
 from pipeline.types.legend import USABLE, Code
-from pipeline.types.searched import Searched
+from pipeline.types.searched import Period, Searched
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
