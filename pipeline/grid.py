@@ -21,13 +21,16 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import GridError
-from pipeline.types import Grid, GridSettings, Job, Tile
-from pipeline.types.grid import beside
+from pipeline.types import Grid, Job, Tile
+from pipeline.types.grid import CELL_PX, beside
 from pipeline.types.lonlat import cut_box, unrolled
 
 SNAP_PX = 512
 """Edges of a region lie on multiples of this (and of the chunk), so that inference windows, whose
 cores are of this size or divide it, are not cut by the region's edge."""
+
+FIELD_PX = CELL_PX
+"""Those of a field: no smaller, so that none cuts the cells in which composites compare scenes."""
 
 UTM_REACH_DEG = 6.0
 """How far from the central meridian a UTM zone may be stretched: scale is off by 0.4 % there."""
@@ -72,11 +75,47 @@ def make_grid(job: Job, auto: str | tuple[float, float] = "crs") -> Grid:
     crs = _crs(settings.crs, job.aoi)
     outline = _project(job.aoi, crs)
     asked = auto if settings.anchor == "auto" else settings.anchor
+    step_px = settings.chunk_px * math.ceil(SNAP_PX / settings.chunk_px)
+    corner = _corner(asked, crs, settings.resolution_m)
     return Grid(
-        geobox=_snapped(outline, crs, settings, _corner(asked, crs, settings.resolution_m)),
+        geobox=_snapped(outline, crs, settings.resolution_m, corner, step_px),
         tile_px=settings.tile_px,
         chunk_px=settings.chunk_px,
     )
+
+
+def field_grid(job: Job, usual: Grid) -> Grid:
+    """Draw the grid of a field: of an AOI no wider and no higher than a chunk, one tile that is no larger than it must be.
+
+    Its pixels are some of the usual grid's, and have the same masks and composites; what lies round them is neither
+    masked, composed nor stored.
+
+    Parameters
+    ----------
+    job
+        The job.
+    usual
+        As of `make_grid`.
+
+    Returns
+    -------
+    The grid, its edges on multiples of `FIELD_PX`; or the usual one, where the AOI is wider.
+    """
+    crs = usual.geobox.crs
+    assert crs is not None
+    outline = _project(job.aoi, crs)
+    bounds, edge = outline.boundingbox, usual.chunk_px * usual.resolution_m
+    if max(bounds.span_x, bounds.span_y) > edge or usual.chunk_px % FIELD_PX:
+        return usual
+    geobox = _snapped(outline, crs, usual.resolution_m, usual.corner, FIELD_PX)
+    return Grid(geobox=geobox, tile_px=max(geobox.shape), chunk_px=FIELD_PX)
+
+
+def holds(grid: Grid, aoi: BaseGeometry) -> bool:
+    """Return whether a grid has a pixel for every point of an AOI."""
+    assert grid.geobox.crs is not None
+    outline = _project(aoi, grid.geobox.crs)
+    return bool(grid.geobox.extent.geom.covers(outline.geom))
 
 
 def tiles(grid: Grid, aoi: BaseGeometry, reach_m: float = 0.0) -> list[Tile]:
@@ -204,17 +243,19 @@ def _project(aoi: BaseGeometry, crs: CRS) -> Geometry:
 
 
 def _snapped(
-    outline: Geometry, crs: CRS, settings: GridSettings, corner: tuple[float, float]
+    outline: Geometry,
+    crs: CRS,
+    resolution_m: float,
+    corner: tuple[float, float],
+    step_px: int,
 ) -> GeoBox:
-    step_px = settings.chunk_px * math.ceil(SNAP_PX / settings.chunk_px)
-    step = step_px * settings.resolution_m
+    """Return the pixels of an outline's box; its edges lie on multiples of a step from a corner."""
+    step = step_px * resolution_m
     bounds, (x, y) = outline.boundingbox, corner
     left, bottom = math.floor((bounds.left - x) / step), math.floor((bounds.bottom - y) / step)
     right, top = math.ceil((bounds.right - x) / step), math.ceil((bounds.top - y) / step)
-    shape = ((top - bottom) * step_px, (right - left) * step_px)
-    resolution = settings.resolution_m
     return GeoBox(
-        shape,
-        Affine(resolution, 0.0, x + left * step, 0.0, -resolution, y + top * step),
+        ((top - bottom) * step_px, (right - left) * step_px),
+        Affine(resolution_m, 0.0, x + left * step, 0.0, -resolution_m, y + top * step),
         crs,
     )

@@ -44,6 +44,31 @@ def test_the_grid_holds_the_aoi_and_is_anchored_on_whole_chunks(aoi, wanted):
     assert bounds.span_y <= outline.boundingbox.span_y + 2 * reach
 
 
+@given(
+    st.floats(-170, 165),
+    st.floats(-75, 70),
+    st.floats(0.0001, 0.03),
+    st.sampled_from([10.0, 30.0]),
+)
+def test_the_grid_of_a_field_is_a_part_of_the_usual_one(west, south, size, resolution_m):
+    """No larger than it must be, of whole cells; of an AOI wider than a chunk it is the usual one."""
+    aoi = box(west, south, west + size, south + size)
+    job = make_job(aoi=aoi, grid=GridSettings(resolution_m=resolution_m))
+    usual = grid.make_grid(job)
+    drawn = grid.field_grid(job, usual)
+    assert grid.holds(drawn, aoi)
+    outline = Geometry(aoi, "EPSG:4326").to_crs(usual.geobox.crs, resolution=0.01).boundingbox
+    span_px = max(outline.span_x, outline.span_y) / resolution_m
+    assert (drawn == usual) == (span_px > usual.chunk_px) or drawn.geobox == usual.geobox
+    if drawn == usual:
+        return
+    assert max(drawn.geobox.shape) <= span_px + 2 * grid.FIELD_PX
+    assert len(list(drawn.tiles())) == 1
+    shift = ~usual.geobox.transform @ drawn.geobox.transform
+    assert (shift.c % grid.FIELD_PX, shift.f % grid.FIELD_PX) == (0, 0)
+    assert usual.geobox.extent.contains(drawn.geobox.extent)
+
+
 @given(aois(), settings)
 def test_tiles_partition_the_grid(aoi, wanted):
     drawn = grid.make_grid(make_job(aoi=aoi, grid=wanted))

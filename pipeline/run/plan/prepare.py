@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline import cube, grid, store
 from pipeline.cube.metadata.roles import corner_m
 from pipeline.errors import ConfigError
-from pipeline.run.common.method import require_confidence
+from pipeline.run.common.method import reach_of, require_confidence
 from pipeline.run.common.scenes import of_period
 from pipeline.run.plan.selection import (
     choose_models,
@@ -88,7 +88,26 @@ def _require_methods(job: Job) -> None:
 
 def _grid(job: Job, items: Items, archive: store.Archive | None) -> Grid:
     """Draw the grid; its corners are the job's, else the store's, else those of most items."""
-    if job.grid.anchor != "auto":
-        return grid.make_grid(job)
-    stored = None if archive is None else archive.grid.corner
-    return grid.make_grid(job, stored or grid.anchor_of({corner_m(item) for item in items}))
+    stored = None if archive is None else archive.grid
+    corner: str | tuple[float, float] = grid.anchor_of({corner_m(item) for item in items})
+    usual = grid.make_grid(job, corner if stored is None else stored.corner)
+    if _looks_around(job) or stored == usual:
+        return usual
+    field = grid.field_grid(job, usual)
+    return stored if stored is not None and _still_holds(stored, field, job) else field
+
+
+def _looks_around(job: Job) -> bool:
+    """Return whether composites need masks beyond the AOI: of what is near by, or of cells that no tile may cut."""
+    return job.mask.guard is not None or any(reach_of(each) for each in job.composed)
+
+
+def _still_holds(stored: Grid, field: Grid, job: Job) -> bool:
+    """Return whether a store is one of a field, and has all pixels of the job: its AOI may shrink, or grow a little."""
+    alike = all(
+        getattr(stored, name) == getattr(field, name)
+        for name in ("chunk_px", "resolution_m", "corner")
+    )
+    small = stored.chunk_px == grid.FIELD_PX and max(stored.geobox.shape) == stored.tile_px
+    same_crs = stored.geobox.crs == field.geobox.crs
+    return alike and small and same_crs and grid.holds(stored, job.aoi)
