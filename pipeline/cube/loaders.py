@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
+import dask.local
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
@@ -26,6 +27,9 @@ from pipeline.cube.unfit import MARGIN_PX, Found
 from pipeline.cube.windows import Overview, needed_of, shared_positions
 from pipeline.errors import ConfigError
 from pipeline.types import CubeSettings, Grid
+
+IN_THIS_THREAD = dask.local.get_sync
+"""Computes Dask's graphs at once. By its name, ``synchronous``, Dask would first import distributed, to look for a client."""
 
 Loader = Callable[[ItemLayer, Sequence[str], GeoBox, Found, NDArray[np.float32]], bool]
 """(layer, roles, block of the grid, record of unfit numbers, (role, y, x) to fill): reflectance, NaN = no data. Returns
@@ -149,7 +153,7 @@ def _with_stackstac(
         reader=functools.partial(BlockReader, facts=layer.facts, geobox=geobox, found=found),
     )
     with shared_positions():
-        numbers = loaded.data.compute(scheduler="synchronous")[0]
+        numbers = loaded.data.compute(scheduler=IN_THIS_THREAD)[0]
     np.multiply(numbers, layer.scale, out=target)
     target += layer.offset
     return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import uvicorn
@@ -24,9 +24,17 @@ class Served:
     settings: ServeSettings
     judge: Judge | None = None
     """A function of a module, which processes of workers find by its name; see `make_app`."""
+    prepare: Callable[[], object] | None = None
+    """Another: called in each process that answers with the judge, before it starts threads."""
+
+    def set_up(self) -> None:
+        """Prepare the process, if it may judge."""
+        if self.prepare is not None and self.settings.max_screened_pixels:
+            self.prepare()
 
     def __call__(self) -> FastAPI:
         """Make the application."""
+        self.set_up()
         return make_app(self.archives, self.settings, judge=self.judge)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline import cube, sensors
 from pipeline.datasets import labels
 from pipeline.errors import LabelledDataError
+from pipeline.run.common.threads import IN_THREADS
 from pipeline.run.plan.earlier import EarlierScenes, Wanted, find_earlier
 from pipeline.simulate.patches import SENSORS, Ground
 from pipeline.store import Archive, open_archive
@@ -159,5 +160,5 @@ def _pixels(
 ) -> NDArray[np.float32]:
     edge = max(square.geobox.shape)
     opened = cube.open_cube([scene], scenes.items, square.geobox, roles, chunk_px=edge)
-    read = opened[list(roles)].isel(time=0).compute(scheduler="threads")
+    read = opened[list(roles)].isel(time=0).compute(scheduler=IN_THREADS)
     return np.stack([read[role].to_numpy() for role in roles])

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -45,6 +46,15 @@ def test_stackstac_gives_the_cube_of_odc_stac(archive, rows, cols, chunk_px, res
     assert {name: ours[name].dtype for name in ours} == {
         name: theirs[name].dtype for name in ours
     }
+
+
+def test_stackstac_looks_for_no_cluster(archive, monkeypatch):
+    """It imports distributed by itself, for its maps; blocks are computed without."""
+    monkeypatch.setattr(dask.base, "_distributed_available", lambda: pytest.fail("looked for"))
+    items, place = archive.items, archive.geobox[:8, :8]
+    scene = Scene(sensor="sentinel-2", time=items.items[0].datetime, items=(0,))
+    lazy = open_cube([scene], items, place, ["blue"], chunk_px=8, settings=STACKSTAC)
+    assert lazy.compute(scheduler=dask.get)["blue"].shape == (1, 8, 8)
 
 
 def test_stackstac_across_zones(archive):

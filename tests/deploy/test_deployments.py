@@ -19,6 +19,7 @@ from pipeline.config import load_job, read_archives
 from pipeline.config.settings import PREFECT_DEFAULTS, Settings
 from pipeline.errors import CloudmaskError
 from pipeline.run.executors.dask import LIMITS
+from pipeline.run.executors.local_cluster import ONE_HEAP
 from pipeline.types import Record
 
 MISSING = object()
@@ -43,6 +44,7 @@ OF_OTHERS = {
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     *("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"),
     "EARTHDATA_TOKEN",
+    "MALLOC_ARENA_MAX",
 }
 """Variables that images and libraries read which are not here to be asked."""
 
@@ -333,6 +335,23 @@ def test_schedulers_are_told_what_a_run_tells_its_own():
     assert compose["services"]["dask-scheduler"]["environment"] == expected
     assert {each["name"]: each["value"] for each in scheduler["env"]} == expected
     assert all(name in OPERATIONS.read_text() for name in expected)
+
+
+def test_workers_are_told_what_a_run_tells_its_own():
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    documents = list(yaml.safe_load_all((DEPLOY / "kubernetes/dask/dask.yaml").read_text()))
+    workers = [each["spec"]["worker"]["spec"] for each in documents if "worker" in each["spec"]]
+    assert len(workers) == 2
+    found = [compose["services"]["dask-worker"]["environment"]]
+    found += [
+        {each["name"]: each["value"] for each in spec["containers"][0]["env"]}
+        for spec in workers
+    ]
+    expected = {name.split(".")[-1]: str(value) for name, value in ONE_HEAP.items()}
+    assert all(expected.items() <= each.items() for each in found)
+    assert all(
+        f"export {name}={value}" in OPERATIONS.read_text() for name, value in expected.items()
+    )
 
 
 def test_images_have_the_defaults_that_the_command_sets():

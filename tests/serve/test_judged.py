@@ -8,6 +8,7 @@ import pytest
 from shapely.geometry import mapping
 
 from pipeline.errors import AssetUnavailableError, QueryError
+from pipeline.serve import Served
 from tests.serve.conftest import ServeSettings, TestClient, make_app
 
 PATH = "/archives/alps/clear-sky"
@@ -60,6 +61,19 @@ def test_what_the_judge_says_is_answered(region, tmp_path, asked):
         row.pop("screened", None)
     assert found["data"] == plain["data"]
     assert "notes" not in plain
+
+
+def test_a_process_is_prepared_before_it_judges(region):
+    done = []
+    for most in (0, 1000):
+        settings = ServeSettings(max_screened_pixels=most)
+        Served(
+            archives={"alps": region.url},
+            settings=settings,
+            judge=judge,
+            prepare=lambda most=most: done.append(most),
+        )()
+    assert done == [1000]
 
 
 def test_months_sum_and_csv_has_the_same_numbers(region, tmp_path, asked):

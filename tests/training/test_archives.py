@@ -1,5 +1,8 @@
 """Masks of an archive as a source: pixels of its items, and labels where its masks are sure."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -47,6 +50,25 @@ def test_pixels_and_labels_are_those_of_the_archive(masked):
         seen |= {*np.unique(one.labels).tolist()}
     assert {labels.CLOUD, labels.NOT_CLOUD} <= seen
     assert open_archive(masked).grid.geobox.resolution.x == found[0].pixel_m
+
+
+READ = """
+import sys
+from pipeline.training.archives import grounds
+from pipeline.training.sections import ArchiveSection
+
+roles = ("blue", "green", "red")
+section = ArchiveSection(store=sys.argv[1], sensor="sentinel-2", roles=roles, squares=1)
+print(len(grounds(section, 64)), "distributed" in sys.modules)
+"""
+
+
+def test_reading_it_looks_for_no_cluster(masked):
+    done = subprocess.run(
+        [sys.executable, "-c", READ, masked], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["1", "False"]
 
 
 def test_a_training_learns_from_it(masked, tiny, tmp_path):

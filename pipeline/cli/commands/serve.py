@@ -46,7 +46,10 @@ def serve(
         archives=read_archives(stores or [], archives),
         settings=read_settings().serve,
         judge=_judged,
+        prepare=_prepared,
     )
+    # Opening an archive starts threads.
+    served.set_up()
     for url in served.archives.values():
         open_archive(url)
     shown = f"[{host}]" if ":" in host else host
@@ -65,3 +68,10 @@ def _judged(
     from pipeline.run.why import screened
 
     return screened(archive, series, aoi, name, bounds)
+
+
+def _prepared() -> None:
+    """Let threads share one heap, as those of runs do: scenes are judged in threads that come and go."""
+    from pipeline.models import prepare_process
+
+    prepare_process()

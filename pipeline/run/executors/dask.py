@@ -14,7 +14,6 @@ others. No more than one batch is known to the scheduler at any time.
 
 from __future__ import annotations
 
-import logging
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -25,9 +24,6 @@ from distributed import (
     Client,
     Future,
     KilledWorker,
-    Nanny,
-    Scheduler,
-    SpecCluster,
     Worker,
     WorkerPlugin,
     as_completed,
@@ -40,6 +36,7 @@ from pipeline.errors import CloudmaskError, MemoryBudgetError, WorkersError
 from pipeline.run.common.block_cache import use_block_cache
 from pipeline.run.common.progress import Steps
 from pipeline.run.executors.base import Result
+from pipeline.run.executors.local_cluster import local_cluster
 from pipeline.run.plan.plan import Plan
 from pipeline.run.ready import no_scheduler
 from pipeline.run.tile.task import TileTask
@@ -230,7 +227,7 @@ def _client(settings: ClusterSettings, resources: Mapping[str, float]) -> Iterat
     if settings.kind == "local":
         with (
             dask.config.set(LIMITS),
-            _local(settings.workers, resources) as cluster,
+            local_cluster(settings.workers, resources) as cluster,
             # As the default it would take over what threads compute elsewhere in this process.
             Client(cluster, set_as_default=False) as client,
         ):
@@ -243,36 +240,6 @@ def _client(settings: ClusterSettings, resources: Mapping[str, float]) -> Iterat
         raise no_scheduler(settings.address, error) from error
     with client:
         yield client
-
-
-def _local(n_workers: int, resources: Mapping[str, float]) -> SpecCluster:
-    """Start worker processes on this machine; each GPU belongs to one of them."""
-    n_gpus = models.count_gpus() if resources else 0
-    options = {
-        "nthreads": 1,
-        "host": "127.0.0.1",
-        # The plan has checked the memory of a tile; Dask's own limit would kill workers and retry.
-        "memory_limit": 0,
-        "dashboard": False,
-        "silence_logs": logging.ERROR,
-    }
-    workers = {
-        number: {
-            "cls": Nanny,
-            "options": options
-            | (
-                {"resources": dict(resources), "env": {"CUDA_VISIBLE_DEVICES": str(number)}}
-                if number < n_gpus
-                else {}
-            ),
-        }
-        for number in range(n_workers)
-    }
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
-    }
-    return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.ERROR)
 
 
 def _workers(client: Client) -> Mapping[str, Mapping[str, object]]:
