@@ -44,7 +44,7 @@ from pipeline.composite.evidence import (
     history_window,
     screen,
 )
-from pipeline.composite.memory import block_px, bytes_needed
+from pipeline.composite.memory import Needed, block_px, bytes_needed, is_quick, needed
 from pipeline.composite.methods import METHODS, method, names, on_device
 from pipeline.composite.observations import Composed, Method, Observations
 from pipeline.composite.periods import ALL_TIME, Kind, cut, periods
@@ -67,6 +67,7 @@ __all__ = [
     "Composed",
     "Kind",
     "Method",
+    "Needed",
     "Observations",
     "as_they_lie",
     "at_least",
@@ -78,8 +79,10 @@ __all__ = [
     "cut",
     "distances_bytes",
     "history_window",
+    "is_quick",
     "method",
     "names",
+    "needed",
     "nothing",
     "on_device",
     "periods",

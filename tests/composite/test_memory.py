@@ -10,7 +10,15 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.composite import as_they_lie, block_px, bytes_needed, compose, method, screen
+from pipeline.composite import (
+    as_they_lie,
+    block_px,
+    bytes_needed,
+    compose,
+    is_quick,
+    method,
+    screen,
+)
 from pipeline.types import ScreenSettings
 
 ROLES = ("blue", "nir", "swir16")
@@ -26,7 +34,9 @@ def test_blocks_fit_their_budget_and_divide_tiles(n_times, n_roles, budget):
 
 
 @pytest.mark.parametrize("screened", [False, True])
-@pytest.mark.parametrize(("workers", "name"), [(1, "median"), (2, "median"), (1, "mean")])
+@pytest.mark.parametrize(
+    ("workers", "name"), [(1, "median"), (2, "median"), (1, "mean"), (2, "mean")]
+)
 def test_the_peak_is_foreseen(workers, name, screened):
     n_times, tile_px, budget = 24, 512, 64 * 2**20
     edge = block_px(n_times, len(ROLES), budget)
@@ -78,8 +88,9 @@ def test_the_peak_is_foreseen(workers, name, screened):
         n_layers=int(screened),
         screened=screened,
         packed=packed,
+        quick=is_quick(method(name), n_times, len(ROLES)),
     )
     print(peak, foreseen, foreseen / peak)
-    # Two workers need not be at their peaks at the same time.
     assert peak < foreseen
-    assert workers > 1 or foreseen < 1.2 * peak
+    # How much of the next block is there when one is composed varies.
+    assert foreseen < (1.2 if workers == 1 else 1.35) * peak

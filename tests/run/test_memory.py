@@ -1,18 +1,30 @@
 """What composing a tile is said to take counts what is held of the whole tile."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import grid, models
+from pipeline.run.common.together import ToCompose
 from pipeline.run.plan.memory import composing_bytes, memory_of
 from pipeline.testing.jobs import make_job
-from pipeline.types import CompositeSettings, GridSettings, Items, RunSettings
+from pipeline.types import CompositeSettings, GridSettings, Items, Period, RunSettings
 from tests.run.test_ahead import item_at
 
 CARD = models.resolve("ukis-csmask", level="L2A", roles=["blue", "green", "red", "nir"])
 JOB = make_job(grid=GridSettings(tile_px=1024), composite=CompositeSettings())
 GRID = grid.make_grid(JOB)
+SUMMER, JUNE, JULY = (
+    Period(start=datetime(2023, first, 1, tzinfo=UTC), end=datetime(2023, end, 1, tzinfo=UTC))
+    for first, end in ((6, 9), (6, 7), (7, 8))
+)
+
+
+def composing(*steps, workers=2):
+    """Return what steps need at once: settings, period, most scenes."""
+    return composing_bytes([ToCompose(*each) for each in steps], GRID, workers)
 
 
 @given(st.integers(1, 1000), st.floats(10, 10_000))
@@ -20,10 +32,7 @@ def test_distances_to_clouds_are_held_for_the_whole_tile(n_scenes, cloud_m):
     """Both of them, and of each worker's scene the masks around the tile, as far as clouds count."""
     settings = CompositeSettings(method="best", options={"cloud_m": cloud_m})
     plain = settings.replace(options={"weights": {"doy": 1.0}})
-    far, none = (
-        composing_bytes(JOB.replace(composite=each), GRID, max_scenes=n_scenes)
-        for each in (settings, plain)
-    )
+    far, none = (composing((each, SUMMER, n_scenes)) for each in (settings, plain))
     wide = GRID.tile_px + 2 * int(cloud_m / GRID.resolution_m)
     held = 8 * n_scenes * GRID.tile_px**2
     assert far - none >= held
@@ -33,12 +42,12 @@ def test_distances_to_clouds_are_held_for_the_whole_tile(n_scenes, cloud_m):
 @given(st.integers(1, 300))
 def test_confidence_is_held_for_the_whole_tile_and_angles_in_blocks(n_scenes):
     doy, confidence, view = (
-        composing_bytes(
-            JOB.replace(
-                composite=CompositeSettings(method="best", options={"weights": {each: 1.0}})
-            ),
-            GRID,
-            max_scenes=n_scenes,
+        composing(
+            (
+                CompositeSettings(method="best", options={"weights": {each: 1.0}}),
+                SUMMER,
+                n_scenes,
+            )
         )
         for each in ("doy", "confidence", "view")
     )
@@ -49,7 +58,34 @@ def test_confidence_is_held_for_the_whole_tile_and_angles_in_blocks(n_scenes):
 @given(st.integers(1, 1000))
 def test_where_scenes_show_the_ground_is_held_for_the_whole_tile(n_scenes):
     """Blocks get smaller with more scenes; masks do not, and stand twice: scene by scene, and as one array."""
-    assert composing_bytes(JOB, GRID, max_scenes=n_scenes) >= 2 * n_scenes * GRID.tile_px**2
+    assert composing((CompositeSettings(), SUMMER, n_scenes)) >= 2 * n_scenes * GRID.tile_px**2
+
+
+@given(st.integers(1, 200), st.integers(0, 200), st.integers(1, 4))
+def test_steps_at_once_take_no_more_than_their_sum_and_no_less_than_the_longest(
+    in_june, in_july, workers
+):
+    summer, months = CompositeSettings(name="summer"), CompositeSettings(name="months")
+    steps = [
+        (summer, SUMMER, in_june + in_july),
+        (months, JUNE, in_june),
+        (months, JULY, in_july),
+    ]
+    apart = [composing(each, workers=workers) for each in steps]
+    # Its blocks are the smallest: a month by itself may take more, in larger ones.
+    assert apart[0] <= composing(*steps, workers=workers) <= sum(apart)
+
+
+def test_blocks_of_one_step_are_in_work_at_a_time():
+    first = CompositeSettings(name="a", method="geomedian")
+    one, *more = (
+        composing(*((first.replace(name=f"c{n}"), SUMMER, 24) for n in range(many)))
+        for many in (1, 2, 3)
+    )
+    # What is made, where each scene shows the ground, and tasks.
+    each = GRID.tile_px**2 * (4 * len(first.bands) + 12 + 2 * 24)
+    assert more[0] - one < 1.2 * each
+    assert more[1] - more[0] < 1.2 * each
 
 
 @pytest.mark.parametrize(

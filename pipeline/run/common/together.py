@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from pipeline.types import CompositeSettings, Period
 
@@ -40,13 +41,21 @@ def _longest(steps: Sequence[Step]) -> list[Period]:
     return [period for each, period in finite if each.name == settings.name]
 
 
-def most_together(steps: Iterable[tuple[CompositeSettings, Period, int]]) -> int:
-    """Return the most bytes that steps need which are composed together, given what each needs by itself."""
-    sizes = {
-        (settings.name, period.start): (settings, period, n) for settings, period, n in steps
-    }
-    groups = grouped([(settings, period) for settings, period, _ in sizes.values()])
+class ToCompose(NamedTuple):
+    """A step, and the most scenes of it in one tile, with those that screen it."""
+
+    settings: CompositeSettings
+    period: Period
+    most_scenes: int
+
+
+def most_together(
+    steps: Iterable[ToCompose], size: Callable[[Sequence[ToCompose]], int]
+) -> int:
+    """Return the largest size, in bytes, of steps that are composed together."""
+    known = {(each.settings.name, each.period.start): each for each in steps}
+    groups = grouped([(each.settings, each.period) for each in known.values()])
     return max(
-        (sum(sizes[each.name, period.start][2] for each, period in group) for group in groups),
+        (size([known[each.name, period.start] for each, period in group]) for group in groups),
         default=0,
     )

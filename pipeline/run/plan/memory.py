@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -21,6 +22,7 @@ from pipeline.run.common.method import (
     scenes_held,
 )
 from pipeline.run.common.threads import threads_of
+from pipeline.run.common.together import ToCompose
 from pipeline.types import Grid, Items, Job, ModelCard, Scene, Tile
 
 BASE_BYTES = 1088 * 2**20
@@ -117,53 +119,84 @@ def _masking_bytes(job: Job, card: ModelCard, grid: Grid, items: Items) -> int:
     )
 
 
-def composing_bytes(job: Job, grid: Grid, *, max_scenes: int) -> int:
-    """Return the peak memory of composing one step in one tile, in bytes, guard not counted.
+def composing_bytes(steps: Sequence[ToCompose], grid: Grid, workers: int) -> int:
+    """Return the peak memory of composing some steps at once in one tile, in bytes, guard not counted.
 
-    Parameters
-    ----------
-    job, grid
-        Workers, bands and method; tile size.
-    max_scenes
-        Most scenes of one period in one tile, with those that screen it.
+    What is held of the whole tile adds up. Blocks are as small as the step of most scenes needs them, and each worker has
+    one of one step: Dask goes on where it has begun, so that a block of all bands is done before the next.
     """
-    if job.composite is None or not max_scenes:
+    steps = [each for each in steps if each.most_scenes]
+    if not steps:
         return 0
-    n_times, n_bands = scenes_held(job.composite, max_scenes), len(job.composite.bands)
-    blocks = composite.bytes_needed(
+    edge = min(grid.tile_px, *(_chunk_px(each) for each in steps))
+    beside = [_beside_bytes(each, grid, workers, edge) for each in steps]
+    needed = [_blocks(each, grid, workers, edge) for each in steps]
+    made = sum(each.composite for each in needed)
+    tasks = sum(each.tasks for each in needed)
+    in_work = max(
+        one.in_work + other.in_work for one, other in zip(needed, beside, strict=True)
+    )
+    held = sum(each.held for each in beside)
+    # Scenes are measured before the first block is composed; then either the last blocks are in work, or all are done and
+    # joined, when what was made stands twice.
+    measuring = max(each.measuring for each in beside)
+    return held + max(made + max(tasks + in_work, made), measuring)
+
+
+def _chunk_px(step: ToCompose) -> int:
+    """Return the edge of the blocks in which a step would be composed by itself."""
+    held = scenes_held(step.settings, step.most_scenes)
+    return composite.block_px(held, roles_held(step.settings))
+
+
+def _blocks(step: ToCompose, grid: Grid, workers: int, edge_px: int) -> composite.Needed:
+    settings = step.settings
+    n_times = scenes_held(settings, step.most_scenes)
+    method = method_of(settings)
+    return composite.needed(
         grid.tile_px,
         n_times,
-        roles_held(job.composite),
-        job.run.workers,
-        n_layers=len(layers_of(job.composite)),
-        screened=job.composite.screen is not None,
-        packed=not composite.as_they_lie(method_of(job.composite), n_times, n_bands),
+        roles_held(settings),
+        workers,
+        edge_px,
+        n_layers=len(layers_of(settings)),
+        screened=settings.screen is not None,
+        packed=not composite.as_they_lie(method, n_times, len(settings.bands)),
+        quick=composite.is_quick(method, n_times, len(settings.bands)),
     )
-    limited = job.composite.max_observations is not None
-    flags = MASK_BYTES + (LIMIT_BYTES if limited else 0)
-    held, measuring, in_work = _beside_bytes(job, grid, max_scenes)
-    # Scenes are measured before the first block is composed.
-    return flags * max_scenes * grid.tile_px**2 + held + max(blocks + in_work, measuring)
 
 
-def _beside_bytes(job: Job, grid: Grid, max_scenes: int) -> tuple[int, int, int]:
-    """Return what distances, confidence and angles take: of the whole tile; while they are measured; in blocks in work."""
-    settings = job.composite
-    assert settings is not None
-    method, workers = method_of(settings), job.run.workers
+class _Beside(NamedTuple):
+    """What a step takes beside its blocks, in bytes."""
+
+    held: int
+    """Of the whole tile."""
+    measuring: int
+    """While distances are measured."""
+    in_work: int
+    """In blocks in work."""
+
+
+def _beside_bytes(step: ToCompose, grid: Grid, workers: int, edge_px: int) -> _Beside:
+    """Return what flags, distances, confidence and angles take."""
+    settings, n_scenes = step.settings, step.most_scenes
+    method = method_of(settings)
     reach_m = reach_m_of(method)
     n_names = sum(name in method.needs for name in composite.DISTANCES) if reach_m else 0
     held = measuring = 0
     if reach_m:
         held, measuring = composite.distances_bytes(
-            grid.tile_px, reach_m, grid.resolution_m, max_scenes, n_names
+            grid.tile_px, reach_m, grid.resolution_m, n_scenes, n_names
         )
+    limited = settings.max_observations is not None
     confidence, angle = ("confidence" in method.needs) * 1, ("view_deg" in method.needs) * 4
-    held += confidence * max_scenes * grid.tile_px**2
-    edge = composite.block_px(scenes_held(settings, max_scenes), len(settings.bands))
+    flags = MASK_BYTES + (LIMIT_BYTES if limited else 0) + confidence
     each = 4 * n_names + confidence + angle
-    in_work = each * max_scenes * min(edge, grid.tile_px) ** 2
-    return held, workers * measuring, workers * in_work
+    return _Beside(
+        held=held + flags * n_scenes * grid.tile_px**2,
+        measuring=workers * measuring,
+        in_work=workers * each * n_scenes * edge_px**2,
+    )
 
 
 def bytes_to_mask(

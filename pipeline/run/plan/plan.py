@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline import composite
 from pipeline.run.common.cells import DOES, STATES, Cell, CellTable, CompositeCell
 from pipeline.run.common.method import window_of
-from pipeline.run.common.together import most_together
+from pipeline.run.common.together import ToCompose, most_together
 from pipeline.run.plan.earlier import EarlierScenes, no_scenes
 from pipeline.run.plan.memory import Memory, bytes_to_mask, composing_bytes, memory_of
 from pipeline.types import (
@@ -147,18 +147,15 @@ class Plan:
             self.grid,
             self.items,
             composing=most_together(
-                (view.job.composed[0], period, view.bytes_to_compose)
-                for view in self.views
-                for period in view.periods
+                (view._to_compose(period) for view in self.views for period in view.periods),
+                lambda steps: composing_bytes(steps, self.grid, self.job.run.workers),
             ),
         )
 
-    @cached_property
-    def bytes_to_compose(self) -> int:
-        """Peak memory of composing one step by itself, in bytes."""
-        windows = [window_of(p, each) for each in self.job.composed for p in self.periods]
-        scenes = [int(self._composed_scenes(each).max(initial=0)) for each in windows]
-        return composing_bytes(self.job, self.grid, max_scenes=max(scenes, default=0))
+    def _to_compose(self, period: Period) -> ToCompose:
+        settings = self.job.composed[0]
+        scenes = self._composed_scenes(window_of(period, settings))
+        return ToCompose(settings, period, int(scenes.max(initial=0)))
 
     def scenes_in(self, period: Period) -> NDArray[np.int64]:
         """Return the positions of the job's scenes of a period, of the sensors that the composite takes."""
