@@ -50,7 +50,7 @@ def plan(monkeypatch):
     """Return what makes a plan of items, as if a search had found them."""
     monkeypatch.setattr(selection.models, "resolve", lambda *_, **__: CARD)
     monkeypatch.setattr(selection.models, "check", lambda _: None)
-    monkeypatch.setattr(plans, "bytes_needed", lambda *_, **__: 0)
+    monkeypatch.setattr(plans, "memory_of", lambda *_, **__: plans.Memory(0, False))
 
     def made(items, **parts):
         found = items if isinstance(items, Items) else Items(items=tuple(items))
@@ -479,7 +479,7 @@ def test_scenes_of_sensors_that_a_composite_does_not_take_are_not_its_own(plan):
 
 
 def test_several_composites_that_need_too_much_may_be_made_one_by_one(plan, monkeypatch):
-    monkeypatch.setattr(plans, "bytes_needed", lambda *_, **__: 2**61)
+    monkeypatch.setattr(plans, "memory_of", lambda *_, **__: plans.Memory(2**61, False))
     some = CompositeSettings(name="some", bands=CARD.roles)
     item = make_item("a", at(11.65, 48.22))
     with pytest.raises(MemoryBudgetError, match=r"run.workers \(now \d+\)$"):
