@@ -20,6 +20,7 @@ task of Prefect, with Prefect's retries.
 from collections.abc import Callable, Sequence
 
 from pipeline.run.common.progress import TILES, Progress, Silent
+from pipeline.run.plan.angles import lacking_angles
 from pipeline.run.plan.build import plan_job
 from pipeline.run.plan.plan import Plan
 from pipeline.run.ready import (
@@ -42,6 +43,7 @@ __all__ = [
     "Silent",
     "emit_unchanged",
     "execute",
+    "lacking_angles",
     "missing_rasters",
     "observations",
     "open_session",

@@ -203,6 +203,7 @@ def rooms(monkeypatch) -> Rooms:  # noqa: C901  (a row a room)
 
     module(
         "run",
+        lacking_angles=lambda _: [],
         plan_job=found.plan_job,
         require_ready=lambda _: None,
         require_scheduler=lambda _: None,

@@ -215,6 +215,8 @@ def _find_flow() -> Callable[[Job, Progress], Record | None]:
 
 
 def _show_plan(plan: Plan, job: Job) -> None:
+    from pipeline.run import lacking_angles
+
     show.table(
         [
             {"sensor": sensor} | {state: counts.get(state, 0) for state in _STATES}
@@ -224,6 +226,8 @@ def _show_plan(plan: Plan, job: Job) -> None:
     )
     show.table(_reasons(plan), title="what would be done, and why")
     _show_dropped(plan.dropped)
+    for line in lacking_angles(plan):
+        show.say(line)
     if plan.n_begun:
         show.say(
             f"{plan.n_begun} cell{'s are' if plan.n_begun != 1 else ' is'} on the unfinished branch "
