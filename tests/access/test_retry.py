@@ -172,7 +172,13 @@ def test_statuses_that_last(status):
         ("The specified bucket does not exist", Verdict.PERMANENT),
         ("Access Denied", Verdict.FORBIDDEN),
         ("Please reduce your request rate.", Verdict.UNKNOWN),
+        ("Operation timed out after 30000 milliseconds", Verdict.TRANSIENT),
         ("CURL error: Could not resolve host: example.com", Verdict.TRANSIENT),
+        ("CURL error: Recv failure: Connection reset by peer", Verdict.TRANSIENT),
+        (
+            "CURL error: Failed to connect to example.com port 443: Could not connect to server",
+            Verdict.TRANSIENT,
+        ),
         ("CURL error: SSL certificate problem: connection reset", Verdict.PERMANENT),
         ("TIFFReadEncodedTile() failed", Verdict.UNKNOWN),
         ("/data/503/B02.tif: No such file or directory", Verdict.UNKNOWN),

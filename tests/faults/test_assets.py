@@ -368,6 +368,8 @@ def test_what_cannot_pass_is_not_tried_again(region):
     assert not any("trying again" in text for text in said.messages)
 
 
+# Each is a run; that the words are told apart, all of them, is `tests/access/test_retry.py`.
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("reason", "passes"),
     [
