@@ -16,8 +16,8 @@ from pipeline.testing import WindowMeanModel
 from pipeline.types import Job, Lattice, ModelCard
 
 BANDS = ["blue", "green", "red", "nir", "swir16"]
-LATTICE = Lattice(core_px=96, halo_px=16)
-"""What a run costs grows with the number of windows, by the graph of its reads."""
+LATTICE = Lattice(core_px=192, halo_px=16)
+"""Several windows in the landscape, each in several tiles. What a run costs grows with their number, by its graph."""
 
 
 @pytest.fixture(scope="session")
