@@ -156,6 +156,11 @@ class CellGroup(ABC):
             self._cells["fingerprint"].clear_one(at, tile)
         return at
 
+    def settle(self) -> None:
+        """Drop the cached cells of single tiles."""
+        for cells in self._cells.values():
+            cells.settle()
+
     def forget(self) -> None:
         """Drop the cached cells, so that they are read again."""
         for cells in self._cells.values():

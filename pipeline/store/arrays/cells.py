@@ -35,6 +35,10 @@ class Cells:
             more = array.shape[0] - self._values.shape[0]
             self._values = np.pad(self._values, [(0, more)] + [(0, 0)] * (array.ndim - 1))
 
+    def settle(self) -> None:
+        """Drop the cached values of single tiles: they are read again if they are asked for."""
+        self._columns.clear()
+
     def forget(self) -> None:
         """Drop the cached values: another process has written."""
         self._columns.clear()

@@ -89,6 +89,11 @@ class Groups:
             assert found is not None, path
             group.reopen(found)
 
+    def settle(self) -> None:
+        """Drop what is cached of single tiles, so that memory does not grow with the tiles that are done."""
+        for group in self._opened.values():
+            group.settle()
+
     def forget(self) -> None:
         """Drop the cached cells: another process has written some."""
         for group in self._opened.values():

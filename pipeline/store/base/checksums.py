@@ -69,8 +69,9 @@ class Checksums:
         assert self.folder is not None
         reserve = self.folder / FOLDER / RESERVE
         if not reserve.exists() or reserve.stat().st_size < size:
-            # A file system may store zeros as a hole, which reserves nothing.
-            reserve.write_bytes(os.urandom(size))
+            # A file system may store zeros as a hole, which reserves nothing. With room to grow, because
+            # a snapshot grows by some bytes at every other commit.
+            reserve.write_bytes(os.urandom(1 << (size - 1).bit_length()))
 
     def free_reserve(self) -> None:
         """Free the reserved room; the next commit reserves it again."""

@@ -226,14 +226,20 @@ _OBJECT_STORES: dict[str, Callable[[SplitResult], icechunk.Storage]] = {
 }
 
 
+MANIFEST_CHUNKS = {"time": 128, "y": 4, "x": 4, "tile_y": 8, "tile_x": 8}
+"""Stored objects that a manifest lists, by dimension."""
+
+
 def _configuration() -> icechunk.RepositoryConfig:
-    """Split manifests by tile, so that a commit of one tile does not rewrite the manifests of all."""
-    split = {"y": 4, "x": 4, "tile_y": 8, "tile_x": 8}
+    """Split manifests, so that a commit of one tile and night does not rewrite those of all.
+
+    A manifest of an older store, which was not split by time, is split when it is written next.
+    """
     name = icechunk.ManifestSplitDimCondition.DimensionName
     splitting = icechunk.ManifestSplittingConfig.from_dict(
         {
             icechunk.ManifestSplitCondition.AnyArray(): {
-                name(each): n for each, n in split.items()
+                name(each): n for each, n in MANIFEST_CHUNKS.items()
             }
         }
     )

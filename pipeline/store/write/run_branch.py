@@ -22,6 +22,7 @@ from pipeline.store.base.translate_errors import ICECHUNK_ERRORS, explained
 from pipeline.store.versions import branches, failed_runs
 from pipeline.store.write.catch_up import CatchUp
 from pipeline.store.write.fork import Origin
+from pipeline.store.write.moving_store import MovingStore
 from pipeline.types import Grid
 
 PUBLISH = RetryPolicy(attempts=5, first_wait_s=0.7)
@@ -66,21 +67,23 @@ class BranchWork:
         self._head = None
         with self._guarded("cannot go on with the store"):
             branches.take_back(self._repository, self._branch, self._base)
-            self._open_groups = Groups(self._open_session())
+            self._open_session()
+            self._store = MovingStore(self._session.store)
+            self._open_groups = Groups(zarr.open_group(self._store, mode="r+", zarr_format=3))
         self._head = self._tip
         self._stale = False
 
-    def _open_session(self) -> zarr.Group:
+    def _open_session(self) -> None:
         self._session = self._repository.writable_session(self._branch)
         # Forks need a separate session: Icechunk cannot fork one that has changes.
         self._pristine: icechunk.Session | None = None
-        return zarr.open_group(self._session.store, mode="r+")
 
     def _go_on(self) -> None:
         """Open a new session after a commit, which closed the old one."""
-        root = self._open_session()
+        self._open_session()
         self._head = self._tip
-        self._open_groups.reopen(root)
+        self._store.move(self._session.store)
+        self._open_groups.settle()
 
     def groups(self) -> Groups:
         """Return the groups of the open session.
