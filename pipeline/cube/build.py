@@ -157,7 +157,7 @@ _Edge = tuple[tuple[slice, slice], NDArray[np.float32], int, NDArray[np.uint8]]
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The block function of one scene."""
+    """What reads the blocks of one scene. Dask gets its method: it would look through the fields of a dataclass for arrays."""
 
     layers: Mapping[int, ItemLayer]
     """Position of an item -> how to read it, in mosaic order."""
@@ -169,7 +169,7 @@ class _Block:
     inside: frozenset[int]
     """Positions of the items that surround the cube."""
 
-    def __call__(self, block_info: BlockInfo | None = None) -> NDArray[np.float32]:
+    def read(self, block_info: BlockInfo | None = None) -> NDArray[np.float32]:
         """Read one block: (role + 1, y, x); the last layer has the item's position, -1 = none, and the kind."""
         assert block_info is not None
         rows, cols = (slice(*span) for span in block_info[None]["array-location"][1:])
@@ -262,7 +262,7 @@ def _scene(
     hrefs = [list(layer.facts) for layer in layers.values()]
     inside = frozenset(p for p, layer in layers.items() if layer.surrounds(geobox))
     return da.map_blocks(
-        _Block(layers, geobox, request.roles, request.settings.loader, wanted, inside),
+        _Block(layers, geobox, request.roles, request.settings.loader, wanted, inside).read,
         chunks=chunks,
         dtype=np.float32,
         meta=np.empty((0, 0, 0), np.float32),

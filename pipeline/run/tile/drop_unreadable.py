@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import dask
 import dask.array as da
@@ -128,8 +128,54 @@ def unfit_counts(
 
     `weights`, (time, y, x) or (y, x), says which pixels count, or for how many; none: each for one.
     """
-    each: da.Array | int = 1
+    arrays = [kinds]
     if weights is not None:
-        each = da.from_array(weights, chunks=kinds.chunks[-weights.ndim :])
-    sums = [((kinds == code) * each).sum(axis=(1, 2)) for code in range(1, len(UNFIT) + 1)]
-    return da.stack(sums, axis=1)
+        # Without a name Dask hashes the array.
+        chunks = kinds.chunks[-weights.ndim :]
+        arrays.append(da.from_array(weights, chunks=chunks, name=False))
+    return counted(_unfit_masks, arrays, len(UNFIT))
+
+
+def _unfit_masks(
+    kinds: NDArray[np.uint8], weights: NDArray[np.bool_] | NDArray[np.int32] | None = None
+) -> list[NDArray[Any]]:
+    masks = [kinds == code for code in range(1, len(UNFIT) + 1)]
+    return masks if weights is None else [each * weights for each in masks]
+
+
+def counted(
+    masks: Callable[..., Sequence[NDArray[Any]]], arrays: Sequence[da.Array], count: int
+) -> da.Array:
+    """Add up, lazily, what a function makes of blocks (time, y, x): -> (time, `count`) int64.
+
+    One task a block: an expression of Dask arrays for each kind takes ten times as long as the counting, in small tiles.
+
+    Parameters
+    ----------
+    masks
+        Blocks of `arrays` -> `count` arrays (time, y, x) to add up over y and x.
+    arrays
+        (time, y, x), in the same chunks; after the first also (y, x).
+    count
+        How many.
+    """
+    times, ys, xs = arrays[0].chunks
+    blocks = da.map_blocks(
+        _Sums(masks).of,
+        *arrays,
+        dtype=np.int64,
+        new_axis=1,
+        chunks=(times, (count,), (1,) * len(ys), (1,) * len(xs)),
+        meta=np.empty((0, 0, 0, 0), np.int64),
+    )
+    return blocks.sum(axis=(2, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    masks: Callable[..., Sequence[NDArray[Any]]]
+
+    def of(self, *blocks: NDArray[Any]) -> NDArray[np.int64]:
+        """Return (time, kind, 1, 1)."""
+        sums = [each.sum(axis=(1, 2), dtype=np.int64) for each in self.masks(*blocks)]
+        return np.stack(sums, axis=1)[:, :, None, None]

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline.composite import BRIGHT, DARK, RESTORED, UNUSABLE
+from pipeline.run.tile.drop_unreadable import counted
 from pipeline.types import Period, Scene, Screened, ScreenedScene
 
 KINDS = ("usable", "cloud", "shadow", "restored")
@@ -17,8 +18,11 @@ KINDS = ("usable", "cloud", "shadow", "restored")
 
 def screened_counts(state: da.Array) -> da.Array:
     """Count observations, lazily: (time, y, x) states -> (time, kind of `KINDS`)."""
-    kinds = (state != UNUSABLE, state == BRIGHT, state == DARK, state == RESTORED)
-    return da.stack([each.sum(axis=(1, 2)) for each in kinds], axis=1)
+    return counted(_masks, [state], len(KINDS))
+
+
+def _masks(state: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
+    return [state != UNUSABLE, state == BRIGHT, state == DARK, state == RESTORED]
 
 
 def screened_in(
