@@ -72,7 +72,7 @@ def test_whoever_adds_more_gets_all_in_order_and_no_more_are_made_than_each_allo
 ):
     """Each thing says how many may be under way once it is begun; some are added while results are used."""
     making, found, added = Making(), [], 0
-    with closing(Ahead(making, most=lambda each: things[each[0]][1])) as ahead:
+    with closing(Ahead(making, most=lambda each: things[each[0]][1], at_once=8)) as ahead:
         while len(found) < len(things):
             if added == len(found) or data.draw(st.booleans()):
                 ahead.add([(added, things[added][0])] if added < len(things) else [])
@@ -92,9 +92,35 @@ def most_begun(things, taken):
     return begun
 
 
+def test_what_may_wait_is_made_while_nobody_takes_it_a_few_at_once():
+    making, running, seen, lock = Making(), 0, [], threading.Lock()
+
+    def do(thing):
+        nonlocal running
+        with lock:
+            running += 1
+            seen.append(running)
+        try:
+            return making(thing)
+        finally:
+            with lock:
+                running -= 1
+
+    with closing(Ahead(do, most=lambda _: 5, at_once=2)) as ahead:
+        ahead.add((n, 2) for n in range(9))
+        assert ahead.take() == 0
+        limit = time.monotonic() + 20
+        while len(making.begun) < 5 and time.monotonic() < limit:
+            time.sleep(0.002)
+        # Nobody takes them, and no more is begun.
+        time.sleep(0.02)
+        assert sorted(making.begun) == [0, 1, 2, 3, 4]
+        assert max(seen) == 2
+
+
 def test_who_wants_no_more_waits_for_nothing_that_has_not_begun():
     making, stopped = Making(), []
-    ahead = Ahead(making, most=lambda _: 2, stop=lambda: stopped.append(True))
+    ahead = Ahead(making, most=lambda _: 2, at_once=2, stop=lambda: stopped.append(True))
     ahead.add((n, 1) for n in range(9))
     assert ahead.take() == 0
     ahead.close()

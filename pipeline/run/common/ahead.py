@@ -58,6 +58,7 @@ class Ahead(Generic[Given, Made]):
         do: Callable[[Given], Made],
         *,
         most: Callable[[Given], int],
+        at_once: int,
         stop: Callable[[], object] = lambda: None,
     ) -> None:
         """Begin with nothing to make.
@@ -69,14 +70,15 @@ class Ahead(Generic[Given, Made]):
         most
             Says of a thing how many results, its own and those before it, may be made, wait or be used at once; 1: it is not made
             while another is used.
+        at_once
+            How many things are made at the same time; the others wait for them, or their results for their turn.
         stop
             Called if results are no longer wanted, before what is being made is waited for.
         """
         self._do, self._most, self._stop = do, most, stop
         self._coming: deque[Given] = deque()
         self._begun: deque[Future[Made]] = deque()
-        # As many threads are started as `most` lets work.
-        self._threads = ThreadPoolExecutor(64)
+        self._threads = ThreadPoolExecutor(at_once)
 
     def add(self, things: Iterable[Given]) -> None:
         """Make some things after all that were added before; none is begun here."""

@@ -23,6 +23,11 @@ IN_THREADS = dask.threaded.get
 """Computes Dask's graphs in threads of this process. By its name, ``threads``, Dask would first import distributed, which takes
 half a second, to look for a client."""
 
+BATCHES = 2
+"""Groups of scenes that are masked at once where threads read ahead."""
+WAITING = 4
+"""Groups of masks that may wait for their turn, while a tile is composed or committed: small beside what masking takes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threads:
@@ -41,7 +46,12 @@ class Threads:
     @property
     def batches(self) -> int:
         """Groups of scenes that are masked at once: with two, the next are read while the last are finished."""
-        return 2 if self.ahead else 1
+        return BATCHES if self.ahead else 1
+
+    @property
+    def most(self) -> int:
+        """Groups of scenes that are masked, wait to be written or are being written."""
+        return BATCHES + WAITING if self.ahead else 1
 
 
 def threads_of(job: Job, card: ModelCard, items: Iterable[pystac.Item]) -> Threads:

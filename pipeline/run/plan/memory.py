@@ -21,7 +21,7 @@ from pipeline.run.common.method import (
     roles_held,
     scenes_held,
 )
-from pipeline.run.common.threads import threads_of
+from pipeline.run.common.threads import WAITING, threads_of
 from pipeline.run.common.together import ToCompose
 from pipeline.types import Grid, Items, Job, ModelCard, Scene, Tile
 
@@ -41,7 +41,7 @@ LIMIT_BYTES = 3
 
 
 AHEAD_BYTES = 2
-"""Codes and confidence of a scene that is masked before its tile's turn, for each pixel of a tile."""
+"""Codes and confidence of a scene that is masked before its turn, for each pixel of a tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ def memory_of(
     elif job.mask.guard:
         composing += GUARD_BYTES * grid.tile_px**2
     if any(threads_of(job, each, items).ahead for each in in_use):
-        held = AHEAD_BYTES * job.run.workers * grid.tile_px**2
-        together = BASE_BYTES + masking + composing + held
+        masking += AHEAD_BYTES * job.run.workers * WAITING * grid.tile_px**2
+        together = BASE_BYTES + masking + composing
         if together <= (available_bytes(job) if available is None else available):
             return Memory(together, across_tiles=True)
     return Memory(BASE_BYTES + max(masking, composing), across_tiles=False)

@@ -14,6 +14,7 @@ from pipeline.run.common.ahead import Ahead
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.fingerprint import mask_fingerprint
+from pipeline.run.common.threads import BATCHES
 from pipeline.run.tile.drop_unreadable import Losses
 from pipeline.run.tile.making import Batch, Making, Pixels, parts, stored_fingerprint
 from pipeline.run.tile.task import TileTask
@@ -53,7 +54,10 @@ class Masker:
         self._expected: deque[tuple[TileTask, int]] = deque()
         self._pools: dict[int, ThreadPoolExecutor] = {}
         self._ahead = Ahead[Making, Batch](
-            self._masked, most=lambda each: each.threads.batches, stop=self._stop
+            self._masked,
+            most=lambda each: each.threads.most,
+            at_once=BATCHES,
+            stop=self._stop,
         )
 
     def expect(self, task: TileTask) -> None:
