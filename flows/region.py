@@ -13,7 +13,7 @@ from flows.retries import without_tracebacks
 from flows.work import FlowOptions, bring_up_to_date
 from pipeline import config
 from pipeline.errors import IncompleteError
-from pipeline.run import Plan, Progress
+from pipeline.run import Plan, Progress, job_reach_m
 from pipeline.types import Job, Record
 from pipeline.wording import counted
 
@@ -50,12 +50,15 @@ def region(
 def mask(
     job: JobParameter, limits: Limits | None = None, wait_min: float = WAIT_MIN
 ) -> Record | None:
-    """Bring the masks of a job up to date; do not change its composites.
+    """Bring the masks of a job up to date, those around the AOI that its composites look at, too; do not change these.
 
     Parameters and result as of `region`.
     """
-    options = FlowOptions(flow="mask", limits=limits or {}, wait_min=wait_min)
-    return bring_up_to_date(only_masks(read_job(job)), options)
+    asked = read_job(job)
+    options = FlowOptions(
+        flow="mask", limits=limits or {}, wait_min=wait_min, beyond_m=job_reach_m(asked)
+    )
+    return bring_up_to_date(only_masks(asked), options)
 
 
 @flow(name="composite", flow_run_name=run_name, validate_parameters=False)

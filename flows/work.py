@@ -30,13 +30,15 @@ class FlowOptions:
     wait_min: float = 0.0
     """How long to try, in minutes, while another run writes to the store, or a catalogue is down."""
     check: Check | None = None
+    beyond_m: float = 0.0
+    """How far around the AOI tiles are masked, for composites that other flows make."""
 
 
 @task(name="plan", **TASK_OPTIONS)
-def plan_job(job: Job, limits: Limits) -> run.Plan:
+def plan_job(job: Job, limits: Limits, beyond_m: float = 0.0) -> run.Plan:
     """Search and compare with the store."""
     with without_secrets(), slot(limits, "catalogue"):
-        return run.plan_job(job)
+        return run.plan_job(job, beyond_m=beyond_m)
 
 
 @task(name="tiles", task_run_name="{named}", **TASK_OPTIONS)
@@ -79,7 +81,7 @@ def bring_up_to_date(job: Job, options: FlowOptions) -> Record | None:
 
 def _once(job: Job, options: FlowOptions) -> Record | None:
     logger = get_run_logger()
-    plan = plan_job(job, options.limits)
+    plan = plan_job(job, options.limits, options.beyond_m)
     size = f"{counted(len(plan.scenes), 'scene')} × {counted(len(plan.tiles), 'tile')}"
     logger.info("%s: %s", size, plan.counts())
     if plan.nothing_to_do:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pipeline.run.common.progress import TILES, Progress, Silent
 from pipeline.run.plan.angles import lacking_angles
 from pipeline.run.plan.build import plan_job
+from pipeline.run.plan.neighbours import job_reach_m
 from pipeline.run.plan.plan import Plan
 from pipeline.run.ready import (
     missing_rasters,
@@ -43,6 +44,7 @@ __all__ = [
     "Silent",
     "emit_unchanged",
     "execute",
+    "job_reach_m",
     "lacking_angles",
     "missing_rasters",
     "observations",

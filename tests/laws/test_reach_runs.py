@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shapely.geometry import box
 
 from pipeline import cube, run, store
 from pipeline.composite import cloud_distances
@@ -198,6 +199,26 @@ def test_all_tiles_are_masked_before_the_first_is_composed(region, monkeypatch):
     seen.clear()
     run.run(job_of(region, "plain", store=str(region.folder / "other")))
     assert len([name for name, _ in itertools.groupby(seen)]) > 2
+
+
+@pytest.mark.slow
+def test_masks_made_as_far_as_composites_look_are_all_that_they_need(region):
+    """As the flow `mask` makes them, of a job whose composites are made later."""
+    job = job_of(region, "griffiths", "plain", cut=(64, 1))
+    alone = job.replace(composites=())
+    run.execute(run.plan_job(alone, beyond_m=run.job_reach_m(job)))
+    plan = run.plan_job(job)
+    assert not plan.cells_to_mask
+    # The law is not empty: the job looks at tiles that the AOI does not touch.
+    assert len(plan.tiles) > len(run.plan_job(alone).tiles)
+
+
+def test_masks_for_composites_that_look_around_a_field_are_on_their_grid(region):
+    job = job_of(region, "griffiths", cut=(256, 1), aoi=box(11.65, 48.225, 11.655, 48.228))
+    alone = job.replace(composites=())
+    grid = run.plan_job(job).grid
+    assert run.plan_job(alone, beyond_m=run.job_reach_m(job)).grid == grid
+    assert run.plan_job(alone).grid != grid
 
 
 def test_a_new_mask_makes_the_composites_around_it_again(region):

@@ -42,7 +42,7 @@ from pipeline.types import (
 )
 
 
-def plan_job(job: Job, report: Report = lambda _: None) -> Plan:
+def plan_job(job: Job, report: Report = lambda _: None, beyond_m: float = 0.0) -> Plan:
     """Search, draw the grid and compare with the store.
 
     Parameters
@@ -51,6 +51,8 @@ def plan_job(job: Job, report: Report = lambda _: None) -> Plan:
         The job.
     report
         Called with a line for each catalogue that is searched, and for each retry.
+    beyond_m
+        How far around the AOI tiles are masked, at least; the job's own composites may look farther.
 
     Raises
     ------
@@ -63,12 +65,12 @@ def plan_job(job: Job, report: Report = lambda _: None) -> Plan:
     # Before any raster is read: what is kept must be of the version that its server tells first.
     use_block_cache()
     with measured(stages, "plan"):
-        plan = with_begun(make_plan(job, prepare(job, report)))
+        plan = with_begun(make_plan(job, prepare(job, report, beyond_m), beyond_m))
     _check_memory(plan)
     return dataclasses.replace(plan, cost=stages["plan"])
 
 
-def make_plan(job: Job, inputs: Inputs) -> Plan:
+def make_plan(job: Job, inputs: Inputs, beyond_m: float = 0.0) -> Plan:
     """Compare every scene in every tile, and every step of the composite, with what the store has.
 
     Asks neither a catalogue nor a raster.
@@ -77,7 +79,7 @@ def make_plan(job: Job, inputs: Inputs) -> Plan:
     passes = find_passes(items, stored.scenes, job.period)
     scenes = passes.scenes
     # What lies around the AOI is masked where composites look there.
-    reach_m = job_reach_m(job)
+    reach_m = max(job_reach_m(job), beyond_m)
     job, *more = job.for_each_composite()
     tiles = tuple(grid.tiles(inputs.grid, job.aoi, reach_m))
     region = _Region(inputs.grid, tiles, cards, job.mask)

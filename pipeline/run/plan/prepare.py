@@ -40,7 +40,7 @@ class Inputs:
     """Of its further composites."""
 
 
-def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
+def prepare(job: Job, report: Report = lambda _: None, beyond_m: float = 0.0) -> Inputs:
     """Search the catalogues, settle radiometry and location of items, choose models, and read the store's state.
 
     Reads overviews of items whose metadata contradict each other about their radiometry, and headers of those that do
@@ -52,6 +52,8 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
         The job.
     report
         Called with a line for each catalogue that is searched, and for each retry.
+    beyond_m
+        As of `pipeline.run.plan.build.plan_job`.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def prepare(job: Job, report: Report = lambda _: None) -> Inputs:
     found = cube.settled(
         search(job, report=report), hosts=job.cube.hosts, known=settled_items(archive)
     )
-    drawn = _grid(job, found, archive)
+    drawn = _grid(job, found, archive, around=beyond_m > 0 or _looks_around(job))
     cards = choose_models(job, found)
     known = Stored.look(archive, drawn)
     stored, *others = [known.of(each.composite) for each in job.for_each_composite()]
@@ -86,12 +88,15 @@ def _require_methods(job: Job) -> None:
             raise ConfigError(f"composites, {settings.name}: {error}") from error
 
 
-def _grid(job: Job, items: Items, archive: store.Archive | None) -> Grid:
-    """Draw the grid; its corners are the job's, else the store's, else those of most items."""
+def _grid(job: Job, items: Items, archive: store.Archive | None, *, around: bool) -> Grid:
+    """Draw the grid; its corners are the job's, else the store's, else those of most items.
+
+    `around`: pixels beyond the AOI are wanted, too.
+    """
     stored = None if archive is None else archive.grid
     corner: str | tuple[float, float] = grid.anchor_of({corner_m(item) for item in items})
     usual = grid.make_grid(job, corner if stored is None else stored.corner)
-    if _looks_around(job) or stored == usual:
+    if around or stored == usual:
         return usual
     field = grid.field_grid(job, usual)
     return stored if stored is not None and _still_holds(stored, field, job) else field
