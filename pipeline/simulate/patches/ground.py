@@ -117,3 +117,15 @@ class Ground:
         towards += self.slope_north * np.float32(np.cos(sun.azimuth))
         lit = np.maximum(1 - np.float32(sun.tangent) * towards, 0.04) * level
         return lit.astype(np.float32), ((1 + level) / 2).astype(np.float32)
+
+
+def waves(canvas: Canvas, ground: Ground) -> None:
+    """Add sun glint and foam to the water, if there is any."""
+    if ground.water is None or canvas.chance(0.4):
+        return
+    glint = np.exp(canvas.noise(3.5, 6000) * np.float32(0.4))
+    glint *= np.float32(canvas.log_between(0.002, 0.08))
+    foam = np.maximum(canvas.noise(1.2, 40) - np.float32(2.2), 0)
+    glint = glint * np.exp(np.float32(0.15) * canvas.noise(2.0, 100))
+    glint += np.float32(canvas.between(0, 0.1)) * foam
+    ground.glint = np.where(ground.water, glint, np.float32(0))

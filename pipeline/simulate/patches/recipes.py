@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from pipeline.simulate.patches.fields import Canvas, excess, parcels
-from pipeline.simulate.patches.ground import Ground, Where
+from pipeline.simulate.patches.ground import Ground, Where, waves
 from pipeline.simulate.patches.spectra import WATER
 from pipeline.simulate.physics.noise import Floats
 
@@ -217,24 +217,12 @@ def _coast(canvas: Canvas, ground: Ground, relief: Floats) -> None:
     ground.flood(
         sea, canvas.one_of("shallow water", "turbid water", "lake"), _some_water(canvas)
     )
-    _waves(canvas, ground)
+    waves(canvas, ground)
 
 
 def _open_water(canvas: Canvas, ground: Ground, relief: Floats) -> None:
     ground.flood(np.ones_like(relief, bool), _some_water(canvas), _some_water(canvas))
-    _waves(canvas, ground)
-
-
-def _waves(canvas: Canvas, ground: Ground) -> None:
-    """Add sun glint and foam."""
-    if ground.water is None or canvas.chance(0.4):
-        return
-    glint = np.exp(canvas.noise(3.5, 6000) * np.float32(0.4))
-    glint *= np.float32(canvas.log_between(0.002, 0.08))
-    foam = np.maximum(canvas.noise(1.2, 40) - np.float32(2.2), 0)
-    glint = glint * np.exp(np.float32(0.15) * canvas.noise(2.0, 100))
-    glint += np.float32(canvas.between(0, 0.1)) * foam
-    ground.glint = np.where(ground.water, glint, np.float32(0))
+    waves(canvas, ground)
 
 
 def _some_water(canvas: Canvas) -> str:
