@@ -274,8 +274,11 @@ def _salt_flat(canvas: Canvas, ground: Ground, relief: Floats) -> None:
 def _sea_ice(canvas: Canvas, ground: Ground, relief: Floats) -> None:
     ground.flood(np.ones_like(relief, bool), "deep water", "lake")
     floe, gap = parcels(canvas, canvas.log_between(200, 1500), 1.3, 200)
-    there = (gap > canvas.between(5, 80)) & (floe % 5 > canvas.rng.integers(0, 3))
-    ground.whiten(there, canvas.one_of("ice", "old snow"), "fresh snow")
+    if canvas.chance(0.5):
+        there = (gap > canvas.between(5, 80)) & (floe % 5 > canvas.rng.integers(0, 3))
+    else:  # packed, but for a few leads
+        there = ~_top(canvas.noise(2.6, 2500), canvas.between(0, 0.05))
+    ground.whiten(there, canvas.one_of("ice", "old snow"), canvas.one_of("ice", "fresh snow"))
 
 
 _KINDS: Mapping[str, Callable[[Canvas, Ground, Floats], None]] = {
