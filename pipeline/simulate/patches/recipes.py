@@ -20,20 +20,20 @@ def lay(canvas: Canvas, kind: str) -> Ground:
     blend = canvas.noise(3.2, 2500) * np.float32(0.3) + np.float32(canvas.between(0.2, 0.8))
     steep = canvas.log_between(*_STEEPNESS.get(kind, (0.01, 0.08)))
     relief = canvas.noise(canvas.between(4.0, 4.8), canvas.log_between(1500, 8000))
-    east, north = _slopes(relief, steep)
-    rise = relief * (_scale(_rises(relief)[0], steep) * np.float32(2 * canvas.pixel_m))
+    east, north, scale = _slopes(relief, steep)
     ground = Ground(
         labels=np.zeros((size, size), np.int16),
         blend=np.clip(blend, 0, 1),
         texture=np.exp(texture),
         slope_east=east,
         slope_north=north,
-        height_m=rise,
+        height_m=relief * (scale * np.float32(2 * canvas.pixel_m)),
     )
     _KINDS[kind](canvas, ground, relief)
     if ground.water is not None:
         flat = np.where(ground.water, np.float32(0.0), np.float32(1.0))
-        ground.slope_east, ground.slope_north = east * flat, north * flat
+        ground.slope_east *= flat
+        ground.slope_north *= flat
         ground.texture = np.where(
             ground.water, ground.texture ** np.float32(0.3), ground.texture
         )
@@ -55,21 +55,12 @@ _STEEPNESS: Mapping[str, tuple[float, float]] = {
 """Root mean square of the slope, rise over run."""
 
 
-def _slopes(relief: Floats, steep: float) -> tuple[Floats, Floats]:
-    east, north = _rises(relief)
-    scale = _scale(east, steep)
-    return east * scale, north * scale
-
-
-def _rises(relief: Floats) -> tuple[Floats, Floats]:
-    """Return by how much a plane rises over two pixels, to the east and to the north."""
+def _slopes(relief: Floats, steep: float) -> tuple[Floats, Floats, np.float32]:
+    """Return slopes to the east and to the north, and what makes slopes of the plane's rise over two pixels."""
     east = np.roll(relief, -1, axis=1) - np.roll(relief, 1, axis=1)
     north = np.roll(relief, 1, axis=0) - np.roll(relief, -1, axis=0)
-    return east, north
-
-
-def _scale(east: Floats, steep: float) -> np.float32:
-    return np.float32(steep / max(float(np.sqrt((east[::3, ::3] ** 2).mean() * 2)), 1e-9))
+    scale = np.float32(steep / max(float(np.sqrt((east[::3, ::3] ** 2).mean() * 2)), 1e-9))
+    return east * scale, north * scale, scale
 
 
 def _top(plane: Floats, share: float) -> Where:
@@ -182,11 +173,9 @@ def _desert(canvas: Canvas, ground: Ground, relief: Floats) -> None:
         dunes = canvas.noise(
             4.0, canvas.between(120, 500), canvas.between(2, 6), canvas.between(0, 3)
         )
-        east, north = _slopes(dunes, canvas.between(0.05, 0.3))
-        ground.slope_east, ground.slope_north = (
-            ground.slope_east + east,
-            ground.slope_north + north,
-        )
+        east, north, _ = _slopes(dunes, canvas.between(0.05, 0.3))
+        ground.slope_east += east
+        ground.slope_north += north
 
 
 def _burnt(canvas: Canvas, ground: Ground, relief: Floats) -> None:
