@@ -346,7 +346,7 @@ def test_models(cloudmask):
     assert found["s2cloudless"]["cannot"] == "no thin cloud, water, snow or shadow class"
     assert found["s2cloudless"]["sensors"] == "sentinel-2"
     assert found["scl"]["cannot"] == "–"
-    assert "cloudmask-si: sea ice is cloud to it" in found["ensemble"]["cannot"]
+    assert "cloudmask-si: it misses half of the shadows" in found["ensemble"]["cannot"]
     card = json.loads(cloudmask("models", "show", "ukis-csmask", "--json").stdout)
     assert card["licence"] == "Apache-2.0"
     assert "about 20 to 30 m" in card["limits"]

@@ -14,7 +14,7 @@ which kind of it. ``mean`` averages probabilities, ``majority`` counts votes, ``
 sees one, else shadow. ``confirmed`` takes the first member's answer, but its shadows only where another member sees
 shadow or cloud, too. A tie is never ground, and a member without data for a pixel abstains.
 
-Without members it is the mean of `MEMBERS`: the default of a job. Options ``precision`` and ``device`` are given to every
+Without members it is the mean of `MEMBERS` by their weights: the default of a job. Options ``precision`` and ``device`` are given to every
 member that does not say its own.
 
 Each member masks on its own lattice and blends its own windows; their results are then combined pixel by pixel,
@@ -43,8 +43,8 @@ from pipeline.types import Code, Model, ModelCard
 
 NAME = "ensemble"
 RULES = ("mean", "majority", "union", "confirmed")
-MEMBERS = ("ukis-csmask", "cloudmask-si")
-"""Together better than either alone, in cloud and in shadow (docs/evaluation.md)."""
+MEMBERS: Mapping[str, float] = MappingProxyType({"ukis-csmask": 1.0, "cloudmask-si": 2.0})
+"""Members and their weights where a job names none: together better than either alone (docs/evaluation.md)."""
 FOR_ALL = ("precision", "device")
 """Options that are given to every member."""
 
@@ -193,8 +193,10 @@ class Ensemble:
         option.refuse_unknown(NAME, options, ("members", "rule", "weights", *FOR_ALL))
         rule = option.one_of(*RULES)(f"option rule of {NAME}", options.get("rule", RULES[0]))
         for_all = {name: options[name] for name in FOR_ALL if name in options}
-        members = _members(options.get("members", MEMBERS), level, roles, for_all)
-        weights = _weights(options.get("weights"), len(members))
+        members = _members(options.get("members", list(MEMBERS)), level, roles, for_all)
+        usual = [1.0] * len(members) if "members" in options else list(MEMBERS.values())
+        given = options.get("weights")
+        weights = usual if given is None else _weights(given, len(members))
         return _card(
             combining.placed(members),
             level,
@@ -235,8 +237,6 @@ def _members(
 
 
 def _weights(value: object, count: int) -> list[float]:
-    if value is None:
-        return [1.0] * count
     given = combining.from_json(f"option weights of {NAME}", value)
     numbers = given if isinstance(given, list | tuple) else ()
     sound = [

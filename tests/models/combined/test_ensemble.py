@@ -331,7 +331,8 @@ def test_without_options_it_is_the_default_of_a_job():
     assert (first.card.name, second.card.name) == ("ukis-csmask-6b-l2a", "cloudmask-si")
     assert {each.card.options["precision"] for each in (first, second)} == {"bfloat16"}
     assert card.options["rule"] == "mean"
-    assert "cloudmask-si: sea ice" in card.limits
+    assert card.options["weights"] == "[1.0,2.0]"
+    assert "cloudmask-si: it misses half of the shadows" in card.limits
     assert card.best_m == 20
 
 
