@@ -51,11 +51,13 @@ PYTHON = [
 
 def here(demo: Path, text: str) -> str:
     """Ask the same of the landscape that is there."""
-    corners = load_job(demo / "demo" / "job.yaml", {}).aoi.bounds
+    aoi = load_job(demo / "demo" / "job.yaml", {}).aoi
+    corners, inside = aoi.bounds, aoi.representative_point()
     listed = "[{:.2f}, {:.2f}, {:.2f}, {:.2f}]"
     return (
         text.replace(as_bbox(ASKED), ",".join(map(str, corners)))
         .replace(listed.format(*ASKED), str(list(corners)))
+        .replace("11.72,48.16", f"{inside.x},{inside.y}")
         .replace("STORE", "demo/store")
     )
 
