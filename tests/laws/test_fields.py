@@ -7,8 +7,7 @@ from pipeline import mask, run
 from pipeline.config import parse_job
 from pipeline.run.plan import prepare
 from pipeline.testing import WindowMeanModel
-from pipeline.types import Lattice
-from tests.laws.conftest import BANDS, contents, use
+from tests.laws.conftest import BANDS, LATTICE, contents, use
 
 FIELD = [11.6661, 48.2242, 11.6690, 48.2262]
 """5 ha."""
@@ -29,7 +28,7 @@ def job_of(summer, where, aoi=FIELD, **parts):
 @pytest.fixture
 def asked(monkeypatch):
     """Put a model in the networks' place; return the number of windows that it was asked for, as it grows."""
-    model = WindowMeanModel(Lattice(core_px=96, halo_px=16))
+    model = WindowMeanModel(LATTICE)
     counts, predict = [], WindowMeanModel.predict
     use(monkeypatch.setattr, model)
 
@@ -61,7 +60,7 @@ def test_a_field_is_cut_out_of_its_region(summer, undisturbed, asked, tmp_path):
         n_scenes += made.sizes["time"] if name.startswith("masks/") else 0
     assert (field["masks/sentinel-2"]["mask"] > 0).any()
     # Only windows that decide a pixel of the field have run, each once.
-    cores = mask.lattice.geobox_cores(Lattice(core_px=96, halo_px=16), plan.grid.geobox)
+    cores = mask.lattice.geobox_cores(LATTICE, plan.grid.geobox)
     assert 0 < sum(asked) <= n_scenes * cores.rows * cores.cols
 
 
@@ -71,7 +70,7 @@ def test_the_grid_of_a_store_stays(summer, asked, tmp_path, monkeypatch):
     earlier = job_of(summer, tmp_path / "earlier")
     run.run(earlier)
     monkeypatch.undo()
-    use(monkeypatch.setattr, WindowMeanModel(Lattice(core_px=96, halo_px=16)))
+    use(monkeypatch.setattr, WindowMeanModel(LATTICE))
     again = run.plan_job(earlier)
     assert max(again.grid.geobox.shape) >= 512
     assert again.nothing_to_do
