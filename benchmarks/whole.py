@@ -1,7 +1,7 @@
 """What a whole run costs beside its network and its decoding: seconds, CPU, bytes and requests of each stage.
 
     python benchmarks/whole.py [--dates 6] [--latency-ms 20] [--model ukis-csmask] [--rounds 1]
-    python benchmarks/whole.py --stand-in [--dates 6] [--latency-ms 20] [--rounds 1]
+    python benchmarks/whole.py --stand-in [--device-seconds .1] [--composed] [--dates 6] [--latency-ms 20] [--rounds 1]
 
 A region of one Sentinel-2 tile is written as COGs at 10 and 20 m and masked and composed at 20 m by the command line, each time in a
 process of its own and a new store: from files of this machine, over HTTP on loopback with latency and an empty cache of blocks, and
@@ -9,10 +9,11 @@ again with that cache. Printed are the record's profile and three ratios: CPU of
 wall time of the stages that touch pixels / that of the slower of models and reading; bytes downloaded / distinct bytes,
 which the server counts.
 
-With ``--stand-in`` three bands are masked at 10 m over HTTP, by a device that sleeps .1 s for each megapixel and computes nothing;
+With ``--stand-in`` three bands are masked at 10 m over HTTP, by a device that sleeps so long for each megapixel and computes nothing;
 with and without threads that read ahead, and with a device that takes no time, which is how long the rest takes by itself. Printed are
-wall time of the masks / that of the slower of device and rest, the share of its time that the device was busy from its first
-batch to its last, and CPU seconds a megapixel.
+wall time of masks and composites / that of the slower of device and rest, the share of its time that the device was busy from its first
+batch to its last, and CPU seconds a megapixel. With ``--composed`` tiles are composed, too, beside which the next is masked: on a
+busy machine only a slow device shows whether it waits for that.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ import numpy as np
 import yaml
 from reading import sentinel_2
 from shapely.geometry import box, mapping, shape
-from stand_in import LATTICE, LOG, NAME, SECONDS, install
+from stand_in import LATTICE, LOG, NAME, ROLES, SECONDS, install
 
 from pipeline import store
 from pipeline.report.profile import ratios, stages
@@ -181,8 +182,8 @@ def show(name: str, records: Sequence[Mapping[str, Any]]) -> None:
         print(f"{name:12} {words}: {statistics.median(each[ratio] or 0 for each in found):.2f}")
 
 
-STEPS = (("in turn", 0.1, 0), ("ahead", 0.1, None), ("no device", 0.0, None))
-"""Name of a case, seconds a megapixel of the device, `run.read_ahead`."""
+STEPS = (("in turn", 1, 0), ("ahead", 1, None), ("no device", 0, None))
+"""Name of a case, whether its device takes time, `run.read_ahead`."""
 
 
 def stand_in(asked: argparse.Namespace) -> None:
@@ -194,7 +195,7 @@ def stand_in(asked: argparse.Namespace) -> None:
         path = install(Path(scratch) / "site")
         found: dict[str, list[Mapping[str, float]]] = defaultdict(list)
         with served(folder, log, asked.latency_ms) as url:
-            for _, (name, seconds, ahead) in itertools.product(range(asked.rounds), STEPS):
+            for _, (name, slow, ahead) in itertools.product(range(asked.rounds), STEPS):
                 busy.write_text("")
                 case = Case(
                     name,
@@ -202,13 +203,16 @@ def stand_in(asked: argparse.Namespace) -> None:
                     changes={
                         "grid": {"resolution_m": 10.0},
                         "mask": {"model": NAME},
-                        "composite": None,
+                        "composite": {"bands": list(ROLES)} if asked.composed else None,
                         "run": {"read_ahead": ahead},
                     },
-                    env={SECONDS: str(seconds), LOG: str(busy), "PYTHONPATH": path},
+                    env={
+                        SECONDS: str(asked.device_seconds * slow),
+                        LOG: str(busy),
+                        "PYTHONPATH": path,
+                    },
                 )
-                cost = stages(run_once(case, asked))["mask"]
-                found[name].append(device_shares(cost, busy))
+                found[name].append(device_shares(stages(run_once(case, asked)), busy))
         medians = {
             name: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
             for name, rounds in found.items()
@@ -223,14 +227,18 @@ def stand_in(asked: argparse.Namespace) -> None:
             )
 
 
-def device_shares(cost: Mapping[str, float | None], log: Path) -> Mapping[str, float]:
-    """Return seconds, CPU and megapixels of the masks, and how busy their device was."""
+def device_shares(
+    costs: Mapping[str, Mapping[str, float | None]], log: Path
+) -> Mapping[str, float]:
+    """Return seconds of masks and composites, CPU and megapixels of the masks, and how busy their device was."""
     batches = [json.loads(line) for line in log.read_text().splitlines()]
     first, last = min(begun for begun, *_ in batches), max(end for _, end, _ in batches)
     device = sum(end - begun for begun, end, _ in batches)
     return {
-        "wall": cost["seconds"] or 0,
-        "cpu": cost["cpu_seconds"] or 0,
+        "wall": sum(
+            costs[each]["seconds"] or 0 for each in ("mask", "composite") if each in costs
+        ),
+        "cpu": costs["mask"]["cpu_seconds"] or 0,
         "device": device,
         "share": device / (last - first),
         "mp": sum(n for *_, n in batches) * LATTICE.core_px**2 / 1e6,
@@ -245,6 +253,8 @@ def main() -> None:
     parser.add_argument("--model", default="ukis-csmask")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--stand-in", action="store_true")
+    parser.add_argument("--device-seconds", type=float, default=0.1)
+    parser.add_argument("--composed", action="store_true")
     asked = parser.parse_args()
     if asked.stand_in:
         stand_in(asked)
