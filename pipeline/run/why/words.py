@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from pipeline.composite import BRIGHT, DARK, EVIDENCE, KEPT, RESTORED
+from pipeline.run.common.method import method_of
 from pipeline.run.why.answer import Pixel, Seen, Verdict, Why
 from pipeline.run.why.asked import Asked
 from pipeline.run.why.looked import Looked, Pixels
@@ -281,7 +282,12 @@ def _notes(asked: Asked, looked: Looked, differs: list[str]) -> Iterator[str]:
             f"{guess}: what is told here may differ from what was done"
         )
     if differs:
-        yield f"the pixel made again differs from the stored one in {', '.join(differs)}"
+        # Angles are no part of a cell's fingerprint: what a catalogue states later makes nothing again.
+        weighed = looked.as_made and "view_deg" in method_of(asked.settings).needs
+        late = (
+            ": items may state other view angles now than when it was made" if weighed else ""
+        )
+        yield f"the pixel made again differs from the stored one in {', '.join(differs)}{late}"
     past = len(looked.cells.around)
     if asked.settings.screen is not None:
         yield (
