@@ -14,14 +14,10 @@ from pipeline.cube.windows import are_parallel, needed_of, part_in
 GRID = GeoBox((150, 170), Affine(10, 0, 600_000, 0, -10, 5_400_000), "EPSG:32632")
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 400), st.floats(0, 90), st.floats(300, 3000))
-def test_open_sides_are_those_of_each_pixel(shift, angle, edge):
-    x, y = 600_000 + shift, 5_399_000 + shift
-    square = shapely.box(x - edge / 2, y - edge / 2, x + edge / 2, y + edge / 2)
-    outline = shapely.affinity.rotate(square, angle)
+def with_outline(outline):
+    """Return an item without bands that lies in an outline."""
     nothing = np.zeros((0, 1, 1), "f4")
-    layer = ItemLayer(
+    return ItemLayer(
         item=None,
         sources={},
         facts={},
@@ -30,6 +26,15 @@ def test_open_sides_are_those_of_each_pixel(shift, angle, edge):
         outline=outline,
         reach_m=15.0,
     )
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 400), st.floats(0, 90), st.floats(300, 3000))
+def test_open_sides_are_those_of_each_pixel(shift, angle, edge):
+    x, y = 600_000 + shift, 5_399_000 + shift
+    square = shapely.box(x - edge / 2, y - edge / 2, x + edge / 2, y + edge / 2)
+    outline = shapely.affinity.rotate(square, angle)
+    layer = with_outline(outline)
     cols, rows = np.meshgrid(np.arange(170) + 0.5, np.arange(150) + 0.5)
     x, y = GRID.transform @ (cols, rows)
     expected = sum(
@@ -45,16 +50,7 @@ def test_open_sides_are_those_of_each_pixel(shift, angle, edge):
 def test_of_an_item_that_surrounds_a_grid_no_part_has_open_sides(shift, angle, edge, data):
     x, y = 600_850 + shift, 5_399_250 + shift
     square = shapely.box(x - edge / 2, y - edge / 2, x + edge / 2, y + edge / 2)
-    nothing = np.zeros((0, 1, 1), "f4")
-    layer = ItemLayer(
-        item=None,
-        sources={},
-        facts={},
-        scale=nothing,
-        offset=nothing,
-        outline=shapely.affinity.rotate(square, angle),
-        reach_m=15.0,
-    )
+    layer = with_outline(shapely.affinity.rotate(square, angle))
     rows, cols = (
         sorted(data.draw(st.tuples(st.integers(0, size - 1), st.integers(0, size - 1))))
         for size in GRID.shape

@@ -85,16 +85,11 @@ class EnsembleModel:
         return self.combine([self._scores(each, windows) for each in self.members])
 
     def combine(self, scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Combine the members' scores of the same pixels.
-
-        Parameters
-        ----------
-        scores
-            For each member (N, K, H, W) float32, finite, of its classes; see its card.
+        """Combine the members' scores of the same pixels; see `pipeline.mask.joint.Combination`.
 
         Returns
         -------
-        (N, C, H, W) float32 shares of the card's classes; each pixel's depend on no other.
+        (N, C, H, W) float32 shares of the card's classes.
         """
         shares = [
             weight * self._shares(member.card, each)
