@@ -44,7 +44,7 @@ from pipeline.composite.evidence import (
     history_window,
     screen,
 )
-from pipeline.composite.memory import Needed, block_px, bytes_needed, is_quick, needed
+from pipeline.composite.memory import Needed, block_px, bytes_needed, needed
 from pipeline.composite.methods import METHODS, method, names, on_device
 from pipeline.composite.observations import Composed, Method, Observations
 from pipeline.composite.periods import ALL_TIME, Kind, cut, periods
@@ -79,7 +79,6 @@ __all__ = [
     "cut",
     "distances_bytes",
     "history_window",
-    "is_quick",
     "method",
     "names",
     "needed",

@@ -10,9 +10,7 @@ import math
 from typing import NamedTuple
 
 from pipeline.composite.blocks import strip_px
-from pipeline.composite.means import Mean
-from pipeline.composite.observations import PIECE_BYTES, Method
-from pipeline.composite.ranks import as_they_lie
+from pipeline.composite.observations import PIECE_BYTES
 
 BLOCK_BUDGET_BYTES = 256 * 2**20
 """What one worker's block may hold by default."""
@@ -28,10 +26,6 @@ _TWICE_BYTES = 4
 _SCREENED_BYTES = 2
 """Of an observation that was screened: its state, and whether it stands. While that is found it takes no more than `_TWICE_BYTES`:
 evidence is laid out for few pixels at a time."""
-
-_OTHERS_SHARE = 0.3
-"""Of a block that each worker but the first has in work, where the method is quick: workers read a block together, and while one composes
-it the others begin the next. Measured .04 to .28, of observations that cost nothing to read, so that the next is begun as fast as can be."""
 
 _TASK_BYTES = 2560
 """Of Dask's, for a band of a scene in a block, as tracemalloc tells of small tiles."""
@@ -69,7 +63,6 @@ def bytes_needed(  # noqa: PLR0913 -- sizes, each by itself
     *,
     screened: bool = False,
     packed: bool = True,
-    quick: bool = False,
 ) -> int:
     """Return what composing a tile holds at its peak, reading of the sources not counted.
 
@@ -89,8 +82,6 @@ def bytes_needed(  # noqa: PLR0913 -- sizes, each by itself
         Whether the period is screened.
     packed
         Whether the method gets observations packed; of `pipeline.composite.as_they_lie`, not.
-    quick
-        Whether a block is composed in less time than it is read and joined: see `is_quick`.
     """
     edge = block_px(n_times, n_roles, budget_bytes)
     parts = needed(
@@ -102,7 +93,6 @@ def bytes_needed(  # noqa: PLR0913 -- sizes, each by itself
         n_layers=n_layers,
         screened=screened,
         packed=packed,
-        quick=quick,
     )
     # Either the last blocks are in work, or all are done and joined, when the tile stands twice.
     return parts.composite + max(parts.tasks + parts.in_work, parts.composite)
@@ -129,7 +119,6 @@ def needed(  # noqa: PLR0913 -- sizes, each by itself
     *,
     screened: bool = False,
     packed: bool = True,
-    quick: bool = False,
 ) -> Needed:
     """Return the same as `bytes_needed`, part by part, in blocks of `edge_px`."""
     edge = min(tile_px, edge_px)
@@ -144,13 +133,8 @@ def needed(  # noqa: PLR0913 -- sizes, each by itself
     return Needed(
         composite=tile_px**2 * _composite_bytes(n_roles + n_layers),
         tasks=_TASK_BYTES * blocks * n_times * (n_roles + 2),
-        in_work=round(block * (1 + (at_once - 1) * (_OTHERS_SHARE if quick else 1))),
+        in_work=block * at_once,
     )
-
-
-def is_quick(method: Method, n_times: int, n_roles: int) -> bool:
-    """Return whether a method composes a block of so many scenes and bands in less time than it is read and joined."""
-    return as_they_lie(method, n_times, n_roles) or isinstance(method, Mean)
 
 
 def _block_bytes(edge_px: int, n_times: int, n_roles: int) -> int:

@@ -162,7 +162,6 @@ def _blocks(step: ToCompose, grid: Grid, workers: int, edge_px: int) -> composit
         n_layers=len(layers_of(settings)),
         screened=settings.screen is not None,
         packed=not composite.as_they_lie(method, n_times, len(settings.bands)),
-        quick=composite.is_quick(method, n_times, len(settings.bands)),
     )
 
 
