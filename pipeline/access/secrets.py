@@ -7,6 +7,8 @@ secrets, and a renewed one is used at once. This class is therefore the second p
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,16 @@ class Credentials(BaseSettings):
         raise TypeError("credentials are not pickled; read them in the process that uses them")
 
 
-def values() -> list[str]:
+def values() -> tuple[str, ...]:
     """Return the secrets of the environment, which no text may show."""
+    return _values(frozenset(os.environ.items()))
+
+
+# A table asks for each of its cells.
+@lru_cache(maxsize=1)
+def _values(_environment: frozenset[tuple[str, str]]) -> tuple[str, ...]:
     given = (
         value.get_secret_value() for _, value in Credentials() if isinstance(value, SecretStr)
     )
     # Hiding a very short value would garble every message.
-    return [secret for secret in given if len(secret) >= 6]
+    return tuple(secret for secret in given if len(secret) >= 6)

@@ -144,3 +144,9 @@ def test_neither_messages_nor_logs_show_secrets(accounts, server, monkeypatch, c
         assert not any(value in text for value in VARIABLES.values())
     for error in (caught.value, also.value, lastly.value):
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_renewed_token_is_hidden_from_then_on(monkeypatch):
+    for token in ("the-first-token", "the-second-token"):
+        monkeypatch.setenv("CLOUDMASK_EARTHDATA_TOKEN", token)
+        assert shown(f"refused: {token} is not valid") == "refused: *** is not valid"
