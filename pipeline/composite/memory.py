@@ -1,6 +1,6 @@
 """How large a block may be, and what a tile needs: sizes in bytes.
 
-A block in work holds every observation of its pixels. Dask joins the chunks of the time axis band by
+A block in work holds every observation of its pixels, and each worker has one. Dask joins the chunks of the time axis band by
 band, so one band stands twice at that moment; what a method takes, it takes afterwards.
 """
 
@@ -73,7 +73,7 @@ def bytes_needed(  # noqa: PLR0913 -- sizes, each by itself
     n_times, n_roles
         Scenes of the period, bands of the composite.
     workers
-        Blocks in work at once.
+        Blocks in work at once; where there are fewer, several work on each.
     budget_bytes
         As in `block_px`.
     n_layers
@@ -94,8 +94,7 @@ def bytes_needed(  # noqa: PLR0913 -- sizes, each by itself
         screened=screened,
         packed=packed,
     )
-    # Either the last blocks are in work, or all are done and joined, when the tile stands twice.
-    return parts.composite + max(parts.tasks + parts.in_work, parts.composite)
+    return parts.composite + parts.tasks + parts.in_work
 
 
 class Needed(NamedTuple):
@@ -127,9 +126,11 @@ def needed(  # noqa: PLR0913 -- sizes, each by itself
     if packed:
         later += _strip_bytes(min(edge**2, strip_px(n_times, n_roles)), n_times, n_roles)
     # What is held while bands are joined, and what from then on, follow each other.
-    later = max(later - _TWICE_BYTES * n_times * edge**2, 0)
-    block = _block_bytes(edge, n_times, n_roles) + 4 * n_layers * edge**2 + later
     at_once = min(workers, blocks)
+    twice = _TWICE_BYTES * n_times * edge**2
+    # Where several work on a block, each may join a band.
+    later = max(later - twice, (workers // at_once - 1) * twice)
+    block = _block_bytes(edge, n_times, n_roles) + 4 * n_layers * edge**2 + later
     return Needed(
         composite=tile_px**2 * _composite_bytes(n_roles + n_layers),
         tasks=_TASK_BYTES * blocks * n_times * (n_roles + 2),

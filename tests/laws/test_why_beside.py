@@ -12,6 +12,7 @@ from pipeline.composite import Composed
 from pipeline.composite import methods as table
 from pipeline.run.why import why, words
 from pipeline.types import CompositeSettings, GridSettings
+from tests.faults.small_region import LANDSAT
 from tests.laws.test_reach_runs import assert_alike
 from tests.laws.test_reach_runs import composed as made_by
 from tests.laws.test_why import lonlat
@@ -32,6 +33,49 @@ def test_a_pixel_that_differs_for_angles_stated_later_says_so(settings, named):
     notes = " ".join(words._notes(asked, looked, ["red"]))
     assert "differs from the stored one in red" in notes
     assert ("other view angles" in notes) == named
+
+
+def state(region, angles):
+    """Let items state view angles."""
+    for item, angle in angles.items():
+        seen = {"view:azimuth": 105.0, "view:incidence_angle": angle}
+        region.edit(item, lambda document, seen=seen: document["properties"].update(seen))
+
+
+@pytest.mark.usefixtures("threshold")
+def test_angles_stated_after_a_composite_was_made_are_told_of(region):
+    """From the run to the answer: nothing is made again, and `why` says what it would be, and why it differs."""
+    state(region, {LANDSAT: 2.0})
+    job = region.job(composite=STEEP.replace(period="all"))
+    run.run(job)
+    archive = store.open_archive(job.store)
+    made = archive.composite("steep").load().isel(time=0)
+    several = np.argwhere(made["count"].values > 1)
+    at = tuple(several[len(several) // 2].tolist())
+    where, (period,) = lonlat(archive, *at), archive.periods("steep")
+    before = why(archive, where, period, "steep")
+    assert before.agrees
+    assert not before.notes
+    # The one that was taken was seen from the side, the others from above.
+    state(region, dict.fromkeys(archive.item_ids, 2.0) | {before.taken.item: 40.0})
+    run.run(job)
+    archive = store.open_archive(job.store)
+    assert archive.composite("steep").load().isel(time=0).identical(made)
+    after = why(archive, where, period, "steep")
+    assert after.stored == before.stored
+    assert after.agrees is False
+    assert after.as_made
+    assert after.made_again["source"] != after.stored["source"]
+    (note,) = after.notes
+    assert "other view angles now than when it was made" in note
+    assert "source" in note
+    # A store whose composite is made of what is stated now agrees.
+    fresh = job.replace(store=str(region.folder / "fresh"))
+    run.run(fresh)
+    agreed = why(store.open_archive(fresh.store), where, period, "steep")
+    assert agreed.agrees
+    assert agreed.stored == after.made_again
+    assert not agreed.notes
 
 
 @dataclass(frozen=True)

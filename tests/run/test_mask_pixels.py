@@ -86,7 +86,7 @@ def test_larger_pixels_are_counted_as_those_of_the_grid(top, left, height, width
     wide = np.random.default_rng(height).integers(0, 4, pixels.wide.shape, np.uint8)
     rows, cols = (slice(pixels.reach, pixels.reach + size) for size in pixels.own.shape)
     kinds = da.from_array(wide[np.newaxis, rows, cols], chunks=(1, 7, 7))
-    counts = unfit_counts(kinds, pixels.sizes).compute()
+    counts = unfit_counts(kinds, pixels.sizes).sum(axis=(2, 3)).compute()
     on_grid = np.bincount(pixels.on_grid(wide).ravel(), minlength=len(UNFIT) + 1)
     np.testing.assert_array_equal(counts, [on_grid[1 : len(UNFIT) + 1]])
 

@@ -15,6 +15,7 @@ from pipeline.mask import read_geobox
 from pipeline.mask.lattice import geobox_cores
 from pipeline.run.common.mask_pixels import mask_pixels
 from pipeline.run.common.method import (
+    adjust_of,
     layers_of,
     method_of,
     reach_m_of,
@@ -122,8 +123,8 @@ def _masking_bytes(job: Job, card: ModelCard, grid: Grid, items: Items) -> int:
 def composing_bytes(steps: Sequence[ToCompose], grid: Grid, workers: int) -> int:
     """Return the peak memory of composing some steps at once in one tile, in bytes, guard not counted.
 
-    What is held of the whole tile adds up. Blocks are as small as the step of most scenes needs them, and each worker has
-    one of one step: Dask goes on where it has begun, so that a block of all bands is done before the next.
+    What is held of the whole tile adds up. Blocks are as small as the step of most scenes needs them, and each worker has one,
+    of all steps: those of the same period and bands share what they read, of others it adds up.
     """
     steps = [each for each in steps if each.most_scenes]
     if not steps:
@@ -133,14 +134,29 @@ def composing_bytes(steps: Sequence[ToCompose], grid: Grid, workers: int) -> int
     needed = [_blocks(each, grid, workers, edge) for each in steps]
     made = sum(each.composite for each in needed)
     tasks = sum(each.tasks for each in needed)
-    in_work = max(
-        one.in_work + other.in_work for one, other in zip(needed, beside, strict=True)
-    )
+    shared: dict[tuple[object, ...], int] = {}
+    for step, each in zip(steps, needed, strict=True):
+        read = _read_by(step)
+        shared[read] = max(shared.get(read, 0), each.in_work)
+    in_work = sum(shared.values()) + sum(each.in_work for each in beside)
     held = sum(each.held for each in beside)
     # Scenes are measured before the first block is composed; then either the last blocks are in work, or all are done and
-    # joined, when what was made stands twice.
+    # what was made is written, when it may stand twice.
     measuring = max(each.measuring for each in beside)
     return held + max(made + max(tasks + in_work, made), measuring)
+
+
+def _read_by(step: ToCompose) -> tuple[object, ...]:
+    """Return what decides which observations a step reads."""
+    settings = step.settings
+    return (
+        step.period,
+        settings.bands,
+        settings.screen,
+        settings.max_observations,
+        settings.sensors,
+        adjust_of(settings),
+    )
 
 
 def _chunk_px(step: ToCompose) -> int:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from pipeline import composite
 from pipeline.errors import AssetError
 from pipeline.run.common.cellstore import CellStore
 from pipeline.run.common.method import layers_of
+from pipeline.run.common.threads import in_blocks
 from pipeline.run.common.together import Step, grouped
 from pipeline.run.tile.composing import Composing, Due
-from pipeline.run.tile.drop_unreadable import Losses, inner_threads, unfit_counts
+from pipeline.run.tile.drop_unreadable import Losses, unfit_counts
 from pipeline.run.tile.ground import Ground
 from pipeline.run.tile.observed import Observed, cells_made
 from pipeline.run.tile.put_aside import screened_counts, screened_in
 from pipeline.run.tile.second_opinion import without_opinion
 from pipeline.run.tile.task import TileTask
-from pipeline.types import CellReceipt, Scene
+from pipeline.types import CellReceipt, Scene, Screened
 
 
 def compose_periods(
@@ -110,8 +112,12 @@ class _Lazy:
 
     step: Due
     seen: Observed
-    parts: tuple[Any, Any, Any]
-    """The composite, counts of unfit pixels, and of observations put aside (None: it is not screened)."""
+    made: xr.Dataset
+    """The composite."""
+    unfit: da.Array
+    """Counts of unfit pixels in each block."""
+    aside: da.Array | None
+    """Counts of observations put aside in each block; None: it is not screened."""
 
     @classmethod
     def of(
@@ -120,18 +126,45 @@ class _Lazy:
         ground.count_not_needed(step.composing.settings, chunk_px)
         seen = step.composing.observed(ground, used, step.beside, chunk_px=chunk_px)
         screened = seen.screened()
-        parts = (
-            step.composing.composed(step.period, seen, screened),
-            unfit_counts(seen.cube["unfit"].data, seen.shown.values),
-            None if screened is None else screened_counts(screened["state"].data),
+        return cls(
+            step=step,
+            seen=seen,
+            made=step.composing.composed(step.period, seen, screened),
+            unfit=unfit_counts(seen.cube["unfit"].data, seen.shown.values),
+            aside=None if screened is None else screened_counts(screened["state"].data),
         )
-        return cls(step=step, seen=seen, parts=parts)
+
+    @property
+    def arrays(self) -> list[da.Array]:
+        """Return what is to be computed."""
+        layers = [each.data for each in self.made.data_vars.values()]
+        return [*layers, self.unfit, *([] if self.aside is None else [self.aside])]
+
+    def finished(self, arrays: Iterator[NDArray[Any]], losses: Losses) -> xr.Dataset:
+        """Return the computed step, of its next `arrays`, with the store's positions of items; count what it lost."""
+        layers = {name: each.copy(data=next(arrays)) for name, each in self.made.items()}
+        made = self.made.assign(layers)
+        task, scenes = self.step.composing.task, self.seen.scenes
+        losses.count_unfit(scenes, next(arrays).sum(axis=(2, 3)))
+        if self.aside is not None:
+            losses.screened.append(self._screened(next(arrays).sum(axis=(2, 3)), made))
+        source = made["source"].values
+        made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))
+        return made
+
+    def _screened(self, counts: NDArray[np.int64], made: xr.Dataset) -> Screened:
+        step, scenes = self.step, self.seen.scenes
+        task, name = step.composing.task, step.composing.settings.name
+        counted = screened_in(name, step.period, task.tile.name, scenes, counts, made)
+        second = self.seen.screen and self.seen.screen.second_opinion
+        lacking = without_opinion(task, scenes, second) if second else ()
+        return replace(counted, no_opinion=lacking)
 
 
 def _computed(
     steps: Sequence[Due], used: Mapping[Scene, Sequence[int]], losses: Losses
 ) -> list[xr.Dataset]:
-    """Compute all steps in one graph, whose blocks of a scene are read once for all that want them alike."""
+    """Compute all steps block by block, in one graph: what several want alike of a scene is read once."""
     grounds = [step.composing.ground(step.period, step.usable, used) for step in steps]
     edges = [
         step.composing.chunk_px(each.held) for step, each in zip(steps, grounds, strict=True)
@@ -140,10 +173,10 @@ def _computed(
         _Lazy.of(step, each, used, min(edges)) if each.shows else None
         for step, each in zip(steps, grounds, strict=True)
     ]
-    with inner_threads(steps[0].composing.task.job):
-        parts = iter(dask.compute(*(each.parts for each in lazy if each is not None)))
+    arrays = [array for each in lazy if each is not None for array in each.arrays]
+    computed = iter(in_blocks(arrays, steps[0].composing.task.job.run.workers))
     return [
-        _nothing(step) if each is None else _finished(each, next(parts), losses)
+        _nothing(step) if each is None else each.finished(computed, losses)
         for step, each in zip(steps, lazy, strict=True)
     ]
 
@@ -152,21 +185,3 @@ def _nothing(step: Due) -> xr.Dataset:
     shape = step.composing.task.tile.geobox.shape
     settings = step.composing.settings
     return composite.nothing((shape.y, shape.x), settings.bands, layers_of(settings))
-
-
-def _finished(lazy: _Lazy, parts: tuple[Any, Any, Any], losses: Losses) -> xr.Dataset:
-    """Return a computed step with the store's positions of items, and count what it lost."""
-    made: xr.Dataset
-    made, unfit, aside = parts
-    step, scenes = lazy.step, lazy.seen.scenes
-    task = step.composing.task
-    losses.count_unfit(scenes, unfit)
-    if aside is not None:
-        name, tile = step.composing.settings.name, task.tile.name
-        counted = screened_in(name, step.period, tile, scenes, aside, made)
-        second = lazy.seen.screen and lazy.seen.screen.second_opinion
-        lacking = without_opinion(task, scenes, second) if second else ()
-        losses.screened.append(replace(counted, no_opinion=lacking))
-    source = made["source"].values
-    made["source"].values = np.where(source >= 0, task.positions[source], np.int32(-1))
-    return made

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-import dask
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import AssetError
-from pipeline.run.common.threads import IN_THREADS
 from pipeline.run.tile.task import TileTask
-from pipeline.types import UNFIT, Dropped, Job, Scene, Screened, Stage, Unfit
+from pipeline.types import UNFIT, Dropped, Scene, Screened, Stage, Unfit
 
 T = TypeVar("T")
 
@@ -116,15 +114,10 @@ def with_items(
     }
 
 
-def inner_threads(job: Job) -> dask.config.set:
-    """Return the context in which a tile's graph runs on this process's own threads."""
-    return dask.config.set(scheduler=IN_THREADS, num_workers=job.run.workers)
-
-
 def unfit_counts(
     kinds: da.Array, weights: NDArray[np.bool_] | NDArray[np.int32] | None = None
 ) -> da.Array:
-    """Count pixels by kind, lazily: (time, y, x) as a cube's ``unfit`` -> (time, kind of `UNFIT`).
+    """Count pixels by kind in each block, lazily: (time, y, x) as a cube's ``unfit`` -> (time, kind of `UNFIT`, rows, columns of blocks).
 
     `weights`, (time, y, x) or (y, x), says which pixels count, or for how many; none: each for one.
     """
@@ -146,9 +139,9 @@ def _unfit_masks(
 def counted(
     masks: Callable[..., Sequence[NDArray[Any]]], arrays: Sequence[da.Array], count: int
 ) -> da.Array:
-    """Add up, lazily, what a function makes of blocks (time, y, x): -> (time, `count`) int64.
+    """Add up, lazily, what a function makes of each block (time, y, x): -> (time, `count`, rows, columns of blocks) int64.
 
-    One task a block: an expression of Dask arrays for each kind takes ten times as long as the counting, in small tiles.
+    One task a block, which needs no other: an expression of Dask arrays for each kind takes ten times as long as the counting, in small tiles.
 
     Parameters
     ----------
@@ -160,7 +153,7 @@ def counted(
         How many.
     """
     times, ys, xs = arrays[0].chunks
-    blocks = da.map_blocks(
+    return da.map_blocks(
         _Sums(masks).of,
         *arrays,
         dtype=np.int64,
@@ -168,7 +161,6 @@ def counted(
         chunks=(times, (count,), (1,) * len(ys), (1,) * len(xs)),
         meta=np.empty((0, 0, 0, 0), np.int64),
     )
-    return blocks.sum(axis=(2, 3))
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Making:
         codes, confidence, seen, unfit = dask.compute(
             *mask_with_confidence(opened, model, wide, shared_windows(model)),
             self._seen(opened, wide),
-            unfit_counts(_within(opened, "unfit", pixels.own), pixels.sizes),
+            unfit_counts(_within(opened, "unfit", pixels.own), pixels.sizes).sum(axis=(2, 3)),
             scheduler=IN_THREADS,
             pool=pool,
         )

@@ -17,7 +17,7 @@ KINDS = ("usable", "cloud", "shadow", "restored")
 
 
 def screened_counts(state: da.Array) -> da.Array:
-    """Count observations, lazily: (time, y, x) states -> (time, kind of `KINDS`)."""
+    """Count observations in each block, lazily: (time, y, x) states -> (time, kind of `KINDS`, rows, columns of blocks)."""
     return counted(_masks, [state], len(KINDS))
 
 

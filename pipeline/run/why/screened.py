@@ -234,7 +234,8 @@ def _states(
     seen = composing.observed(ground, used)
     judged = seen.screened()
     assert judged is not None
-    (counts,) = dask.compute(screened_counts(judged["state"].data), scheduler=IN_THREADS)
+    in_blocks = screened_counts(judged["state"].data)
+    (counts,) = dask.compute(in_blocks.sum(axis=(2, 3)), scheduler=IN_THREADS)
     return list(zip(seen.scenes, counts, strict=True))
 
 
