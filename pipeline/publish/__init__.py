@@ -14,6 +14,7 @@
     region       the pixels of an item: window, tiles, outline in degrees, pixels by class
     provenance   the origin of the pixels: snapshot, models, source items
     layers       the content of one raster: dtype, nodata, scale, classes
+    styles       colours of quality layers for QGIS
     items, collections      the documents
     cogs         rasters, written tile by tile
     words        names of extensions and media types

@@ -11,6 +11,7 @@ from rasterio.windows import Window as RasterWindow
 
 from pipeline.publish.layers import Layer
 from pipeline.publish.region import Part, Region
+from pipeline.publish.styles import STYLE, has_style, style_of
 from pipeline.query.geotiff import BLOCK_PX, CACHE_MB, lay_out
 from pipeline.types import LEGEND
 from pipeline.types.legend import SIDECAR, colour_table, sidecar
@@ -27,7 +28,7 @@ def write_cog(
     """Write one layer as a COG.
 
     One tile at a time is written to a plain GeoTIFF, which GDAL then rewrites as a COG with overviews, block by block.
-    Pixels outside all parts are no data. A mask gets a sidecar file with the names of its classes.
+    Pixels outside all parts are no data. A mask gets a sidecar file with the names of its classes, and a quality layer a style.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def write_cog(
         plain.unlink(missing_ok=True)
     if layer.classes:
         path.with_name(path.name + SIDECAR).write_text(sidecar([1]), encoding="utf-8")
+    if has_style(layer.name):
+        path.with_suffix(STYLE).write_text(style_of(layer.name), encoding="utf-8")
 
 
 def _write_plain(

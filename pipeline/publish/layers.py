@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline.publish.styles import STYLE, has_style
 from pipeline.publish.words import COMMON_NAMES, Json
 from pipeline.store.arrays.composites import LAYERS, MISSING, SCALE, encode_reflectance
 from pipeline.types import LEGEND, Code
@@ -39,8 +40,10 @@ class Layer:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The raster file, and the sidecar file of class names, if any."""
-        return (f"{self.name}.tif", *([f"{self.name}.tif{SIDECAR}"] if self.classes else []))
+        """The raster file, and beside it the names of classes or a style of QGIS, if any."""
+        beside = [f"{self.name}.tif{SIDECAR}"] if self.classes else []
+        beside += [f"{self.name}{STYLE}"] if has_style(self.name) else []
+        return (f"{self.name}.tif", *beside)
 
     def stored(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """Convert values of the archive, (y, x), to the numbers of the file."""

@@ -212,14 +212,13 @@ def test_absurd_numbers_leave_the_geometric_median_among_them():
     assert composite["red"].values.tolist() == [[pytest.approx(0.2)] * 2]
 
 
-@pytest.mark.parametrize("n_times", [4, 24])
-def test_geometric_medians_and_deviations_are_geomads(n_times):
+def assert_geomads(cube, usable, roles, *, beyond=0.0):
+    """Geometric medians and their deviations are those of geomad; return how many, and how many are more than 1e-4 apart.
+
+    Where the sum of distances is all but flat, geomad stops early: ours is as low or lower. A share `beyond` of them is higher:
+    so near an observation the steps that are left are short far from the minimum.
+    """
     geomad = pytest.importorskip("geomad")
-    cube, usable = scenes(6, n_times, edge=100)
-    cube = make_cube(
-        np.concatenate([cube[r].values[None] for r in cube.data_vars if r != "source"])
-    )
-    roles = ["blue", "red", "nir"]
     composite = compose(cube, usable, method("geomedian", {"mads": True}))
     seen = np.stack([np.where(usable, cube[role], np.nan) for role in roles], axis=-1)
     seen = np.ascontiguousarray(np.moveaxis(seen, 0, -1), np.float32)
@@ -228,16 +227,54 @@ def test_geometric_medians_and_deviations_are_geomads(n_times):
     ours = np.stack([composite[role] for role in roles], axis=-1)
     apart = np.abs(ours - expected).max(axis=-1) > 1e-4
     assert apart[many].mean() < 0.005
-    # Where the sum of distances is all but flat, geomad stops early: ours is as low or lower.
+    higher = 0
     for y, x in np.argwhere(many & apart):
         observed = seen[y, x].T.astype(float)
         cost = [np.linalg.norm(observed - at, axis=1) for at in (ours[y, x], expected[y, x])]
-        assert np.nansum(cost[0]) <= np.nansum(cost[1]) + 1e-8
+        if np.nansum(cost[0]) > np.nansum(cost[1]) + 1e-8:
+            higher += 1
+            assert np.nansum(cost[0]) < np.nansum(cost[1]) + 1e-5
+            assert pull(observed[np.isfinite(observed).all(axis=1)], ours[y, x]) < RESIDUAL
+    assert higher <= beyond * many.sum()
     for name in ("emad", "smad", "bcmad"):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "All-NaN slice")
             theirs = getattr(geomad, f"{name}_pcm")(seen, ours, num_threads=1)
         np.testing.assert_allclose(composite[name].values[many], theirs[many], atol=1e-5)
+    return int(many.sum()), int(apart[many].sum())
+
+
+@pytest.mark.parametrize("n_times", [4, 24])
+def test_geometric_medians_and_deviations_are_geomads(n_times):
+    cube, usable = scenes(6, n_times, edge=100)
+    bands = [cube[role].values for role in cube.data_vars if role != "source"]
+    assert_geomads(make_cube(bands), usable, ["blue", "red", "nir"])
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_geometric_medians_are_geomads():
+    cube, usable = scenes(3, 12, edge=320, seed=5)
+    n, apart = assert_geomads(cube, usable, ["blue", "red", "nir"], beyond=5e-5)
+    assert n > 100_000
+    assert apart < 2e-4 * n
+
+
+@pytest.mark.slow
+def test_geometric_medians_of_real_series_are_geomads(shared_data):
+    """Sixteen months of fields by Sentinel-2, clouds that SCL missed among them, in steps of two dozen dates."""
+    name = "S2_L2A_10m_00002806639B424A_32631_2017-08-01_2018-11-30.nc"
+    found = xr.load_dataset(shared_data / "timeseries" / name, mask_and_scale=False)
+    bands = np.stack([found[band].values for band in ("B02", "B04", "B08")])
+    usable = ((bands > 0) & (bands < 10_000)).all(axis=0)
+    usable &= bands[0] < 2_000
+    total = np.zeros(2, int)
+    for first in range(0, bands.shape[1] - 24, 4):
+        part = slice(first, first + 24)
+        cube = make_cube(bands[:, part] * np.float32(1e-4))
+        shown = make_usable(usable[part])
+        total += assert_geomads(cube, shown, ["blue", "red", "nir"])
+    assert total[0] > 90_000
+    assert total[1] == 0
 
 
 def test_the_medoid_is_floods():

@@ -17,6 +17,7 @@ from shapely.geometry import box
 from pipeline import store
 from pipeline.errors import QueryError
 from pipeline.publish import publish
+from pipeline.publish.styles import style_of
 from pipeline.types import LEGEND
 from tests.publish.small_store import JUNE, ROLES, Region, grid_of, month, write
 
@@ -87,6 +88,22 @@ def test_every_file_is_a_cog_that_says_what_it_is(made):
                 assert [colours[int(e.code)][:3] for e in LEGEND] == [
                     tuple(bytes.fromhex(e.colour[1:])) for e in LEGEND
                 ]
+
+
+def test_quality_layers_have_colours_and_names(made):
+    """All numbers that a layer may have, in steps that are named."""
+    styles = sorted(made.rglob("*.qml"))
+    assert {each.stem for each in styles} == {"count"}
+    assert len(styles) == len([*made.rglob("count.tif")])
+    for name in ("count", "suspect", "score"):
+        steps = [*ET.fromstring(style_of(name)).iter("item")]
+        limits = [float(each.get("value")) for each in steps]
+        assert limits == sorted(limits)
+        assert limits[-1] == np.inf
+        assert all(each.get("label") for each in steps)
+        assert len({each.get("color") for each in steps}) == len(steps)
+    no_data, *_ = ET.parse(styles[0]).iter("item")
+    assert (no_data.get("value"), no_data.get("alpha")) == ("0", "0")
 
 
 def test_gdal_finds_the_names_of_the_classes(made, tmp_path):
