@@ -1,5 +1,7 @@
 """Laws of several composites in one job: as if each had a job of its own, from one reading, and run once."""
 
+import itertools
+
 import pytest
 
 from pipeline import cube, run, store
@@ -7,7 +9,7 @@ from pipeline.config import dump_job, parse_job
 from pipeline.errors import ConfigError
 from pipeline.types import CompositeSettings, Days, ScreenSettings
 from tests.laws.conftest import BANDS, contents, make_job
-from tests.laws.test_runs import fresh
+from tests.laws.test_runs import Killed, fresh
 from tests.laws.test_why import assert_told, lonlat, pixels
 
 pytestmark = pytest.mark.usefixtures("window_model")
@@ -65,6 +67,33 @@ def run_why(archive, place, period):
     from pipeline.run.why import why  # noqa: PLC0415 -- here alone
 
     return why(archive, place, period, "seasonal")
+
+
+@pytest.mark.slow
+def test_a_list_that_is_killed_and_started_again_is_undisturbed(summer, tmp_path, monkeypatch):
+    """Where a season is written, and not yet the months that were composed with it."""
+    job, other = (
+        listed(summer, tmp_path, MONTHLY, SEASONAL, tile_px=256, chunk_px=128) for _ in range(2)
+    )
+    run.run(other)
+    done, write = itertools.count(1), store.Writer.write_composite
+
+    def dying(self, *args):
+        if next(done) == 3:
+            raise Killed
+        write(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.Writer, "write_composite", dying)
+        with pytest.raises(Killed):
+            run.run(job)
+    run.run(job)
+    assert run.plan_job(job).nothing_to_do
+    found, expected = composites(job.store), composites(other.store)
+    assert found.keys() == expected.keys()
+    for name, dataset in expected.items():
+        for variable in (*dataset.data_vars, "time_bnds"):
+            assert dataset[variable].equals(found[name][variable]), (name, variable)
 
 
 def test_pixels_are_read_once_for_all(summer, tmp_path):
