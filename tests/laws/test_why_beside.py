@@ -42,6 +42,7 @@ def state(region, angles):
         region.edit(item, lambda document, seen=seen: document["properties"].update(seen))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("threshold")
 def test_angles_stated_after_a_composite_was_made_are_told_of(region):
     """From the run to the answer: nothing is made again, and `why` says what it would be, and why it differs."""
