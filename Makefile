@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # Empty: the newest versions that pyproject.toml allows.
 CONSTRAINTS ?= --constraint constraints.txt
+# What installs packages in .venv, by pip's arguments.
+INSTALL ?= .venv/bin/python -m pip install --quiet
 # Folders or files that `make coverage` runs; empty: all.
 TESTS ?=
 BIN := .venv/bin
@@ -106,7 +108,7 @@ bench: $(INSTALLED)  ## ratios against peers and physical limits
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudmask needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) --editable '.[dev,stackstac]'
+	$(INSTALL) $(CONSTRAINTS) --editable '.[dev,stackstac]'
 	touch $@
 
 # What serves the API is no dependency of ours: it has its own environment.

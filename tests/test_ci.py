@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,26 @@ def test_hooks_run_what_make_runs():
     for hook in hooks:
         tool = hook["entry"].split()[0]
         assert tool in makefile
+
+
+LISTING = """\
+:env:.find-links='/one /two'
+global.cert='/etc/cert.pem'
+global.extra-index-url='\\nfile:///first/simple\\nfile:///second/simple'
+global.find-links='/other'
+install.index-url='https://example.org/simple'
+download.no-binary=':all:'
+"""
+
+
+def test_uv_looks_where_pip_is_told_to_look():
+    variables = runpy.run_path(str(ROOT / ".ci/install.py"))["variables"]
+    assert variables(LISTING) == {
+        "UV_DEFAULT_INDEX": "https://example.org/simple",
+        "UV_INDEX": "file:///first/simple file:///second/simple",
+        "UV_FIND_LINKS": "/one,/two",
+        "SSL_CERT_FILE": "/etc/cert.pem",
+    }
+    assert variables("") == {}
+    with pytest.raises(ValueError, match="no-binary"):
+        variables(LISTING + "global.no-binary=':all:'\n")
