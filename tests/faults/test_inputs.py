@@ -125,6 +125,7 @@ def test_a_broken_item_costs_itself_alone(region, change):
     assert record.complete < record.expected
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("damage", "word"),
     [
@@ -160,6 +161,7 @@ def without_baseline(item):
     item["properties"] = {k: v for k, v in properties.items() if not k.startswith("s2:")}
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -215,6 +217,7 @@ def test_a_crs_that_does_not_exist_in_an_item_is_not_needed(region, undisturbed)
     np.testing.assert_array_equal(mask_of_day(contents(region)), mask_of_day(undisturbed))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "code",
     [
@@ -255,6 +258,7 @@ def test_a_projection_without_bounds_is_not_believed(region):
     assert max(outline.boundingbox.span_x, outline.boundingbox.span_y) < 50_000
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "geometry",
     [
@@ -269,6 +273,7 @@ def test_a_geometry_that_is_none(cloudmask, region, geometry):
     named_or_dropped(cloudmask("run", region.job_file(IN_JUNE), *RUN), region)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "fields",
     [

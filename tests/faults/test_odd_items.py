@@ -20,7 +20,7 @@ def renamed(region: Region, name: str) -> Region:
     return Region(folder)
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["my arc #1", "arc?2", "100%25 #ü&+", "a:b"])
 def test_a_folder_may_have_any_name(region, undisturbed, name):
     """F10: what stood behind the sign was left out of every path, and files beside were read."""
@@ -37,6 +37,7 @@ def encoded(item):
     item["assets"]["blue"]["href"] = "./B02%20blue%231.tif"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("aside", [False, True], ids=["alone", "beside-another"])
 def test_a_percent_encoded_href_is_decoded(region, undisturbed, aside):
     path = region.asset(EAST, "blue")
@@ -71,7 +72,7 @@ def of_wrong_types(item):
     item["properties"] |= {"gsd": [], "eo:cloud_cover": float("nan"), "created": {}}
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("change", [without_href, of_a_range, of_half_a_pair, of_wrong_types])
 def test_an_odd_item_is_used(region, undisturbed, change):
     """F04: an asset without href, and a datetime of null beside a range of no length, cost the item."""
@@ -219,7 +220,7 @@ def first_asset_gone(item):
     item["assets"]["coastal"] = {"href": "./gone.tif"}
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "change",
     [of_nowhere, without_projection, of_another_code, of_two_codes, first_asset_gone],

@@ -221,7 +221,7 @@ def at(time):
     return datetime.fromisoformat(f"{DAY:%Y-%m-%d}T{time}+00:00")
 
 
-@pytest.mark.quick(5)
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("clear", [0, 1])
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("name", TWO_PASSES)

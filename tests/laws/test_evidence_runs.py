@@ -55,7 +55,7 @@ def angles(summer, tmp_path):
     return folder / summer.name, stated
 
 
-def test_both_weigh_whatever_the_tiles_and_once(angles, tmp_path):
+def test_both_weigh_and_once(angles, tmp_path):
     catalog, stated = angles
     job = job_of(catalog, tmp_path, PLAIN, STEEP, BOTH)
     run.run(job)
@@ -68,14 +68,21 @@ def test_both_weigh_whatever_the_tiles_and_once(angles, tmp_path):
     both = composed(job, "both")
     assert not both["source"].equals(composed(job, "sure")["source"])
     assert not both["source"].equals(composed(job, "steep")["source"])
-    cut = job_of(catalog, tmp_path, BOTH, **CUT, workers=1)
-    run.run(cut)
-    assert_same(composed(cut, "both"), both)
     for name in ("sure", "steep", "both"):
         some = np.argwhere(
             store.open_archive(job.store).composite(name)["count"].to_numpy() > 2
         )
         assert "taken" in told(job, name, some[len(some) // 2].tolist())
+
+
+@pytest.mark.slow
+def test_both_weigh_whatever_the_tiles(angles, tmp_path):
+    catalog, _ = angles
+    whole = job_of(catalog, tmp_path, BOTH)
+    cut = job_of(catalog, tmp_path, BOTH, **CUT, workers=1)
+    for job in (whole, cut):
+        run.run(job)
+    assert_same(composed(cut, "both"), composed(whole, "both"))
 
 
 def assert_surest(job):

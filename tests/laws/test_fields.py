@@ -66,8 +66,9 @@ def test_a_field_is_cut_out_of_its_region(summer, undisturbed, asked, tmp_path):
 
 def test_the_grid_of_a_store_stays(summer, asked, tmp_path, monkeypatch):
     """A store that an earlier version made of a field has 512 px; and an AOI may shrink, or grow a little."""
+    june = {"datetime": "2023-06"}
     monkeypatch.setattr(prepare, "_looks_around", lambda _: True)
-    earlier = job_of(summer, tmp_path / "earlier")
+    earlier = job_of(summer, tmp_path / "earlier", **june)
     run.run(earlier)
     monkeypatch.undo()
     use(monkeypatch.setattr, WindowMeanModel(LATTICE))
@@ -75,11 +76,12 @@ def test_the_grid_of_a_store_stays(summer, asked, tmp_path, monkeypatch):
     assert max(again.grid.geobox.shape) >= 512
     assert again.nothing_to_do
 
-    job = job_of(summer, tmp_path / "field")
+    job = job_of(summer, tmp_path / "field", **june)
     run.run(job)
     drawn = run.plan_job(job).grid
     west, south, east, north = FIELD
-    smaller = job_of(summer, tmp_path / "field", aoi=[west, south, east - 0.002, north - 0.001])
+    inside = [west, south, east - 0.002, north - 0.001]
+    smaller = job_of(summer, tmp_path / "field", inside, **june)
     assert run.plan_job(smaller).grid == drawn
 
 

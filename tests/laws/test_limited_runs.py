@@ -59,7 +59,7 @@ def told(job, name, at):
     return [each.verdict for each in found.seen]
 
 
-def test_the_clearest_are_composed_whatever_the_tiles(summer, tmp_path):
+def test_the_clearest_are_composed(summer, tmp_path):
     job, record = made(summer, tmp_path, limited(SEASON, 2, 6))
     found, whole = composed(job, "k2"), composed(job, "all")
     assert_limited(found, whole, 2)
@@ -69,10 +69,15 @@ def test_the_clearest_are_composed_whatever_the_tiles(summer, tmp_path):
     assert_same(composed(job, "k6"), whole)
     assert record.stages["composite"].bytes_not_needed > 0
     assert run.plan_job(job).nothing_to_do
-    cut, _ = made(summer, tmp_path, limited(SEASON, 2)[1:], **CUT)
-    assert_same(composed(cut, "k2"), found)
     more = store.open_archive(job.store).composite("all")["count"].to_numpy() > 2
     assert "not needed" in told(job, "k2", np.argwhere(more)[0].tolist())
+
+
+@pytest.mark.slow
+def test_the_clearest_are_the_same_whatever_the_tiles(summer, tmp_path):
+    clearest = limited(SEASON, 2)[1:]
+    whole, cut = (made(summer, tmp_path, clearest, **grid)[0] for grid in ({}, CUT))
+    assert_same(composed(cut, "k2"), composed(whole, "k2"))
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ METHODS = {
 }
 QUICK = ("griffiths", "wasp", "plain", "hardly")
 few = settings(
-    max_examples=2,
+    max_examples=max(1, settings().max_examples // 100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -90,7 +90,7 @@ def whole(pristine, tmp_path_factory):
 
 
 @few
-@given(st.sampled_from([(64, 2), (64, 3), (128, 1), (128, 2)]), st.integers(1, 3))
+@given(st.sampled_from([(64, 3), (64, 2), (128, 1), (128, 2)]), st.sampled_from([2, 1, 3]))
 def test_any_partition_gives_the_same_pixels_once(whole, region, tmp_path, cut, workers):
     where = str(tmp_path / f"store{next(counter)}")
     job = job_of(region, *QUICK, cut=cut, workers=workers, store=where)

@@ -76,6 +76,7 @@ def test_a_commit_of_a_tile_costs_the_same_however_many_were_done(make, path, mo
         assert last - first < 8 * 3 * 100
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("begun_without", [False, True])
 def test_a_night_costs_the_same_however_many_were_done(make, path, monkeypatch, begun_without):
     split = {**location.MANIFEST_CHUNKS, "time": 4}

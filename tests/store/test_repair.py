@@ -82,6 +82,7 @@ def test_a_flipped_bit_is_mended(damaged, undisturbed, part, seed):
     mended(damaged, undisturbed)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("bit", [112, 1000])
 def test_the_first_empty_snapshot_is_mended_too(damaged, undisturbed, bit):
     """No history is read without it; bit 112, in the name of the program that wrote it, leaves it readable."""
@@ -153,7 +154,7 @@ def lose_manifest(path: Path, array: str) -> None:
     flip(path / "manifests" / manifest, 8 * 60)
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "array",
     [

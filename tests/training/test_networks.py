@@ -77,6 +77,7 @@ def test_killed_it_ends_with_the_same_weights_in_a_folder_that_a_job_uses(kind, 
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("kind", OTHERS)
 def test_the_loss_falls(kind):
     tiny = experiment_of(kind)

@@ -131,6 +131,7 @@ def test_the_engine_gives_the_networks_scores(folder, net):
     assert bytes_needed(card, windows=2) > bytes_needed(card, windows=1) > 0
 
 
+@pytest.mark.quick(5)
 def test_any_partition_gives_the_same_mask(folder, kind, world):
     model = load(resolve(str(folder), level="L2A", roles=ROLES))
     small = Smaller(model, Lattice(core_px=64, halo_px=32))
@@ -163,6 +164,7 @@ def world():
     return bands
 
 
+@pytest.mark.quick(5)
 def test_as_onnx_it_gives_the_same_scores(net, folder):
     path = export_onnx(folder, ROLES, folder / "model.onnx")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
