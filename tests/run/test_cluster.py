@@ -33,10 +33,10 @@ def week(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def job(week):
-    """Return what makes a job of nine tiles whose model any worker process has: the product's."""
+    """Return what makes a job of four tiles whose model any worker process has: the product's."""
 
     def made(where, cluster=None, **changes):
-        plain = make_job(week, where, tile_px=128, chunk_px=128, workers=1)
+        plain = make_job(week, where, tile_px=192, chunk_px=192, workers=1)
         settings = plain.run.replace(cluster=cluster or ClusterSettings())
         changes = {"mask": MaskSettings(model="scl"), "run": settings} | changes
         return plain.replace(**changes)

@@ -27,7 +27,7 @@ def areas(draw, region):
     return region.polygon([*hull.exterior.coords][:-1]), hull
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 2, deadline=None)
 @given(data=st.data())
 def test_series_are_those_of_the_pixels_and_of_the_query(client, region, data):
     area, _ = data.draw(areas(region))
@@ -90,7 +90,7 @@ def counted(region, row, whole):
     return counts | {"unread": int((padded == -1).sum())}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples, deadline=None)
 @given(data=st.data())
 def test_what_is_read_past_zarr_is_what_zarr_reads(region, data):
     archive = region.open()
