@@ -10,7 +10,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from pipeline.serve import make_app
-from tests.serve.region import Region, fill
 
 
 def not_a_failure(response):
@@ -18,11 +17,9 @@ def not_a_failure(response):
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("openapi")
-    region = Region(str(folder / "store"))
-    fill(region)
-    return schemathesis.openapi.from_asgi("/api", make_app({"alps": region.url}, web=folder))
+def document(region, tmp_path_factory):
+    web = tmp_path_factory.mktemp("openapi")
+    return schemathesis.openapi.from_asgi("/api", make_app({"alps": region.url}, web=web))
 
 
 CHECKED = [content_type_conformance, response_schema_conformance, status_code_conformance]
