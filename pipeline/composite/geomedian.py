@@ -44,6 +44,8 @@ _NEAR = 3e-5
 flat, steps are short far from it."""
 _BESIDE = 5e-4
 """Reflectance: so near an observation float32 cannot tell whether the minimum is there."""
+_SHARE = 2e-4
+"""Of the distance of the nearest observation: it holds on to what is found, so that steps are short far from the minimum."""
 _FIRST_STEPS = 6
 _MORE_STEPS = 6
 
@@ -106,7 +108,7 @@ def _quick(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Find most medians in float32; say (N,) of which it is sure."""
     xp = array_namespace(bands)
-    limits = np.array([_AIM**2, _NEAR**2, _BESIDE**2], np.float32)
+    limits = np.array([_AIM**2, _NEAR**2, _BESIDE**2, _SHARE**2], np.float32)
     moved, sure = _accelerated(bands, start, xp.zeros_like(start), _FIRST_STEPS, limits)
     (left,) = xp.nonzero(~sure)
     if len(left):

@@ -31,8 +31,10 @@ def accelerated(
         step = to - y
         y = secants.next(xp, to, step)
     off = y - to
-    short, near, apart = (float(each) for each in limits)
-    sure = (_dot(step, step) < short) & (_dot(off, off) < near) & (closest > apart)
+    short, near, apart, share = (float(each) for each in limits)
+    length = _dot(step, step)
+    sure = (length < short) & (_dot(off, off) < near) & (closest > apart)
+    sure &= length < share * closest
     return to, sure
 
 

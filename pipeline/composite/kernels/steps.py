@@ -45,7 +45,7 @@ def accelerated(
         How many.
     limits
         Squares of: how short the last step must be; how near the end that secants foresee; how far
-        from it every observation must be.
+        from it every observation must be; how short the last step must be, as a share of the distance of the nearest.
 
     Returns
     -------
@@ -184,4 +184,9 @@ def _check(
         for b in range(len(to)):
             short += step[b, k] * step[b, k]
             near += (end[b, k] - to[b, k]) * (end[b, k] - to[b, k])
-        sure[k] = short < limits[0] and near < limits[1] and closest[k] > limits[2]
+        sure[k] = (
+            short < limits[0]
+            and near < limits[1]
+            and closest[k] > limits[2]
+            and short < limits[3] * closest[k]
+        )
