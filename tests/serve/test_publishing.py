@@ -11,7 +11,7 @@ from pipeline import store
 from tests.serve.conftest import client_of
 from tests.serve.region import SENSORS, START, Region, document
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def publish_all_of(region, code):
