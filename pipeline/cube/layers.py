@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import odc.stac
@@ -21,7 +23,8 @@ from pipeline import sensors
 from pipeline.cube.metadata.facts import AssetFacts
 from pipeline.cube.metadata.hrefs import asset_ref, href_of
 from pipeline.cube.metadata.outlines import outline as outline_in
-from pipeline.cube.metadata.roles import asset_frame, asset_keys, frame, raster_outline
+from pipeline.cube.metadata.outlines import rectangle
+from pipeline.cube.metadata.roles import asset_frame, asset_keys, frame
 from pipeline.cube.unfit import Bounds, Quality
 from pipeline.errors import AssetError
 from pipeline.sensors.qa import FMASK_FILL
@@ -146,17 +149,19 @@ def make_layer(
     # The roles whose bands are read, in the order of the names that they get.
     roles = [request.adjust.reads(item, role) for role in names]
     keys = asset_keys(item)
-    rules = [_radiometry(item, role) for role in roles]
+    rules = _radiometries(item, roles)
     lines = [
         _adjusted(item, role, rule, request) for role, rule in zip(roles, rules, strict=True)
     ]
     refs = [asset_ref(item, keys[role], settings.hosts) for role in roles]
-    stated_outline = raster_outline(item)
+    stated_frame = frame(item)
+    stated_outline = None if stated_frame is None else rectangle(stated_frame)
     facts = {
         ref.href: AssetFacts(
             ref,
             rule.nodata,
             stated_outline,
+            outline_key=stated_frame,
             nearest=role in CODES,
             bounds=_bounds(item, role, rule, request),
             quality=_quality(item, role, request),
@@ -164,10 +169,10 @@ def make_layer(
         )
         for role, rule, ref in zip(roles, rules, refs, strict=True)
     }
+    profile = sensors.profile(item)
     for role in roles:
-        if role not in CODES and sensors.profile(item).band(item, role) != 1:
+        if role not in CODES and profile.band_in(item, keys[role], role) != 1:
             raise AssetError(item.id, keys[role], "is a stack of bands: only the first is read")
-    stated_frame = frame(item)
     outline = None
     if stated_frame is not None:
         outline = outline_in(stated_frame, str(geobox.crs))
@@ -216,11 +221,20 @@ def _reach_m(
     return coarsest / 2 if coarsest > abs(geobox.resolution.x) * (1 + 1e-9) else 0.0
 
 
-def _radiometry(item: pystac.Item, role: str) -> sensors.Radiometry:
-    """Return the radiometry of a role of an item; codes of a product's own mask are unchanged."""
-    if role in CODES:
-        return sensors.Radiometry(scale=1.0, offset=0.0, nodata=CODES[role], reason="codes")
-    return sensors.radiometry(item, role)
+def _radiometries(item: pystac.Item, roles: Sequence[str]) -> list[sensors.Radiometry]:
+    """Return the radiometry of each role of an item; codes of a product's own mask are unchanged."""
+    # Of all reflectances it is the same.
+    known: dict[str | None, sensors.Radiometry] = {}
+    found = []
+    for role in roles:
+        if role in CODES:
+            rule = sensors.Radiometry(scale=1.0, offset=0.0, nodata=CODES[role], reason="codes")
+        else:
+            kind = role if role in sensors.THERMAL_ROLES else None
+            rule = known.get(kind) or sensors.radiometry(item, role)
+            known[kind] = rule
+        found.append(rule)
+    return found
 
 
 def _adjusted(
@@ -239,11 +253,11 @@ def _slim(item: pystac.Item, hrefs: dict[str, str], geobox: GeoBox) -> pystac.It
     A loader assigns items to blocks by their geometry, often a rough outline of the valid data: whether a pixel
     beyond it is read would depend on the blocks.
     """
-    lonlat = geobox.extent.to_crs("EPSG:4326").geom
+    geometry, bbox = _lonlat(geobox)
     slim = pystac.Item(
         id=item.id,
-        geometry=mapping(lonlat),
-        bbox=list(lonlat.bounds),
+        geometry=geometry,
+        bbox=list(bbox),
         datetime=item.datetime,
         properties={},
         collection=item.collection_id,
@@ -252,3 +266,10 @@ def _slim(item: pystac.Item, hrefs: dict[str, str], geobox: GeoBox) -> pystac.It
         # odc-stac recognises a raster by its media type or file extension.
         slim.add_asset(role, pystac.Asset(href=href, media_type=pystac.MediaType.COG))
     return slim
+
+
+@functools.lru_cache(maxsize=64)
+def _lonlat(geobox: GeoBox) -> tuple[dict[str, Any], tuple[float, ...]]:
+    """Return the outline of a grid in longitude and latitude, and its bounds."""
+    outline = geobox.extent.to_crs("EPSG:4326").geom
+    return mapping(outline), outline.bounds

@@ -125,8 +125,10 @@ class Profile:
     def refused(self, item: pystac.Item) -> dict[str, str]:
         """Return role or kind of mask -> why it is not read, where an item's asset for it is no raster."""
         found = {}
+        spelled = {key.casefold(): key for key in item.assets}
         for name, keys in {**self.assets, **self.qa}.items():
-            kinds = [(key, no_raster(item.assets[key])) for key in _present(keys, item)]
+            present = _present(keys, item, spelled)
+            kinds = [(key, no_raster(item.assets[key])) for key in present]
             if kinds and all(what is not None for _, what in kinds):
                 found[name] = refusal(kinds[0][0], str(kinds[0][1]))
         return found
@@ -139,8 +141,11 @@ class Profile:
         RadiometryError
             The asset holds several bands, and none is declared to be the role's.
         """
-        asset = item.assets[self.offered(item)[role]]
-        described = list(described_bands(asset))
+        return self.band_in(item, self.offered(item)[role], role)
+
+    def band_in(self, item: pystac.Item, key: str, role: str) -> int:
+        """Do as `band`, where the role's asset is known."""
+        described = list(described_bands(item.assets[key]))
         if len(described) < 2:
             return 1
         wanted = {role, *self.assets[role]}
@@ -168,19 +173,21 @@ def described_bands(asset: pystac.Asset) -> Iterator[Mapping[str, Any]]:
 
 def _first_present(wanted: Mapping[str, tuple[str, ...]], item: pystac.Item) -> dict[str, str]:
     found = {}
+    # Some catalogues write `b02` or `Scl`.
+    spelled = {key.casefold(): key for key in item.assets}
     for name, keys in wanted.items():
-        for key in _present(keys, item):
+        for key in _present(keys, item, spelled):
             if no_raster(item.assets[key]) is None:
                 found[name] = key
                 break
     return found
 
 
-def _present(keys: tuple[str, ...], item: pystac.Item) -> Iterator[str]:
-    """Yield those of some keys that an item has, in their order."""
+def _present(
+    keys: tuple[str, ...], item: pystac.Item, spelled: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield those of some keys that an item has, in their order; `spelled` has its keys in small letters -> as it writes them."""
     exact = [key for key in keys if key in item.assets]
     yield from exact
     if not exact:
-        # Some catalogues write `b02` or `Scl`.
-        spelled = {key.casefold(): key for key in item.assets}
         yield from (spelled[key] for key in map(str.casefold, keys) if key in spelled)

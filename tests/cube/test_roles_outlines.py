@@ -16,7 +16,7 @@ from shapely.geometry import box, mapping
 from pipeline import sensors
 from pipeline.cube.metadata import outlines as drawing
 from pipeline.cube.metadata.outlines import LONLAT, Frame, outline, outlines
-from pipeline.cube.metadata.roles import all_misplaced, frame, misplaced, raster_outline
+from pipeline.cube.metadata.roles import all_misplaced, frame, misplaced
 from pipeline.errors import RadiometryError
 from pipeline.grid import make_grid
 from pipeline.testing.jobs import make_job
@@ -263,7 +263,7 @@ def test_projection_of_either_version_at_either_level(fields, level):
         "proj:shape": [100, 200],
         "proj:transform": [10, 0, 500005, 0, -10, 5400005],
     }
-    assert raster_outline(item).boundingbox.bbox == (500005, 5399005, 502005, 5400005)
+    assert frame(item).rectangle().boundingbox.bbox == (500005, 5399005, 502005, 5400005)
     assert misplaced(item) is None
 
 

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 from pipeline import cube, run, store
-from pipeline.cube.metadata.roles import raster_outline
+from pipeline.cube.metadata.roles import frame
 from pipeline.errors import EmptySearchError, IncompleteError
 from pipeline.types import Period
 from tests.faults.small_region import DAY, EAST, LANDSAT, WEST, contents, mask_of_day, refused
@@ -253,7 +253,7 @@ def test_a_projection_without_bounds_is_not_believed(region):
     """A run would densify its outline, point by point, for ever: its header is asked instead."""
     region.edit(EAST, stated(proj_shape=[10**12, 10**12]))
     (item,) = (each for each in run.plan_job(region.job()).items if each.id == EAST)
-    outline = raster_outline(item)
+    outline = frame(item).rectangle()
     assert outline.crs.epsg == 32632
     assert max(outline.boundingbox.span_x, outline.boundingbox.span_y) < 50_000
 

@@ -5,7 +5,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from pipeline import cube, sensors
-from pipeline.cube.metadata.roles import raster_outline
+from pipeline.cube.metadata.roles import frame
 from pipeline.search import search
 from pipeline.types import CubeSettings, Items, Scene
 from tests.real.real_catalogue import ANTARCTICA, COLOMBIA, IRELAND, LAKE_LANDSAT, LAKE_SENTINEL
@@ -24,7 +24,7 @@ CASES = [
 def test_one_cube_whoever_lays_it_out(real, tmp_path, name, resolution, crs, roles):
     place = LAKE_LANDSAT if name == LAKE_SENTINEL else name
     (item,) = [each for each in search(real.job("x", place, tmp_path)) if each.id == name]
-    extent = raster_outline(item)
+    extent = frame(item).rectangle()
     whole = GeoBox.from_bbox(extent.to_crs(crs).boundingbox, crs, resolution=resolution)
     geobox = whole[: min(300, whole.shape.y), : min(300, whole.shape.x)]
     scene = Scene(sensor=sensors.profile(item).sensor, time=item.datetime, items=(0,))

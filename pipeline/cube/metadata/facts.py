@@ -20,8 +20,8 @@ class AssetFacts:
     nodata: int
     outline: Geometry | None
     """The rectangle of its rasters as the item states it; None if it states none."""
-    outline_key: Hashable = field(init=False)
-    """Equal for equal outlines."""
+    outline_key: Hashable = field(default=None, kw_only=True)
+    """Equal for equal outlines; None: it is made of the outline."""
     nearest: bool = False
     """Whether its numbers are codes, which are neither averaged nor interpolated."""
     bounds: Bounds | None = None
@@ -33,5 +33,6 @@ class AssetFacts:
 
     def __post_init__(self) -> None:
         # Once, not for each window.
-        key = None if self.outline is None else (str(self.outline.crs), self.outline.geom.wkb)
-        object.__setattr__(self, "outline_key", key)
+        if self.outline_key is None and self.outline is not None:
+            key = (str(self.outline.crs), self.outline.geom.wkb)
+            object.__setattr__(self, "outline_key", key)

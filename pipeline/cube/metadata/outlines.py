@@ -80,6 +80,12 @@ def outlines(frames: Sequence[Frame], crs: str) -> NDArray[np.object_]:
 
 
 @lru_cache(maxsize=4096)
+def rectangle(frame: Frame) -> Geometry:
+    """Return `Frame.rectangle`."""
+    return frame.rectangle()
+
+
+@lru_cache(maxsize=4096)
 def outline(frame: Frame, crs: str) -> BaseGeometry:
     """Return the outline of one raster, prepared (shapely) for many predicates; see `outlines`."""
     drawn: BaseGeometry = outlines([frame], crs)[0]

@@ -1,4 +1,4 @@
-"""Assets of an item by role, and the outline of its rasters."""
+"""Assets of an item by role, and where its rasters lie."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Sequence
 
 import pystac
-from odc.geo.geom import Geometry
 from shapely.geometry.base import BaseGeometry
 
 from pipeline import sensors
@@ -28,12 +27,6 @@ def missing_roles(item: pystac.Item, roles: Collection[str]) -> list[str]:
     """Return the roles, or kinds of masks, that an item does not offer."""
     offered = asset_keys(item)
     return [role for role in roles if role not in offered]
-
-
-def raster_outline(item: pystac.Item) -> Geometry | None:
-    """Return the rectangle of an item's rasters in their CRS; None if it is not stated."""
-    stated = frame(item)
-    return None if stated is None else stated.rectangle()
 
 
 def frame(item: pystac.Item) -> Frame | None:
