@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline import lazy
 from pipeline.composite import ranks
 from pipeline.composite.device.blocks import OnDevice
 from pipeline.composite.distances import nearest
@@ -118,7 +119,8 @@ def compose(
         device=device if on_device(made) else None,
     )
     inputs += [usable, *(on_pixels(given[name], usable) for name in of_pixels)]
-    return _unpack(_map(work, [array.data for array in inputs]), work, cube)
+    made = lazy.over(work, [array.data for array in inputs], len(work.names), np.int32)
+    return _unpack(made, work, cube)
 
 
 def _require(method: Method, roles: Sequence[str], given: xr.Dataset) -> None:
@@ -153,52 +155,35 @@ def nothing(
     return xr.Dataset({name: (("y", "x"), layer) for name, layer in layers.items()})
 
 
-def _map(work: _Block, arrays: list[Any]) -> NDArray[np.int32]:
-    """Apply `work` to (T, Y, X) arrays: at once, or lazily by whole columns of time.
-
-    Dask knows no types: its array stands for numpy's here.
-    """
-    lazy = [array for array in arrays if isinstance(array, da.Array)]
-    if not lazy:
-        return work(*arrays)
-    _, ys, xs = lazy[0].chunks
-    columns = {0: -1, 1: ys, 2: xs}
-    blocks = [
-        # Without a method Dask imports distributed, to look for a client.
-        array.rechunk(columns, method="tasks")
-        if isinstance(array, da.Array)
-        else da.from_array(array, chunks=(-1, ys, xs))
-        for array in arrays
-    ]
-    mapped: NDArray[np.int32] = da.map_blocks(
-        work,
-        *blocks,
-        dtype=np.int32,
-        chunks=((len(work.names),), ys, xs),
-        meta=np.empty((0, 0, 0), dtype=np.int32),
-    )
-    return mapped
-
-
 def _unpack(layers: NDArray[np.int32], work: _Block, cube: xr.Dataset) -> xr.Dataset:
     """Name the layers of a `_Block`."""
     attributes: dict[str, Any] = {role: cube[role].attrs for role in work.roles}
     # No CF units on `day`: xarray would read it back as datetimes, and -1 as the eve of 1970.
     described = {**work.method.layers, **_LAYERS}
     attributes |= {name: {"long_name": text} for name, text in described.items()}
+    taken = {
+        name: lazy.Taken(partial(_typed, name, index), _TYPES.get(name, np.float32))
+        for index, name in enumerate(work.names)
+    }
     variables = {
-        name: (("y", "x"), _typed(name, layer), attributes[name])
-        for name, layer in zip(work.names, layers, strict=True)
+        name: (("y", "x"), layer, attributes[name])
+        for name, layer in lazy.parts_of(layers, taken).items()
     }
     coords = {name: coord for name, coord in cube.coords.items() if "time" not in coord.dims}
     coords.pop("time", None)
     return xr.Dataset(variables, coords=coords)
 
 
-def _typed(name: str, layer: NDArray[np.int32]) -> NDArray[Any]:
-    if name in _LAYERS:
-        return layer.astype(np.uint16) if name == "count" else layer
-    return layer.view(np.float32)
+_TYPES: Mapping[str, type[np.generic]] = {
+    "count": np.uint16,
+    "day": np.int32,
+    "source": np.int32,
+}
+
+
+def _typed(name: str, index: int, layers: NDArray[np.int32]) -> NDArray[Any]:
+    layer: NDArray[np.int32] = layers[index]
+    return layer.astype(_TYPES[name], copy=False) if name in _TYPES else layer.view(np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

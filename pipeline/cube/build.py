@@ -10,25 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask._task_spec import Task
 from dask.array.core import normalize_chunks
 from dask.base import tokenize
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
+from pipeline import lazy
 from pipeline.cost import METER
 from pipeline.cube.layers import CubeRequest, ItemLayer, make_layer
 from pipeline.cube.loaders import LOADERS
 from pipeline.cube.unfit import Found, Kinds
+from pipeline.cube.windows import Rectangle, bounds_of
 from pipeline.sensors import Adjust
 from pipeline.types import CubeSettings, Items, Scene
-
-BlockInfo = Mapping[None, Mapping[str, Sequence[tuple[int, int]]]]
-"""A block's position, as Dask passes it."""
 
 
 def open_cube(
@@ -115,18 +116,11 @@ def _cube(
     chunk_px: int,
     wanted: NDArray[np.bool_] | None = None,
 ) -> xr.Dataset:
-    dims = ("time", "y", "x")
-    parts = [None] * len(scenes) if wanted is None else list(wanted)
-    whole = da.stack(
-        [
-            _scene(scene, items, geobox, request, chunk_px, part)
-            for scene, part in zip(scenes, parts, strict=True)
-        ]
-    )
-    variables = {role: (dims, whole[:, index]) for index, role in enumerate(request.roles)}
-    packed = whole[:, -1].astype("int32")
-    variables["source"] = (dims, packed >> KIND_BITS)
-    variables["unfit"] = (dims, (packed & KIND_MASK).astype("uint8"))
+    parts = [None] * len(scenes) if wanted is None else wanted
+    pairs = zip(scenes, parts, strict=True)
+    blocks = [_scene(scene, items, geobox, request, part) for scene, part in pairs]
+    arrays = _laid_out(blocks, geobox, request, chunk_px)
+    variables = {name: (("time", "y", "x"), array) for name, array in arrays.items()}
     times = np.array([np.datetime64(scene.time.replace(tzinfo=None), "ns") for scene in scenes])
     coords = {
         "time": ("time", times),
@@ -157,7 +151,7 @@ _Edge = tuple[tuple[slice, slice], NDArray[np.float32], int, NDArray[np.uint8]]
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """What reads the blocks of one scene. Dask gets its method: it would look through the fields of a dataclass for arrays."""
+    """What reads the blocks of one scene."""
 
     layers: Mapping[int, ItemLayer]
     """Position of an item -> how to read it, in mosaic order."""
@@ -169,10 +163,8 @@ class _Block:
     inside: frozenset[int]
     """Positions of the items that surround the cube."""
 
-    def read(self, block_info: BlockInfo | None = None) -> NDArray[np.float32]:
+    def read(self, rows: slice, cols: slice) -> NDArray[np.float32]:
         """Read one block: (role + 1, y, x); the last layer has the item's position, -1 = none, and the kind."""
-        assert block_info is not None
-        rows, cols = (slice(*span) for span in block_info[None]["array-location"][1:])
         place = self.geobox[rows, cols]
         mosaic = np.empty((len(self.roles) + 1, *place.shape), np.float32)
         mosaic[-1] = -1
@@ -180,7 +172,7 @@ class _Block:
         edges, empty = list[_Edge](), True
         box = self._wanted_box(rows, cols)
         for position, layer in self.layers.items():
-            missing = box if box is None or empty else _bounds(mosaic[-1] < 0, box)
+            missing = box if box is None or empty else bounds_of(mosaic[-1] < 0, box)
             if missing is None:
                 break
             whole = kinds[missing].shape == kinds.shape
@@ -220,7 +212,7 @@ class _Block:
         whole = (slice(0, shape[0]), slice(0, shape[1]))
         if self.wanted is None:
             return whole
-        box = _bounds(self.wanted[rows, cols], whole)
+        box = bounds_of(self.wanted[rows, cols], whole)
         read = 0 if box is None else math.prod(each.stop - each.start for each in box)
         METER.count(bytes_spared=(math.prod(shape) - read) * len(self.roles) * 4)
         return box
@@ -247,43 +239,51 @@ def _scene(
     items: Items,
     geobox: GeoBox,
     request: CubeRequest,
-    chunk_px: int,
     wanted: NDArray[np.bool_] | None,
-) -> da.Array:
-    """Return one scene's (role + 1, y, x) float32: reflectance, and the items' positions and kinds."""
+) -> _Block:
     # Of later items what those before leave is read, and of a composite what masks leave.
     every = {
         p: make_layer(items.items[p], geobox, request, whole=not (index or request.measured))
         for index, p in enumerate(scene.items)
     }
     layers = {position: layer for position, layer in every.items() if layer.touches(geobox)}
-    shape = (len(request.roles) + 1, *geobox.shape)
-    chunks = normalize_chunks((-1, chunk_px, chunk_px), shape=shape, dtype=np.float32)
-    hrefs = [list(layer.facts) for layer in layers.values()]
     inside = frozenset(p for p, layer in layers.items() if layer.surrounds(geobox))
-    return da.map_blocks(
-        _Block(layers, geobox, request.roles, request.settings.loader, wanted, inside).read,
-        chunks=chunks,
-        dtype=np.float32,
-        meta=np.empty((0, 0, 0), np.float32),
-        name=f"scene-{tokenize(list(layers), hrefs, str(geobox), request, chunk_px, wanted)}",
+    return _Block(layers, geobox, request.roles, request.settings.loader, wanted, inside)
+
+
+def _laid_out(
+    scenes: Sequence[_Block], geobox: GeoBox, request: CubeRequest, chunk_px: int
+) -> dict[str, da.Array]:
+    """Return (time, y, x) of each variable: a task reads a block of all bands of a scene, of which variables are parts.
+
+    A block has the same key in each cube that wants it alike, and is read once for all that are computed together.
+    """
+    _, ys, xs = normalize_chunks(
+        (1, chunk_px, chunk_px), shape=(len(scenes), *geobox.shape), dtype=np.float32
     )
+    alike = tokenize(str(geobox), request, chunk_px)
+    rows, cols, blocks = lazy.spans(ys), lazy.spans(xs), {}
+    for time, scene in enumerate(scenes):
+        hrefs = [list(layer.facts) for layer in scene.layers.values()]
+        name = f"scene-{tokenize(alike, list(scene.layers), hrefs, scene.wanted)}"
+        for y, x in lazy.positions(ys, xs):
+            blocks[time, y, x] = Task((name, y, x), scene.read, rows[y], cols[x])
+    wanted = {
+        role: lazy.Taken(itemgetter((slice(index, index + 1),)), np.float32, 1)
+        for index, role in enumerate(request.roles)
+    }
+    wanted["source"] = lazy.Taken(_positions, np.int32, 1)
+    wanted["unfit"] = lazy.Taken(_kinds, np.uint8, 1)
+    return lazy.parts(blocks, (ys, xs), wanted)
 
 
-Rectangle = tuple[slice, slice]
+def _positions(mosaic: NDArray[np.float32]) -> NDArray[np.int32]:
+    return mosaic[-1:].astype(np.int32) >> KIND_BITS
 
 
-def _bounds(missing: NDArray[np.bool_], box: Rectangle) -> Rectangle | None:
-    """Return the rows and columns of a box that contain all its missing pixels; None if there are none."""
-    inside = missing[box]
-    rows, cols = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
-    if not rows.size:
-        return None
-    top, left = (each.start for each in box)
-    return (
-        slice(top + int(rows[0]), top + int(rows[-1]) + 1),
-        slice(left + int(cols[0]), left + int(cols[-1]) + 1),
-    )
+def _kinds(mosaic: NDArray[np.float32]) -> Kinds:
+    kinds: Kinds = (mosaic[-1:].astype(np.int32) & KIND_MASK).astype(np.uint8)
+    return kinds
 
 
 def _fill(

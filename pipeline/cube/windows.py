@@ -21,6 +21,9 @@ from pipeline.cube.resample import ALIGNED, aligned_offset, finer, nearest
 Window = tuple[tuple[int, int], tuple[int, int]]
 """First (row, column) of a part of a raster, and the first after it."""
 
+Rectangle = tuple[slice, slice]
+"""Rows and columns of a block."""
+
 STRIP_PX = 2**22
 """Most fine pixels in memory at once while they are averaged to coarse ones."""
 
@@ -217,4 +220,17 @@ def nearest_of(pixels: NDArray[np.float32], positions: Positions) -> NDArray[np.
     return nearest(
         pixels,
         Positions(positions.rows.round(NOISE), positions.cols.round(NOISE), positions.parallel),
+    )
+
+
+def bounds_of(missing: NDArray[np.bool_], box: Rectangle) -> Rectangle | None:
+    """Return the rows and columns of a box that contain all its missing pixels; None if there are none."""
+    inside = missing[box]
+    rows, cols = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return None
+    top, left = (each.start for each in box)
+    return (
+        slice(top + int(rows[0]), top + int(rows[-1]) + 1),
+        slice(left + int(cols[0]), left + int(cols[-1]) + 1),
     )

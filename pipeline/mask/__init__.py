@@ -4,9 +4,10 @@
 
     lattice.py      where windows lie and their weights             (pure integers)
     layout.py       which windows make one block                    (pure integers)
-    blocks.py       cube and model -> lazy mask and confidence      (Dask graph)
-    combined.py     the same for a model made of several models     (Dask graph)
-    joint.py        a combined model whose members share one lattice (Dask graph)
+    blocks.py       cube and model -> lazy mask and confidence
+    graph.py        the Dask graph of it
+    combined.py     the same for a model made of several models
+    joint.py        a combined model whose members share one lattice
     tasks.py        the tasks of that graph
     queue.py        batches for a device, filled by all threads
     decide.py       scores -> class codes, on a CPU or a device     (array API)

@@ -11,27 +11,22 @@ edges of one row of blocks, not a scene.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from operator import itemgetter
 
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import tokenize
-from dask.highlevelgraph import HighLevelGraph
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from pipeline import lazy
 from pipeline.errors import ModelError
+from pipeline.mask.graph import BlockTasks, drawn
 from pipeline.mask.lattice import geobox_cores, origin_px, read_geobox
-from pipeline.mask.layout import Layout, cuts
+from pipeline.mask.layout import Layout
 from pipeline.mask.overlap_add import Choose, by_card
 from pipeline.mask.shared import SharedWindows
-from pipeline.mask.tasks import AddAbove, AddLeft, Decider, Piece, Scorer, bottoms
-from pipeline.types import Lattice, Model, ModelCard
+from pipeline.mask.tasks import AddAbove, AddLeft, Decider, bottoms
+from pipeline.types import Model, ModelCard
 
 
 def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
@@ -57,7 +52,8 @@ def mask_cube(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
         The cube lacks a role or does not cover the region to read. When computed: a value is infinite, or the
         model failed or returned no valid scores.
     """
-    return _kept(cube, model, geobox, None, confidence=False)[:, 0]
+    (codes,) = planes(_kept(cube, model, geobox, None, confidence=False))
+    return codes
 
 
 def mask_with_confidence(
@@ -77,8 +73,17 @@ def mask_with_confidence(
     Codes as of `mask_cube`, and (time, y, x) uint8 the probability of the chosen class in per cent,
     0 where there is no data. Computed together they cost as much as one.
     """
-    made = _kept(cube, model, geobox, shared, confidence=True)
-    return made[:, 0], made[:, 1]
+    codes, confidence = planes(_kept(cube, model, geobox, shared, confidence=True))
+    return codes, confidence
+
+
+def planes(made: da.Array) -> list[da.Array]:
+    """Return (time, y, x) of each plane of (time, plane, y, x) uint8."""
+    wanted = {
+        f"plane-{number}": lazy.Taken(itemgetter((slice(None), number)), np.uint8, 1)
+        for number in range(made.shape[1])
+    }
+    return [*lazy.parts_of(made, wanted).values()]
 
 
 def _kept(
@@ -160,140 +165,4 @@ def _same_place(one: GeoBox, other: GeoBox) -> bool:
     # Not `==`: a geobox that went through float coordinates may differ in the last bits.
     return (
         one.shape == other.shape and one.crs == other.crs and origin_px(one) == origin_px(other)
-    )
-
-
-# -- the graph ---------------------------------------------------------------------------------
-#
-# The graph is built by hand, with four small tasks per block of windows. `da.map_overlap` makes a hundred tasks per
-# window, which take a tenth of the network's time.
-
-
-@dataclass(frozen=True, slots=True)
-class BlockTasks:
-    """The tasks of a block of windows."""
-
-    score: Scorer
-    """Called with the block's index (time, row, column), pieces of bands and their places in the block."""
-    add_left: Callable[[Any, Any], Any]
-    """Called with the results of `score` for the block to the left (None if there is none) and for this block."""
-    bottom: Callable[[Any], Any]
-    """Called with the result of `add_left`; returns the part that the block below needs."""
-    add_above: Callable[[Any, Any], NDArray[Any]]
-    """Called with the result of `bottom` for the block above (None if there is none) and that of `add_left` for this
-    block; returns (1, plane, Y, X)."""
-
-
-def drawn(
-    name: str,
-    cube: xr.Dataset,
-    layout: Layout,
-    tasks: BlockTasks,
-    geobox: GeoBox,
-    meta: NDArray[Any],
-) -> da.Array:
-    """Build the Dask graph of a mask, or of blended scores.
-
-    Parameters
-    ----------
-    name
-        Prefix of the task names.
-    cube
-        (time, y, x), covering at least the pixels that the lattice reads for the geobox.
-    layout
-        Layout of the windows that decide the geobox.
-    tasks
-        The functions to run for each block.
-    geobox
-        The pixels to return.
-    meta
-        (0, plane, 0, 0) array with the dtype of the result.
-
-    Returns
-    -------
-    (time, plane, y, x).
-    """
-    card, cores = tasks.score.card, layout.cores
-    down, right = _offset(cube, card.lattice, geobox)
-    bands = [cube[role].data for role in card.roles]
-    n_times, names = bands[0].shape[0], [band.name for band in bands]
-    name = f"{name}-{tokenize(*_identity(card), card.batch, cores, down, right, names)}"
-    graph: dict[Key, object] = {}
-    for time, (row, col) in itertools.product(range(n_times), layout.blocks()):
-        ys, xs = layout.rectangle(row, col)
-        seen = (slice(time, time + 1), _moved(ys, down), _moved(xs, right))
-        keys, places = pieces(bands, seen)
-        at = (time, row, col)
-        # Bound as partial arguments, so that Dask does not traverse them as part of the graph.
-        graph[f"scores-{name}", *at] = (partial(tasks.score, at, places=places), keys)
-        before = (f"scores-{name}", time, row, col - 1) if col else None
-        graph[f"row-{name}", *at] = (tasks.add_left, before, (f"scores-{name}", *at))
-        graph[f"bottom-{name}", *at] = (tasks.bottom, (f"row-{name}", *at))
-        above = (f"bottom-{name}", time, row - 1, col) if row else None
-        graph[name, time, 0, row, col] = (tasks.add_above, above, (f"row-{name}", *at))
-    made = da.Array(
-        HighLevelGraph.from_collections(name, graph, dependencies=bands),
-        name,
-        chunks=((1,) * n_times, meta.shape[1:2], *layout.chunks),
-        meta=meta[:, :0],
-    )
-    top, left = origin_px(geobox)
-    reach = card.lattice.reach_px
-    ys = _moved(slice(0, geobox.shape.y), top - cores.top - reach)
-    xs = _moved(slice(0, geobox.shape.x), left - cores.left - reach)
-    return made[:, :, ys, xs]
-
-
-def _offset(cube: xr.Dataset, lattice: Lattice, geobox: GeoBox) -> tuple[int, int]:
-    """Return the (row, column) of a cube at which the pixels that a lattice reads for a geobox begin."""
-    cube_top, cube_left = origin_px(cube.odc.geobox)
-    top, left = origin_px(read_geobox(lattice, geobox))
-    return top - cube_top, left - cube_left
-
-
-def _moved(span: slice, by: int) -> slice:
-    return slice(span.start + by, span.stop + by)
-
-
-Key = tuple[str | int, ...]
-
-
-def pieces(
-    bands: Sequence[da.Array], wanted: tuple[slice, ...]
-) -> tuple[list[list[Key]], list[list[Piece]]]:
-    """Return, by band, the keys of the blocks that overlap a box, and the slices to take from each."""
-    found: dict[object, tuple[list[tuple[int, ...]], list[Piece]]] = {}
-    keys: list[list[Key]] = []
-    places: list[list[Piece]] = []
-    for band in bands:
-        # Usually all bands have the same chunks.
-        if band.chunks not in found:
-            found[band.chunks] = _pieces(band.chunks, wanted)
-        positions, taken = found[band.chunks]
-        keys.append([(band.name, *each) for each in positions])
-        places.append(taken)
-    return keys, places
-
-
-def _pieces(
-    chunks: tuple[tuple[int, ...], ...], wanted: tuple[slice, ...]
-) -> tuple[list[tuple[int, ...]], list[Piece]]:
-    """Return the positions of the blocks that overlap a box, and the slices to take from each."""
-    along = [list(cuts(sizes, span)) for sizes, span in zip(chunks, wanted, strict=True)]
-    positions: list[tuple[int, ...]] = []
-    places: list[Piece] = []
-    for cut in itertools.product(*along):
-        positions.append(tuple(index for index, _, _ in cut))
-        places.append((tuple(taken for _, taken, _ in cut), tuple(put for _, _, put in cut)))
-    return positions, places
-
-
-def _identity(card: ModelCard) -> tuple[str, ...]:
-    """Return what identifies the scores of a model, so that Dask need not hash its weights."""
-    return (
-        card.name,
-        card.version,
-        card.weights_sha256,
-        repr(card.lattice),
-        repr(sorted(card.options.items())),
     )

@@ -23,7 +23,7 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.mask import blocks
+from pipeline.mask import blocks, graph
 from pipeline.mask.decide import choose
 from pipeline.mask.joint import Combination, combine, joint_windows, share_windows
 from pipeline.mask.lattice import geobox_cores
@@ -71,8 +71,8 @@ def mask_with_confidence(
     if not isinstance(model, Combination):
         return blocks.mask_with_confidence(cube, model, geobox, shared)
     if share_windows(model):
-        made = joint_windows(cube, model, geobox, shared)
-        return made[:, 0], made[:, 1]
+        codes, confidence = blocks.planes(joint_windows(cube, model, geobox, shared))
+        return codes, confidence
     blocks.check(cube, model.card, geobox)
     scores = _scored(cube, model, geobox)
     made = da.map_blocks(
@@ -82,7 +82,8 @@ def mask_with_confidence(
         meta=np.empty((0, 0, 0, 0), np.uint8),
         name=f"mask-{tokenize(scores.name)}",
     )
-    return made[:, 0], made[:, 1]
+    codes, confidence = blocks.planes(made)
+    return codes, confidence
 
 
 def _scored(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
@@ -97,7 +98,7 @@ def _scored(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
         *parts,
         chunks=(parts[0].chunks[0], (len(model.card.classes),), ys, xs),
         meta=np.empty((0, 0, 0, 0), np.float32),
-        name=f"joined-{tokenize(*blocks._identity(model.card), [part.name for part in parts])}",
+        name=f"joined-{tokenize(*graph.identity(model.card), [part.name for part in parts])}",
     )
 
 
@@ -112,14 +113,14 @@ def _blended(cube: xr.Dataset, model: Model, geobox: GeoBox) -> da.Array:
     card = model.card
     layout = Layout.of(card, geobox_cores(card.lattice, geobox))
     lattice = card.lattice
-    tasks = blocks.BlockTasks(
+    tasks = graph.BlockTasks(
         Scorer(model, layout),
         AddLeftScores(lattice),
         BottomScores(lattice),
         AddAboveScores(lattice),
     )
     meta = np.empty((0, len(card.classes), 0, 0), np.float32)
-    return blocks.drawn("blended", cube, layout, tasks, geobox, meta)
+    return graph.drawn("blended", cube, layout, tasks, geobox, meta)
 
 
 # -- tasks -------------------------------------------------------------------------------------

@@ -51,14 +51,3 @@ class Layout:
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Yield every block's row and column."""
         return itertools.product(range(self.cores.rows), range(len(self.widths)))
-
-
-def cuts(sizes: tuple[int, ...], wanted: slice) -> Iterator[tuple[int, slice, slice]]:
-    """Yield, for each chunk of an axis that overlaps a span, its position, the source and the target slice."""
-    start = 0
-    for index, size in enumerate(sizes):
-        first, last = max(start, wanted.start), min(start + size, wanted.stop)
-        if first < last:
-            put = slice(first - wanted.start, last - wanted.start)
-            yield index, slice(first - start, last - start), put
-        start += size

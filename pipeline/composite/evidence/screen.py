@@ -39,16 +39,17 @@ and not a year.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline import lazy
 from pipeline.composite.blocks import NOT_BANDS
 from pipeline.composite.evidence.states import KEPT, RESTORED, UNUSABLE
 from pipeline.types import Period, ScreenSettings
@@ -129,50 +130,41 @@ def screen(
         for part, shown, names in parts
         for each in (*(part[name] for name in names), shown)
     ]
-    made = _mapped(block, arrays)
+    n_times = len(block.order)
+    made = lazy.over(block, arrays, n_times + 1, np.uint8)
+    inside, after = slice(block.n_inside), slice(block.n_inside, -1)
+    taken = {
+        "kept": lazy.Taken(partial(_kept, inside), np.bool_, block.n_inside),
+        "state": lazy.Taken(itemgetter(inside), np.uint8, block.n_inside),
+        "history_state": lazy.Taken(itemgetter(after), np.uint8, n_times - block.n_inside),
+        "suspect": lazy.Taken(_suspect, np.float32),
+    }
+    if len(parts) == 1:
+        del taken["history_state"]
+    dims = {"history_state": ("history", "y", "x"), "suspect": ("y", "x")}
+    variables = {
+        name: (dims.get(name, ("time", "y", "x")), each)
+        for name, each in lazy.parts_of(made, taken).items()
+    }
     coords = {name: coord for name, coord in cube.coords.items() if coord.dims != ("time",)}
-    floats = made[-1].astype(np.float32)
-    suspect = _where(made[-1] == _NOTHING, np.float32(np.nan), floats)
-    state = made[: block.n_inside]
-    history_state = {"history_state": (("history", "y", "x"), made[block.n_inside : -1])}
-    return xr.Dataset(
-        {
-            "kept": (("time", "y", "x"), (state == KEPT) | (state == RESTORED)),
-            "state": (("time", "y", "x"), state),
-            **(history_state if len(parts) > 1 else {}),
-            "suspect": (("y", "x"), suspect, {"long_name": SUSPECT["suspect"]}),
-        },
-        coords={**coords, "time": cube["time"]},
-    )
+    screened = xr.Dataset(variables, {**coords, "time": cube["time"]})
+    screened["suspect"].attrs["long_name"] = SUSPECT["suspect"]
+    return screened
 
 
 _NOTHING = 2
 """Of `suspect` while it is a whole number: no observation."""
 
 
-def _where(condition: Any, yes: Any, no: Any) -> Any:  # noqa: ANN401 -- numpy's or dask's
-    return (da if isinstance(condition, da.Array) else np).where(condition, yes, no)
+def _kept(rows: slice, made: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    state = made[rows]
+    kept: NDArray[np.bool_] = (state == KEPT) | (state == RESTORED)
+    return kept
 
 
-def _mapped(block: _Screening, arrays: Sequence[Any]) -> Any:  # noqa: ANN401 -- numpy's or dask's
-    """Apply a block to (T, Y, X) arrays: at once, or lazily by whole columns of time."""
-    lazy = [array for array in arrays if isinstance(array, da.Array)]
-    if not lazy:
-        return block(*arrays)
-    _, ys, xs = lazy[0].chunks
-    columns = [
-        array.rechunk({0: -1, 1: ys, 2: xs}, method="tasks")
-        if isinstance(array, da.Array)
-        else da.from_array(array, chunks=(-1, ys, xs))
-        for array in arrays
-    ]
-    return da.map_blocks(
-        block,
-        *columns,
-        dtype=np.uint8,
-        chunks=((len(block.order) + 1,), ys, xs),
-        meta=np.empty((0, 0, 0), dtype=np.uint8),
-    )
+def _suspect(made: NDArray[np.uint8]) -> NDArray[np.float32]:
+    last = made[-1]
+    return np.where(last == _NOTHING, np.float32(np.nan), last.astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

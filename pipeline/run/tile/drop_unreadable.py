@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import dask.array as da
 import numpy as np
+from dask._task_spec import Task
 from numpy.typing import NDArray
 
+from pipeline import lazy
 from pipeline.errors import AssetError
 from pipeline.run.tile.task import TileTask
 from pipeline.types import UNFIT, Dropped, Scene, Screened, Stage, Unfit
@@ -121,12 +124,7 @@ def unfit_counts(
 
     `weights`, (time, y, x) or (y, x), says which pixels count, or for how many; none: each for one.
     """
-    arrays = [kinds]
-    if weights is not None:
-        # Without a name Dask hashes the array.
-        chunks = kinds.chunks[-weights.ndim :]
-        arrays.append(da.from_array(weights, chunks=chunks, name=False))
-    return counted(_unfit_masks, arrays, len(UNFIT))
+    return counted(_unfit_masks, kinds, len(UNFIT), weights)
 
 
 def _unfit_masks(
@@ -137,7 +135,10 @@ def _unfit_masks(
 
 
 def counted(
-    masks: Callable[..., Sequence[NDArray[Any]]], arrays: Sequence[da.Array], count: int
+    masks: Callable[..., Sequence[NDArray[Any]]],
+    of: da.Array,
+    count: int,
+    beside: NDArray[Any] | None = None,
 ) -> da.Array:
     """Add up, lazily, what a function makes of each block (time, y, x): -> (time, `count`, rows, columns of blocks) int64.
 
@@ -146,28 +147,30 @@ def counted(
     Parameters
     ----------
     masks
-        Blocks of `arrays` -> `count` arrays (time, y, x) to add up over y and x.
-    arrays
-        (time, y, x), in the same chunks; after the first also (y, x).
+        A block, and what lies beside it, -> `count` arrays (time, y, x) to add up over y and x.
+    of
+        (time, y, x).
     count
         How many.
+    beside
+        (time, y, x) or (y, x); None: nothing.
     """
-    times, ys, xs = arrays[0].chunks
-    return da.map_blocks(
-        _Sums(masks).of,
-        *arrays,
-        dtype=np.int64,
-        new_axis=1,
-        chunks=(times, (count,), (1,) * len(ys), (1,) * len(xs)),
-        meta=np.empty((0, 0, 0, 0), np.int64),
-    )
+    places = [lazy.spans(sizes) for sizes in of.chunks]
+    # A name without a hash: what is counted beside would have to be hashed.
+    name, tasks = f"counted-{uuid4().hex}", dict[lazy.Key, Task]()
+    for time, y, x in lazy.positions(*places):
+        place = (places[0][time], places[1][y], places[2][x])
+        more = [] if beside is None else [beside[place[-beside.ndim :]]]
+        key = (name, time, 0, y, x)
+        tasks[key] = Task(key, _sums, masks, lazy.reference(of, time, y, x), *more)
+    times, ys, xs = of.chunks
+    chunks = (times, (count,), (1,) * len(ys), (1,) * len(xs))
+    return lazy.array(name, tasks, chunks, np.int64, [of])
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    masks: Callable[..., Sequence[NDArray[Any]]]
-
-    def of(self, *blocks: NDArray[Any]) -> NDArray[np.int64]:
-        """Return (time, kind, 1, 1)."""
-        sums = [each.sum(axis=(1, 2), dtype=np.int64) for each in self.masks(*blocks)]
-        return np.stack(sums, axis=1)[:, :, None, None]
+def _sums(
+    masks: Callable[..., Sequence[NDArray[Any]]], *blocks: NDArray[Any]
+) -> NDArray[np.int64]:
+    """Return (time, kind, 1, 1)."""
+    sums = [each.sum(axis=(1, 2), dtype=np.int64) for each in masks(*blocks)]
+    return np.stack(sums, axis=1)[:, :, None, None]

@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline import cube, models
+from pipeline import cube, lazy, models
 from pipeline.mask import Sun, mask_with_confidence, read_geobox, shared_windows
 from pipeline.run.common.cells import Cell
 from pipeline.run.common.mask_pixels import mask_pixels
@@ -80,11 +80,11 @@ class Making:
         codes, confidence, seen, unfit = dask.compute(
             *mask_with_confidence(opened, model, wide, shared_windows(model)),
             self._seen(opened, wide),
-            unfit_counts(_within(opened, "unfit", pixels.own), pixels.sizes).sum(axis=(2, 3)),
+            unfit_counts(_within(opened, "unfit", pixels.own), pixels.sizes),
             scheduler=IN_THREADS,
             pool=pool,
         )
-        self.losses.count_unfit(chosen, unfit)
+        self.losses.count_unfit(chosen, unfit.sum(axis=(2, 3)))
         made = {}
         for step, scene in enumerate(chosen):
             done = finished(
@@ -140,7 +140,7 @@ def _within(opened: xr.Dataset, name: str, geobox: GeoBox) -> da.Array:
     corner = ~opened.odc.geobox.transform @ geobox.transform
     left, top = round(corner.c), round(corner.f)
     rows, cols = slice(top, top + geobox.shape.y), slice(left, left + geobox.shape.x)
-    return opened[name].data[:, rows, cols]
+    return lazy.within(opened[name].data, rows, cols)
 
 
 def _few(cells: Sequence[Cell], size: int) -> Iterator[Sequence[Cell]]:

@@ -18,7 +18,7 @@ KINDS = ("usable", "cloud", "shadow", "restored")
 
 def screened_counts(state: da.Array) -> da.Array:
     """Count observations in each block, lazily: (time, y, x) states -> (time, kind of `KINDS`, rows, columns of blocks)."""
-    return counted(_masks, [state], len(KINDS))
+    return counted(_masks, state, len(KINDS))
 
 
 def _masks(state: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
