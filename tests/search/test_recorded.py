@@ -14,7 +14,7 @@ from pipeline import catalogs
 from pipeline.search import search
 from pipeline.testing import make_job
 from pipeline.types import CubeSettings, Period, Source
-from tests.search.serving import CORE, QUICK, SEARCH, Answer, Api
+from tests.search.serving import CORE, PATIENT, SEARCH, Answer, Api
 
 CQL2_JSON = "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json"
 ALWAYS = Period(start=datetime(1970, 1, 1, tzinfo=UTC), end=datetime(2030, 1, 1, tzinfo=UTC))
@@ -146,7 +146,7 @@ def find(url, monkeypatch, page_size=4, **parts):
         catalog="test", **{k: parts.pop(k) for k in ("query", "filter") if k in parts}
     )
     whole = {"aoi": EVERYWHERE, "period": ALWAYS, "sources": (source,)} | parts
-    return search(make_job(**whole), QUICK)
+    return search(make_job(**whole), PATIENT)
 
 
 def everything(found):
