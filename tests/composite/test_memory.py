@@ -148,4 +148,5 @@ def test_workers_that_share_a_block_take_little_more(in_step):
     arrays = [each[..., :EDGE, :EDGE] for each in seen.composed("median")]
     foreseen = bytes_needed(EDGE, N_TIMES, len(ROLES), 4, BUDGET, packed=False)
     peak = peak_of(arrays, 4)
-    assert peak < foreseen < 1.5 * peak, (peak, foreseen)
+    # How many join at the same moment is luck: 40 to 42 of 62 MB were seen.
+    assert peak < foreseen < 1.7 * peak, (peak, foreseen)
