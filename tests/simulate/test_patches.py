@@ -21,6 +21,7 @@ from pipeline.simulate.patches.clouds import Cloud
 from pipeline.simulate.patches.fields import Canvas
 from pipeline.simulate.patches.render import _slant
 from pipeline.simulate.patches.spectra import KNOTS_UM, SPECTRA, seen_by
+from pipeline.simulate.patches.truth import codes_of, labels_of
 from pipeline.simulate.physics.sun import Sun
 from pipeline.types import Code
 
@@ -45,6 +46,32 @@ def test_what_is_true_is_never_ruled_out(patches):
     for patch in patches:
         allowed = (patch.labels >> patch.codes) & 1
         assert allowed.all(), (patch.ground, patch.sky)
+
+
+@pytest.mark.parametrize(
+    ("tau", "light", "allowed"),
+    [
+        (0.0, 1.0, {Code.WATER}),
+        (0.0, 0.82, {Code.WATER, Code.CLOUD_SHADOW}),
+        (0.0, 0.5, {Code.CLOUD_SHADOW}),
+        (0.09, 1.0, {Code.WATER, Code.THIN_CLOUD}),
+        (0.09, 0.5, {Code.CLOUD_SHADOW, Code.THIN_CLOUD}),
+        (0.2, 1.0, {Code.THIN_CLOUD}),
+        # Who looks for cloud wants it, also where the ground below is in shadow.
+        (0.2, 0.5, {Code.THIN_CLOUD}),
+        (0.5, 0.5, {Code.THIN_CLOUD, Code.THICK_CLOUD}),
+        (2.0, 0.5, {Code.THICK_CLOUD}),
+    ],
+)
+def test_labels_leave_open_what_people_disagree_on(tau, light, allowed):
+    surface, tau, light = (
+        np.array([[Code.WATER]], np.uint8),
+        np.array([[tau]]),
+        np.array([[light]]),
+    )
+    labels = labels_of(surface, tau, light)
+    assert {code for code in Code if labels[0, 0] >> code & 1} == allowed
+    assert int(codes_of(surface, tau, light)[0, 0]) in allowed
 
 
 def test_pixels_are_reflectance(patches):

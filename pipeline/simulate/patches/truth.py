@@ -14,11 +14,11 @@ THIN_TAU, THICK_TAU = 0.1, 0.4
 SHADOW_LIGHT = 0.80
 """Ground that gets less light than this share of a clear sky's is in shadow."""
 
-UNSURE_THIN = (0.07, 0.13)
+UNSURE_THIN = (0.08, 0.12)
 """Optical depths at which it is uncertain whether there is a cloud."""
 UNSURE_THICK = (0.35, 1.0)
 """Optical depths at which data sets disagree on whether a cloud is thin."""
-UNSURE_LIGHT = (0.76, 0.88)
+UNSURE_LIGHT = (0.77, 0.83)
 """Shares of light at which it is uncertain whether there is a shadow."""
 
 
@@ -62,9 +62,8 @@ def covered(clear: Codes, tau: Floats | None, light: Floats | None) -> Codes:
         labels = np.where(light < UNSURE_LIGHT[0], shadow, labels)
     if tau is not None:
         labels = np.where(tau >= UNSURE_THIN[0], labels | thin, labels)
-        # Thin cloud over a shadow may be called either.
-        over = thin if light is None else np.where(light < SHADOW_LIGHT, thin | shadow, thin)
-        labels = np.where(tau >= UNSURE_THIN[1], over, labels)
+        # Over a shadow, too: who looks for clear ground wants neither, who looks for cloud wants this one.
+        labels = np.where(tau >= UNSURE_THIN[1], thin, labels)
         labels = np.where(tau >= UNSURE_THICK[0], thin | thick, labels)
         labels = np.where(tau >= UNSURE_THICK[1], thick, labels)
     return np.asarray(labels, np.uint8)
