@@ -44,7 +44,7 @@ _NEAR = 3e-5
 flat, steps are short far from it."""
 _BESIDE = 5e-4
 """Reflectance: so near an observation float32 cannot tell whether the minimum is there."""
-_SHARE = 2e-4
+_SHARE = 1e-3
 """Of the distance of the nearest observation: it holds on to what is found, so that steps are short far from the minimum."""
 _FIRST_STEPS = 6
 _MORE_STEPS = 6
