@@ -28,7 +28,7 @@ Block = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Takes a part of a block, which costs next to nothing: whoever needs it takes it anew, and nothing keeps it."""
+    """Takes a part of a block, as a band or a window, without a task of its own: whatever needs the part takes it again, which costs next to nothing."""
 
     take: Callable[[Block], Block]
     """Block -> part."""
@@ -42,7 +42,10 @@ class Taken:
 
 
 class _Layer(MaterializedLayer):  # type: ignore[misc]
-    """A layer that is left out where none of its tasks is needed: Dask keeps one that has as many as are needed of others."""
+    """A layer that asks for nothing where none of its own tasks is needed.
+
+    Dask's compares numbers: one that has as many tasks as are needed of other layers it takes for needed as a whole.
+    """
 
     def cull(
         self, keys: set[Key], all_hlg_keys: Collection[Key]

@@ -119,8 +119,8 @@ def compose(
         device=device if on_device(made) else None,
     )
     inputs += [usable, *(on_pixels(given[name], usable) for name in of_pixels)]
-    made = lazy.over(work, [array.data for array in inputs], len(work.names), np.int32)
-    return _unpack(made, work, cube)
+    layers = lazy.over(work, [array.data for array in inputs], len(work.names), np.int32)
+    return _unpack(layers, work, cube)
 
 
 def _require(method: Method, roles: Sequence[str], given: xr.Dataset) -> None:
@@ -179,6 +179,7 @@ _TYPES: Mapping[str, type[np.generic]] = {
     "day": np.int32,
     "source": np.int32,
 }
+"""Of the layers that are whole numbers."""
 
 
 def _typed(name: str, index: int, layers: NDArray[np.int32]) -> NDArray[Any]:
